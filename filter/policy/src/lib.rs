@@ -1,0 +1,17 @@
+//! The pure core of Seawall: what each policy decides, as functions of a configuration, a record, facts and a time.
+//!
+//! **Architecture invariant:** this crate knows no Envoy, no clock, no randomness and no I/O. Time and random draws are
+//! parameters, shared data is a trait. Everything here runs in tests, in the harness and in the data plane alike.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects
+    )
+)]
+#![forbid(unsafe_code)]
+
+pub mod time;

@@ -1,0 +1,1 @@
+//! Seawall's filter: the entry point that Envoy calls.

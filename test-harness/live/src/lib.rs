@@ -1,0 +1,1 @@
+//! Seawall among real processes: the upstream program, a load client, Envoy, the demo.

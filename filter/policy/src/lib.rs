@@ -14,4 +14,11 @@
 )]
 #![forbid(unsafe_code)]
 
+pub mod breaker;
+pub mod fallback;
+pub mod outcome;
+pub mod policy;
+pub mod route;
+pub mod share;
 pub mod time;
+pub mod window;

@@ -1,0 +1,5 @@
+//! The circuit breaker.
+
+mod settings;
+
+pub use settings::{HalfOpen, Mode, OpenTime, Settings, Thresholds};

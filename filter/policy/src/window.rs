@@ -1,0 +1,343 @@
+//! The window over which a closed breaker takes its rates: the last ten slices of time, or the last so many calls.
+//!
+//! Time slices are cut at multiples of a tenth of the window on the shared clock, so that every worker cuts at the same
+//! instants; the running slice and the nine before it count (the scheme of Hystrix's rolling number). A count window
+//! holds two bits per call.
+
+use crate::outcome::Outcome;
+use crate::time::{Span, Timestamp};
+
+/// How many slices a time window has.
+pub const SLICES: usize = 10;
+/// The most calls a count window may hold: two bits each fit a record.
+pub const CALLS_MAX: u16 = 1_024;
+/// Words of a full count window.
+const WORDS: usize = CALLS_MAX as usize / CALLS_PER_WORD;
+const CALLS_PER_WORD: usize = 32;
+
+/// What a window looks like; stored with it, so that every reader cuts it the same way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Geometry {
+    /// Ten slices of this length, at least 1 ns.
+    Time {
+        /// The length of one slice.
+        slice: Span,
+    },
+    /// The last so many calls, 1 to [`CALLS_MAX`].
+    Count {
+        /// How many calls.
+        calls: u16,
+    },
+}
+
+impl Geometry {
+    /// A time window over `over`.
+    pub const fn time(over: Span) -> Self {
+        let slice = over.share(1, SLICES as u64);
+        Self::Time {
+            slice: if slice.as_nanos() == 0 {
+                Span::nanos(1)
+            } else {
+                slice
+            },
+        }
+    }
+
+    /// A window over the last `calls` calls, brought into its bounds.
+    pub const fn count(calls: u16) -> Self {
+        Self::Count {
+            calls: match calls {
+                0 => 1,
+                calls if calls > CALLS_MAX => CALLS_MAX,
+                calls => calls,
+            },
+        }
+    }
+
+    /// The whole length of a time window.
+    pub const fn over(self) -> Option<Span> {
+        match self {
+            Self::Time { slice } => Some(slice.times(SLICES as u64)),
+            Self::Count { .. } => None,
+        }
+    }
+
+    /// The number of the slice in which `now` lies; 0 for a count window.
+    pub fn slice_at(self, now: Timestamp) -> u64 {
+        match self {
+            Self::Time { slice } => now.as_nanos().checked_div(slice.as_nanos()).unwrap_or(0),
+            Self::Count { .. } => 0,
+        }
+    }
+}
+
+/// Calls, and what became of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Successes, slow ones and failures.
+    pub calls: u32,
+    /// Failures.
+    pub failures: u32,
+    /// Slow successes.
+    pub slow: u32,
+}
+
+impl Counts {
+    /// One more verdict; an outcome that does not count changes nothing.
+    pub fn add(&mut self, outcome: Outcome) {
+        if !outcome.counts() {
+            return;
+        }
+        self.calls = self.calls.saturating_add(1);
+        match outcome {
+            Outcome::Failure => self.failures = self.failures.saturating_add(1),
+            Outcome::Slow => self.slow = self.slow.saturating_add(1),
+            Outcome::Success | Outcome::Overloaded | Outcome::Ignored => {}
+        }
+    }
+
+    fn plus(self, other: Self) -> Self {
+        Self {
+            calls: self.calls.saturating_add(other.calls),
+            failures: self.failures.saturating_add(other.failures),
+            slow: self.slow.saturating_add(other.slow),
+        }
+    }
+}
+
+/// The verdicts of a window.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Window {
+    /// Slices of time.
+    Time(TimeWindow),
+    /// The last calls.
+    Count(CountWindow),
+}
+
+impl Window {
+    /// An empty window of this shape.
+    pub fn new(geometry: Geometry) -> Self {
+        match geometry {
+            Geometry::Time { slice } => Self::Time(TimeWindow {
+                slice,
+                newest: 0,
+                slices: [Counts::default(); SLICES],
+            }),
+            Geometry::Count { calls } => Self::Count(CountWindow::new(calls)),
+        }
+    }
+
+    /// One more verdict at `now`, which must not lie before the last one.
+    pub fn add(&mut self, outcome: Outcome, now: Timestamp) {
+        match self {
+            Self::Time(window) => {
+                window.advance(now);
+                window.running().add(outcome);
+            }
+            Self::Count(window) => window.add(outcome),
+        }
+    }
+
+    /// What counts at `now`.
+    pub fn counts(&mut self, now: Timestamp) -> Counts {
+        match self {
+            Self::Time(window) => {
+                window.advance(now);
+                window
+                    .slices
+                    .iter()
+                    .fold(Counts::default(), |sum, slice| sum.plus(*slice))
+            }
+            Self::Count(window) => window.counts(),
+        }
+    }
+}
+
+/// Ten slices of time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TimeWindow {
+    /// The length of one slice.
+    pub(crate) slice: Span,
+    /// The number of the running slice.
+    pub(crate) newest: u64,
+    /// Slice number `n` stands at `n % 10`.
+    pub(crate) slices: [Counts; SLICES],
+}
+
+impl TimeWindow {
+    /// Drops what has left the window.
+    fn advance(&mut self, now: Timestamp) {
+        let number = Geometry::Time { slice: self.slice }.slice_at(now);
+        let passed = number.saturating_sub(self.newest);
+        for step in 1..=passed.min(SLICES as u64) {
+            *self.at(self.newest.saturating_add(step)) = Counts::default();
+        }
+        self.newest = self.newest.max(number);
+    }
+
+    fn running(&mut self) -> &mut Counts {
+        self.at(self.newest)
+    }
+
+    fn at(&mut self, number: u64) -> &mut Counts {
+        let [first, rest @ ..] = &mut self.slices;
+        match (number % SLICES as u64) as usize {
+            0 => first,
+            position => rest.get_mut(position.wrapping_sub(1)).unwrap_or(first),
+        }
+    }
+}
+
+/// The last calls, two bits each: 0 success, 1 failure, 2 slow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CountWindow {
+    calls: u16,
+    filled: u16,
+    next: u16,
+    words: [u64; WORDS],
+}
+
+impl CountWindow {
+    fn new(calls: u16) -> Self {
+        Self {
+            calls,
+            filled: 0,
+            next: 0,
+            words: [0; WORDS],
+        }
+    }
+
+    /// A window as it was stored; `None` if it cannot have been.
+    pub(crate) fn stored(calls: u16, filled: u16, next: u16, words: &[u64]) -> Option<Self> {
+        let mut window = Self::new(calls);
+        let valid = (1..=CALLS_MAX).contains(&calls)
+            && filled <= calls
+            && next < calls
+            && (filled == calls || filled == next)
+            && words.len() == Self::words_needed(calls);
+        for (slot, word) in window.words.iter_mut().zip(words) {
+            *slot = *word;
+        }
+        window.filled = filled;
+        window.next = next;
+        valid.then_some(window)
+    }
+
+    /// How many words a window over `calls` needs.
+    pub(crate) fn words_needed(calls: u16) -> usize {
+        usize::from(calls).div_ceil(CALLS_PER_WORD)
+    }
+
+    /// Calls, filled, next and the words in use.
+    pub(crate) fn parts(&self) -> (u16, u16, u16, impl Iterator<Item = u64>) {
+        let used = Self::words_needed(self.calls);
+        let words = self.words.into_iter().take(used);
+        (self.calls, self.filled, self.next, words)
+    }
+
+    fn add(&mut self, outcome: Outcome) {
+        let bits: u64 = match outcome {
+            Outcome::Success => 0,
+            Outcome::Failure => 1,
+            Outcome::Slow => 2,
+            Outcome::Overloaded | Outcome::Ignored => return,
+        };
+        let place = usize::from(self.next);
+        let shift = (place % CALLS_PER_WORD).saturating_mul(2);
+        if let Some(word) = self.words.get_mut(place / CALLS_PER_WORD) {
+            *word = (*word & !(0b11 << shift)) | (bits << shift);
+        }
+        self.next = self.next.saturating_add(1);
+        if self.next >= self.calls {
+            self.next = 0;
+        }
+        self.filled = self.filled.saturating_add(1).min(self.calls);
+    }
+
+    fn counts(&self) -> Counts {
+        const LOW: u64 = 0x5555_5555_5555_5555;
+        let mut counts = Counts {
+            calls: u32::from(self.filled),
+            ..Counts::default()
+        };
+        for word in self.words {
+            let (low, high) = (word & LOW, (word >> 1) & LOW);
+            counts.failures = counts.failures.saturating_add((low & !high).count_ones());
+            counts.slow = counts.slow.saturating_add((high & !low).count_ones());
+        }
+        counts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn outcome() -> impl Strategy<Value = Outcome> {
+        prop::sample::select(&Outcome::ALL[..])
+    }
+
+    /// The plain reading: count the verdicts that are not older than the window.
+    fn expected(verdicts: &[(u64, Outcome)], keep: impl Fn(usize, u64) -> bool) -> Counts {
+        let counted: Vec<_> = verdicts
+            .iter()
+            .filter(|(_, outcome)| outcome.counts())
+            .collect();
+        let mut counts = Counts::default();
+        for (index, (at, outcome)) in counted.iter().enumerate() {
+            if keep(counted.len() - index, *at) {
+                counts.add(*outcome);
+            }
+        }
+        counts
+    }
+
+    proptest! {
+        #[test]
+        fn a_time_window_holds_the_running_slice_and_nine_before(
+            steps in prop::collection::vec((0_u64..400, outcome()), 0..200),
+            rest in 0_u64..2_000,
+        ) {
+            let mut window = Window::new(Geometry::time(Span::nanos(1_000)));
+            let mut now = 0;
+            let mut verdicts = Vec::new();
+            for (step, outcome) in steps {
+                now += step;
+                window.add(outcome, Timestamp::nanos(now));
+                verdicts.push((now, outcome));
+            }
+            now += rest;
+            let running = now / 100;
+            prop_assert_eq!(
+                window.counts(Timestamp::nanos(now)),
+                expected(&verdicts, |_, at| at / 100 + 10 > running)
+            );
+        }
+
+        #[test]
+        fn a_count_window_holds_the_last_calls(
+            calls in 1_u16..=CALLS_MAX,
+            outcomes in prop::collection::vec(outcome(), 0..3_000),
+        ) {
+            let mut window = Window::new(Geometry::count(calls));
+            let mut verdicts = Vec::new();
+            for outcome in outcomes {
+                window.add(outcome, Timestamp::ZERO);
+                verdicts.push((0, outcome));
+            }
+            prop_assert_eq!(
+                window.counts(Timestamp::ZERO),
+                expected(&verdicts, |back, _| back <= usize::from(calls))
+            );
+        }
+    }
+
+    #[test]
+    fn a_clock_at_its_end_breaks_nothing() {
+        let mut window = Window::new(Geometry::time(Span::ZERO));
+        window.add(Outcome::Failure, Timestamp::nanos(u64::MAX));
+        window.add(Outcome::Failure, Timestamp::ZERO);
+        assert_eq!(window.counts(Timestamp::nanos(u64::MAX)).failures, 2);
+    }
+}

@@ -14,11 +14,14 @@
 )]
 #![forbid(unsafe_code)]
 
+pub mod admission;
 pub mod breaker;
 pub mod fallback;
 pub mod outcome;
 pub mod policy;
+pub mod record;
 pub mod route;
 pub mod share;
+pub mod store;
 pub mod time;
 pub mod window;

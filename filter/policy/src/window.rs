@@ -11,8 +11,6 @@ use crate::time::{Span, Timestamp};
 pub const SLICES: usize = 10;
 /// The most calls a count window may hold: two bits each fit a record.
 pub const CALLS_MAX: u16 = 1_024;
-/// Words of a full count window.
-const WORDS: usize = CALLS_MAX as usize / CALLS_PER_WORD;
 const CALLS_PER_WORD: usize = 32;
 
 /// What a window looks like; stored with it, so that every reader cuts it the same way.
@@ -181,7 +179,7 @@ impl TimeWindow {
 
     fn at(&mut self, number: u64) -> &mut Counts {
         let [first, rest @ ..] = &mut self.slices;
-        match (number % SLICES as u64) as usize {
+        match number.checked_rem(SLICES as u64).unwrap_or(0) as usize {
             0 => first,
             position => rest.get_mut(position.wrapping_sub(1)).unwrap_or(first),
         }
@@ -194,7 +192,7 @@ pub struct CountWindow {
     calls: u16,
     filled: u16,
     next: u16,
-    words: [u64; WORDS],
+    words: Vec<u64>,
 }
 
 impl CountWindow {
@@ -203,24 +201,23 @@ impl CountWindow {
             calls,
             filled: 0,
             next: 0,
-            words: [0; WORDS],
+            words: vec![0; Self::words_needed(calls)],
         }
     }
 
     /// A window as it was stored; `None` if it cannot have been.
-    pub(crate) fn stored(calls: u16, filled: u16, next: u16, words: &[u64]) -> Option<Self> {
-        let mut window = Self::new(calls);
+    pub(crate) fn stored(calls: u16, filled: u16, next: u16, words: Vec<u64>) -> Option<Self> {
         let valid = (1..=CALLS_MAX).contains(&calls)
             && filled <= calls
             && next < calls
             && (filled == calls || filled == next)
             && words.len() == Self::words_needed(calls);
-        for (slot, word) in window.words.iter_mut().zip(words) {
-            *slot = *word;
-        }
-        window.filled = filled;
-        window.next = next;
-        valid.then_some(window)
+        valid.then_some(Self {
+            calls,
+            filled,
+            next,
+            words,
+        })
     }
 
     /// How many words a window over `calls` needs.
@@ -228,11 +225,9 @@ impl CountWindow {
         usize::from(calls).div_ceil(CALLS_PER_WORD)
     }
 
-    /// Calls, filled, next and the words in use.
-    pub(crate) fn parts(&self) -> (u16, u16, u16, impl Iterator<Item = u64>) {
-        let used = Self::words_needed(self.calls);
-        let words = self.words.into_iter().take(used);
-        (self.calls, self.filled, self.next, words)
+    /// Calls, filled, next and the words.
+    pub(crate) fn parts(&self) -> (u16, u16, u16, &[u64]) {
+        (self.calls, self.filled, self.next, &self.words)
     }
 
     fn add(&mut self, outcome: Outcome) {
@@ -260,7 +255,7 @@ impl CountWindow {
             calls: u32::from(self.filled),
             ..Counts::default()
         };
-        for word in self.words {
+        for word in &self.words {
             let (low, high) = (word & LOW, (word >> 1) & LOW);
             counts.failures = counts.failures.saturating_add((low & !high).count_ones());
             counts.slow = counts.slow.saturating_add((high & !low).count_ones());

@@ -1,0 +1,346 @@
+//! Admission and settlement: the one place that knows every policy and the order in which they are asked.
+//!
+//! **Architecture invariant:** what cannot be decided passes, except half-open, where a permit that could not be stored
+//! is no permit. Whoever calls counts what was undecided.
+
+use crate::breaker::{
+    Admission, Mode, Moment, Permit, Phase, Refusal, State, Transitions, Verdict,
+};
+use crate::policy::Policy;
+use crate::record::{Claim, Record};
+use crate::store::{Change, SharedStore, Taken, Undecided, update};
+use crate::time::{Span, Timestamp};
+
+/// What is asked about one request.
+#[derive(Clone, Copy, Debug)]
+pub struct Request {
+    /// Whether it came in by an inbound listener, before the application itself.
+    pub inbound: bool,
+    /// Upgrades, CONNECT, event streams, gRPC without a deadline: nobody knows when they end.
+    pub open_ended: bool,
+    /// Uniform over all of `u32` and the same for the same request id.
+    pub draw: u32,
+    /// The instance number of this VM.
+    pub instance: u64,
+}
+
+/// The upstream whose state is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Upstream<'a> {
+    /// Its policy.
+    pub policy: &'a Policy,
+    /// Its key in shared data; `None` where it has no state, so that it never refuses.
+    pub key: Option<&'a str>,
+    /// When this root took its configuration.
+    pub configured_at: Timestamp,
+}
+
+impl Upstream<'_> {
+    /// What this root wants the record to look like.
+    pub fn claim(&self) -> Claim {
+        Claim {
+            configured_at: self.configured_at,
+            counting: self.policy.breaker.mode.counts(),
+            geometry: self.policy.breaker.window,
+        }
+    }
+}
+
+/// Why a request is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reason {
+    /// The breaker is open.
+    BreakerOpen,
+    /// The breaker is half-open and its permits are taken.
+    BreakerHalfOpen,
+    /// The breaker closed a short time ago and does not admit all yet.
+    BreakerRamp,
+    /// The breaker is forced open by configuration.
+    BreakerForcedOpen,
+}
+
+impl Reason {
+    /// The label in metrics, headers and logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::BreakerOpen => "breaker_open",
+            Self::BreakerHalfOpen => "breaker_half_open",
+            Self::BreakerRamp => "breaker_ramp",
+            Self::BreakerForcedOpen => "breaker_forced_open",
+        }
+    }
+}
+
+impl From<Refusal> for Reason {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Open => Self::BreakerOpen,
+            Refusal::HalfOpen => Self::BreakerHalfOpen,
+            Refusal::Ramp => Self::BreakerRamp,
+        }
+    }
+}
+
+/// What is done with a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// It goes. A permit must be settled.
+    Admit(Option<Permit>),
+    /// It goes, but would have been refused if the breaker were enforced for it.
+    Mark(Reason),
+    /// It does not go.
+    Refuse {
+        /// Why.
+        reason: Reason,
+        /// When it may be worth another try.
+        retry_after: Span,
+    },
+}
+
+/// What was seen and done on the way, for telemetry.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Notes {
+    /// Transitions that this call made.
+    pub transitions: Transitions,
+    /// The breaker's state afterwards; `None` where none was read.
+    pub phase: Option<Phase>,
+    /// Whether there are failures about, so that the hosts of the answers are worth knowing.
+    pub failing: bool,
+    /// Why the state could not be read or stored.
+    pub undecided: Option<Undecided>,
+    /// Whether too many races were lost.
+    pub lost_races: bool,
+    /// Whether a damaged record was replaced.
+    pub healed: bool,
+}
+
+/// The time limit to set on the router: none for what may stay open for good.
+pub fn total(policy: &Policy, request: &Request) -> Option<Span> {
+    policy.total.filter(|_| !request.open_ended)
+}
+
+/// Decides about one request.
+pub fn admit(
+    store: &impl SharedStore,
+    upstream: &Upstream<'_>,
+    request: &Request,
+    moment: Moment,
+) -> (Decision, Notes) {
+    let settings = &upstream.policy.breaker;
+    let stays_out = request.inbound && !settings.inbound;
+    let key = match (settings.mode, upstream.key) {
+        (Mode::ForcedOpen, _) if !stays_out => {
+            let decision = Decision::Refuse {
+                reason: Reason::BreakerForcedOpen,
+                retry_after: settings.open.base,
+            };
+            return (decision, Notes::default());
+        }
+        (Mode::Enforce(_) | Mode::Shadow, Some(key)) if !stays_out => key,
+        _ => return (Decision::Admit(None), Notes::default()),
+    };
+    let ramp_draw = mixed(request.draw);
+    let step = |record: &mut Record| {
+        let (admission, made) = record
+            .breaker
+            .admit(settings, moment, request.instance, ramp_draw);
+        let probe = matches!(
+            admission,
+            Admission::Admitted(Permit { probe: Some(_), .. })
+        );
+        let change = if made.is_empty() && !probe {
+            Change::Nothing
+        } else {
+            Change::Store
+        };
+        ((admission, seen(record, made)), change)
+    };
+    let taken = match update(store, key, upstream.claim(), moment.now, step) {
+        Ok(taken) => taken,
+        Err(undecided) => return (Decision::Admit(None), Notes::undecided(undecided)),
+    };
+    let (admission, notes) = noted(taken);
+    let decision = match admission {
+        // A permit that could not be stored is none.
+        Admission::Admitted(Permit { probe: Some(_), .. }) if notes.lost_races => refusal(
+            settings.mode,
+            request.draw,
+            Reason::BreakerHalfOpen,
+            Span::secs(1),
+        ),
+        Admission::Admitted(permit) => Decision::Admit(Some(permit)),
+        Admission::Refused {
+            refusal: reason,
+            retry_after,
+        } => refusal(settings.mode, request.draw, reason.into(), retry_after),
+    };
+    (decision, notes)
+}
+
+/// What came of a request that was admitted with a permit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settlement {
+    /// Its verdict, which gives the permit back.
+    Verdict(Verdict),
+    /// Its stream broke after the verdict.
+    Break {
+        /// The host, 0 if unknown.
+        host: u32,
+    },
+}
+
+/// Settles a permit. A settlement that does not stand, by `undecided` or by `lost_races`, is to be tried again later.
+pub fn settle(
+    store: &impl SharedStore,
+    upstream: &Upstream<'_>,
+    permit: Permit,
+    settlement: Settlement,
+    moment: Moment,
+) -> Notes {
+    let settings = &upstream.policy.breaker;
+    changed(store, upstream, moment, |record| {
+        let breaker = &mut record.breaker;
+        let counts = match settlement {
+            Settlement::Verdict(verdict) => permit.probe.is_some() || verdict.outcome.counts(),
+            Settlement::Break { .. } => true,
+        };
+        let mine = permit.generation == breaker.generation;
+        let made = match settlement {
+            Settlement::Verdict(verdict) => breaker.settle(settings, moment, permit, verdict),
+            Settlement::Break { host } => breaker.settle_break(settings, moment, permit, host),
+        };
+        let nothing = made.is_empty() && !(mine && counts);
+        let change = if nothing {
+            Change::Nothing
+        } else {
+            Change::Store
+        };
+        (made, change)
+    })
+}
+
+/// Lets this root's claim shape the record where there is one: called once for an upstream whose breaker does not
+/// count, so that a breaker that is switched off or forced open for a while starts anew afterwards.
+pub fn claim(store: &impl SharedStore, upstream: &Upstream<'_>, moment: Moment) -> Notes {
+    changed(store, upstream, moment, |_| {
+        (Transitions::new(), Change::Nothing)
+    })
+}
+
+/// Makes the transitions that are due by time, gives a sign of life for `instance` if it holds permits, and takes back
+/// what the VMs in `dead` (instance and last beat) held.
+pub fn tend(
+    store: &impl SharedStore,
+    upstream: &Upstream<'_>,
+    instance: Option<u64>,
+    dead: &[(u64, u32)],
+    moment: Moment,
+) -> (Notes, Vec<(u64, u32)>) {
+    let settings = &upstream.policy.breaker;
+    let mut holders = Vec::new();
+    let notes = changed(store, upstream, moment, |record| {
+        let breaker = &mut record.breaker;
+        let made = breaker.advance(settings, moment);
+        let beat = instance.is_some_and(|instance| breaker.beat(instance));
+        let expired = dead
+            .iter()
+            .filter(|(instance, beat)| breaker.expire(*instance, *beat))
+            .count();
+        holders = match &breaker.state {
+            State::HalfOpen(probing) => probing
+                .holders
+                .iter()
+                .map(|holder| (holder.instance, holder.beat))
+                .collect(),
+            State::Closed(_) | State::Open { .. } => Vec::new(),
+        };
+        let nothing = made.is_empty() && !beat && expired == 0;
+        (
+            made,
+            if nothing {
+                Change::Nothing
+            } else {
+                Change::Store
+            },
+        )
+    });
+    (notes, holders)
+}
+
+impl Notes {
+    fn undecided(undecided: Undecided) -> Self {
+        Self {
+            undecided: Some(undecided),
+            ..Self::default()
+        }
+    }
+
+    /// Whether what was asked for stands in shared data.
+    pub fn stands(&self) -> bool {
+        self.undecided.is_none() && !self.lost_races
+    }
+}
+
+fn changed(
+    store: &impl SharedStore,
+    upstream: &Upstream<'_>,
+    moment: Moment,
+    mut step: impl FnMut(&mut Record) -> (Transitions, Change),
+) -> Notes {
+    let Some(key) = upstream.key else {
+        return Notes::default();
+    };
+    let step = |record: &mut Record| {
+        let (made, change) = step(record);
+        (((), seen(record, made)), change)
+    };
+    match update(store, key, upstream.claim(), moment.now, step) {
+        Ok(taken) => noted(taken).1,
+        Err(undecided) => Notes::undecided(undecided),
+    }
+}
+
+fn seen(record: &Record, transitions: Transitions) -> Notes {
+    let failing = match &record.breaker.state {
+        State::Closed(closed) => closed.consecutive > 0 || closed.hosts.any_failed(),
+        State::Open { .. } | State::HalfOpen(_) => false,
+    };
+    Notes {
+        transitions,
+        phase: Some(record.breaker.phase()),
+        failing,
+        ..Notes::default()
+    }
+}
+
+fn noted<T>(taken: Taken<(T, Notes)>) -> (T, Notes) {
+    let (value, mut notes) = taken.value;
+    notes.healed = taken.healed && taken.stands;
+    notes.lost_races = !taken.stands;
+    if taken.stands {
+        notes.transitions.splice(0..0, taken.restarted);
+    } else {
+        notes.transitions.clear();
+    }
+    (value, notes)
+}
+
+fn refusal(mode: Mode, draw: u32, reason: Reason, retry_after: Span) -> Decision {
+    match mode {
+        Mode::Enforce(share) if share.takes(draw) => Decision::Refuse {
+            reason,
+            retry_after,
+        },
+        _ => Decision::Mark(reason),
+    }
+}
+
+/// Another draw from the same request, so that ramp and enforced share are chosen apart (the finaliser of MurmurHash3).
+fn mixed(draw: u32) -> u32 {
+    let draw = (draw ^ (draw >> 16)).wrapping_mul(0x85eb_ca6b);
+    let draw = (draw ^ (draw >> 13)).wrapping_mul(0xc2b2_ae35);
+    draw ^ (draw >> 16)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,144 @@
+//! Who holds how many half-open permits: what makes them exact over all workers, and lets a dead worker's come back.
+//!
+//! A holder is a VM by its instance number, drawn at random. While it holds permits it beats at every tick. Whoever sees
+//! a holder without a beat for three of its own ticks may expire it; a VM that was only slow finds itself gone, takes a
+//! new number, and its old settlements find no holder and change nothing.
+
+/// How many VMs may hold permits of one generation at the same time; a further one is refused.
+pub const HOLDERS_MAX: usize = 16;
+
+/// One VM and its permits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Holder {
+    /// The VM's instance number.
+    pub instance: u64,
+    /// How many permits it holds; 0 is an empty place.
+    pub permits: u32,
+    /// Moves while the VM lives.
+    pub beat: u32,
+}
+
+/// All holders of one generation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Holders {
+    pub(crate) places: [Holder; HOLDERS_MAX],
+}
+
+impl Holders {
+    /// Permits held by all VMs together.
+    pub fn in_flight(&self) -> u32 {
+        self.iter()
+            .fold(0, |sum, holder| sum.saturating_add(holder.permits))
+    }
+
+    /// The holders there are.
+    pub fn iter(&self) -> impl Iterator<Item = &Holder> {
+        self.places.iter().filter(|holder| holder.permits > 0)
+    }
+
+    /// How many permits this VM holds.
+    pub fn held_by(&self, instance: u64) -> u32 {
+        self.iter()
+            .find(|holder| holder.instance == instance)
+            .map_or(0, |holder| holder.permits)
+    }
+
+    /// Gives this VM one more; `false` if no place is free.
+    pub(crate) fn acquire(&mut self, instance: u64) -> bool {
+        let known = self.held_by(instance) > 0;
+        let place = self.places.iter_mut().find(|holder| match known {
+            true => holder.permits > 0 && holder.instance == instance,
+            false => holder.permits == 0,
+        });
+        let Some(holder) = place else {
+            return false;
+        };
+        *holder = Holder {
+            instance,
+            permits: holder.permits.saturating_add(1),
+            beat: holder.beat,
+        };
+        true
+    }
+
+    /// Takes one back; `false` if this VM holds none.
+    pub(crate) fn release(&mut self, instance: u64) -> bool {
+        match self.find(instance) {
+            Some(holder) => {
+                holder.permits = holder.permits.saturating_sub(1);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// A sign of life; `false` if this VM holds none.
+    pub(crate) fn beat(&mut self, instance: u64) -> bool {
+        match self.find(instance) {
+            Some(holder) => {
+                holder.beat = holder.beat.wrapping_add(1);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Takes everything back from a VM that showed no life since `beat`; `false` if it did, or holds none.
+    pub(crate) fn expire(&mut self, instance: u64, beat: u32) -> bool {
+        match self.find(instance) {
+            Some(holder) if holder.beat == beat => {
+                *holder = Holder::default();
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn find(&mut self, instance: u64) -> Option<&mut Holder> {
+        self.places
+            .iter_mut()
+            .find(|holder| holder.permits > 0 && holder.instance == instance)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn permits_are_counted_by_holder() {
+        let mut holders = Holders::default();
+        assert!(holders.acquire(7) && holders.acquire(7) && holders.acquire(9));
+        assert_eq!((holders.held_by(7), holders.in_flight()), (2, 3));
+        assert!(holders.release(7) && holders.release(7));
+        assert!(!holders.release(7), "it holds none any more");
+        assert_eq!(holders.in_flight(), 1);
+    }
+
+    #[test]
+    fn a_holder_that_beats_is_not_expired_and_one_that_does_not_loses_all() {
+        let mut holders = Holders::default();
+        holders.acquire(7);
+        holders.acquire(7);
+        assert!(holders.beat(7));
+        assert!(!holders.expire(7, 0));
+        assert!(holders.expire(7, 1));
+        assert_eq!(holders.in_flight(), 0);
+        assert!(
+            !holders.beat(7) && !holders.release(7),
+            "old settlements are void"
+        );
+    }
+
+    #[test]
+    fn there_is_place_for_so_many_holders_and_no_more() {
+        let mut holders = Holders::default();
+        for instance in 1..=HOLDERS_MAX as u64 {
+            assert!(holders.acquire(instance));
+        }
+        assert!(!holders.acquire(99));
+        assert!(holders.acquire(3));
+        holders.release(5);
+        assert!(holders.acquire(99));
+    }
+}

@@ -1,0 +1,100 @@
+//! The arithmetic of the breaker: when it trips, how long it stays open, what it lets in after closing.
+
+use super::{Cause, Closed, OpenTime, Settings, Thresholds};
+use crate::share::Share;
+use crate::time::{Span, Timestamp};
+use crate::window::{Counts, Geometry, SLICES};
+
+/// The share admitted at the beginning of a ramp.
+const RAMP_FLOOR: Share = Share::percent(10);
+
+/// What would make a closed breaker trip now.
+pub(super) fn due_trip(
+    settings: &Settings,
+    geometry: Geometry,
+    closed: &mut Closed,
+    now: Timestamp,
+) -> Option<Cause> {
+    let thresholds = &settings.thresholds;
+    let counts = closed.window.counts(now);
+    let minimum = match geometry {
+        Geometry::Time { .. } => thresholds.minimum_calls,
+        Geometry::Count { calls } => thresholds.minimum_calls.min(u32::from(calls)),
+    };
+    let reached = |threshold: Share, part| {
+        threshold > Share::NONE
+            && counts.calls >= minimum
+            && threshold.is_reached_by(part, counts.calls)
+    };
+    if reached(thresholds.failure_rate, counts.failures) {
+        return Some(Cause::FailureRate {
+            counts,
+            threshold: thresholds.failure_rate,
+        });
+    }
+    if reached(thresholds.slow_rate, counts.slow) {
+        return Some(Cause::SlowRate {
+            counts,
+            threshold: thresholds.slow_rate,
+        });
+    }
+    let row = thresholds.consecutive > 0 && closed.consecutive >= thresholds.consecutive;
+    row.then_some(Cause::Consecutive {
+        failures: closed.consecutive,
+    })
+}
+
+/// Whether the verdicts of half-open open the breaker again. Where failures in a row are what trips it, and not their
+/// rate, one failed probe is enough; so it is where no rate is on at all.
+pub(super) fn probes_failed(thresholds: &Thresholds, counts: Counts) -> bool {
+    let reached = |threshold: Share, part| {
+        threshold > Share::NONE && threshold.is_reached_by(part, counts.calls)
+    };
+    let one_is_enough = thresholds.failure_rate == Share::NONE
+        && (thresholds.slow_rate == Share::NONE || thresholds.consecutive > 0);
+    reached(thresholds.failure_rate, counts.failures)
+        || reached(thresholds.slow_rate, counts.slow)
+        || (one_is_enough && counts.failures > 0)
+}
+
+/// The base, doubled for each trip before in the row, up to the cap; at least what the upstream asked for, up to the
+/// cap; then the jitter, after the cap: before it a fleet would probe in step.
+pub(super) fn open_time(
+    open: &OpenTime,
+    trips_before: u32,
+    draw: u32,
+    retry_after: Option<Span>,
+) -> Span {
+    let doubled = 1_u64.checked_shl(trips_before).unwrap_or(u64::MAX);
+    let own = open.base.times(doubled).min(open.cap);
+    let asked = retry_after.unwrap_or(Span::ZERO).min(open.cap);
+    let length = own.max(asked);
+    let jitter = length
+        .share(u64::from(open.jitter.as_basis_points()), 10_000)
+        .share(u64::from(draw), u64::from(u32::MAX));
+    length.plus(jitter)
+}
+
+/// The share that a closed breaker admits at `now`.
+pub(super) fn ramp_share(from: Option<Timestamp>, ramp: Span, now: Timestamp) -> Share {
+    let Some(from) = from else {
+        return Share::ALL;
+    };
+    let elapsed = now.since(from);
+    if elapsed >= ramp {
+        return Share::ALL;
+    }
+    let floor = u64::from(RAMP_FLOOR.as_basis_points());
+    let growth = Span::nanos(10_000_u64.saturating_sub(floor))
+        .share(elapsed.as_nanos(), ramp.as_nanos())
+        .as_nanos();
+    Share::basis_points(u16::try_from(floor.saturating_add(growth)).unwrap_or(u16::MAX))
+}
+
+/// The tick of host tracking, and how many ticks are remembered.
+pub(super) fn host_clock(geometry: Geometry, verdicts: u32, now: Timestamp) -> (u32, u32) {
+    match geometry {
+        Geometry::Time { .. } => (geometry.slice_at(now) as u32, SLICES as u32),
+        Geometry::Count { calls } => (verdicts, u32::from(calls)),
+    }
+}

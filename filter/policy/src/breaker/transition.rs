@@ -1,0 +1,137 @@
+//! A change of state, with its cause in figures: what a log line, a metric and a report say about it.
+
+use std::fmt;
+
+use crate::share::Share;
+use crate::time::{Span, Timestamp};
+use crate::window::Counts;
+
+/// A breaker's state without its content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// Requests pass and are counted.
+    Closed,
+    /// A few requests pass, to find out.
+    HalfOpen,
+    /// Nothing passes.
+    Open,
+}
+
+impl Phase {
+    /// The label in metrics and logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::HalfOpen => "half_open",
+            Self::Open => "open",
+        }
+    }
+
+    /// The value of the state's gauge.
+    pub const fn gauge(self) -> u64 {
+        match self {
+            Self::Closed => 0,
+            Self::HalfOpen => 1,
+            Self::Open => 2,
+        }
+    }
+}
+
+/// Why a breaker changed its state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// Closed: too large a share failed.
+    FailureRate {
+        /// What stood in the window.
+        counts: Counts,
+        /// What was allowed.
+        threshold: Share,
+    },
+    /// Closed: too large a share was slow.
+    SlowRate {
+        /// What stood in the window.
+        counts: Counts,
+        /// What was allowed.
+        threshold: Share,
+    },
+    /// Closed: so many failures in a row.
+    Consecutive {
+        /// How many.
+        failures: u32,
+    },
+    /// Open: its time is over.
+    TimeOver,
+    /// Half-open: the probes were good.
+    ProbesGood {
+        /// The verdicts.
+        counts: Counts,
+    },
+    /// Half-open: the probes were not good.
+    ProbesBad {
+        /// The verdicts.
+        counts: Counts,
+    },
+    /// Half-open: a permit was held for this long and no verdict came.
+    NoVerdict {
+        /// How long.
+        wait: Span,
+    },
+    /// A later configuration made it start anew.
+    Reconfigured,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::FailureRate { counts, threshold } => write!(
+                f,
+                "failures={} calls={} threshold=\"{threshold}\"",
+                counts.failures, counts.calls
+            ),
+            Self::SlowRate { counts, threshold } => write!(
+                f,
+                "slow={} calls={} threshold=\"{threshold}\"",
+                counts.slow, counts.calls
+            ),
+            Self::Consecutive { failures } => write!(f, "consecutive_failures={failures}"),
+            Self::TimeOver => write!(f, "open_time=over"),
+            Self::ProbesGood { counts } | Self::ProbesBad { counts } => write!(
+                f,
+                "probes={} failures={} slow={}",
+                counts.calls, counts.failures, counts.slow
+            ),
+            Self::NoVerdict { wait } => write!(f, "no_verdict_for={wait}"),
+            Self::Reconfigured => write!(f, "configuration=new"),
+        }
+    }
+}
+
+/// One change of state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transition {
+    /// The state before.
+    pub from: Phase,
+    /// The state after.
+    pub to: Phase,
+    /// When: a timed transition carries the time at which it was due, not at which it was noticed.
+    pub at: Timestamp,
+    /// Why.
+    pub cause: Cause,
+    /// The generation it began.
+    pub generation: u64,
+    /// How long the breaker will be open, where it opened.
+    pub open_for: Option<Span>,
+    /// Trips in a row, this one included.
+    pub trips: u32,
+}
+
+impl fmt::Display for Transition {
+    /// `closed -> open for=5.4s trips=1 failures=12 calls=20 threshold="50 %"`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} -> {}", self.from.name(), self.to.name())?;
+        if let Some(open_for) = self.open_for {
+            write!(f, " for={}ms trips={}", open_for.as_millis(), self.trips)?;
+        }
+        write!(f, " {} generation={}", self.cause, self.generation)
+    }
+}

@@ -1,0 +1,165 @@
+//! Every breaker that steps can reach reads back as it was written; no other bytes are taken for a record.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::breaker::{Moment, Permit, Settings, Verdict};
+use crate::outcome::Outcome;
+
+fn claim(geometry: Geometry) -> Claim {
+    Claim {
+        configured_at: Timestamp::nanos(1),
+        counting: true,
+        geometry,
+    }
+}
+
+/// A record after random steps, in any state.
+fn record() -> impl Strategy<Value = Record> {
+    let geometry = prop_oneof![
+        (1_u64..20).prop_map(|secs| Geometry::time(Span::secs(secs))),
+        (1_u16..=1_024).prop_map(Geometry::count),
+    ];
+    let steps = prop::collection::vec((0_u64..3_000, 0..5_usize, 1_u64..20, any::<u32>()), 0..80);
+    (geometry, steps).prop_map(|(geometry, steps)| {
+        let settings = Settings::default();
+        let mut record = Record::new(claim(geometry));
+        let mut now = Timestamp::nanos(5);
+        for (millis, outcome, instance, draw) in steps {
+            now = now.after(Span::millis(millis));
+            let moment = Moment { now, draw };
+            let breaker = &mut record.breaker;
+            let (admission, _) = breaker.admit(&settings, moment, instance, draw);
+            let verdict = Verdict {
+                outcome: Outcome::ALL[outcome],
+                host: draw % 20,
+                retry_after: None,
+            };
+            match admission {
+                crate::breaker::Admission::Admitted(permit) if draw % 3 > 0 => {
+                    breaker.settle(&settings, moment, permit, verdict);
+                }
+                _ => {
+                    let stale = Permit {
+                        generation: breaker.generation,
+                        probe: None,
+                    };
+                    breaker.settle_break(&settings, moment, stale, draw);
+                }
+            }
+        }
+        record
+    })
+}
+
+proptest! {
+    #[test]
+    fn a_record_reads_back_as_it_was_written(record in record()) {
+        let bytes = record.encode();
+        prop_assert!(bytes.len() <= BYTES_MAX, "{} bytes", bytes.len());
+        prop_assert_eq!(Record::decode(&bytes), Ok(record));
+    }
+
+    #[test]
+    fn a_record_cut_at_any_length_or_with_any_bit_turned_is_damaged(
+        record in record(),
+        at in any::<prop::sample::Index>(),
+        bit in 0_u32..8,
+        more in prop::collection::vec(any::<u8>(), 1..20),
+    ) {
+        let bytes = record.encode();
+        for length in 0..bytes.len() {
+            prop_assert_eq!(Record::decode(&bytes[..length]), Err(Unreadable::Damaged));
+        }
+        let mut turned = bytes.clone();
+        let at = at.index(turned.len());
+        turned[at] ^= 1 << bit;
+        prop_assert_eq!(Record::decode(&turned), Err(Unreadable::Damaged));
+        let longer = [bytes, more].concat();
+        prop_assert_eq!(Record::decode(&longer), Err(Unreadable::Damaged));
+    }
+
+    #[test]
+    fn any_bytes_are_read_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..2_000)) {
+        prop_assert!(Record::decode(&bytes).is_err());
+    }
+
+    /// Even bytes with a right checksum, which only a writer with bad intent makes, are refused or harmless.
+    #[test]
+    fn a_forged_record_is_refused_or_can_be_stepped(body in prop::collection::vec(any::<u8>(), 0..900), state in 0_u8..4) {
+        let mut body = body;
+        for (place, byte) in body.iter_mut().skip(8).take(1).zip([1]) { *place = byte; }
+        for (place, byte) in body.iter_mut().skip(38).take(1).zip([state]) { *place = byte; }
+        let mut bytes = b"SW\x01\x00".to_vec();
+        bytes.extend(checksum(VERSION, &body).to_le_bytes());
+        bytes.extend(body);
+        if let Ok(mut record) = Record::decode(&bytes) {
+            let moment = Moment { now: Timestamp::nanos(u64::MAX), draw: u32::MAX };
+            let (_, _) = record.breaker.admit(&Settings::default(), moment, 1, 0);
+            prop_assert!(Record::decode(&record.encode()).is_ok());
+        }
+    }
+}
+
+#[test]
+fn the_fullest_record_is_within_its_bound() {
+    let mut record = Record::new(claim(Geometry::count(1_024)));
+    assert!(record.encode().len() <= BYTES_MAX);
+    record.breaker = Breaker::new(Geometry::time(Span::secs(10)));
+    assert!(record.encode().len() <= BYTES_MAX);
+}
+
+#[test]
+fn a_record_of_a_later_version_is_told_from_damage() {
+    let mut bytes = Record::new(claim(Geometry::count(8))).encode();
+    let sum = checksum(VERSION + 1, &bytes[HEADER..]);
+    bytes[2..4].copy_from_slice(&(VERSION + 1).to_le_bytes());
+    assert_eq!(Record::decode(&bytes), Err(Unreadable::Damaged));
+    bytes[4..8].copy_from_slice(&sum.to_le_bytes());
+    assert_eq!(Record::decode(&bytes), Err(Unreadable::Later(VERSION + 1)));
+}
+
+#[test]
+fn only_a_later_root_shapes_a_record() {
+    let mut record = Record::new(claim(Geometry::count(8)));
+    let wanted = |at, counting| Claim {
+        configured_at: Timestamp::nanos(at),
+        counting,
+        geometry: Geometry::count(16),
+    };
+    assert!(!record.adopt(wanted(1, true), Timestamp::ZERO).0);
+    assert!(record.adopt(wanted(2, true), Timestamp::ZERO).0);
+    assert_eq!(record.breaker.geometry, Geometry::count(16));
+    assert!(
+        !record.adopt(wanted(3, true), Timestamp::ZERO).0,
+        "nothing to change"
+    );
+    assert!(!record.adopt(claim(Geometry::count(8)), Timestamp::ZERO).0);
+}
+
+#[test]
+fn leaving_a_mode_that_does_not_count_starts_closed_and_empty() {
+    let mut record = Record::new(claim(Geometry::count(8)));
+    record.breaker.state = State::Open {
+        until: Timestamp::nanos(u64::MAX),
+    };
+    let at = |nanos, counting| Claim {
+        configured_at: Timestamp::nanos(nanos),
+        counting,
+        geometry: Geometry::count(8),
+    };
+    let (_, transition) = record.adopt(at(2, false), Timestamp::nanos(50));
+    assert_eq!(
+        transition.map(|made| (made.from, made.to)),
+        Some((Phase::Open, Phase::Closed))
+    );
+    let generation = record.breaker.generation;
+    assert_eq!(
+        record.adopt(at(3, true), Timestamp::nanos(60)),
+        (true, None)
+    );
+    assert!(
+        record.breaker.generation > generation,
+        "older permits are void"
+    );
+}

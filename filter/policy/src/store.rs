@@ -1,0 +1,179 @@
+//! Shared data as this crate needs it, and the one way in which it is changed: read, step, compare and swap.
+
+use crate::breaker::Transition;
+use crate::record::{Claim, Record, Unreadable};
+use crate::time::Timestamp;
+
+/// How often a lost compare-and-swap is tried again before the step is given up for now. Nothing spins.
+pub const TRIES: u32 = 64;
+
+/// The number that makes a set create an absent key and lose against a live one (seen on Envoy 1.40). The counter of
+/// Envoy's store starts at 1 and would have to make four billion steps to get there.
+pub const CREATE: u32 = u32::MAX;
+
+/// What was found under a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The bytes; none for an absent key, since a key cannot be deleted.
+    pub bytes: Vec<u8>,
+    /// The number to swap against; never kept beyond one callback.
+    pub cas: u32,
+}
+
+/// A status of the host that is neither "ok" nor "not found" nor "lost".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the host answered with status {0}")]
+pub struct HostError(pub u32);
+
+/// The shared data of one process.
+pub trait SharedStore {
+    /// What stands under `key`; an absent key is `None`.
+    fn load(&self, key: &str) -> Result<Option<Found>, HostError>;
+
+    /// Puts `bytes` under `key` if its number still is `cas`; says whether it was.
+    fn swap(&self, key: &str, bytes: &[u8], cas: u32) -> Result<bool, HostError>;
+}
+
+/// Whether a step changed what it was shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It must be stored for the step to count.
+    Store,
+    /// There is nothing to store.
+    Nothing,
+}
+
+/// Why a step could not be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Undecided {
+    /// The host refused.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// The record is of a later version.
+    #[error("the record is of a later version")]
+    Later,
+}
+
+/// A step that was taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken<T> {
+    /// What the step said.
+    pub value: T,
+    /// The transition of a record that a later configuration made start anew.
+    pub restarted: Option<Transition>,
+    /// Whether it stands: nothing had to be stored, or it was. `false` after [`TRIES`] lost races.
+    pub stands: bool,
+    /// Whether a damaged record was replaced.
+    pub healed: bool,
+}
+
+/// Takes one step on the record under `key`: read, let the root's claim shape it, step, and store if there is something
+/// to store, until nobody came in between. An absent or damaged record is as a new one.
+pub fn update<T>(
+    store: &impl SharedStore,
+    key: &str,
+    claim: Claim,
+    now: Timestamp,
+    mut step: impl FnMut(&mut Record) -> (T, Change),
+) -> Result<Taken<T>, Undecided> {
+    let mut tries: u32 = 0;
+    loop {
+        let (mut record, cas, healed) = read(store, key, claim)?;
+        let (adopted, restarted) = record.adopt(claim, now);
+        let (value, change) = step(&mut record);
+        let nothing = change == Change::Nothing && !adopted && !healed;
+        let stands = nothing || store.swap(key, &record.encode(), cas)?;
+        tries = tries.saturating_add(1);
+        if stands || tries >= TRIES {
+            return Ok(Taken {
+                value,
+                restarted,
+                stands,
+                healed,
+            });
+        }
+    }
+}
+
+/// Makes sure that a record stands under `key`, as long as the process has fewer than `max` of them; says whether it
+/// does. The count stands under `count_key`. A VM that dies in between costs the process one place, never a wrong one.
+pub fn register(
+    store: &impl SharedStore,
+    key: &str,
+    count_key: &str,
+    max: u32,
+    claim: Claim,
+) -> Result<bool, Undecided> {
+    if store
+        .load(key)?
+        .is_some_and(|found| !found.bytes.is_empty())
+    {
+        return Ok(true);
+    }
+    if !count(store, count_key, |count| {
+        count.checked_add(1).filter(|count| *count <= max)
+    })? {
+        return Ok(false);
+    }
+    let absent = store.load(key)?;
+    let cas = absent.map_or(
+        CREATE,
+        |found| if found.bytes.is_empty() { found.cas } else { 0 },
+    );
+    let created = cas != 0 && store.swap(key, &Record::new(claim).encode(), cas)?;
+    if !created {
+        // Somebody else was first: the place is given back.
+        count(store, count_key, |count| Some(count.saturating_sub(1)))?;
+    }
+    Ok(true)
+}
+
+/// How many records the process has.
+pub fn registered(store: &impl SharedStore, count_key: &str) -> Result<u32, HostError> {
+    let found = store.load(count_key)?;
+    Ok(found.map_or(0, |found| number(&found.bytes)))
+}
+
+/// Changes a count; `false` if `change` does not want to, or too many races were lost.
+fn count(
+    store: &impl SharedStore,
+    key: &str,
+    change: impl Fn(u32) -> Option<u32>,
+) -> Result<bool, HostError> {
+    for _ in 0..TRIES {
+        let found = store.load(key)?;
+        let (cas, before) = found.map_or((CREATE, 0), |found| (found.cas, number(&found.bytes)));
+        let Some(after) = change(before) else {
+            return Ok(false);
+        };
+        if store.swap(key, &after.to_le_bytes(), cas)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn number(bytes: &[u8]) -> u32 {
+    bytes.try_into().map_or(0, u32::from_le_bytes)
+}
+
+fn read(
+    store: &impl SharedStore,
+    key: &str,
+    claim: Claim,
+) -> Result<(Record, u32, bool), Undecided> {
+    let Some(found) = store.load(key)? else {
+        return Ok((Record::new(claim), CREATE, false));
+    };
+    if found.bytes.is_empty() {
+        return Ok((Record::new(claim), found.cas, false));
+    }
+    match Record::decode(&found.bytes) {
+        Ok(record) => Ok((record, found.cas, false)),
+        Err(Unreadable::Later(_)) => Err(Undecided::Later),
+        Err(Unreadable::Damaged) => Ok((Record::new(claim), found.cas, true)),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,150 @@
+//! The protocol against a store that behaves as Envoy's: any interleaving of writers, lost races, hostile statuses.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::time::Span;
+use crate::window::Geometry;
+
+/// Shared data as Envoy keeps it: one counter for all keys, which is never 0; a swap against 0 always wins, one on an
+/// absent key succeeds whatever the number.
+#[derive(Default)]
+pub(crate) struct Memory {
+    entries: RefCell<BTreeMap<String, Found>>,
+    counter: Cell<u32>,
+    /// Somebody else writes before so many swaps.
+    intrusions: Cell<u32>,
+    refuses: Cell<bool>,
+}
+
+impl Memory {
+    /// The host refuses from now on, or no longer.
+    pub(crate) fn refuse(&self, refuses: bool) {
+        self.refuses.set(refuses);
+    }
+
+    /// Somebody else comes in between, so many times.
+    pub(crate) fn intrude(&self, times: u32) {
+        self.intrusions.set(times);
+    }
+}
+
+impl SharedStore for Memory {
+    fn load(&self, key: &str) -> Result<Option<Found>, HostError> {
+        if self.refuses.get() {
+            return Err(HostError(10));
+        }
+        Ok(self.entries.borrow().get(key).cloned())
+    }
+
+    fn swap(&self, key: &str, bytes: &[u8], cas: u32) -> Result<bool, HostError> {
+        let mut entries = self.entries.borrow_mut();
+        if self.intrusions.get() > 0 {
+            self.intrusions.set(self.intrusions.get() - 1);
+            if let Some(found) = entries.get_mut(key) {
+                self.counter.set(self.counter.get() + 1);
+                found.cas = self.counter.get();
+            }
+        }
+        if entries
+            .get(key)
+            .is_some_and(|found| cas != 0 && found.cas != cas)
+        {
+            return Ok(false);
+        }
+        self.counter.set(self.counter.get() + 1);
+        let found = Found {
+            bytes: bytes.to_vec(),
+            cas: self.counter.get(),
+        };
+        entries.insert(key.to_owned(), found);
+        Ok(true)
+    }
+}
+
+const CLAIM: Claim = Claim {
+    configured_at: Timestamp::ZERO,
+    counting: true,
+    geometry: Geometry::time(Span::secs(10)),
+};
+
+fn bump(store: &Memory) -> Result<Taken<()>, Undecided> {
+    update(store, "key", CLAIM, Timestamp::ZERO, |record| {
+        record.breaker.trips += 1;
+        ((), Change::Store)
+    })
+}
+
+fn trips(store: &Memory) -> u32 {
+    let step = |record: &mut Record| (record.breaker.trips, Change::Nothing);
+    update(store, "key", CLAIM, Timestamp::ZERO, step)
+        .unwrap()
+        .value
+}
+
+#[test]
+fn a_lost_race_is_run_again_on_what_the_other_wrote() {
+    let store = Memory::default();
+    assert!(bump(&store).unwrap().stands);
+    store.intrusions.set(5);
+    assert!(bump(&store).unwrap().stands);
+    assert_eq!(trips(&store), 2);
+}
+
+#[test]
+fn after_so_many_lost_races_the_step_is_given_up_and_says_so() {
+    let store = Memory::default();
+    bump(&store).unwrap();
+    store.intrusions.set(TRIES);
+    assert!(!bump(&store).unwrap().stands);
+    assert_eq!(
+        store.intrusions.get(),
+        0,
+        "it tried as often as it may, not more"
+    );
+    assert_eq!(trips(&store), 1);
+}
+
+#[test]
+fn damage_is_replaced_a_later_version_is_left_alone_and_a_host_that_refuses_is_told() {
+    let store = Memory::default();
+    store.swap("key", b"rubbish", 0).unwrap();
+    assert!(bump(&store).unwrap().healed);
+    assert_eq!(trips(&store), 1);
+
+    store.refuses.set(true);
+    assert_eq!(bump(&store), Err(Undecided::Host(HostError(10))));
+}
+
+#[test]
+fn an_emptied_key_is_absent() {
+    let store = Memory::default();
+    store.swap("key", b"", 0).unwrap();
+    assert_eq!(trips(&store), 0);
+    assert!(bump(&store).unwrap().stands);
+}
+
+#[test]
+fn a_process_keeps_a_bounded_number_of_records() {
+    let store = Memory::default();
+    for name in ["a", "b", "a", "c"] {
+        assert_eq!(
+            register(&store, name, "count", 3, CLAIM),
+            Ok(true),
+            "{name}"
+        );
+    }
+    assert_eq!(register(&store, "d", "count", 3, CLAIM), Ok(false));
+    assert_eq!(
+        register(&store, "b", "count", 3, CLAIM),
+        Ok(true),
+        "it has its place"
+    );
+    assert_eq!(registered(&store, "count"), Ok(3));
+    assert_eq!(
+        store.entries.borrow().len(),
+        4,
+        "three records and the count"
+    );
+}

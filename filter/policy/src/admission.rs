@@ -4,7 +4,7 @@
 //! is no permit. Whoever calls counts what was undecided.
 
 use crate::breaker::{
-    Admission, Mode, Moment, Permit, Phase, Refusal, State, Transitions, Verdict,
+    Admission, Holder, Holding, Mode, Moment, Permit, Phase, Refusal, State, Transitions, Verdict,
 };
 use crate::policy::Policy;
 use crate::record::{Claim, Record};
@@ -20,8 +20,10 @@ pub struct Request {
     pub open_ended: bool,
     /// Uniform over all of `u32` and the same for the same request id.
     pub draw: u32,
-    /// The instance number of this VM.
-    pub instance: u64,
+    /// What this VM holds of half-open permits of this upstream.
+    pub holding: Holding,
+    /// The instance number it takes if it finds that it was given up for dead.
+    pub spare: u64,
 }
 
 /// The upstream whose state is asked.
@@ -112,6 +114,8 @@ pub struct Notes {
     pub lost_races: bool,
     /// Whether a damaged record was replaced.
     pub healed: bool,
+    /// Whether this VM was given up for dead: what it holds is void, and it needs another instance number.
+    pub expired: bool,
 }
 
 /// The time limit to set on the router: none for what may stay open for good.
@@ -153,7 +157,11 @@ pub fn admit(
         } else {
             Change::Store
         };
-        ((admission, seen(record, made)), change)
+        let notes = Notes {
+            expired,
+            ..seen(record, made)
+        };
+        ((admission, notes), change)
     };
     let taken = match update(store, key, upstream.claim(), moment.now, step) {
         Ok(taken) => taken,
@@ -227,31 +235,29 @@ pub fn claim(store: &impl SharedStore, upstream: &Upstream<'_>, moment: Moment) 
     })
 }
 
-/// Makes the transitions that are due by time, gives a sign of life for `instance` if it holds permits, and takes back
-/// what the VMs in `dead` (instance and last beat) held.
+/// Makes the transitions that are due by time, gives a sign of life if this VM holds permits, and takes back what the
+/// holders in `dead` held, as long as they showed no life since. Returns the holders there are.
 pub fn tend(
     store: &impl SharedStore,
     upstream: &Upstream<'_>,
-    instance: Option<u64>,
-    dead: &[(u64, u32)],
+    holding: Holding,
+    dead: &[Holder],
     moment: Moment,
-) -> (Notes, Vec<(u64, u32)>) {
+) -> (Notes, Vec<Holder>) {
     let settings = &upstream.policy.breaker;
     let mut holders = Vec::new();
-    let notes = changed(store, upstream, moment, |record| {
+    let mut lost = false;
+    let mut notes = changed(store, upstream, moment, |record| {
         let breaker = &mut record.breaker;
         let made = breaker.advance(settings, moment);
-        let beat = instance.is_some_and(|instance| breaker.beat(instance));
+        lost = breaker.has_lost(holding);
+        let beat = holding.permits > 0 && breaker.beat(holding.instance);
         let expired = dead
             .iter()
-            .filter(|(instance, beat)| breaker.expire(*instance, *beat))
+            .filter(|holder| breaker.expire(holder.instance, holder.beat))
             .count();
         holders = match &breaker.state {
-            State::HalfOpen(probing) => probing
-                .holders
-                .iter()
-                .map(|holder| (holder.instance, holder.beat))
-                .collect(),
+            State::HalfOpen(probing) => probing.holders.iter().copied().collect(),
             State::Closed(_) | State::Open { .. } => Vec::new(),
         };
         let nothing = made.is_empty() && !beat && expired == 0;
@@ -264,6 +270,7 @@ pub fn tend(
             },
         )
     });
+    notes.expired = lost;
     (notes, holders)
 }
 

@@ -24,4 +24,5 @@ pub mod route;
 pub mod share;
 pub mod store;
 pub mod time;
+pub mod watch;
 pub mod window;

@@ -7,6 +7,7 @@ use crate::share::Share;
 use crate::store::tests::Memory;
 
 const INSTANCE: u64 = 7;
+const SPARE: u64 = 8;
 
 fn policy(mode: Mode) -> Policy {
     let mut policy = Policy {
@@ -34,7 +35,25 @@ fn request(draw: u32) -> Request {
         inbound: false,
         open_ended: false,
         draw,
+        holding: holding(0),
+        spare: SPARE,
+    }
+}
+
+/// What this VM believes to hold of the first half-open generation.
+fn holding(permits: u32) -> Holding {
+    Holding {
         instance: INSTANCE,
+        generation: 2,
+        permits,
+    }
+}
+
+fn holder(beat: u32) -> Holder {
+    Holder {
+        instance: INSTANCE,
+        permits: 10,
+        beat,
     }
 }
 
@@ -169,14 +188,33 @@ fn a_holder_that_shows_no_life_loses_its_permits_to_others() {
     for _ in 0..policy.breaker.half_open.permits {
         admit(&store, &upstream, &request(0), at(5_100));
     }
-    let (_, holders) = tend(&store, &upstream, Some(INSTANCE), &[], at(5_200));
-    assert_eq!(holders, vec![(INSTANCE, 1)]);
-    let (_, holders) = tend(&store, &upstream, None, &[(INSTANCE, 0)], at(5_300));
-    assert_eq!(holders, vec![(INSTANCE, 1)], "it beat since");
-    let (_, holders) = tend(&store, &upstream, None, &[(INSTANCE, 1)], at(5_400));
-    assert!(holders.is_empty());
-    let (decision, _) = admit(&store, &upstream, &request(0), at(5_500));
-    assert!(matches!(decision, Decision::Admit(Some(_))));
+    let tend =
+        |held, dead: &[Holder], millis| tend(&store, &upstream, holding(held), dead, at(millis));
+    assert_eq!(tend(10, &[], 5_200).1, vec![holder(1)]);
+    let (_, holders) = tend(0, &[holder(0)], 5_300);
+    assert_eq!(holders, vec![holder(1)], "it showed life since");
+    assert!(tend(0, &[holder(1)], 5_400).1.is_empty());
+
+    let stalled = Request {
+        holding: holding(10),
+        ..request(0)
+    };
+    let (decision, notes) = admit(&store, &upstream, &stalled, at(5_500));
+    assert!(notes.expired, "it learns that it was given up");
+    let probe = Some(SPARE);
+    assert!(matches!(decision, Decision::Admit(Some(permit)) if permit.probe == probe));
+    let old = Permit {
+        generation: 2,
+        probe: Some(INSTANCE),
+    };
+    let before = store.load("k").unwrap().map(|found| found.bytes);
+    fail(&store, &upstream, old, 5_600);
+    let after = store.load("k").unwrap().map(|found| found.bytes);
+    assert_eq!(
+        Record::decode(&before.unwrap()).unwrap().breaker.state,
+        Record::decode(&after.unwrap()).unwrap().breaker.state
+    );
+    assert!(tend(10, &[], 5_700).0.expired);
 }
 
 #[test]

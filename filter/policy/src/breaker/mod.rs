@@ -20,7 +20,8 @@ pub(crate) use hosts::Host;
 pub use hosts::{HostId, Hosts, TRACKED};
 pub use settings::{HalfOpen, Mode, OpenTime, Settings, Thresholds};
 pub use state::{
-    Admission, Breaker, Closed, Moment, Permit, Probing, Refusal, State, Transitions, Verdict,
+    Admission, Breaker, Closed, Holding, Moment, Permit, Probing, Refusal, State, Transitions,
+    Verdict,
 };
 pub use transition::{Cause, Phase, Transition};
 
@@ -201,6 +202,16 @@ impl Breaker {
         match &mut self.state {
             State::HalfOpen(probing) => probing.holders.beat(instance),
             State::Closed(_) | State::Open { .. } => false,
+        }
+    }
+
+    /// Whether a VM holds less than it believes: it was given up for dead.
+    pub fn has_lost(&self, holding: Holding) -> bool {
+        match &self.state {
+            State::HalfOpen(probing) if holding.generation == self.generation => {
+                probing.holders.held_by(holding.instance) < holding.permits
+            }
+            _ => false,
         }
     }
 

@@ -1,0 +1,78 @@
+//! Who is dead: a holder of permits that showed no life over three ticks of ours.
+//!
+//! Liveness is counted in the observer's own ticks, never in time alone, and only in ticks that came on time: when the
+//! whole process was frozen, everybody's beat is late, and nobody is given up for it.
+
+use crate::breaker::Holder;
+
+/// So many ticks of the observer without a sign of life.
+const TICKS: u8 = 3;
+
+/// What one VM saw of the holders of one upstream.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Watch {
+    seen: Vec<(Holder, u8)>,
+}
+
+impl Watch {
+    /// One tick: what the holders look like now, and whether this tick came on time.
+    pub fn observe(&mut self, holders: &[Holder], on_time: bool) {
+        let silent = |holder: &Holder| {
+            let before = self.seen.iter().find(|(before, _)| {
+                before.instance == holder.instance && before.beat == holder.beat
+            });
+            let ticks = before.map_or(0, |(_, ticks)| ticks.saturating_add(u8::from(on_time)));
+            (*holder, ticks)
+        };
+        self.seen = holders.iter().map(silent).collect();
+    }
+
+    /// The holders to be given up, as they were last seen.
+    pub fn dead(&self) -> Vec<Holder> {
+        self.seen
+            .iter()
+            .filter(|(_, ticks)| *ticks >= TICKS)
+            .map(|(holder, _)| *holder)
+            .collect()
+    }
+
+    /// Whether nobody is watched.
+    pub fn is_idle(&self) -> bool {
+        self.seen.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn holder(instance: u64, beat: u32) -> Holder {
+        Holder {
+            instance,
+            permits: 1,
+            beat,
+        }
+    }
+
+    #[test]
+    fn three_silent_ticks_on_time_are_the_end() {
+        let mut watch = Watch::default();
+        for _ in 0..3 {
+            watch.observe(&[holder(1, 5), holder(2, 5)], true);
+            assert!(watch.dead().is_empty());
+        }
+        watch.observe(&[holder(1, 5), holder(2, 6)], true);
+        assert_eq!(watch.dead(), vec![holder(1, 5)]);
+    }
+
+    #[test]
+    fn nobody_dies_of_a_frozen_process() {
+        let mut watch = Watch::default();
+        for _ in 0..10 {
+            watch.observe(&[holder(1, 5)], false);
+        }
+        assert!(watch.dead().is_empty());
+        watch.observe(&[], true);
+        assert!(watch.is_idle());
+    }
+}

@@ -145,9 +145,12 @@ pub fn admit(
     };
     let ramp_draw = mixed(request.draw);
     let step = |record: &mut Record| {
-        let (admission, made) = record
-            .breaker
-            .admit(settings, moment, request.instance, ramp_draw);
+        let expired = record.breaker.has_lost(request.holding);
+        let instance = match expired {
+            true => request.spare,
+            false => request.holding.instance,
+        };
+        let (admission, made) = record.breaker.admit(settings, moment, instance, ramp_draw);
         let probe = matches!(
             admission,
             Admission::Admitted(Permit { probe: Some(_), .. })

@@ -16,6 +16,7 @@
 
 pub mod admission;
 pub mod breaker;
+pub mod config;
 pub mod fallback;
 pub mod outcome;
 pub mod policy;

@@ -1,0 +1,77 @@
+//! `extends`: a child's keys win, object by object; a list or a value takes the place of the parent's.
+
+use serde_json::{Map, Value};
+
+use super::error::{Error, suggestion};
+use super::raw::RawPolicy;
+use super::read::{Path, Read};
+
+/// How many policies may stand above one another.
+const DEPTH_MAX: usize = 16;
+
+/// The policies, each with what it extends. They must have been read on their own before, so that an error points to
+/// where it was written.
+pub(super) fn resolve(policies: &Map<String, Value>) -> Result<Vec<(String, RawPolicy)>, Error> {
+    let root = Path::Key(&Path::Root, "policies");
+    policies
+        .iter()
+        .map(|(name, own)| {
+            let whole = inherited(policies, name, own)?;
+            Ok((
+                name.clone(),
+                RawPolicy::read(&whole, &Path::Key(&root, name))?,
+            ))
+        })
+        .collect()
+}
+
+fn inherited(policies: &Map<String, Value>, name: &str, own: &Value) -> Result<Value, Error> {
+    let mut chain = vec![name];
+    let mut values = vec![own];
+    let mut current = own;
+    while let Some(parent) = current.get("extends").and_then(Value::as_str) {
+        let path = format!("policies.{}.extends", chain.last().copied().unwrap_or(name));
+        if chain.contains(&parent) {
+            let way = chain.join(" -> ");
+            return Err(Error::new(
+                &path,
+                &format!("goes in a circle: {way} -> {parent}"),
+            ));
+        }
+        if chain.len() >= DEPTH_MAX {
+            return Err(Error::new(
+                &path,
+                &format!("more than {DEPTH_MAX} policies deep"),
+            ));
+        }
+        let Some(value) = policies.get(parent) else {
+            let known: Vec<&str> = policies.keys().map(String::as_str).collect();
+            let near = suggestion(parent, &known);
+            return Err(Error::new(
+                &path,
+                &format!("there is no policy \"{parent}\"{near}"),
+            ));
+        };
+        chain.push(parent);
+        values.push(value);
+        current = value;
+    }
+    let mut merged = Value::Object(Map::new());
+    for value in values.into_iter().rev() {
+        overlay(&mut merged, value, "");
+    }
+    Ok(merged)
+}
+
+/// Lays `over` onto `under`. A window is a time or a number of calls, so one takes the place of the other.
+fn overlay(under: &mut Value, over: &Value, key: &str) {
+    match (under, over) {
+        (Value::Object(under), Value::Object(over)) if key != "window" => {
+            for (key, value) in over {
+                overlay(under.entry(key.as_str()).or_insert(Value::Null), value, key);
+            }
+        }
+        (_, Value::Null) => {}
+        (under, over) => *under = over.clone(),
+    }
+}

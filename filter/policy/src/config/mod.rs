@@ -1,0 +1,80 @@
+//! From the plugin's configuration to valid policies: whole, or refused whole with the path of what is wrong.
+//!
+//! Three steps: `extends` is resolved on the plain JSON, so that a child says only what differs ([`merge`]); the result
+//! is read into types that know every key ([`raw`]); those become the types that the policies are made of, with their
+//! defaults and limits ([`valid`]).
+
+mod error;
+mod merge;
+pub mod raw;
+mod read;
+mod valid;
+
+pub use error::Error;
+
+use serde_json::{Map, Value};
+
+use crate::route::Routing;
+use read::{Path, Read};
+
+/// The longest configuration, in bytes.
+pub const BYTES_MAX: usize = 1024 * 1024;
+/// The version of the format.
+pub const VERSION: u32 = 1;
+
+/// Reads a configuration: a JSON object, or a JSON string that holds one.
+pub fn parse(json: &[u8]) -> Result<Routing, Error> {
+    let whole = |problem: &str| Error::new("", problem);
+    if json.iter().all(u8::is_ascii_whitespace) {
+        return Err(whole(
+            "empty: write an object with \"version\" and \"policies\"",
+        ));
+    }
+    if json.len() > BYTES_MAX {
+        return Err(whole("longer than 1 MiB"));
+    }
+    let value: Value =
+        serde_json::from_slice(json).map_err(|error| whole(&format!("no JSON: {error}")))?;
+    let value = match value {
+        Value::String(inner) => serde_json::from_slice(inner.as_bytes())
+            .map_err(|error| whole(&format!("the string holds no JSON: {error}")))?,
+        other => other,
+    };
+    from_value(&value)
+}
+
+/// Reads a configuration that is parsed already.
+pub fn from_value(value: &Value) -> Result<Routing, Error> {
+    if !value.is_object() {
+        return Err(Error::new(
+            "",
+            "not an object: write an object with \"version\" and \"policies\"",
+        ));
+    }
+    let file = raw::File::read(value, &Path::Root)?;
+    match file.version {
+        Some(VERSION) => {}
+        Some(other) => {
+            let problem = format!("{other} is unknown: this Seawall reads version {VERSION}");
+            return Err(Error::new("version", &problem));
+        }
+        None => {
+            let problem = format!("missing: write \"version\": {VERSION}");
+            return Err(Error::new("version", &problem));
+        }
+    }
+    let empty = Map::new();
+    let policies = value
+        .get("policies")
+        .and_then(Value::as_object)
+        .unwrap_or(&empty);
+    let upstreams = file.upstreams.unwrap_or_default();
+    valid::routing(
+        merge::resolve(policies)?,
+        upstreams,
+        &file.limits.unwrap_or_default(),
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,252 @@
+//! The configuration as it is written: every key that exists, and nothing else.
+//!
+//! The JSON Schema for editors is made from these types, so that it cannot say anything else than the parser does.
+//! Everything is optional here; defaults and limits belong to the step from these types to the valid ones.
+
+use std::collections::BTreeMap;
+
+use super::read::{Duration, Percent, choice, object};
+
+object! {
+    /// A whole configuration.
+    File {
+        /// The version of this format: 1.
+        version ("version"): u32,
+        /// Policies by name. The one named "default" is for every upstream that no entry names.
+        policies ("policies"): BTreeMap<String, RawPolicy>,
+        /// Which policy is for which cluster; the first entry that fits wins.
+        upstreams ("upstreams"): Vec<RawUpstream>,
+        /// Bounds of the whole process.
+        limits ("limits"): RawLimits,
+    }
+}
+
+object! {
+    /// Bounds of the whole process.
+    RawLimits {
+        /// How many upstreams get a state of their own, 1 to 10,000 (2,000).
+        upstreams ("upstreams"): u32,
+    }
+}
+
+object! {
+    /// Which policy is for which cluster.
+    RawUpstream {
+        /// The cluster's name; `*` stands for any run of characters.
+        cluster ("cluster"): String,
+        /// A policy's name.
+        policy ("policy"): String,
+        /// What has a state of its own: the cluster, or each authority asked for (cluster).
+        key ("key"): RawKey,
+        /// With `key: authority`: for how many authorities, 1 to 1,000 (100).
+        max_keys ("max_keys"): u32,
+    }
+}
+
+choice! {
+    /// What has a state of its own within a cluster.
+    RawKey {
+        /// The cluster as a whole.
+        Cluster ("cluster"),
+        /// Each authority asked for.
+        Authority ("authority"),
+    }
+}
+
+object! {
+    /// One policy. What is not said is as in the policy it extends, or the default.
+    RawPolicy {
+        /// A policy whose keys hold where this one is silent.
+        extends ("extends"): String,
+        /// What shares one state: a cluster, or a route to it (cluster).
+        scope ("scope"): RawScope,
+        /// Time limits.
+        timeout ("timeout"): RawTimeout,
+        /// What counts as a failure.
+        outcomes ("outcomes"): RawOutcomes,
+        /// The circuit breaker.
+        breaker ("breaker"): RawBreaker,
+        /// What is answered instead, first to last.
+        fallback ("fallback"): Vec<RawRung>,
+    }
+}
+
+choice! {
+    /// What shares one state.
+    RawScope {
+        /// All requests to a cluster.
+        Cluster ("cluster"),
+        /// All requests of a route to a cluster.
+        Route ("route"),
+    }
+}
+
+object! {
+    /// Time limits.
+    RawTimeout {
+        /// For the whole request, retries included; takes the place of the route's own (none: the route's own holds).
+        total ("total"): Duration,
+    }
+}
+
+object! {
+    /// What counts as a failure, and what as "too much to do".
+    RawOutcomes {
+        /// Failures: status 500 502 503 504, grpc 2 4 13 14 15, flags UT UR UF UC UPE.
+        failure ("failure"): RawMarks,
+        /// Neither failure nor success: status 429, grpc 8.
+        overloaded ("overloaded"): RawMarks,
+    }
+}
+
+object! {
+    /// Marks of an answer; a list that is given takes the place of the default one.
+    RawMarks {
+        /// HTTP statuses, 100 to 599.
+        status ("status"): Vec<u32>,
+        /// gRPC statuses, 1 to 16.
+        grpc ("grpc"): Vec<u32>,
+        /// Envoy's response flags: UT, UR, UF, UC, UPE. For failures only.
+        flags ("flags"): Vec<String>,
+    }
+}
+
+object! {
+    /// The circuit breaker.
+    RawBreaker {
+        /// What it does with its verdict (enforce).
+        mode ("mode"): RawMode,
+        /// With `mode: enforce`: on which share of the requests, by request id (100 %).
+        enforce ("enforce"): Percent,
+        /// Whether it also works on inbound listeners (false).
+        inbound ("inbound"): bool,
+        /// Opens at this share of failures, in percent; 0 is off (50).
+        failure_rate ("failure_rate"): Percent,
+        /// Opens when too many calls are slow.
+        slow_call ("slow_call"): RawSlowCall,
+        /// Opens at so many failures in a row; 0 is off (7).
+        consecutive ("consecutive"): u32,
+        /// Over what rates are taken (10 s).
+        window ("window"): RawWindow,
+        /// Calls in the window before a rate is judged (20).
+        minimum_calls ("minimum_calls"): u32,
+        /// How long it stays open.
+        open ("open"): RawOpen,
+        /// How it probes.
+        half_open ("half_open"): RawHalfOpen,
+        /// After closing, the admitted share grows from 10 % to all over this time (10s); "0s" is off.
+        ramp ("ramp"): Duration,
+        /// The hosts behind the upstream.
+        hosts ("hosts"): RawHosts,
+    }
+}
+
+choice! {
+    /// What a breaker does with its verdict.
+    RawMode {
+        /// Refuses.
+        Enforce ("enforce"),
+        /// Marks what it would refuse.
+        Shadow ("shadow"),
+        /// Does nothing.
+        Off ("off"),
+        /// Refuses everything.
+        ForcedOpen ("forced_open"),
+    }
+}
+
+object! {
+    /// When a call is slow, and how many may be.
+    RawSlowCall {
+        /// A success whose headers took longer is slow (2s).
+        over ("over"): Duration,
+        /// Opens at this share of slow calls, in percent; 0 is off (80).
+        rate ("rate"): Percent,
+    }
+}
+
+object! {
+    /// The window: a time or a number of calls.
+    RawWindow {
+        /// The last so much time, 100ms to 1h.
+        over ("over"): Duration,
+        /// The last so many calls, 1 to 1,024.
+        calls ("calls"): u32,
+    }
+}
+
+object! {
+    /// How long an open breaker stays open.
+    RawOpen {
+        /// After the first trip; doubled at each further one in a row (5s).
+        base ("for"): Duration,
+        /// Never longer, but for the jitter (60s).
+        up_to ("up_to"): Duration,
+        /// Up to this share is added at random, in percent (20).
+        jitter ("jitter"): Percent,
+    }
+}
+
+object! {
+    /// How a half-open breaker probes.
+    RawHalfOpen {
+        /// Probes in flight plus verdicts, over all workers, 1 to 1,000 (10).
+        permits ("permits"): u32,
+        /// Without a verdict for so long it opens again (20s).
+        wait ("wait"): Duration,
+    }
+}
+
+object! {
+    /// The hosts behind an upstream.
+    RawHosts {
+        /// While a minority of them fails, a trip is withheld for so long (10s); "0s" is off.
+        grace ("grace"): Duration,
+    }
+}
+
+object! {
+    /// One rung of the fallback ladder.
+    RawRung {
+        /// The causes it stands for (all).
+        on ("on"): Vec<RawCause>,
+        /// A fixed answer.
+        fixed ("static"): RawStatic,
+    }
+}
+
+choice! {
+    /// Why an answer of our own is needed.
+    RawCause {
+        /// The breaker did not admit the request.
+        Open ("open"),
+        /// The upstream, or Envoy for it, failed.
+        Failure ("failure"),
+    }
+}
+
+object! {
+    /// A fixed answer.
+    RawStatic {
+        /// HTTP status, 200 to 599 (200).
+        status ("status"): u32,
+        /// `content-type`.
+        content_type ("content_type"): String,
+        /// Further headers.
+        headers ("headers"): BTreeMap<String, String>,
+        /// The body, at most 64 KiB.
+        body ("body"): String,
+        /// What a gRPC caller gets; without it the rung does not stand for gRPC.
+        grpc ("grpc"): RawGrpc,
+    }
+}
+
+object! {
+    /// A gRPC answer.
+    RawGrpc {
+        /// gRPC status, 0 to 16.
+        status ("status"): u32,
+        /// gRPC status message.
+        message ("message"): String,
+    }
+}

@@ -1,0 +1,114 @@
+//! What is known of a request from its headers: read once, as bytes, in one pass.
+
+use seawall_policy::time::Span;
+
+use crate::host::headers::Pairs;
+
+/// Headers with which a client could steer Envoy's router. Envoy strips them on an edge listener only.
+const CONTROL: [&[u8]; 10] = [
+    b"x-envoy-hedge-on-per-try-timeout",
+    b"x-envoy-max-retries",
+    b"x-envoy-retriable-header-names",
+    b"x-envoy-retriable-status-codes",
+    b"x-envoy-retry-grpc-on",
+    b"x-envoy-retry-on",
+    b"x-envoy-upstream-alt-stat-name",
+    b"x-envoy-upstream-rq-per-try-timeout-ms",
+    b"x-envoy-upstream-rq-timeout-alt-response",
+    b"x-envoy-upstream-rq-timeout-ms",
+];
+const OWN: &[u8] = b"x-seawall-";
+
+/// What the headers of a request say.
+#[derive(Debug, Default)]
+pub(crate) struct Facts {
+    /// A call of gRPC.
+    pub(crate) grpc: bool,
+    /// The limit a gRPC client set.
+    pub(crate) grpc_timeout: Option<Span>,
+    /// Upgrades, CONNECT, event streams, long polls: they take their time.
+    pub(crate) never_slow: bool,
+    /// Upgrades, CONNECT, event streams, gRPC without a limit: nobody knows when they end.
+    pub(crate) open_ended: bool,
+    /// A hash of the request id.
+    pub(crate) draw: Option<u32>,
+    /// The authority asked for.
+    pub(crate) authority: Option<String>,
+    /// Control headers that a client sent, to be removed.
+    pub(crate) control: Vec<Vec<u8>>,
+    /// Whether any of them is one of ours, which nobody may send.
+    pub(crate) own: bool,
+}
+
+impl Facts {
+    /// Reads them.
+    pub(crate) fn read(pairs: &Pairs) -> Self {
+        let mut facts = Self::default();
+        let mut endless = false;
+        let mut waits = false;
+        for (key, value) in pairs.iter() {
+            match key {
+                b":method" => endless |= value == b"CONNECT",
+                b":authority" => {
+                    facts.authority = std::str::from_utf8(value).ok().map(str::to_owned)
+                }
+                b"upgrade" => endless = true,
+                b"accept" => endless |= has(value, b"text/event-stream"),
+                b"prefer" => waits |= has(value, b"wait"),
+                b"content-type" => facts.grpc = value.starts_with(b"application/grpc"),
+                b"grpc-timeout" => facts.grpc_timeout = grpc_timeout(value),
+                b"x-request-id" => facts.draw = Some(hash(value)),
+                key if Self::is_own(key) => {
+                    facts.own = true;
+                    facts.control.push(key.to_vec());
+                }
+                key if CONTROL.binary_search(&key).is_ok() => facts.control.push(key.to_vec()),
+                _ => {}
+            }
+        }
+        facts.never_slow = endless || waits;
+        facts.open_ended = endless || (facts.grpc && facts.grpc_timeout.is_none());
+        facts
+    }
+
+    /// Whether this is one of our own headers.
+    pub(crate) fn is_own(name: &[u8]) -> bool {
+        name.starts_with(OWN)
+    }
+}
+
+/// Whether a list-like value holds a word; without regard to what stands around it.
+fn has(value: &[u8], word: &[u8]) -> bool {
+    value
+        .windows(word.len())
+        .any(|part| part.eq_ignore_ascii_case(word))
+}
+
+/// FNV-1a (Fowler, Noll, Vo), brought to a good spread by MurmurHash3's finaliser; never 0.
+pub(crate) fn hash(bytes: &[u8]) -> u32 {
+    let sum = bytes.iter().fold(0x811c_9dc5_u32, |sum, byte| {
+        (sum ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
+    });
+    let sum = (sum ^ (sum >> 16)).wrapping_mul(0x85eb_ca6b);
+    let sum = (sum ^ (sum >> 13)).wrapping_mul(0xc2b2_ae35);
+    (sum ^ (sum >> 16)).max(1)
+}
+
+/// `grpc-timeout`: up to eight digits and a unit, by the gRPC over HTTP/2 specification.
+fn grpc_timeout(value: &[u8]) -> Option<Span> {
+    let (unit, digits) = value.split_last()?;
+    if digits.is_empty() || digits.len() > 8 {
+        return None;
+    }
+    let count: u64 = std::str::from_utf8(digits).ok()?.parse().ok()?;
+    let unit = match unit {
+        b'H' => Span::secs(3_600),
+        b'M' => Span::secs(60),
+        b'S' => Span::secs(1),
+        b'm' => Span::millis(1),
+        b'u' => Span::nanos(1_000),
+        b'n' => Span::nanos(1),
+        _ => return None,
+    };
+    Some(unit.times(count))
+}

@@ -1,0 +1,146 @@
+//! The functions that the host calls, and the contexts they are for.
+//!
+//! The SDK (`proxy-wasm`) has a dispatcher for this. It is not used: it panics on a context it does not know, its traits
+//! pull every panicking wrapper into the module (413 KB with it, see docs/filter-size.md), and it exports callbacks for
+//! bodies, which cost a call for every chunk of every answer and have nothing to do here.
+//!
+//! **Architecture invariant:** an unknown context is passed by, never a panic. The host does not enter the module again
+//! from a call of it; if one did, the request would pass.
+#![allow(
+    unsafe_code,
+    reason = "an exported name is an unsafe attribute; no block here is unsafe"
+)]
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use crate::request::HttpRequest;
+use crate::root::Root;
+
+/// What the host does with a request or an answer after a callback.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// It goes on.
+    Continue = 0,
+    /// It stays, because an answer of our own was sent.
+    Pause = 1,
+}
+
+#[derive(Debug, Default)]
+struct Contexts {
+    roots: BTreeMap<u32, Root>,
+    requests: BTreeMap<u32, HttpRequest>,
+}
+
+thread_local! {
+    static CONTEXTS: RefCell<Contexts> = const {
+        RefCell::new(Contexts {
+            roots: BTreeMap::new(),
+            requests: BTreeMap::new(),
+        })
+    };
+}
+
+fn contexts<T>(run: impl FnOnce(&mut Contexts) -> Option<T>) -> Option<T> {
+    CONTEXTS.with(|contexts| run(&mut *contexts.try_borrow_mut().ok()?))
+}
+
+fn request<T>(id: u32, run: impl FnOnce(&mut HttpRequest) -> T) -> Option<T> {
+    contexts(|contexts| contexts.requests.get_mut(&id).map(run))
+}
+
+fn root<T>(id: u32, run: impl FnOnce(&mut Root) -> T) -> Option<T> {
+    contexts(|contexts| contexts.roots.get_mut(&id).map(run))
+}
+
+fn action(action: Option<Action>) -> u32 {
+    action.unwrap_or(Action::Continue) as u32
+}
+
+/// Says which version of the interface this module speaks.
+#[unsafe(no_mangle)]
+pub(crate) extern "C" fn proxy_abi_version_0_2_1() {}
+
+/// Runs once when the module is loaded.
+#[unsafe(no_mangle)]
+pub(crate) extern "C" fn _initialize() {
+    super::log::install();
+}
+
+/// Memory into which the host writes what it hands over.
+#[unsafe(no_mangle)]
+pub(crate) extern "C" fn proxy_on_memory_allocate(size: usize) -> *mut u8 {
+    Box::into_raw(vec![0_u8; size].into_boxed_slice()).cast()
+}
+
+/// A root (without a parent) or a request of a root comes to be.
+#[unsafe(no_mangle)]
+pub(crate) extern "C" fn proxy_on_context_create(id: u32, parent: u32) {
+    contexts(|contexts| {
+        match contexts.roots.get(&parent) {
+            Some(root) => drop(contexts.requests.insert(id, root.request())),
+            None if parent == 0 => drop(contexts.roots.insert(id, Root::default())),
+            None => {}
+        }
+        Some(())
+    });
+}
+
+/// The VM starts; there is no configuration of its own.
+#[unsafe(no_mangle)]
+pub(crate) extern "C" fn proxy_on_vm_start(_root: u32, _size: usize) -> u32 {
+    1
+}
+
+/// A root gets its configuration: 0 refuses it.
+#[unsafe(no_mangle)]
+pub(crate) extern "C" fn proxy_on_configure(id: u32, _size: usize) -> u32 {
+    u32::from(root(id, Root::configure).unwrap_or(false))
+}
+
+/// Half a second is over.
+#[unsafe(no_mangle)]
+pub(crate) extern "C" fn proxy_on_tick(id: u32) {
+    root(id, |root| root.tick());
+}
+
+/// The headers of a request.
+#[unsafe(no_mangle)]
+pub(crate) extern "C" fn proxy_on_request_headers(id: u32, _count: usize, _end: u32) -> u32 {
+    action(request(id, HttpRequest::request_headers))
+}
+
+/// The headers of an answer.
+#[unsafe(no_mangle)]
+pub(crate) extern "C" fn proxy_on_response_headers(id: u32, _count: usize, end: u32) -> u32 {
+    action(request(id, |request| request.response_headers(end != 0)))
+}
+
+/// The trailers of an answer.
+#[unsafe(no_mangle)]
+pub(crate) extern "C" fn proxy_on_response_trailers(id: u32, _count: usize) -> u32 {
+    request(id, HttpRequest::response_trailers);
+    Action::Continue as u32
+}
+
+/// A request is over.
+#[unsafe(no_mangle)]
+pub(crate) extern "C" fn proxy_on_log(id: u32) {
+    request(id, HttpRequest::log);
+}
+
+/// A context may go.
+#[unsafe(no_mangle)]
+pub(crate) extern "C" fn proxy_on_done(_id: u32) -> u32 {
+    1
+}
+
+/// A context goes.
+#[unsafe(no_mangle)]
+pub(crate) extern "C" fn proxy_on_delete(id: u32) {
+    contexts(|contexts| {
+        drop(contexts.requests.remove(&id));
+        drop(contexts.roots.remove(&id));
+        Some(())
+    });
+}

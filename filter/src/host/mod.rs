@@ -1,0 +1,17 @@
+//! What the host can do, one small file for each capability, every call a value and never a panic.
+//!
+//! A status that nobody expects is counted by the name of its call ([`errors`]) and becomes "nothing there": whoever
+//! asked goes on without.
+
+mod abi;
+pub(crate) mod clock;
+pub(crate) mod errors;
+pub(crate) mod exports;
+pub(crate) mod headers;
+pub(crate) mod log;
+pub(crate) mod metrics;
+pub(crate) mod plugin;
+pub(crate) mod properties;
+pub(crate) mod random;
+pub(crate) mod reply;
+pub(crate) mod shared;

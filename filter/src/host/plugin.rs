@@ -1,0 +1,15 @@
+//! What the host tells a root about itself.
+
+use super::{abi, errors};
+
+/// The plugin's configuration as it stands in Envoy's.
+pub(crate) fn configuration() -> Vec<u8> {
+    const PLUGIN_CONFIGURATION: u32 = 7;
+    let bytes = abi::buffer(PLUGIN_CONFIGURATION, usize::MAX);
+    errors::found("get_buffer_bytes", bytes).unwrap_or_default()
+}
+
+/// Asks for a tick every so many milliseconds.
+pub(crate) fn set_tick_period(millis: u32) -> bool {
+    errors::succeeded("set_tick_period_milliseconds", abi::set_tick_period(millis))
+}

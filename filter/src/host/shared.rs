@@ -1,0 +1,34 @@
+//! Shared data as the policies know it.
+
+use seawall_policy::store::{Found, HostError, SharedStore};
+
+use super::abi::{self, Status};
+use super::errors;
+
+/// The shared data of the process.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shared;
+
+impl SharedStore for Shared {
+    fn load(&self, key: &str) -> Result<Option<Found>, HostError> {
+        match abi::shared_data(key) {
+            Ok((bytes, cas)) => Ok(Some(Found { bytes, cas })),
+            Err(Status::NOT_FOUND) => Ok(None),
+            Err(Status(status)) => {
+                errors::count("get_shared_data");
+                Err(HostError(status))
+            }
+        }
+    }
+
+    fn swap(&self, key: &str, bytes: &[u8], cas: u32) -> Result<bool, HostError> {
+        match abi::set_shared_data(key, bytes, cas) {
+            Ok(()) => Ok(true),
+            Err(Status::CAS_MISMATCH) => Ok(false),
+            Err(Status(status)) => {
+                errors::count("set_shared_data");
+                Err(HostError(status))
+            }
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! The root: takes a configuration whole or refuses it whole, and ticks.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use seawall_policy::config;
+
+use crate::host::plugin;
+use crate::request::HttpRequest;
+use crate::worker::{TICK_MILLIS, Worker};
+
+/// One root: one configuration in one VM.
+#[derive(Debug, Default)]
+pub(crate) struct Root {
+    worker: Rc<RefCell<Option<Worker>>>,
+}
+
+impl Root {
+    /// Takes a configuration. `false` makes Envoy refuse it and keep the one it has. Runs in canary VMs too: writes
+    /// nothing.
+    pub(crate) fn configure(&mut self) -> bool {
+        let routing = match config::parse(&plugin::configuration()) {
+            Ok(routing) => routing,
+            Err(error) => {
+                log::error!("seawall: configuration refused: {error}");
+                return false;
+            }
+        };
+        let Ok(mut worker) = self.worker.try_borrow_mut() else {
+            return false;
+        };
+        *worker = Some(Worker::new(routing));
+        plugin::set_tick_period(TICK_MILLIS)
+    }
+
+    /// What is done every half second.
+    pub(crate) fn tick(&self) {
+        if let Ok(mut worker) = self.worker.try_borrow_mut()
+            && let Some(worker) = worker.as_mut()
+        {
+            worker.tick();
+        }
+    }
+
+    /// A request of this root.
+    pub(crate) fn request(&self) -> HttpRequest {
+        HttpRequest::new(Rc::clone(&self.worker))
+    }
+}

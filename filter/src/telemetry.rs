@@ -1,0 +1,239 @@
+//! What is counted, under which name, and when it goes to the host.
+//!
+//! Events are counted here and flushed at the tick: a host call for each would cost every request. A name carries its
+//! labels as `seawall_decisions..policy=P..upstream=C..decision=refused..reason=R`, which the stats tags of the shipped
+//! bootstrap take apart. The number of series is bounded by the number of events times that of upstreams.
+
+use std::collections::BTreeMap;
+
+use seawall_policy::admission::Reason;
+use seawall_policy::breaker::{Phase, Transition};
+use seawall_policy::fallback::Cause;
+use seawall_policy::outcome::Outcome;
+
+use crate::host::errors;
+use crate::host::metrics::{Kind, Metric};
+
+/// Something that happened at one upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Event {
+    /// A request went.
+    Admitted,
+    /// A request was refused.
+    Refused(Reason),
+    /// A request went that would have been refused if the breaker were enforced for it.
+    Marked(Reason),
+    /// What became of a request that went.
+    Outcome(Outcome),
+    /// What became of a request that would have been refused: a success is a false refusal.
+    MarkedOutcome(Outcome),
+    /// An answer of our own stood in.
+    Fallback(Cause),
+    /// The breaker changed its state.
+    Transition(Phase, Phase),
+}
+
+impl Event {
+    /// Its name and its labels.
+    fn series(self, labels: &str) -> String {
+        match self {
+            Self::Admitted => {
+                format!("seawall_decisions..{labels}..decision=admitted..reason=none")
+            }
+            Self::Refused(reason) => format!(
+                "seawall_decisions..{labels}..decision=refused..reason={}",
+                reason.name()
+            ),
+            Self::Marked(reason) => format!(
+                "seawall_decisions..{labels}..decision=shadow_refused..reason={}",
+                reason.name()
+            ),
+            Self::Outcome(outcome) => {
+                format!("seawall_outcomes..{labels}..outcome={}", outcome.name())
+            }
+            Self::MarkedOutcome(outcome) => {
+                format!(
+                    "seawall_shadow_outcomes..{labels}..outcome={}",
+                    outcome.name()
+                )
+            }
+            Self::Fallback(cause) => format!(
+                "seawall_fallbacks..{labels}..rung=static..reason={}",
+                cause_name(cause)
+            ),
+            Self::Transition(from, to) => format!(
+                "seawall_transitions..{labels}..from={}..to={}",
+                from.name(),
+                to.name()
+            ),
+        }
+    }
+}
+
+/// The label of a cause.
+pub(crate) const fn cause_name(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Open => "open",
+        Cause::Failure => "failure",
+    }
+}
+
+/// Something about the filter itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Concern {
+    /// The state could not be read or written.
+    UndecidedHost,
+    /// The state is of a later version.
+    UndecidedLater,
+    /// Too many races were lost.
+    LostRaces,
+    /// A damaged record was replaced.
+    RecordReplaced,
+    /// A request to an upstream beyond the bound: it has no state.
+    OverLimit,
+    /// Route metadata names a policy that does not exist.
+    UnknownPolicy,
+    /// A settlement was given up.
+    DebtDropped,
+    /// This VM was given up for dead.
+    Expired,
+    /// A client sent a header that is not its to send.
+    ControlHeader,
+    /// A call of the host failed.
+    HostError(&'static str),
+}
+
+impl Concern {
+    fn series(self) -> String {
+        match self {
+            Self::UndecidedHost => "seawall_undecided..reason=host".to_owned(),
+            Self::UndecidedLater => "seawall_undecided..reason=later_version".to_owned(),
+            Self::LostRaces => "seawall_undecided..reason=lost_races".to_owned(),
+            Self::RecordReplaced => "seawall_records_replaced".to_owned(),
+            Self::OverLimit => "seawall_requests_over_limit".to_owned(),
+            Self::UnknownPolicy => "seawall_unknown_policy".to_owned(),
+            Self::DebtDropped => "seawall_settlements_dropped".to_owned(),
+            Self::Expired => "seawall_instances_expired".to_owned(),
+            Self::ControlHeader => "seawall_control_headers_removed".to_owned(),
+            Self::HostError(call) => format!("seawall_host_errors..call={call}"),
+        }
+    }
+}
+
+/// A counter of the host and what it does not know yet.
+#[derive(Debug, Default)]
+struct Series {
+    metric: Option<Metric>,
+    pending: u64,
+}
+
+impl Series {
+    fn flush(&mut self, name: impl FnOnce() -> String) {
+        if self.metric.is_none() {
+            self.metric = Metric::define(Kind::Counter, &name());
+        }
+        if let Some(metric) = self.metric.filter(|_| self.pending > 0) {
+            metric.add(std::mem::take(&mut self.pending));
+        }
+    }
+}
+
+/// What is counted for one upstream.
+#[derive(Debug, Default)]
+pub(crate) struct UpstreamSeries {
+    labels: String,
+    events: BTreeMap<Event, Series>,
+    state: Option<Metric>,
+    dirty: bool,
+}
+
+impl UpstreamSeries {
+    /// The series that everybody looks at stand at zero from the start, so that rates begin right.
+    pub(crate) fn new(policy: &str, upstream: &str) -> Self {
+        let labels = format!("policy={}..upstream={}", label(policy), label(upstream));
+        let name = format!("seawall_state..{labels}");
+        let first = [
+            Event::Admitted,
+            Event::Refused(Reason::BreakerOpen),
+            Event::Outcome(Outcome::Success),
+            Event::Outcome(Outcome::Failure),
+            Event::Transition(Phase::Closed, Phase::Open),
+        ];
+        Self {
+            state: Metric::define(Kind::Gauge, &name),
+            events: first
+                .into_iter()
+                .map(|event| (event, Series::default()))
+                .collect(),
+            labels,
+            dirty: true,
+        }
+    }
+
+    /// Counts one.
+    pub(crate) fn count(&mut self, event: Event) {
+        let series = self.events.entry(event).or_default();
+        series.pending = series.pending.saturating_add(1);
+        self.dirty = true;
+    }
+
+    /// Counts a change of state, shows it at once and says why.
+    pub(crate) fn transition(&mut self, transition: &Transition) {
+        self.count(Event::Transition(transition.from, transition.to));
+        if let Some(state) = self.state {
+            state.set(transition.to.gauge());
+        }
+        let labels = self.labels.replace("..", " ");
+        match transition.to {
+            Phase::Open => log::warn!("seawall: {labels} {transition}"),
+            Phase::Closed | Phase::HalfOpen => log::info!("seawall: {labels} {transition}"),
+        }
+    }
+
+    /// Tells the host.
+    pub(crate) fn flush(&mut self) {
+        if !std::mem::take(&mut self.dirty) {
+            return;
+        }
+        for (event, series) in &mut self.events {
+            series.flush(|| event.series(&self.labels));
+        }
+    }
+}
+
+/// What is counted about the filter itself.
+#[derive(Debug, Default)]
+pub(crate) struct OwnSeries(BTreeMap<Concern, Series>);
+
+impl OwnSeries {
+    /// Counts one.
+    pub(crate) fn count(&mut self, concern: Concern) {
+        self.add(concern, 1);
+    }
+
+    /// Tells the host, its own errors among the rest.
+    pub(crate) fn flush(&mut self) {
+        for (call, count) in errors::take() {
+            self.add(Concern::HostError(call), count);
+        }
+        for (concern, series) in &mut self.0 {
+            if series.pending > 0 {
+                series.flush(|| concern.series());
+            }
+        }
+    }
+
+    fn add(&mut self, concern: Concern, count: u64) {
+        let series = self.0.entry(concern).or_default();
+        series.pending = series.pending.saturating_add(count);
+    }
+}
+
+/// A name as a label: `..` parts labels, and control bytes have no place in a stat's name.
+fn label(name: &str) -> String {
+    let plain: String = name
+        .chars()
+        .map(|c| if c.is_control() || c == ' ' { '_' } else { c })
+        .collect();
+    plain.replace("..", "._")
+}

@@ -1,0 +1,153 @@
+//! The upstreams that one root knows: a bounded table from names to what is kept for each.
+//!
+//! The state itself stands in shared data. Here stands what belongs to this VM: which permits it holds, whom it watches,
+//! what it counted since the last tick.
+
+use std::collections::BTreeMap;
+
+use seawall_policy::breaker::{Holding, Phase};
+use seawall_policy::watch::Watch;
+
+use crate::telemetry::UpstreamSeries;
+
+/// The longest key in shared data, in bytes; what would need a longer one has no state.
+const KEY_MAX: usize = 512;
+/// Under this name stand all upstreams of a policy beyond a bound.
+pub(crate) const OTHERS: &str = "(others)";
+/// The answers of so many admissions show their host even when nothing fails, so that host grace knows healthy hosts.
+const HOST_SAMPLE: u32 = 16;
+
+/// Which upstream is meant.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Name<'a> {
+    /// Index of its policy.
+    pub(crate) policy: usize,
+    /// The policy's name.
+    pub(crate) scope: &'a str,
+    /// The cluster.
+    pub(crate) cluster: &'a str,
+    /// What parts it from others of the same cluster: a route or an authority.
+    pub(crate) part: Option<(&'static str, &'a str)>,
+}
+
+impl Name<'_> {
+    /// The key in shared data; `None` if it were too long.
+    pub(crate) fn key(&self) -> Option<String> {
+        let mut key = format!("seawall/v1/{}/{}", self.scope, self.cluster);
+        if let Some((kind, part)) = self.part {
+            key.push('/');
+            key.push_str(kind);
+            key.push('=');
+            key.push_str(part);
+        }
+        (key.len() <= KEY_MAX).then_some(key)
+    }
+
+    /// The name in metrics and logs.
+    fn label(&self) -> String {
+        match self.part {
+            Some((_, part)) => format!("{}/{part}", self.cluster),
+            None => self.cluster.to_owned(),
+        }
+    }
+}
+
+/// What this VM keeps for one upstream.
+#[derive(Debug)]
+pub(crate) struct Upstream {
+    /// Index of its policy.
+    pub(crate) policy: usize,
+    /// Where its state stands; `None` where it has none.
+    pub(crate) key: Option<String>,
+    /// The permits of this VM.
+    pub(crate) holding: Holding,
+    /// The other VMs that hold permits.
+    pub(crate) watch: Watch,
+    /// The state as last seen.
+    pub(crate) phase: Phase,
+    /// Whether there were failures about when it was last seen.
+    pub(crate) failing: bool,
+    /// What is counted.
+    pub(crate) series: UpstreamSeries,
+    admissions: u32,
+}
+
+impl Upstream {
+    /// Whether the host of the next answer is worth a host call.
+    pub(crate) fn wants_host(&mut self) -> bool {
+        self.admissions = self.admissions.wrapping_add(1);
+        self.failing || self.admissions.is_multiple_of(HOST_SAMPLE)
+    }
+
+    /// Whether the tick has something to do for it.
+    pub(crate) fn needs_care(&self) -> bool {
+        self.phase != Phase::Closed || self.holding.permits > 0 || !self.watch.is_idle()
+    }
+}
+
+/// What stands in the index for all upstreams of a policy beyond a bound; no key looks like it.
+pub(crate) fn others(scope: &str) -> String {
+    format!("{OTHERS}/{scope}")
+}
+
+/// All upstreams of a root.
+#[derive(Debug, Default)]
+pub(crate) struct Upstreams {
+    entries: Vec<Upstream>,
+    /// By key; the key holds the policy's name.
+    index: BTreeMap<String, usize>,
+}
+
+impl Upstreams {
+    /// The number of upstreams.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// An upstream by the number that [`Upstreams::add`] gave.
+    pub(crate) fn entry(&mut self, number: usize) -> Option<&mut Upstream> {
+        self.entries.get_mut(number)
+    }
+
+    /// The number of an upstream by its key, or of what stands for all others of a policy.
+    pub(crate) fn find(&self, key: &str) -> Option<usize> {
+        self.index.get(key).copied()
+    }
+
+    /// How many upstreams share the cluster of this one, where a cluster has several.
+    pub(crate) fn siblings(&self, name: &Name<'_>) -> u32 {
+        let Some((kind, _)) = name.part else {
+            return 0;
+        };
+        let prefix = Name {
+            part: Some((kind, "")),
+            ..*name
+        };
+        let Some(prefix) = prefix.key() else {
+            return 0;
+        };
+        let from = self.index.range(prefix.clone()..);
+        from.take_while(|(key, _)| key.starts_with(&prefix)).count() as u32
+    }
+
+    /// Adds an upstream.
+    pub(crate) fn add(&mut self, name: &Name<'_>, key: Option<String>, instance: u64) -> usize {
+        let number = self.entries.len();
+        let indexed = key.clone().unwrap_or_else(|| others(name.scope));
+        self.entries.push(Upstream {
+            policy: name.policy,
+            key,
+            holding: Holding {
+                instance,
+                ..Holding::default()
+            },
+            watch: Watch::default(),
+            phase: Phase::Closed,
+            failing: false,
+            series: UpstreamSeries::new(name.scope, &name.label()),
+            admissions: 0,
+        });
+        self.index.insert(indexed, number);
+        number
+    }
+}

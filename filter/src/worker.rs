@@ -1,0 +1,401 @@
+//! What one root does in one VM: it joins the policies to shared data, time, randomness and telemetry.
+//!
+//! The rules stand in `seawall_policy`; here is only who is asked with what, and what is done with the notes.
+
+use std::collections::VecDeque;
+
+use seawall_policy::admission::{self, Decision, Notes, Reason, Request, Settlement};
+use seawall_policy::breaker::{Holding, Moment, Permit};
+use seawall_policy::policy::{Policy, Scope};
+use seawall_policy::route::{Key, Routing};
+use seawall_policy::store::{Undecided, register};
+use seawall_policy::time::{Span, Timestamp};
+
+use crate::host::clock;
+use crate::host::random::Draws;
+use crate::host::shared::Shared;
+use crate::telemetry::{Concern, Event, OwnSeries};
+use crate::upstreams::{Name, OTHERS, Upstream, Upstreams, others};
+
+/// The tick's period in milliseconds.
+pub(crate) const TICK_MILLIS: u32 = 500;
+/// A tick later than this after the last one is not on time: the process was frozen.
+const ON_TIME: Span = Span::millis(2 * TICK_MILLIS as u64);
+/// The most settlements that may wait for a better moment.
+const DEBTS_MAX: usize = 1_024;
+/// Where the number of records in shared data stands.
+const COUNT_KEY: &str = "seawall/v1";
+
+/// A settlement that could not be stored.
+#[derive(Clone, Copy, Debug)]
+struct Debt {
+    upstream: usize,
+    permit: Permit,
+    settlement: Settlement,
+}
+
+/// Which policy a request gets, and what else must be known of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Selected {
+    /// Index of the policy.
+    pub(crate) policy: usize,
+    /// Whether its route is part of the key.
+    pub(crate) by_route: bool,
+    /// Whether its authority is part of the key, and for how many authorities.
+    pub(crate) by_authority: Option<u32>,
+}
+
+/// What is known of one request when it is admitted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asking<'a> {
+    /// The policy.
+    pub(crate) selected: Selected,
+    /// The cluster.
+    pub(crate) cluster: &'a str,
+    /// A route or an authority that is part of the key.
+    pub(crate) part: Option<(&'static str, &'a str)>,
+    /// By an inbound listener.
+    pub(crate) inbound: bool,
+    /// Nobody knows when it ends.
+    pub(crate) open_ended: bool,
+    /// From its id.
+    pub(crate) draw: Option<u32>,
+}
+
+/// A decision and what goes with it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Admitted {
+    /// The upstream's number.
+    pub(crate) upstream: usize,
+    /// The decision.
+    pub(crate) decision: Decision,
+    /// The time limit to be set on the router.
+    pub(crate) total: Option<Span>,
+    /// When it was made.
+    pub(crate) at: Timestamp,
+    /// Whether the host of the answer is worth a host call.
+    pub(crate) wants_host: bool,
+}
+
+/// One root in one VM.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    routing: Routing,
+    configured_at: Timestamp,
+    upstreams: Upstreams,
+    debts: VecDeque<Debt>,
+    own: OwnSeries,
+    draws: Draws,
+    last_tick: Timestamp,
+}
+
+impl Worker {
+    /// A worker for this configuration. Writes nothing: it is made in canary VMs too.
+    pub(crate) fn new(routing: Routing) -> Self {
+        let now = clock::now();
+        Self {
+            routing,
+            configured_at: now,
+            upstreams: Upstreams::default(),
+            debts: VecDeque::new(),
+            own: OwnSeries::default(),
+            draws: Draws::seeded(now.as_nanos()),
+            last_tick: now,
+        }
+    }
+
+    /// Counts something about the filter itself.
+    pub(crate) fn concern(&mut self, concern: Concern) {
+        self.own.count(concern);
+    }
+
+    /// The policy for a request to this cluster.
+    pub(crate) fn select(&mut self, cluster: &str, named: Option<&str>) -> Option<Selected> {
+        let (selected, unknown) = self.routing.select(cluster, named);
+        let selected = selected.and_then(|(policy, key)| {
+            let index = self
+                .routing
+                .policies
+                .iter()
+                .position(|other| other.name == policy.name)?;
+            Some(Selected {
+                policy: index,
+                by_route: policy.scope == Scope::Route,
+                by_authority: match key {
+                    Key::Cluster => None,
+                    Key::Authority { max_keys } => Some(max_keys),
+                },
+            })
+        });
+        if unknown {
+            self.own.count(Concern::UnknownPolicy);
+        }
+        selected
+    }
+
+    /// A policy by its number.
+    pub(crate) fn policy(&self, number: usize) -> Option<&Policy> {
+        self.routing.policies.get(number)
+    }
+
+    /// Decides about a request.
+    pub(crate) fn admit(&mut self, asking: &Asking<'_>) -> Option<Admitted> {
+        let upstream = self.upstream(asking)?;
+        let (at, moment) = self.moment();
+        let spare = self.draws.next_u64();
+        let draw = asking.draw.unwrap_or_else(|| self.draws.next_u32());
+        let entry = self.upstreams.entry(upstream)?;
+        let policy = self.routing.policies.get(entry.policy)?;
+        let request = Request {
+            inbound: asking.inbound,
+            open_ended: asking.open_ended,
+            draw,
+            holding: entry.holding,
+            spare,
+        };
+        let place = place(policy, entry.key.as_deref(), self.configured_at);
+        let (decision, notes) = admission::admit(&Shared, &place, &request, moment);
+        if notes.expired {
+            entry.holding = fresh(spare);
+        }
+        if let Decision::Admit(Some(permit)) = decision {
+            take(&mut entry.holding, permit);
+        }
+        entry.series.count(match decision {
+            Decision::Admit(_) => Event::Admitted,
+            Decision::Mark(reason) => Event::Marked(reason),
+            Decision::Refuse { reason, .. } => Event::Refused(reason),
+        });
+        let wants_host = entry.wants_host() && policy.breaker.host_grace > Span::ZERO;
+        let total = admission::total(policy, &request);
+        note(entry, &mut self.own, &notes);
+        Some(Admitted {
+            upstream,
+            decision,
+            total,
+            at,
+            wants_host,
+        })
+    }
+
+    /// Settles a permit; what cannot be stored now is tried again at the tick.
+    pub(crate) fn settle(&mut self, upstream: usize, permit: Permit, settlement: Settlement) {
+        let debt = Debt {
+            upstream,
+            permit,
+            settlement,
+        };
+        if let Some(entry) = self.upstreams.entry(upstream) {
+            give_back(&mut entry.holding, permit, settlement);
+        }
+        if !self.pay(debt) {
+            self.owe(debt);
+        }
+    }
+
+    /// Counts an event of an upstream.
+    pub(crate) fn count(&mut self, upstream: usize, event: Event) {
+        if let Some(entry) = self.upstreams.entry(upstream) {
+            entry.series.count(event);
+        }
+    }
+
+    /// What is done every half second: debts, timed transitions, signs of life, metrics.
+    pub(crate) fn tick(&mut self) {
+        let (now, _) = self.moment();
+        let on_time = now.since(self.last_tick) <= ON_TIME;
+        self.last_tick = now;
+        for _ in 0..self.debts.len() {
+            if let Some(debt) = self.debts.pop_front().filter(|debt| !self.pay(*debt)) {
+                self.owe(debt);
+            }
+        }
+        for number in 0..self.upstreams.len() {
+            self.tend(number, on_time);
+            if let Some(entry) = self.upstreams.entry(number) {
+                entry.series.flush();
+            }
+        }
+        self.own.flush();
+    }
+
+    fn tend(&mut self, number: usize, on_time: bool) {
+        let (_, moment) = self.moment();
+        let spare = self.draws.next_u64();
+        let Some(entry) = self
+            .upstreams
+            .entry(number)
+            .filter(|entry| entry.needs_care())
+        else {
+            return;
+        };
+        let Some(policy) = self.routing.policies.get(entry.policy) else {
+            return;
+        };
+        let place = place(policy, entry.key.as_deref(), self.configured_at);
+        let dead = entry.watch.dead();
+        let (notes, holders) = admission::tend(&Shared, &place, entry.holding, &dead, moment);
+        entry.watch.observe(&holders, on_time);
+        if notes.expired {
+            entry.holding = fresh(spare);
+        }
+        note(entry, &mut self.own, &notes);
+    }
+
+    /// Tries to store a settlement; `false` if it has to be tried again.
+    fn pay(&mut self, debt: Debt) -> bool {
+        let (_, moment) = self.moment();
+        let Some(entry) = self.upstreams.entry(debt.upstream) else {
+            return true;
+        };
+        let Some(policy) = self.routing.policies.get(entry.policy) else {
+            return true;
+        };
+        let place = place(policy, entry.key.as_deref(), self.configured_at);
+        let notes = admission::settle(&Shared, &place, debt.permit, debt.settlement, moment);
+        note(entry, &mut self.own, &notes);
+        notes.stands()
+    }
+
+    /// Keeps a settlement for the next tick. Beyond the bound it is dropped; a permit then comes back as that of a dead
+    /// VM does, because this one takes another instance number.
+    fn owe(&mut self, debt: Debt) {
+        if self.debts.len() < DEBTS_MAX {
+            self.debts.push_back(debt);
+            return;
+        }
+        self.own.count(Concern::DebtDropped);
+        let spare = self.draws.next_u64();
+        let entry = self.upstreams.entry(debt.upstream);
+        if let Some(entry) = entry.filter(|_| debt.permit.probe.is_some()) {
+            entry.holding = fresh(spare);
+        }
+    }
+
+    /// The number of the upstream, which is made known if it is not.
+    fn upstream(&mut self, asking: &Asking<'_>) -> Option<usize> {
+        let policy = self.routing.policies.get(asking.selected.policy)?;
+        let name = Name {
+            policy: asking.selected.policy,
+            scope: &policy.name,
+            cluster: asking.cluster,
+            part: asking.part,
+        };
+        let key = name.key();
+        if let Some(number) = key.as_deref().and_then(|key| self.upstreams.find(key)) {
+            return Some(number);
+        }
+        let instance = self.draws.next_u64();
+        let (now, moment) = (clock::now(), instance as u32);
+        let moment = Moment { now, draw: moment };
+        let place = place(policy, key.as_deref(), self.configured_at);
+        let max = self.routing.upstreams_max;
+        let keys_max = asking.selected.by_authority.unwrap_or(max);
+        let kept = key.as_deref().filter(|key| {
+            if self.upstreams.len() as u32 >= max || self.upstreams.siblings(&name) >= keys_max {
+                return false;
+            }
+            if !place.claim().counting {
+                admission::claim(&Shared, &place, moment);
+                return true;
+            }
+            // A host that does not answer is counted when the state is asked for.
+            register(&Shared, key, COUNT_KEY, max, place.claim()).unwrap_or(true)
+        });
+        if let Some(key) = kept {
+            let key = key.to_owned();
+            return Some(self.upstreams.add(&name, Some(key), instance));
+        }
+        self.own.count(Concern::OverLimit);
+        if let Some(number) = self.upstreams.find(&others(name.scope)) {
+            return Some(number);
+        }
+        let name = Name {
+            cluster: OTHERS,
+            part: None,
+            ..name
+        };
+        Some(self.upstreams.add(&name, None, instance))
+    }
+
+    fn moment(&mut self) -> (Timestamp, Moment) {
+        let now = clock::now();
+        let draw = self.draws.next_u32();
+        (now, Moment { now, draw })
+    }
+}
+
+fn place<'a>(
+    policy: &'a Policy,
+    key: Option<&'a str>,
+    configured_at: Timestamp,
+) -> admission::Upstream<'a> {
+    admission::Upstream {
+        policy,
+        key,
+        configured_at,
+    }
+}
+
+fn fresh(instance: u64) -> Holding {
+    Holding {
+        instance,
+        ..Holding::default()
+    }
+}
+
+/// One more permit of this VM.
+fn take(holding: &mut Holding, permit: Permit) {
+    if permit.probe.is_none() {
+        return;
+    }
+    if holding.generation != permit.generation {
+        holding.generation = permit.generation;
+        holding.permits = 0;
+    }
+    holding.permits = holding.permits.saturating_add(1);
+}
+
+/// One permit of this VM less. It may still stand in shared data for a while, never the other way round.
+fn give_back(holding: &mut Holding, permit: Permit, settlement: Settlement) {
+    let verdict = matches!(settlement, Settlement::Verdict(_));
+    let mine = permit.probe == Some(holding.instance) && permit.generation == holding.generation;
+    if verdict && mine {
+        holding.permits = holding.permits.saturating_sub(1);
+    }
+}
+
+/// What was seen on the way goes to telemetry.
+fn note(entry: &mut Upstream, own: &mut OwnSeries, notes: &Notes) {
+    if let Some(phase) = notes.phase {
+        entry.phase = phase;
+        entry.failing = notes.failing;
+    }
+    for transition in &notes.transitions {
+        entry.series.transition(transition);
+    }
+    let concerns = [
+        (notes.lost_races, Concern::LostRaces),
+        (notes.healed, Concern::RecordReplaced),
+        (notes.expired, Concern::Expired),
+        (
+            matches!(notes.undecided, Some(Undecided::Host(_))),
+            Concern::UndecidedHost,
+        ),
+        (
+            matches!(notes.undecided, Some(Undecided::Later)),
+            Concern::UndecidedLater,
+        ),
+    ];
+    for (_, concern) in concerns.into_iter().filter(|(seen, _)| *seen) {
+        own.count(concern);
+    }
+}
+
+/// Why a request was refused or marked.
+pub(crate) fn reason(decision: Decision) -> Option<Reason> {
+    match decision {
+        Decision::Admit(_) => None,
+        Decision::Mark(reason) | Decision::Refuse { reason, .. } => Some(reason),
+    }
+}

@@ -1,1 +1,11 @@
 //! Seawall among real processes: the upstream program, a load client, Envoy, the demo.
+//!
+//! Everything here is about the real world: real sockets, real time, real Envoy. What can be decided without them stands
+//! in the harness.
+
+pub mod clock;
+pub mod demo;
+pub mod envoy;
+pub mod load;
+pub mod raw;
+pub mod upstream;

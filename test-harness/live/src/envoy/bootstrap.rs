@@ -1,0 +1,185 @@
+//! Envoy bootstraps, built from what a test or the demo needs to say.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+/// A listener with one route for each path prefix.
+#[derive(Clone, Debug, Default)]
+pub struct Listener {
+    /// Its name.
+    pub name: String,
+    /// The configuration of the filter; none without it.
+    pub policy: Option<Value>,
+    /// Routes, first match wins.
+    pub routes: Vec<Route>,
+    /// `INBOUND` or `OUTBOUND`.
+    pub direction: Option<&'static str>,
+    /// HTTP filters before Seawall's.
+    pub filters: Vec<Value>,
+}
+
+/// A route.
+#[derive(Clone, Debug, Default)]
+pub struct Route {
+    /// Paths that begin so.
+    pub prefix: String,
+    /// Go to this cluster.
+    pub cluster: String,
+    /// The policy its metadata names.
+    pub policy: Option<String>,
+    /// More of its `route` action, such as `timeout` or `retry_policy`.
+    pub action: Value,
+}
+
+/// A cluster.
+#[derive(Clone, Debug, Default)]
+pub struct Cluster {
+    /// Its name.
+    pub name: String,
+    /// Its hosts.
+    pub hosts: Vec<SocketAddr>,
+    /// More of its configuration, such as `outlier_detection`.
+    pub more: Value,
+    /// HTTP/2 to the hosts, as gRPC needs it.
+    pub http2: bool,
+}
+
+/// The labels in the filter's metric names, as the shipped bootstrap takes them apart.
+pub fn stats_tags() -> Value {
+    let names = [
+        "policy", "upstream", "decision", "reason", "outcome", "from", "to", "rung", "call",
+    ];
+    let tags = names.map(|name| {
+        json!({"tag_name": name, "regex": format!(r"^wasmcustom\.seawall_.*?(\.\.{name}=(.*?))(?:\.\.|$)")})
+    });
+    json!(tags)
+}
+
+/// The filter as an HTTP filter: one VM for each worker, state shared by `vm_id`, alive again after a trap.
+pub fn seawall(wasm: &Path, policy: &Value) -> Value {
+    json!({
+        "name": "seawall",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
+            "config": {
+                "name": "seawall",
+                "root_id": "seawall",
+                "failure_policy": "FAIL_RELOAD",
+                "reload_config": {"backoff": {"base_interval": "0.1s"}},
+                "vm_config": {
+                    "vm_id": "seawall",
+                    "runtime": "envoy.wasm.runtime.v8",
+                    "code": {"local": {"filename": wasm}}
+                },
+                "configuration": {
+                    "@type": "type.googleapis.com/google.protobuf.StringValue",
+                    "value": policy.to_string()
+                }
+            }
+        }
+    })
+}
+
+/// A whole bootstrap on free ports.
+pub fn bootstrap(wasm: &Path, listeners: &[Listener], clusters: &[Cluster]) -> Value {
+    let listeners: Vec<Value> = listeners
+        .iter()
+        .map(|listener| self::listener(wasm, listener))
+        .collect();
+    let clusters: Vec<Value> = clusters.iter().map(cluster).collect();
+    json!({
+        "admin": {"address": address("127.0.0.1:0".parse().expect("an address"))},
+        "stats_config": {"stats_tags": stats_tags()},
+        "static_resources": {"listeners": listeners, "clusters": clusters}
+    })
+}
+
+fn listener(wasm: &Path, listener: &Listener) -> Value {
+    let mut filters = listener.filters.clone();
+    filters.extend(listener.policy.as_ref().map(|policy| seawall(wasm, policy)));
+    filters.push(json!({
+        "name": "envoy.filters.http.router",
+        "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}
+    }));
+    let routes: Vec<Value> = listener.routes.iter().map(route).collect();
+    json!({
+        "name": listener.name,
+        "address": address("127.0.0.1:0".parse().expect("an address")),
+        "traffic_direction": listener.direction.unwrap_or("OUTBOUND"),
+        "connection_balance_config": {"exact_balance": {}},
+        "filter_chains": [{"filters": [{
+            "name": "envoy.filters.network.http_connection_manager",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+                "stat_prefix": listener.name,
+                "max_request_headers_kb": 96,
+                "upgrade_configs": [{"upgrade_type": "websocket"}],
+                "generate_request_id": true,
+                "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": routes}]},
+                "http_filters": filters,
+                "access_log": [access_log()]
+            }
+        }]}]
+    })
+}
+
+/// An access log that says what Seawall did, beside what Envoy did.
+fn access_log() -> Value {
+    json!({
+        "name": "envoy.access_loggers.stdout",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog",
+            "log_format": {"text_format_source": {"inline_string":
+                "%REQ(:PATH)% %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %FILTER_STATE(wasm.seawall.decision:PLAIN)% %FILTER_STATE(wasm.seawall.reason:PLAIN)%\n"
+            }}
+        }
+    })
+}
+
+fn route(route: &Route) -> Value {
+    let mut action = json!({"cluster": route.cluster, "timeout": "15s"});
+    if let (Some(action), Some(more)) = (action.as_object_mut(), route.action.as_object()) {
+        action.extend(more.clone());
+    }
+    let mut whole =
+        json!({"match": {"prefix": route.prefix}, "route": action, "name": route.prefix});
+    if let Some(policy) = &route.policy {
+        whole["metadata"] = json!({"filter_metadata": {"seawall": {"policy": policy}}});
+    }
+    whole
+}
+
+fn cluster(cluster: &Cluster) -> Value {
+    let hosts: Vec<Value> = cluster
+        .hosts
+        .iter()
+        .map(|host| json!({"endpoint": {"address": address(*host)}}))
+        .collect();
+    let mut whole = json!({
+        "name": cluster.name,
+        "type": "STATIC",
+        "connect_timeout": "1s",
+        "circuit_breakers": {"thresholds": [
+            {"max_connections": 10_000, "max_pending_requests": 10_000, "max_requests": 10_000, "max_retries": 1_000}
+        ]},
+        "load_assignment": {"cluster_name": cluster.name, "endpoints": [{"lb_endpoints": hosts}]}
+    });
+    if cluster.http2 {
+        whole["typed_extension_protocol_options"] = json!({
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+                "explicit_http_config": {"http2_protocol_options": {}}
+            }
+        });
+    }
+    if let (Some(whole), Some(more)) = (whole.as_object_mut(), cluster.more.as_object()) {
+        whole.extend(more.clone());
+    }
+    whole
+}
+
+fn address(socket: SocketAddr) -> Value {
+    json!({"socket_address": {"address": socket.ip().to_string(), "port_value": socket.port()}})
+}

@@ -1,0 +1,167 @@
+//! Load: requests at a rate over a fixed set of connections, each sorted by what the user got.
+//!
+//! Requests go round the connections, so that Envoy's workers, among which it balances connections, get equal shares. A
+//! request that has to wait for its connection waits on its own latency: nothing is left out of the account.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty};
+use hyper::Request;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use serde::Serialize;
+use tokio::net::TcpStream;
+use tokio::sync::Mutex;
+use tokio::task::JoinSet;
+
+use crate::clock;
+
+/// What a user got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// The upstream's own answer.
+    Good,
+    /// An answer of the fallback ladder.
+    Degraded,
+    /// A refusal by Seawall.
+    Refused,
+    /// An error.
+    Failed,
+}
+
+/// One request and what became of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Sample {
+    /// When it was due, since the load began.
+    pub at: Duration,
+    /// From then to the end of the answer.
+    pub latency: Duration,
+    /// What the user got.
+    pub kind: Kind,
+    /// The HTTP status; 0 if there was none.
+    pub status: u16,
+}
+
+/// Connections to one address.
+#[derive(Clone, Debug)]
+pub struct Client {
+    address: SocketAddr,
+    slots: Arc<Vec<Slot>>,
+    patience: Duration,
+    headers: Vec<(String, String)>,
+}
+
+type Slot = Mutex<Option<http1::SendRequest<Empty<Bytes>>>>;
+
+impl Client {
+    /// So many connections to this address, made when they are needed; a user's patience ends after `patience`.
+    pub fn new(address: SocketAddr, connections: usize, patience: Duration) -> Self {
+        Self {
+            address,
+            slots: Arc::new((0..connections.max(1)).map(|_| Mutex::new(None)).collect()),
+            patience,
+            headers: Vec::new(),
+        }
+    }
+
+    /// The same with one more header on every request.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// One request on connection number `slot`.
+    pub async fn get(&self, slot: usize, path: &str) -> (u16, Kind) {
+        let slot = &self.slots[slot % self.slots.len()];
+        let mut place = slot.lock().await;
+        let exchange = tokio::time::timeout(self.patience, self.exchange(&mut place, path));
+        match exchange.await {
+            Ok(Ok(answer)) => answer,
+            // Whoever gives up, or is cut off, needs another connection next time.
+            Ok(Err(_)) | Err(_) => {
+                *place = None;
+                (0, Kind::Failed)
+            }
+        }
+    }
+
+    async fn exchange(
+        &self,
+        place: &mut Option<http1::SendRequest<Empty<Bytes>>>,
+        path: &str,
+    ) -> anyhow::Result<(u16, Kind)> {
+        let stale = place.as_ref().is_none_or(http1::SendRequest::is_closed);
+        if stale {
+            let stream = TcpStream::connect(self.address).await?;
+            stream.set_nodelay(true)?;
+            let (send, connection) = http1::handshake(TokioIo::new(stream)).await?;
+            tokio::spawn(connection);
+            *place = Some(send);
+        }
+        let Some(send) = place.as_mut() else {
+            anyhow::bail!("no connection");
+        };
+        send.ready().await?;
+        let mut request = Request::get(path).header("host", "seawall.test");
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        let response = send.send_request(request.body(Empty::new())?).await?;
+        let status = response.status().as_u16();
+        let has = |name: &str| response.headers().contains_key(name);
+        let kind = match status {
+            _ if has("x-seawall-degraded") => Kind::Degraded,
+            _ if has("x-seawall-reason") => Kind::Refused,
+            500.. => Kind::Failed,
+            _ => Kind::Good,
+        };
+        let closes = response
+            .headers()
+            .get("connection")
+            .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"close"));
+        response.into_body().collect().await?;
+        if closes {
+            *place = None;
+        }
+        Ok((status, kind))
+    }
+
+    /// Requests to `path` at `per_second`, for `length`; ends when the last has its answer.
+    pub async fn run(&self, path: &str, per_second: f64, length: Duration) -> Vec<Sample> {
+        let count = (per_second * length.as_secs_f64()).round() as u64;
+        let begin = clock::now();
+        let mut tasks = JoinSet::new();
+        for number in 0..count {
+            let at = Duration::from_secs_f64(number as f64 / per_second);
+            tokio::time::sleep_until((begin + at).into()).await;
+            let client = self.clone();
+            let path = path.to_owned();
+            tasks.spawn(async move { client.sample(begin, at, number as usize, &path).await });
+        }
+        let mut samples = tasks.join_all().await;
+        samples.sort_by_key(|sample| sample.at);
+        samples
+    }
+
+    /// One request that was due `at` after `begin`.
+    pub async fn sample(&self, begin: Instant, at: Duration, slot: usize, path: &str) -> Sample {
+        let (status, kind) = self.get(slot, path).await;
+        let latency = clock::now().duration_since(begin).saturating_sub(at);
+        Sample {
+            at,
+            latency,
+            kind,
+            status,
+        }
+    }
+}
+
+/// How many of these samples are of a kind.
+pub fn count(samples: &[Sample], kind: Kind) -> usize {
+    samples.iter().filter(|sample| sample.kind == kind).count()
+}

@@ -1,0 +1,218 @@
+//! One request, answered as the knobs say.
+//!
+//! `/events` is an event stream that does not end, `/ws` an upgrade that echoes, `/grpc?status=N` a gRPC answer with its
+//! status in the headers, `/grpc?status=N&trailers` with its status in the trailers, `/broken` a body that breaks off.
+//! Every other path answers with the upstream's name.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::header::HeaderMap;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::mpsc;
+
+use super::{Knobs, Shared};
+
+type Body = BoxBody<Bytes, std::io::Error>;
+
+/// Counts a request as in work until it is dropped, whatever ends it.
+struct InWork {
+    shared: Arc<Shared>,
+    status: Option<u16>,
+}
+
+impl Drop for InWork {
+    fn drop(&mut self) {
+        self.shared.stats(|stats| stats.left(self.status));
+    }
+}
+
+/// The connection is to be cut.
+#[derive(Debug)]
+pub(super) struct Cut;
+
+impl std::fmt::Display for Cut {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("cut")
+    }
+}
+
+impl std::error::Error for Cut {}
+
+pub(super) async fn answer(
+    request: Request<Incoming>,
+    shared: Arc<Shared>,
+) -> Result<Response<Body>, Cut> {
+    let text = |name: &str| {
+        let value = request.headers().get(name);
+        value
+            .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+            .unwrap_or_default()
+    };
+    let names = request
+        .headers()
+        .keys()
+        .map(|name| name.as_str().to_owned())
+        .collect();
+    let id = text("x-request-id");
+    shared.stats(|stats| stats.arrived(request.uri().to_string(), id, names));
+    let mut work = InWork {
+        shared: Arc::clone(&shared),
+        status: None,
+    };
+    let place = shared.places().acquire_owned().await;
+    let knobs = shared.knobs.borrow().clone();
+    if knobs.hang {
+        let mut changes = shared.knobs.subscribe();
+        let _ = changes.wait_for(|knobs| !knobs.hang).await;
+    }
+    let draws: [f64; 3] = shared.draws();
+    let jitter = (knobs.jitter_ms as f64 * draws[0]) as u64;
+    tokio::time::sleep(Duration::from_millis(knobs.latency_ms + jitter)).await;
+    if knobs.reset {
+        return Err(Cut);
+    }
+    drop(place);
+    if draws[1] < knobs.error_rate {
+        work.status = Some(knobs.error_status);
+        return Ok(failure(&knobs));
+    }
+    let response = match request.uri().path() {
+        "/events" => events(),
+        "/ws" => upgrade(request),
+        "/grpc" => grpc(request.uri().query().unwrap_or_default()),
+        "/broken" => broken(),
+        _ => {
+            let mut response = Response::new(full(format!("{}\n", shared.name)));
+            if draws[2] < knobs.not_found_rate {
+                *response.status_mut() = StatusCode::NOT_FOUND;
+            }
+            response
+        }
+    };
+    work.status = Some(response.status().as_u16());
+    Ok(response)
+}
+
+fn full(text: String) -> Body {
+    Full::new(Bytes::from(text))
+        .map_err(|never: Infallible| match never {})
+        .boxed()
+}
+
+fn failure(knobs: &Knobs) -> Response<Body> {
+    let mut response = Response::new(full("sick\n".to_owned()));
+    *response.status_mut() =
+        StatusCode::from_u16(knobs.error_status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+    if let Some(seconds) = knobs.retry_after {
+        response.headers_mut().insert("retry-after", seconds.into());
+    }
+    response
+}
+
+/// A body that a task feeds.
+fn fed(frames: mpsc::Receiver<Result<Frame<Bytes>, std::io::Error>>) -> Body {
+    StreamBody::new(ReceiverStream(frames)).boxed()
+}
+
+struct ReceiverStream<T>(mpsc::Receiver<T>);
+
+impl<T> futures_core::Stream for ReceiverStream<T> {
+    type Item = T;
+
+    fn poll_next(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<T>> {
+        self.0.poll_recv(context)
+    }
+}
+
+fn events() -> Response<Body> {
+    let (send, receive) = mpsc::channel(1);
+    tokio::spawn(async move {
+        let event = || Ok(Frame::data(Bytes::from_static(b"data: tick\n\n")));
+        while send.send(event()).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    });
+    let mut response = Response::new(fed(receive));
+    response.headers_mut().insert(
+        "content-type",
+        "text/event-stream".parse().expect("a value"),
+    );
+    response
+}
+
+/// Half a body, then the connection is cut.
+fn broken() -> Response<Body> {
+    let (send, receive) = mpsc::channel(1);
+    tokio::spawn(async move {
+        let _ = send
+            .send(Ok(Frame::data(Bytes::from_static(b"half of it"))))
+            .await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let _ = send.send(Err(std::io::Error::other("cut"))).await;
+    });
+    Response::new(fed(receive))
+}
+
+fn grpc(query: &str) -> Response<Body> {
+    let status = query
+        .split('&')
+        .find_map(|part| part.strip_prefix("status="))
+        .unwrap_or("0");
+    let status: hyper::header::HeaderValue = status
+        .parse()
+        .unwrap_or_else(|_| hyper::header::HeaderValue::from_static("2"));
+    if !query.split('&').any(|part| part == "trailers") {
+        let mut response = Response::new(full(String::new()));
+        let headers = response.headers_mut();
+        headers.insert("content-type", "application/grpc".parse().expect("a value"));
+        headers.insert("grpc-status", status);
+        return response;
+    }
+    let (send, receive) = mpsc::channel(2);
+    tokio::spawn(async move {
+        let mut trailers = HeaderMap::new();
+        trailers.insert("grpc-status", status);
+        let _ = send
+            .send(Ok(Frame::data(Bytes::from_static(&[0, 0, 0, 0, 0]))))
+            .await;
+        let _ = send.send(Ok(Frame::trailers(trailers))).await;
+    });
+    let mut response = Response::new(fed(receive));
+    response
+        .headers_mut()
+        .insert("content-type", "application/grpc".parse().expect("a value"));
+    response
+}
+
+/// 101, then everything comes back.
+fn upgrade(request: Request<Incoming>) -> Response<Body> {
+    tokio::spawn(async move {
+        let Ok(upgraded) = hyper::upgrade::on(request).await else {
+            return;
+        };
+        let mut stream = TokioIo::new(upgraded);
+        let mut buffer = [0; 1_024];
+        while let Ok(read @ 1..) = stream.read(&mut buffer).await {
+            if stream.write_all(&buffer[..read]).await.is_err() {
+                return;
+            }
+        }
+    });
+    let mut response = Response::new(full(String::new()));
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    headers.insert("connection", "upgrade".parse().expect("a value"));
+    headers.insert("upgrade", "websocket".parse().expect("a value"));
+    response
+}

@@ -1,0 +1,76 @@
+//! What can be made sick about an upstream.
+
+use serde::{Deserialize, Serialize};
+
+/// How an upstream behaves. The default is well.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Knobs {
+    /// Time to the answer, in milliseconds.
+    pub latency_ms: u64,
+    /// Up to so much more, at random, in milliseconds.
+    pub jitter_ms: u64,
+    /// The share of answers that fail, 0 to 1.
+    pub error_rate: f64,
+    /// The status of a failed answer.
+    pub error_status: u16,
+    /// The share of answers that are 404, 0 to 1.
+    pub not_found_rate: f64,
+    /// Takes requests and never answers.
+    pub hang: bool,
+    /// Takes requests and cuts the connection.
+    pub reset: bool,
+    /// Refuses connections, and cuts those there are.
+    pub refuse: bool,
+    /// Answers so many at the same time; the others wait.
+    pub capacity: Option<usize>,
+    /// A `retry-after` header on failed answers, in seconds.
+    pub retry_after: Option<u64>,
+}
+
+impl Default for Knobs {
+    fn default() -> Self {
+        Self {
+            latency_ms: 2,
+            jitter_ms: 0,
+            error_rate: 0.0,
+            error_status: 503,
+            not_found_rate: 0.0,
+            hang: false,
+            reset: false,
+            refuse: false,
+            capacity: None,
+            retry_after: None,
+        }
+    }
+}
+
+impl Knobs {
+    /// Well but for one thing: this share of the answers fails.
+    pub fn failing(error_rate: f64) -> Self {
+        Self {
+            error_rate,
+            ..Self::default()
+        }
+    }
+
+    /// Well, but slow.
+    pub fn slow(latency_ms: u64) -> Self {
+        Self {
+            latency_ms,
+            ..Self::default()
+        }
+    }
+
+    /// Down: nobody listens.
+    pub fn down() -> Self {
+        Self {
+            refuse: true,
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn places(&self) -> usize {
+        self.capacity.unwrap_or(tokio::sync::Semaphore::MAX_PERMITS)
+    }
+}

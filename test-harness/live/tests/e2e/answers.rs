@@ -1,0 +1,332 @@
+//! What the user gets in the upstream's place, and what the operator sees of it.
+
+use std::time::Duration;
+
+use seawall_live::envoy::bootstrap::{Cluster, Listener, Route, bootstrap};
+use seawall_live::envoy::{self, Envoy, validate};
+use seawall_live::load::{Client, Kind};
+use seawall_live::raw;
+use seawall_live::upstream::{Knobs, Upstream};
+use serde_json::{Value, json};
+
+use crate::support::{Stand, WORKERS, anywhere, policy, until};
+
+const PATIENCE: Duration = Duration::from_secs(3);
+
+fn with_fallback(breaker: Value) -> Value {
+    let mut whole = policy(breaker);
+    whole["policies"]["default"]["fallback"] = json!([{"static": {
+        "content_type": "application/json", "body": "{\"items\":[]}", "headers": {"x-from": "seawall"},
+        "grpc": {"status": 5, "message": "nothing today"}
+    }}]);
+    whole
+}
+
+async fn text(stand: &Stand, request: &str) -> anyhow::Result<String> {
+    let answer = raw::exchange(stand.address, request.as_bytes(), PATIENCE).await?;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+const PLAIN: &str = "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+const GRPC: &str = "POST /grpc HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-type: application/grpc\r\n\
+                    content-length: 0\r\n\r\n";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refusal_says_why_and_when_to_come_again() -> anyhow::Result<()> {
+    let stand = Stand::start(policy(
+        json!({"mode": "forced_open", "open": {"for": "7s", "up_to": "7s"}}),
+    ))
+    .await?;
+    let refused = text(&stand, PLAIN).await?;
+    assert!(refused.starts_with("HTTP/1.1 503 "), "{refused}");
+    for line in [
+        "retry-after: 7",
+        "x-seawall-reason: breaker_forced_open",
+        "cache-control: no-store",
+    ] {
+        assert!(refused.contains(line), "{line} in {refused}");
+    }
+    let refused = text(&stand, GRPC).await?;
+    assert!(refused.starts_with("HTTP/1.1 200 "), "{refused}");
+    for line in ["grpc-status: 14", "grpc-retry-pushback-ms: 7000"] {
+        assert!(refused.contains(line), "{line} in {refused}");
+    }
+    assert_eq!(stand.upstream.snapshot().requests, 0);
+    let labels = [
+        "wasmcustom.seawall_decisions",
+        "policy=default",
+        "upstream=upstream",
+        "reason=breaker_forced_open",
+    ];
+    stand.envoy.wait_for(&labels, 2).await?;
+    until("the access log", async || {
+        stand
+            .envoy
+            .access_log()
+            .contains("seawall_breaker_forced_open refused breaker_forced_open")
+    })
+    .await?;
+    let prometheus = stand.envoy.admin("/stats/prometheus").await?;
+    let line = prometheus
+        .lines()
+        .find(|line| line.contains("breaker_forced_open"))
+        .unwrap_or_default();
+    for label in [
+        r#"policy="default""#,
+        r#"upstream="upstream""#,
+        r#"decision="refused""#,
+    ] {
+        assert!(line.contains(label), "{label} in {line}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_ladder_answers_when_open_and_in_the_place_of_a_failure() -> anyhow::Result<()> {
+    let open = json!({"consecutive": 3, "open": {"for": "30s", "up_to": "30s"}});
+    let stand = Stand::start(with_fallback(open)).await?;
+    stand.upstream.set(Knobs::failing(1.0));
+    for round in 0..6 {
+        let answer = text(&stand, PLAIN).await?;
+        assert!(
+            answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("{\"items\":[]}"),
+            "{round}: {answer}"
+        );
+        for line in [
+            "x-seawall-degraded: static",
+            "content-type: application/json",
+            "x-from: seawall",
+        ] {
+            assert!(answer.contains(line), "{line} in {answer}");
+        }
+    }
+    assert_eq!(
+        stand.upstream.snapshot().requests,
+        3,
+        "the first three were replaced failures"
+    );
+    let answer = text(&stand, GRPC).await?;
+    assert!(
+        answer.contains("grpc-status: 5") && answer.contains("nothing today"),
+        "{answer}"
+    );
+    let head = text(
+        &stand,
+        "HEAD / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n",
+    )
+    .await?;
+    assert!(
+        head.starts_with("HTTP/1.1 200 ") && head.ends_with("\r\n\r\n"),
+        "{head}"
+    );
+    stand
+        .envoy
+        .wait_for(
+            &[
+                "wasmcustom.seawall_fallbacks",
+                "rung=static",
+                "reason=failure",
+            ],
+            3,
+        )
+        .await?;
+    stand
+        .envoy
+        .wait_for(
+            &["wasmcustom.seawall_fallbacks", "rung=static", "reason=open"],
+            5,
+        )
+        .await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_total_ends_a_request_that_hangs_and_a_refused_connection_is_replaced()
+-> anyhow::Result<()> {
+    let mut whole = with_fallback(json!({}));
+    whole["policies"]["default"]["timeout"] = json!({"total": "200ms"});
+    let stand = Stand::start(whole).await?;
+    stand.upstream.set(Knobs {
+        hang: true,
+        ..Knobs::default()
+    });
+    let begin = seawall_live::clock::now();
+    let answer = text(&stand, PLAIN).await?;
+    let took = seawall_live::clock::now().duration_since(begin);
+    assert!(answer.contains("x-seawall-degraded: static"), "{answer}");
+    assert!(
+        took < Duration::from_secs(2),
+        "the route's own limit is 15 s: {took:?}"
+    );
+    stand.upstream.set(Knobs::down());
+    let answer = text(&stand, PLAIN).await?;
+    assert!(answer.contains("x-seawall-degraded: static"), "{answer}");
+    stand
+        .envoy
+        .wait_for(&["wasmcustom.seawall_outcomes", "outcome=failure"], 2)
+        .await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn grpc_is_judged_by_its_status_wherever_it_stands_and_broken_bodies_count()
+-> anyhow::Result<()> {
+    for (path, counted) in [
+        ("/grpc?status=14", 4),
+        ("/grpc?status=14&trailers", 4),
+        ("/broken", 4),
+    ] {
+        // A break after the headers is one more verdict beside the success at the headers, so the row never grows; the
+        // rate does: half of the verdicts are failures.
+        let breaker =
+            json!({"minimum_calls": 8, "failure_rate": 50, "open": {"for": "30s", "up_to": "30s"}});
+        let upstream = Upstream::start("upstream", anywhere()).await?;
+        let cluster = Cluster {
+            name: "upstream".to_owned(),
+            hosts: vec![upstream.address()],
+            http2: true,
+            ..Cluster::default()
+        };
+        let listener = Listener {
+            name: "edge".to_owned(),
+            policy: Some(policy(breaker)),
+            routes: vec![Route {
+                prefix: "/".to_owned(),
+                cluster: "upstream".to_owned(),
+                ..Route::default()
+            }],
+            ..Listener::default()
+        };
+        let envoy = Envoy::start(
+            &bootstrap(&envoy::filter()?, &[listener], &[cluster]),
+            WORKERS,
+        )
+        .await?;
+        let mut client = Client::new(envoy.listener("edge")?, 1, PATIENCE);
+        if path.starts_with("/grpc") {
+            client = client
+                .header("content-type", "application/grpc")
+                .header("te", "trailers");
+        }
+        for _ in 0..12 {
+            client.get(0, path).await;
+        }
+        envoy
+            .wait_for(&["wasmcustom.seawall_outcomes", "outcome=failure"], counted)
+            .await?;
+        assert_eq!(
+            crate::support::transitions(&envoy),
+            ["closed -> open"],
+            "{path}"
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn shadow_refuses_nothing_and_says_what_it_would_have_refused() -> anyhow::Result<()> {
+    let stand = Stand::start(policy(
+        json!({"mode": "shadow", "open": {"for": "30s", "up_to": "30s"}}),
+    ))
+    .await?;
+    stand.upstream.set(Knobs::failing(1.0));
+    let client = stand.client(2);
+    for number in 0..30 {
+        assert_eq!(client.get(number, "/").await.1, Kind::Failed);
+    }
+    stand.upstream.set(Knobs::default());
+    for number in 0..10 {
+        assert_eq!(client.get(number, "/").await.1, Kind::Good);
+    }
+    assert_eq!(stand.upstream.snapshot().requests, 40);
+    stand
+        .envoy
+        .wait_for(
+            &["wasmcustom.seawall_decisions", "decision=shadow_refused"],
+            20,
+        )
+        .await?;
+    stand
+        .envoy
+        .wait_for(
+            &["wasmcustom.seawall_shadow_outcomes", "outcome=success"],
+            10,
+        )
+        .await?;
+    assert_eq!(stand.transitions(), ["closed -> open"]);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn direction_and_metadata_choose_who_is_governed() -> anyhow::Result<()> {
+    let forced = json!({"version": 1, "policies": {
+        "default": {"breaker": {"mode": "off"}}, "closed-shop": {"breaker": {"mode": "forced_open"}}
+    }});
+    let upstream = Upstream::start("upstream", anywhere()).await?;
+    let cluster = |name: &str| Cluster {
+        name: name.to_owned(),
+        hosts: vec![upstream.address()],
+        ..Cluster::default()
+    };
+    let route = |prefix: &str, cluster: &str, policy: Option<&str>| Route {
+        prefix: prefix.to_owned(),
+        cluster: cluster.to_owned(),
+        policy: policy.map(str::to_owned),
+        action: Value::Null,
+    };
+    let routes = vec![
+        route("/many", "PassthroughCluster", Some("closed-shop")),
+        route("/shop", "upstream", Some("closed-shop")),
+        route("/typo", "upstream", Some("closed-shpo")),
+        route("/", "upstream", None),
+    ];
+    let listener = |name: &str, direction| Listener {
+        name: name.to_owned(),
+        policy: Some(forced.clone()),
+        routes: routes.clone(),
+        direction: Some(direction),
+        filters: Vec::new(),
+    };
+    let listeners = [listener("out", "OUTBOUND"), listener("in", "INBOUND")];
+    let clusters = [cluster("upstream"), cluster("PassthroughCluster")];
+    let envoy = Envoy::start(
+        &bootstrap(&envoy::filter()?, &listeners, &clusters),
+        WORKERS,
+    )
+    .await?;
+    for (listener, path, expected) in [
+        ("out", "/shop", 503),
+        ("out", "/", 200),
+        ("out", "/typo", 200),
+        ("out", "/many", 200),
+        ("in", "/shop", 200),
+    ] {
+        let client = Client::new(envoy.listener(listener)?, 1, PATIENCE);
+        assert_eq!(client.get(0, path).await.0, expected, "{listener} {path}");
+    }
+    envoy
+        .wait_for(&["wasmcustom.seawall_unknown_policy"], 1)
+        .await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bad_configuration_is_refused_whole() -> anyhow::Result<()> {
+    let wasm = envoy::filter()?;
+    let with = |policy: Value| {
+        let listener = Listener {
+            name: "edge".to_owned(),
+            policy: Some(policy),
+            ..Listener::default()
+        };
+        bootstrap(&wasm, &[listener], &[])
+    };
+    assert_eq!(validate(&with(policy(json!({}))))?, Ok(()));
+    let bad = json!({"version": 1, "policies": {"default": {"breaker": {"open": {"fro": "5s"}}}}});
+    let said = validate(&with(bad))?.expect_err("a bad configuration");
+    assert!(
+        said.contains("policies.default.breaker.open.fro: unknown key, did you mean \"for\"?"),
+        "{said}"
+    );
+    Ok(())
+}

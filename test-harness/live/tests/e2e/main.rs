@@ -1,0 +1,7 @@
+//! Seawall in a real Envoy, asked over real sockets; what reached the upstream is counted at the upstream.
+
+mod answers;
+mod breaker;
+mod hostile;
+mod quiet;
+mod support;

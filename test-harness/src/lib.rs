@@ -1,1 +1,4 @@
-//! The harness: Proxy-Wasm host, simulation, experiments and reports, on a virtual clock.
+//! The harness: Proxy-Wasm host, simulation, traces and reports, on a virtual clock.
+
+pub mod abi;
+pub mod worker;

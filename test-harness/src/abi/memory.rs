@@ -1,0 +1,69 @@
+//! The guest's memory: read within bounds, written within bounds, or an error that the guest sees.
+
+use wasmtime::{AsContext, AsContextMut, Caller, Extern, Memory};
+
+use super::Guest;
+use super::status::INVALID_MEMORY_ACCESS;
+
+/// No call hands over more than this, in bytes.
+const BYTES_MAX: u32 = 16 * 1024 * 1024;
+
+/// What a host call gives: a value, or the status that the guest gets.
+pub type Answer<T = ()> = Result<T, u32>;
+
+fn memory(caller: &mut Caller<'_, Guest>) -> Answer<Memory> {
+    match caller.get_export("memory") {
+        Some(Extern::Memory(memory)) => Ok(memory),
+        _ => Err(INVALID_MEMORY_ACCESS),
+    }
+}
+
+/// Bytes of the guest.
+pub fn read(caller: &mut Caller<'_, Guest>, pointer: u32, size: u32) -> Answer<Vec<u8>> {
+    if size > BYTES_MAX {
+        return Err(INVALID_MEMORY_ACCESS);
+    }
+    let memory = memory(caller)?;
+    let mut bytes = vec![0; size as usize];
+    let read = memory.read(caller.as_context(), pointer as usize, &mut bytes);
+    read.map_err(|_| INVALID_MEMORY_ACCESS)?;
+    Ok(bytes)
+}
+
+/// Text of the guest; bytes that are none are replaced.
+pub fn text(caller: &mut Caller<'_, Guest>, pointer: u32, size: u32) -> Answer<String> {
+    Ok(String::from_utf8_lossy(&read(caller, pointer, size)?).into_owned())
+}
+
+/// Writes bytes where the guest said.
+pub fn write(caller: &mut Caller<'_, Guest>, pointer: u32, bytes: &[u8]) -> Answer {
+    let memory = memory(caller)?;
+    let written = memory.write(caller.as_context_mut(), pointer as usize, bytes);
+    written.map_err(|_| INVALID_MEMORY_ACCESS)
+}
+
+/// Hands bytes over: memory from the guest's own allocator, its address and its size where the guest said.
+pub fn hand_over(
+    caller: &mut Caller<'_, Guest>,
+    bytes: &[u8],
+    pointer_at: u32,
+    size_at: u32,
+) -> Answer {
+    let size = u32::try_from(bytes.len()).map_err(|_| INVALID_MEMORY_ACCESS)?;
+    let mut pointer = 0;
+    if size > 0 {
+        let name = ["proxy_on_memory_allocate", "malloc"]
+            .into_iter()
+            .find_map(|name| caller.get_export(name).and_then(Extern::into_func));
+        let allocate = name.ok_or(INVALID_MEMORY_ACCESS)?;
+        let allocate = allocate
+            .typed::<u32, u32>(&*caller)
+            .map_err(|_| INVALID_MEMORY_ACCESS)?;
+        pointer = allocate
+            .call(&mut *caller, size)
+            .map_err(|_| INVALID_MEMORY_ACCESS)?;
+        write(caller, pointer, bytes)?;
+    }
+    write(caller, pointer_at, &pointer.to_le_bytes())?;
+    write(caller, size_at, &size.to_le_bytes())
+}

@@ -1,0 +1,107 @@
+//! One request as the guest sees it: header maps, properties, and the answer that the guest gives itself.
+
+use std::collections::BTreeMap;
+
+/// Header pairs, in order.
+pub type HeaderMap = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// Number of a header map in the interface.
+pub const REQUEST_HEADERS: u32 = 0;
+/// Number of a header map in the interface.
+pub const RESPONSE_HEADERS: u32 = 2;
+/// Number of a header map in the interface.
+pub const RESPONSE_TRAILERS: u32 = 3;
+
+/// An answer that the guest gave in the upstream's place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocalReply {
+    /// HTTP status.
+    pub status: u32,
+    /// What an access log shows as code details.
+    pub details: String,
+    /// The body.
+    pub body: Vec<u8>,
+    /// Headers.
+    pub headers: HeaderMap,
+    /// gRPC status; negative is none.
+    pub grpc_status: i32,
+}
+
+/// One request.
+#[derive(Clone, Debug, Default)]
+pub struct Stream {
+    /// Header maps by their number in the interface; what is not there cannot be read in this phase.
+    pub maps: BTreeMap<u32, HeaderMap>,
+    /// Properties by their path, parts separated by NUL.
+    pub properties: BTreeMap<String, Vec<u8>>,
+    /// What the guest set as properties.
+    pub state: BTreeMap<String, Vec<u8>>,
+    /// What the guest answered.
+    pub reply: Option<LocalReply>,
+}
+
+/// Header pairs from text.
+pub fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
+    pairs
+        .iter()
+        .map(|(key, value)| (key.as_bytes().to_vec(), value.as_bytes().to_vec()))
+        .collect()
+}
+
+/// The first value of a header, as text.
+pub fn value(map: &HeaderMap, name: &str) -> Option<String> {
+    let (_, value) = map.iter().find(|(key, _)| key == name.as_bytes())?;
+    Some(String::from_utf8_lossy(value).into_owned())
+}
+
+/// Pairs as the interface serialises them.
+pub fn serialise(map: &HeaderMap) -> Vec<u8> {
+    let size = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes();
+    let mut bytes = u32::try_from(map.len())
+        .unwrap_or(u32::MAX)
+        .to_le_bytes()
+        .to_vec();
+    for (key, value) in map {
+        bytes.extend(size(key));
+        bytes.extend(size(value));
+    }
+    for part in map.iter().flat_map(|(key, value)| [key, value]) {
+        bytes.extend_from_slice(part);
+        bytes.push(0);
+    }
+    bytes
+}
+
+/// Reads what [`serialise`] wrote; `None` if it cannot have been.
+pub fn deserialise(bytes: &[u8]) -> Option<HeaderMap> {
+    let Some((count, rest)) = bytes.split_first_chunk::<4>() else {
+        return Some(HeaderMap::new());
+    };
+    let count = u32::from_le_bytes(*count) as usize;
+    let (sizes, mut rest) = rest.split_at_checked(count.checked_mul(8)?)?;
+    let mut take = |size: &[u8]| {
+        let size = u32::from_le_bytes(size.try_into().ok()?) as usize;
+        let (part, after) = rest.split_at_checked(size)?;
+        rest = after.get(1..)?;
+        Some(part.to_vec())
+    };
+    sizes
+        .chunks_exact(8)
+        .map(|pair| Some((take(&pair[..4])?, take(&pair[4..])?)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pairs_read_back_and_rubbish_is_none() {
+        let map = headers(&[(":status", "200"), ("x", ""), ("x", "\u{fffd}")]);
+        assert_eq!(deserialise(&serialise(&map)), Some(map.clone()));
+        let bytes = serialise(&map);
+        assert_eq!(deserialise(&bytes[..bytes.len() - 2]), None);
+        assert_eq!(deserialise(&[255; 20]), None);
+        assert_eq!(deserialise(&[]), Some(HeaderMap::new()));
+    }
+}

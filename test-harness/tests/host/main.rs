@@ -1,0 +1,5 @@
+//! The host, with small modules of its own and with the filter.
+
+mod filter;
+mod interleaved;
+mod modules;

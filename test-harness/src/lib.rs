@@ -1,4 +1,14 @@
 //! The harness: Proxy-Wasm host, simulation, traces and reports, on a virtual clock.
 
 pub mod abi;
+pub mod check;
+pub mod cli;
+pub mod fault;
+pub mod measure;
+pub mod report;
+pub mod router;
+pub mod sim;
+pub mod trace;
+pub mod upstream;
 pub mod worker;
+pub mod world;

@@ -1,3 +1,7 @@
 //! The `seawall` program.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    seawall_harness::cli::run()
+}

@@ -1,0 +1,131 @@
+//! Whether a file that holds Seawall's configuration is right, and whether what stands around it lets it work.
+//!
+//! Three kinds are known by what is in them: a bare policy file (`policies`), an Envoy bootstrap (`static_resources`), a
+//! manifest of Istio (`kind: WasmPlugin`). Errors make the filter refuse its configuration; warnings say what would work
+//! otherwise than its owner expects.
+
+mod bootstrap;
+mod istio;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use seawall_policy::config;
+
+/// What was found in a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Findings {
+    /// How many configurations of the filter were found.
+    pub configurations: usize,
+    /// What is wrong.
+    pub errors: Vec<Finding>,
+    /// What is surprising.
+    pub warnings: Vec<Finding>,
+}
+
+/// One thing that was found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// Where, such as `static_resources.listeners[0]...configuration: policies.default.breaker`.
+    pub path: String,
+    /// What, and what would be right.
+    pub problem: String,
+}
+
+/// Why a file cannot be read at all.
+#[derive(Debug, thiserror::Error)]
+#[error("neither YAML nor JSON: {0}")]
+pub struct Unreadable(String);
+
+impl Findings {
+    fn error(&mut self, path: &str, problem: impl ToString) {
+        self.errors.push(Finding {
+            path: path.to_owned(),
+            problem: problem.to_string(),
+        });
+    }
+
+    fn warning(&mut self, path: &str, problem: impl ToString) {
+        self.warnings.push(Finding {
+            path: path.to_owned(),
+            problem: problem.to_string(),
+        });
+    }
+
+    /// Checks one configuration that stands at `path`.
+    fn configuration(&mut self, path: &str, checked: Result<(), config::Error>) {
+        self.configurations += 1;
+        if let Err(error) = checked {
+            let path = match (path, error.path()) {
+                ("", inner) => inner.to_owned(),
+                (outer, "") => outer.to_owned(),
+                (outer, inner) => format!("{outer}: {inner}"),
+            };
+            self.error(&path, error.problem());
+        }
+    }
+}
+
+/// The documents of a YAML or JSON text. A key that stands twice is refused.
+///
+/// # Errors
+/// If the text is neither.
+pub fn parse(text: &str) -> Result<Vec<Value>, Unreadable> {
+    let documents: Vec<Value> =
+        serde_saphyr::from_multiple(text).map_err(|error| Unreadable(error.to_string()))?;
+    Ok(documents
+        .into_iter()
+        .filter(|document| !document.is_null())
+        .collect())
+}
+
+/// Checks a text.
+///
+/// # Errors
+/// If it is neither YAML nor JSON.
+pub fn check(text: &str) -> Result<Findings, Unreadable> {
+    let mut findings = Findings::default();
+    let documents = parse(text)?;
+    for (index, document) in documents.iter().enumerate() {
+        let at = match documents.len() {
+            1 => String::new(),
+            _ => format!("document {}", index + 1),
+        };
+        document_of(&mut findings, &at, document);
+    }
+    if findings.configurations == 0 && findings.errors.is_empty() {
+        let problem = "no configuration of Seawall: expected a policy file (\"policies\"), an Envoy bootstrap \
+                       (\"static_resources\") with the filter, or a WasmPlugin";
+        findings.error("", problem);
+    }
+    Ok(findings)
+}
+
+fn document_of(findings: &mut Findings, at: &str, document: &Value) {
+    if document.get("policies").is_some() || document.get("version").is_some() {
+        let checked = config::from_value(document).map(drop);
+        findings.configuration(at, checked);
+    } else if document.get("static_resources").is_some() {
+        bootstrap::check(findings, at, document);
+    } else {
+        istio::check(findings, at, document);
+    }
+}
+
+/// `a.b`, or one of them where the other is empty.
+fn joined(outer: &str, inner: &str) -> String {
+    match (outer, inner) {
+        ("", inner) => inner.to_owned(),
+        (outer, "") => outer.to_owned(),
+        (outer, inner) => format!("{outer}.{inner}"),
+    }
+}
+
+/// The JSON Schema of a policy file, made from the types that read it.
+pub fn schema() -> String {
+    let schema = schemars::schema_for!(config::raw::File);
+    serde_json::to_string_pretty(&schema).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

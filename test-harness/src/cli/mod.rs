@@ -1,0 +1,58 @@
+//! The commands of `seawall`.
+//!
+//! Exit codes, for scripts: 0 well, 1 a verdict failed, 2 bad usage or input.
+
+mod check;
+mod replay;
+mod trace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// A verdict failed.
+const FAILED: u8 = 1;
+/// Bad usage or input.
+const BAD_INPUT: u8 = 2;
+
+/// Says what a resilience policy would do, before an outage does.
+#[derive(Debug, Parser)]
+#[command(
+    name = "seawall",
+    version,
+    after_help = "Examples:
+  seawall check examples/policies/start.yaml
+  seawall trace generate --rate 100 --for 120s -o trace.jsonl
+  seawall replay --trace trace.jsonl --policy examples/policies/start.yaml --fault errors,at=30s,for=60s"
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Check(check::Check),
+    Replay(replay::Replay),
+    #[command(subcommand)]
+    Trace(trace::Trace),
+}
+
+/// Runs the command that the arguments name.
+pub fn run() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Check(check) => check.run(),
+        Command::Replay(replay) => replay.run().map(|()| ExitCode::SUCCESS),
+        Command::Trace(trace) => trace.run().map(|()| ExitCode::SUCCESS),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("seawall: {error:#}");
+        ExitCode::from(BAD_INPUT)
+    })
+}
+
+/// A length of time with its unit, as an argument, in nanoseconds.
+fn nanos(text: &str) -> Result<u64, String> {
+    let span = seawall_policy::time::parse_duration(text).map_err(|error| error.to_string())?;
+    Ok(span.as_nanos())
+}

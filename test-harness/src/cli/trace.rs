@@ -1,0 +1,89 @@
+//! `seawall trace`: makes traces from logs, or from nothing.
+
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+
+use crate::trace::{self, Format, Request};
+
+/// Makes traces from logs, or from nothing.
+#[derive(Debug, Subcommand)]
+pub(super) enum Trace {
+    Import(Import),
+    Generate(Generate),
+}
+
+/// Reads a log or a published trace and writes the trace format.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  seawall trace import --format envoy-json access.log -o trace.jsonl")]
+pub(super) struct Import {
+    /// The log.
+    file: PathBuf,
+    /// What it is.
+    #[arg(long, value_enum)]
+    format: Format,
+    /// Where the trace goes.
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+}
+
+/// Makes a trace with Poisson arrivals and log-normal service times.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  seawall trace generate --rate 100 --for 120s -o trace.jsonl")]
+pub(super) struct Generate {
+    /// Requests a second.
+    #[arg(long)]
+    rate: f64,
+    /// The trace's length, such as 120s.
+    #[arg(long = "for", value_parser = super::nanos, value_name = "TIME")]
+    length: u64,
+    /// The median of the upstream's work.
+    #[arg(long, value_parser = super::nanos, default_value = "20ms", value_name = "TIME")]
+    service: u64,
+    /// The spread of the upstream's work: sigma of the log-normal.
+    #[arg(long, default_value_t = 0.5)]
+    sigma: f64,
+    /// Seed of all chance.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Where the trace goes.
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+}
+
+impl Trace {
+    pub(super) fn run(&self) -> anyhow::Result<()> {
+        match self {
+            Self::Import(import) => {
+                let requests = trace::read_file(import.format, &import.file);
+                let requests = requests.with_context(|| import.file.display().to_string())?;
+                write(&requests, &import.output)
+            }
+            Self::Generate(generate) => {
+                let seconds = generate.length as f64 / 1e9;
+                let median_us = generate.service as f64 / 1e3;
+                let (rate, sigma, seed) = (generate.rate, generate.sigma, generate.seed);
+                let requests = trace::poisson(rate, seconds, median_us, sigma, seed)
+                    .context("a rate is above 0, and a sigma is 0 or above")?;
+                write(&requests, &generate.output)
+            }
+        }
+    }
+}
+
+fn write(requests: &[Request], output: &Path) -> anyhow::Result<()> {
+    let file = File::create(output).with_context(|| format!("writing {}", output.display()))?;
+    trace::write(requests, BufWriter::new(file))?;
+    let seconds = requests.last().map_or(0.0, |last| last.at_us as f64 / 1e6);
+    eprintln!(
+        "{}: {} requests over {seconds:.1} s",
+        output.display(),
+        requests.len()
+    );
+    Ok(())
+}

@@ -1,0 +1,147 @@
+//! What goes wrong, and when: `errors,at=60s,for=60s,share=50`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use seawall_policy::time::{Span, parse_duration};
+use serde::Serialize;
+
+/// What an upstream does while it is sick.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// Answers with 503.
+    Errors,
+    /// Refuses connections.
+    Refuse,
+    /// Takes requests and never answers.
+    Hang,
+    /// Cuts connections.
+    Reset,
+    /// Answers later, by `by`.
+    Latency,
+    /// Answers 404.
+    NotFound,
+}
+
+/// One fault.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Fault {
+    /// What.
+    pub kind: Kind,
+    /// From when, in nanoseconds since the trace began.
+    pub at: u64,
+    /// For how long, in nanoseconds.
+    pub length: u64,
+    /// On which share of the requests, in percent.
+    pub share: f64,
+    /// With latency: how much later, in nanoseconds.
+    pub by: u64,
+}
+
+const HOW: &str = "write KIND,at=TIME,for=TIME[,share=PERCENT][,by=TIME], where KIND is errors, refuse, hang, reset, \
+                   latency or not_found";
+
+impl Fault {
+    /// Whether it holds at this time.
+    pub fn holds(&self, now: u64) -> bool {
+        (self.at..self.end()).contains(&now)
+    }
+
+    /// When it ends.
+    pub fn end(&self) -> u64 {
+        self.at.saturating_add(self.length)
+    }
+}
+
+impl fmt::Display for Fault {
+    /// As it is read.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.kind {
+            Kind::Errors => "errors",
+            Kind::Refuse => "refuse",
+            Kind::Hang => "hang",
+            Kind::Reset => "reset",
+            Kind::Latency => "latency",
+            Kind::NotFound => "not_found",
+        };
+        let (at, length, by) = (self.at, self.length, self.by);
+        write!(
+            f,
+            "{kind},at={at}ns,for={length}ns,share={},by={by}ns",
+            self.share
+        )
+    }
+}
+
+impl FromStr for Fault {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut parts = text.split(',');
+        let kind = match parts.next().unwrap_or_default() {
+            "errors" => Kind::Errors,
+            "refuse" => Kind::Refuse,
+            "hang" => Kind::Hang,
+            "reset" => Kind::Reset,
+            "latency" => Kind::Latency,
+            "not_found" => Kind::NotFound,
+            other => return Err(format!("\"{other}\" is no kind of fault: {HOW}")),
+        };
+        let (mut at, mut length, mut share, mut by) = (None, None, 100.0, Span::secs(1));
+        for part in parts {
+            let (key, value) = part
+                .split_once('=')
+                .ok_or_else(|| format!("\"{part}\": {HOW}"))?;
+            let span = || parse_duration(value).map_err(|error| format!("{key}: {error}"));
+            match key {
+                "at" => at = Some(span()?),
+                "for" => length = Some(span()?),
+                "by" => by = span()?,
+                "share" => {
+                    let percent = value.trim_end_matches('%').parse().ok();
+                    let percent = percent.filter(|percent| (0.0..=100.0).contains(percent));
+                    share = percent.ok_or_else(|| format!("share={value} is no percentage"))?;
+                }
+                other => return Err(format!("\"{other}\" is unknown: {HOW}")),
+            }
+        }
+        Ok(Self {
+            kind,
+            at: at
+                .ok_or_else(|| format!("at= is missing: {HOW}"))?
+                .as_nanos(),
+            length: length
+                .ok_or_else(|| format!("for= is missing: {HOW}"))?
+                .as_nanos(),
+            share,
+            by: by.as_nanos(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_is_read_and_a_wrong_one_says_how() {
+        let fault: Fault = "errors,at=60s,for=1m,share=50%".parse().unwrap();
+        assert_eq!(
+            (fault.kind, fault.at, fault.end()),
+            (Kind::Errors, 60_000_000_000, 120_000_000_000)
+        );
+        assert_eq!(fault.to_string().parse(), Ok(fault.clone()));
+        assert!(fault.holds(60_000_000_000) && !fault.holds(120_000_000_000));
+        for text in [
+            "",
+            "errors",
+            "errors,at=1",
+            "flood,at=1s,for=1s",
+            "errors,at=1s,for=1s,share=x",
+            "errors,at",
+        ] {
+            assert!(text.parse::<Fault>().is_err(), "{text}");
+        }
+    }
+}

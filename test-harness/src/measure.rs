@@ -1,0 +1,165 @@
+//! What a run is judged by: what users got, what reached the upstream, how fast it was noticed and over.
+
+use hdrhistogram::Histogram;
+use serde::Serialize;
+
+/// What took longer counts as an hour, in microseconds.
+const LATENCY_MAX_US: u64 = 3_600_000_000;
+
+/// What a user got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Got {
+    /// The upstream's own answer.
+    Good,
+    /// An answer of the fallback ladder.
+    Degraded,
+    /// A refusal of the filter.
+    Refused,
+    /// An error.
+    Failed,
+}
+
+/// Counts by what users got.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// The upstream's own answer.
+    pub good: u64,
+    /// An answer of the fallback ladder.
+    pub degraded: u64,
+    /// A refusal of the filter.
+    pub refused: u64,
+    /// An error.
+    pub failed: u64,
+}
+
+impl Counts {
+    fn add(&mut self, got: Got) {
+        match got {
+            Got::Good => self.good += 1,
+            Got::Degraded => self.degraded += 1,
+            Got::Refused => self.refused += 1,
+            Got::Failed => self.failed += 1,
+        }
+    }
+}
+
+/// A change of state that the filter logged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Transition {
+    /// When, in milliseconds since the trace began.
+    pub at_ms: u64,
+    /// As in `closed -> open`.
+    pub change: String,
+    /// The filter's own words.
+    pub line: String,
+}
+
+/// What is measured of one lane.
+#[derive(Debug)]
+pub struct Measure {
+    counts: Counts,
+    in_fault: Counts,
+    reached: u64,
+    reached_in_fault: u64,
+    latency_us: Histogram<u64>,
+    first_refusal: Option<u64>,
+    last_trouble: Option<u64>,
+    per_second: Vec<Counts>,
+    /// Transitions, in order.
+    pub transitions: Vec<Transition>,
+}
+
+/// The figures of one lane.
+#[derive(Clone, Debug, Serialize)]
+pub struct Figures {
+    /// The lane's name.
+    pub lane: String,
+    /// What users got.
+    pub answers: Counts,
+    /// What users got of requests that came while the fault held.
+    pub answers_in_fault: Counts,
+    /// Requests that reached the upstream.
+    pub reached_upstream: u64,
+    /// Requests that reached the upstream while the fault held.
+    pub reached_upstream_in_fault: u64,
+    /// Median latency, in milliseconds.
+    pub p50_ms: f64,
+    /// 99th percentile of latency, in milliseconds.
+    pub p99_ms: f64,
+    /// From the fault to the first request that was kept from the upstream, in milliseconds.
+    pub time_to_detect_ms: Option<u64>,
+    /// From the fault's end to the last request that did not get the upstream's own answer, in milliseconds.
+    pub time_to_recover_ms: Option<u64>,
+    /// Changes of state.
+    pub transitions: Vec<Transition>,
+    /// What users got, second by second of their arrival.
+    pub per_second: Vec<Counts>,
+}
+
+impl Default for Measure {
+    fn default() -> Self {
+        Self {
+            counts: Counts::default(),
+            in_fault: Counts::default(),
+            reached: 0,
+            reached_in_fault: 0,
+            latency_us: Histogram::new_with_bounds(1, LATENCY_MAX_US, 3).expect("bounds in order"),
+            first_refusal: None,
+            last_trouble: None,
+            per_second: Vec::new(),
+            transitions: Vec::new(),
+        }
+    }
+}
+
+impl Measure {
+    /// One answered request: when it came, how long it took, what the user got, and whether the fault held. Times in
+    /// nanoseconds since the trace began.
+    pub fn answered(&mut self, at: u64, latency: u64, got: Got, in_fault: bool) {
+        self.counts.add(got);
+        if in_fault {
+            self.in_fault.add(got);
+        }
+        self.latency_us.saturating_record(latency / 1_000);
+        let second = (at / 1_000_000_000) as usize;
+        if self.per_second.len() <= second {
+            self.per_second.resize(second + 1, Counts::default());
+        }
+        self.per_second[second].add(got);
+        if got != Got::Good {
+            self.last_trouble = self.last_trouble.max(Some(at));
+        }
+    }
+
+    /// A request was kept from the upstream.
+    pub fn kept(&mut self, at: u64) {
+        self.first_refusal.get_or_insert(at);
+    }
+
+    /// A request reached the upstream.
+    pub fn reached(&mut self, in_fault: bool) {
+        self.reached += 1;
+        self.reached_in_fault += u64::from(in_fault);
+    }
+
+    /// The figures, given when the fault held.
+    pub fn figures(self, lane: &str, fault: Option<(u64, u64)>) -> Figures {
+        let millis = |micros: u64| micros as f64 / 1_000.0;
+        let since = |from: u64, at: Option<u64>| Some(at?.saturating_sub(from) / 1_000_000);
+        let (begin, end) = fault.unzip();
+        Figures {
+            lane: lane.to_owned(),
+            answers: self.counts,
+            answers_in_fault: self.in_fault,
+            reached_upstream: self.reached,
+            reached_upstream_in_fault: self.reached_in_fault,
+            p50_ms: millis(self.latency_us.value_at_quantile(0.5)),
+            p99_ms: millis(self.latency_us.value_at_quantile(0.99)),
+            time_to_detect_ms: begin.and_then(|begin| since(begin, self.first_refusal)),
+            time_to_recover_ms: end.and_then(|end| since(end, self.last_trouble)),
+            transitions: self.transitions,
+            per_second: self.per_second,
+        }
+    }
+}

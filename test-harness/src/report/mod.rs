@@ -1,0 +1,40 @@
+//! What a run tells: the same figures as JSON for programs and as a table for people.
+
+mod terminal;
+
+use serde::Serialize;
+
+use crate::fault::Fault;
+use crate::measure::Figures;
+
+pub use terminal::table;
+
+/// A report of lanes that met the same trace and the same faults.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// The version of this format.
+    pub version: u32,
+    /// The command that gives the same report again.
+    pub reproduce: String,
+    /// Seed of all chance.
+    pub seed: u64,
+    /// Requests in the trace.
+    pub requests: usize,
+    /// The trace's length in milliseconds, at the speed it was run at.
+    pub length_ms: u64,
+    /// Workers of the Envoy with the filter.
+    pub workers: usize,
+    /// What went wrong.
+    pub faults: Vec<Fault>,
+    /// One entry for each lane.
+    pub lanes: Vec<Figures>,
+}
+
+impl Report {
+    /// Requests that the upstream was spared while it was sick: the first lane's less the last one's.
+    pub fn spared(&self) -> u64 {
+        let reached =
+            |lane: Option<&Figures>| lane.map_or(0, |lane| lane.reached_upstream_in_fault);
+        reached(self.lanes.first()).saturating_sub(reached(self.lanes.last()))
+    }
+}

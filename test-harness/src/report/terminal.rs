@@ -1,0 +1,74 @@
+//! A report for people: lanes side by side, then what the breaker did.
+
+use std::fmt::Write;
+
+use comfy_table::presets::UTF8_FULL_CONDENSED;
+use comfy_table::{CellAlignment, Table};
+
+use super::Report;
+use crate::measure::Figures;
+
+/// The report as text.
+pub fn table(report: &Report) -> String {
+    let mut table = Table::new();
+    table.load_style(UTF8_FULL_CONDENSED);
+    let mut header = vec![String::new()];
+    header.extend(report.lanes.iter().map(|lane| lane.lane.clone()));
+    table.set_header(header);
+    let mut row = |name: &str, of: &dyn Fn(&Figures) -> String| {
+        let mut cells = vec![name.to_owned()];
+        cells.extend(report.lanes.iter().map(of));
+        table.add_row(cells);
+    };
+    row("good", &|lane| lane.answers.good.to_string());
+    row("degraded", &|lane| lane.answers.degraded.to_string());
+    row("refused at once", &|lane| lane.answers.refused.to_string());
+    row("failed", &|lane| lane.answers.failed.to_string());
+    row("p50 / p99 ms", &|lane| {
+        format!("{:.1} / {:.1}", lane.p50_ms, lane.p99_ms)
+    });
+    row("reached the upstream", &|lane| {
+        lane.reached_upstream.to_string()
+    });
+    row("reached it while sick", &|lane| {
+        lane.reached_upstream_in_fault.to_string()
+    });
+    row("time to detect", &|lane| span(lane.time_to_detect_ms));
+    row("time to recover", &|lane| span(lane.time_to_recover_ms));
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    let mut text = format!(
+        "{} requests over {:.1} s, {} workers, seed {}\n{table}\n",
+        report.requests,
+        report.length_ms as f64 / 1_000.0,
+        report.workers,
+        report.seed
+    );
+    for lane in &report.lanes {
+        for made in &lane.transitions {
+            let _ = writeln!(
+                text,
+                "{:>10.3} s  {}",
+                made.at_ms as f64 / 1_000.0,
+                made.line
+            );
+        }
+    }
+    if !report.faults.is_empty() {
+        let _ = writeln!(
+            text,
+            "the sick upstream was spared {} requests",
+            report.spared()
+        );
+    }
+    let _ = writeln!(text, "again: {}", report.reproduce);
+    text
+}
+
+fn span(millis: Option<u64>) -> String {
+    millis.map_or_else(
+        || "-".to_owned(),
+        |millis| format!("{:.1} s", millis as f64 / 1_000.0),
+    )
+}

@@ -1,0 +1,91 @@
+//! What is read of each format, and what a wrong line is told.
+
+use super::*;
+
+fn request(at_us: u64, service_us: u64, path: &str) -> Request {
+    Request {
+        at_us,
+        service_us,
+        path: path.to_owned(),
+    }
+}
+
+#[track_caller]
+fn refused(format: Format, text: &str, expected: &str) {
+    assert_eq!(
+        read(format, text.as_bytes()).unwrap_err().to_string(),
+        expected
+    );
+}
+
+#[test]
+fn azure_gives_arrival_and_work_by_tokens() {
+    let text = "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:15:46.6805900,374,44\n\
+                2023-11-16 18:15:50.9951690,396,109\n";
+    let expected = vec![request(0, 44_000, "/"), request(4_314_579, 109_000, "/")];
+    assert_eq!(read(Format::Azure, text.as_bytes()).unwrap(), expected);
+    refused(
+        Format::Azure,
+        "TIMESTAMP,GeneratedTokens\nyesterday,5\n",
+        "line 2: TIMESTAMP is \"yesterday\": expected a time such as 2023-11-16 18:15:46.68",
+    );
+    refused(
+        Format::Azure,
+        "a,b\n1,2\n",
+        "line 1: there is no column \"TIMESTAMP\": expected TIMESTAMP,GeneratedTokens",
+    );
+}
+
+#[test]
+fn nezha_gives_arrival_operation_and_duration_in_order() {
+    let text = "start_unix_ns,operation,duration_us,pod\n1661140339279142337,hipstershop.Frontend/Recv.,511941,f\n\
+                1661140339209875609,hipstershop.Frontend/Recv.,362453,f\n";
+    let expected = vec![
+        request(0, 362_453, "/hipstershop.Frontend/Recv."),
+        request(69_266, 511_941, "/hipstershop.Frontend/Recv."),
+    ];
+    assert_eq!(read(Format::Nezha, text.as_bytes()).unwrap(), expected);
+    refused(
+        Format::Nezha,
+        "start_unix_ns,operation,duration_us\n1,a,fast\n",
+        "line 2: duration_us is \"fast\": expected a whole number",
+    );
+}
+
+#[test]
+fn envoys_access_log_gives_arrival_path_and_duration() {
+    let text = r#"{"start_time":"2026-01-31T12:00:00.250Z","duration":12,"path":"/b","response_code":200}
+{"start_time":"2026-01-31T12:00:00.000Z","duration":"7","path":null}
+"#;
+    let expected = vec![request(0, 7_000, "/"), request(250_000, 12_000, "/b")];
+    assert_eq!(read(Format::EnvoyJson, text.as_bytes()).unwrap(), expected);
+    let error = read(Format::EnvoyJson, "{}".as_bytes())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.starts_with("line 1: missing field `start_time`"),
+        "{error}"
+    );
+}
+
+#[test]
+fn what_is_written_reads_back_and_nothing_is_refused() {
+    let trace = poisson(50.0, 2.0, 20_000.0, 0.5, 3).unwrap();
+    let mut bytes = Vec::new();
+    write(&trace, &mut bytes).unwrap();
+    assert_eq!(read(Format::Jsonl, bytes.as_slice()).unwrap(), trace);
+    assert_eq!(
+        poisson(50.0, 2.0, 20_000.0, 0.5, 3).unwrap(),
+        trace,
+        "the same seed, the same trace"
+    );
+    for format in [
+        Format::Jsonl,
+        Format::Azure,
+        Format::Nezha,
+        Format::EnvoyJson,
+    ] {
+        assert!(read(format, "".as_bytes()).is_err());
+    }
+    assert!(poisson(0.0, 1.0, 1.0, 1.0, 1).is_none());
+}

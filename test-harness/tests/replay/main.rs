@@ -1,0 +1,182 @@
+//! The filter over traces, on the virtual clock: what an outage does, what must do nothing, and the same bytes again.
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use seawall_harness::fault::Fault;
+use seawall_harness::measure::Figures;
+use seawall_harness::trace::poisson;
+use seawall_harness::worker::{Module, Process, ProcessOptions};
+use seawall_harness::world::{self, START, World};
+
+/// The shipped defaults.
+const DEFAULTS: &str = r#"{"version":1,"policies":{"default":{}}}"#;
+
+fn wasm() -> PathBuf {
+    let built = concat!(env!("CARGO_MANIFEST_DIR"), "/../dist/seawall.wasm");
+    std::env::var_os("SEAWALL_WASM").map_or_else(|| PathBuf::from(built), PathBuf::from)
+}
+
+fn run(policy: &str, world: &World) -> Figures {
+    let module =
+        Module::from_file(&wasm()).unwrap_or_else(|error| panic!("{error}: run make wasm"));
+    let options = ProcessOptions {
+        workers: 4,
+        configuration: policy.as_bytes().to_vec(),
+        seed: world.seed,
+        ..ProcessOptions::default()
+    };
+    let process = Process::start(&module, options, START).expect("the filter starts");
+    let trace = poisson(200.0, 60.0, 20_000.0, 0.5, world.seed).expect("a trace");
+    world::run(world, &trace, Some(&process), || ()).figures("with", world::faulty(&world.faults))
+}
+
+fn world(faults: &[&str], patience: Option<u64>) -> World {
+    World {
+        servers: 64,
+        queue: 10_000,
+        faults: faults
+            .iter()
+            .map(|fault| fault.parse::<Fault>().expect("a fault"))
+            .collect(),
+        patience,
+        seed: 5,
+    }
+}
+
+#[test]
+fn no_false_alarm() {
+    // A rolling restart of ten hosts: a tenth of the requests is refused, for a second each.
+    let restarts: Vec<String> = (0..10)
+        .map(|host| format!("refuse,at={}s,for=1s,share=10", 10 + 2 * host))
+        .collect();
+    let restarts: Vec<&str> = restarts.iter().map(String::as_str).collect();
+    for (what, world) in [
+        ("no fault", world(&[], None)),
+        ("a rolling restart", world(&restarts, None)),
+        (
+            "one host of ten is dead until it is ejected",
+            world(&["refuse,at=10s,for=5s,share=10"], None),
+        ),
+        ("5 % errors", world(&["errors,at=0s,for=60s,share=5"], None)),
+        (
+            "95 % not found",
+            world(&["not_found,at=0s,for=60s,share=95"], None),
+        ),
+        (
+            "clients that give up",
+            world(&["latency,at=0s,for=60s,by=1s"], Some(100_000_000)),
+        ),
+    ] {
+        let figures = run(DEFAULTS, &world);
+        assert_eq!(figures.transitions, vec![], "{what}");
+        assert_eq!(figures.answers.refused, 0, "{what}");
+    }
+}
+
+#[test]
+fn every_kind_of_outage_is_noticed_spared_and_over_by_itself() {
+    for fault in ["errors", "refuse", "reset", "hang", "latency"] {
+        let fault = format!("{fault},at=10s,for=20s,by=5s");
+        let mut world = world(&[&fault], None);
+        world.servers = 4_096;
+        let policy = r#"{"version":1,"policies":{"default":{"timeout":{"total":"2500ms"}}}}"#;
+        let figures = run(policy, &world);
+        let of_4000 = figures.reached_upstream_in_fault;
+        assert!(
+            of_4000 < 1_000,
+            "{fault}: {of_4000} requests reached the sick upstream"
+        );
+        assert!(
+            figures
+                .time_to_detect_ms
+                .is_some_and(|millis| millis < 3_500),
+            "{fault}: {figures:?}"
+        );
+        let last = figures.transitions.last().map(|made| made.change.as_str());
+        assert_eq!(last, Some("half_open -> closed"), "{fault}");
+    }
+}
+
+#[test]
+fn a_fallback_turns_refusals_into_degraded_answers() {
+    let policy = r#"{"version":1,"policies":{"default":{"fallback":[{"static":{"body":"{}"}}]}}}"#;
+    let figures = run(policy, &world(&["errors,at=10s,for=20s"], None));
+    assert_eq!((figures.answers.refused, figures.answers.failed), (0, 0));
+    assert!(figures.answers.degraded > 3_000, "{:?}", figures.answers);
+}
+
+fn seawall(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_seawall"))
+        .args(arguments)
+        .env("SEAWALL_WASM", wasm())
+        .output()
+        .expect("the program runs")
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes_and_another_one_others() {
+    let files = tempfile::tempdir().expect("a directory");
+    let at = |name: &str| files.path().join(name).display().to_string();
+    let (trace, policy) = (at("trace.jsonl"), at("policy.json"));
+    std::fs::write(&policy, DEFAULTS).expect("written");
+    let made = seawall(&[
+        "trace", "generate", "--rate", "50", "--for", "30s", "-o", &trace,
+    ]);
+    assert!(made.status.success());
+    let replay = |seed: &str| {
+        let fault = "errors,at=5s,for=10s,share=70";
+        let arguments = [
+            "replay", "--trace", &trace, "--policy", &policy, "--fault", fault, "--json", "--seed",
+            seed,
+        ];
+        let output = seawall(&arguments);
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        output.stdout
+    };
+    let first = replay("1");
+    assert_eq!(first, replay("1"));
+    assert_ne!(first, replay("2"));
+    let report: serde_json::Value = serde_json::from_slice(&first).expect("JSON");
+    assert_eq!(
+        report["lanes"][1]["transitions"][0]["change"],
+        "closed -> open"
+    );
+}
+
+#[test]
+fn bad_input_is_told_with_its_place_and_ends_with_2() {
+    let files = tempfile::tempdir().expect("a directory");
+    let at = |name: &str, text: &str| {
+        let path = files.path().join(name);
+        std::fs::write(&path, text).expect("written");
+        path.display().to_string()
+    };
+    let policy = at(
+        "policy.yaml",
+        "version: 1\npolicies: {default: {breaker: {failure_rte: 5}}}\n",
+    );
+    let trace = at(
+        "trace.jsonl",
+        "{\"at_us\":0,\"service_us\":1}\n{\"at_us\":\n",
+    );
+    let output = seawall(&["replay", "--trace", &trace, "--policy", &policy]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(said.contains("trace.jsonl: line 2: "), "{said}");
+    let output = seawall(&["check", &policy]);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        said.contains(
+            "policies.default.breaker.failure_rte: unknown key, did you mean \"failure_rate\"?"
+        ),
+        "{said}"
+    );
+    assert_eq!(seawall(&["check", "/nowhere"]).status.code(), Some(2));
+    assert_eq!(seawall(&["replay"]).status.code(), Some(2));
+}

@@ -94,6 +94,18 @@ impl Counts {
         }
     }
 
+    /// One good verdict less, a slow one where there is no other; `false` if there is none.
+    pub(crate) fn forget_good(&mut self) -> bool {
+        if self.calls <= self.failures {
+            return false;
+        }
+        self.calls = self.calls.saturating_sub(1);
+        if self.failures.saturating_add(self.slow) > self.calls {
+            self.slow = self.slow.saturating_sub(1);
+        }
+        true
+    }
+
     fn plus(self, other: Self) -> Self {
         Self {
             calls: self.calls.saturating_add(other.calls),

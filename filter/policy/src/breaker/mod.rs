@@ -161,7 +161,8 @@ impl Breaker {
     }
 
     /// A stream that broke after its headers: one more failure, in its own generation only. In half-open it takes a
-    /// verdict of its own where one is left, otherwise the place of a good one, so that the permits still hold.
+    /// verdict of its own where one is left, otherwise the place of a good one, so that the permits still hold; without
+    /// either it is void: its own verdict was, because its VM was given up for dead.
     pub fn settle_break(
         &mut self,
         settings: &Settings,
@@ -186,10 +187,10 @@ impl Breaker {
                     .holders
                     .in_flight()
                     .saturating_add(probing.verdicts.calls);
-                if taken >= settings.half_open.permits {
-                    probing.verdicts.calls = probing.verdicts.calls.saturating_sub(1);
-                }
-                self.probe_verdict(settings, now, verdict)
+                let place = taken < settings.half_open.permits || probing.verdicts.forget_good();
+                place
+                    .then(|| self.probe_verdict(settings, now, verdict))
+                    .flatten()
             }
             State::Open { .. } => None,
         };

@@ -1,12 +1,40 @@
+# Seawall. `make` lists what can be made; `make demo` and `make test` get what they need themselves.
 .DEFAULT_GOAL := help
-.PHONY: help lint test
+.PHONY: help setup wasm envoy harness lint test e2e demo replay clean
+CARGO := cargo
+OUT := out
 
-help: ## what can be made
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-lint: ## format and clippy, warnings are errors
-	cargo fmt --all --check
-	cargo clippy --workspace --all-targets --locked -- -D warnings
+setup: wasm envoy ## the filter's compiler and a real Envoy, from wherever they can be had
 
-test: ## all tests
-	cargo test --workspace --release --locked
+wasm: ## dist/seawall.wasm
+	@scripts/build-wasm.sh
+
+envoy:
+	@scripts/envoy.sh >/dev/null
+
+harness: ## the programs seawall, seawall-upstream and seawall-demo, in target/release
+	$(CARGO) build --release --locked -p seawall-harness -p seawall-live
+
+lint: ## formatting, clippy without warnings, shell scripts
+	@scripts/lint.sh
+
+test: setup ## all tests, the real Envoy's among them
+	@scripts/test.sh
+
+e2e: setup ## the tests in a real Envoy alone
+	$(CARGO) test --release --locked -p seawall-live
+
+demo: setup harness ## a profile page on three lanes while a part of it gets sick (74 seconds)
+	@target/release/seawall-demo
+
+replay: wasm harness ## an outage replayed on a virtual clock
+	@mkdir -p $(OUT)
+	@target/release/seawall trace generate --rate 200 --for 300s -o $(OUT)/trace.jsonl
+	@target/release/seawall replay --trace $(OUT)/trace.jsonl --policy examples/policies/enforce.yaml \
+		--fault errors,at=60s,for=60s --workers 4 --out $(OUT)
+
+clean: ## what was built; .tools/ stays
+	rm -rf target dist $(OUT)

@@ -5,6 +5,7 @@ pub mod check;
 pub mod cli;
 pub mod fault;
 pub mod measure;
+pub mod module;
 pub mod report;
 pub mod router;
 pub mod sim;

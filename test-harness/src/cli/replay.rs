@@ -10,9 +10,10 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::check;
 use crate::fault::Fault;
 use crate::measure::Measure;
+use crate::module::Module;
 use crate::report::{Report, table};
 use crate::trace::{self, Format, Request};
-use crate::worker::{Module, Process, ProcessOptions};
+use crate::worker::{Process, ProcessOptions};
 use crate::world::{self, START, World};
 
 /// Replays a trace without the filter and with it, on a virtual clock, while something goes wrong.

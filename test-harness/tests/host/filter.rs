@@ -6,7 +6,8 @@ use std::sync::OnceLock;
 
 use seawall_harness::abi::Fault;
 use seawall_harness::abi::stream::{HeaderMap, headers};
-use seawall_harness::worker::{Flow, Module, Process, ProcessOptions, StreamId};
+use seawall_harness::module::Module;
+use seawall_harness::worker::{Flow, Process, ProcessOptions, StreamId};
 
 /// The filter: `SEAWALL_WASM`, or what `make wasm` built.
 pub(crate) fn module() -> Module {

@@ -5,8 +5,9 @@ use std::process::{Command, Output};
 
 use seawall_harness::fault::Fault;
 use seawall_harness::measure::Figures;
+use seawall_harness::module::Module;
 use seawall_harness::trace::poisson;
-use seawall_harness::worker::{Module, Process, ProcessOptions};
+use seawall_harness::worker::{Process, ProcessOptions};
 use seawall_harness::world::{self, START, World};
 
 /// The shipped defaults.

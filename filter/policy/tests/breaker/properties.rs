@@ -105,6 +105,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => 1_i64..30,
         3 => (1_i64..12, -1_i64..=1).prop_map(|(slices, off)| slices * SLICE as i64 + off),
         1 => -150_i64..0,
+        2 => prop::sample::select(vec![150_i64, 500, 1_000]),
         1 => 1_000_i64..4_000,
     ];
     let outcome =

@@ -4,4 +4,5 @@ mod answers;
 mod breaker;
 mod hostile;
 mod quiet;
+mod shipped;
 mod support;

@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Runs every test and says at the end what ran, what failed and what was skipped, and why.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+summary=()
+failed=0
+
+suite() { # name, command...
+    local name=$1
+    shift
+    echo "== $name"
+    local begin=$SECONDS
+    "$@" 2>&1 | tee "$log"
+    local status=${PIPESTATUS[0]}
+    local passed skipped
+    passed=$(awk '/^test result:/ {sum += $4} END {print sum + 0}' "$log")
+    skipped=$(grep -m 1 -o 'SKIPPED.*' "$log")
+    if [ "$status" -ne 0 ]; then
+        failed=1
+        summary+=("FAILED   $name")
+    elif [ -n "$skipped" ]; then
+        summary+=("$(printf 'SKIPPED  %s: %s' "$name" "${skipped#SKIPPED}")")
+    elif [ "$passed" -gt 0 ]; then
+        summary+=("$(printf 'passed   %-34s %4d tests, %d s' "$name" "$passed" $((SECONDS - begin)))")
+    else
+        summary+=("$(printf 'passed   %-34s %d s' "$name" $((SECONDS - begin)))")
+    fi
+}
+
+export RUST_BACKTRACE="${RUST_BACKTRACE:-0}"
+suite "policies and their models" cargo test --release --locked -p seawall-policy
+suite "host, simulation, replay, check" cargo test --release --locked -p seawall-harness
+suite "a real Envoy" cargo test --release --locked -p seawall-live
+suite "shipped configurations" scripts/test-configurations.sh
+suite "Istio" scripts/test-istio.sh
+suite "compose" scripts/test-compose.sh
+
+echo
+echo "What ran:"
+printf '  %s\n' "${summary[@]}"
+exit "$failed"

@@ -16,7 +16,7 @@ envoy:
 	@scripts/envoy.sh >/dev/null
 
 harness: ## the programs seawall, seawall-upstream and seawall-demo, in target/release
-	$(CARGO) build --release --locked -p seawall-harness -p seawall-live
+	$(CARGO) build --workspace --release --locked --bins
 
 lint: ## formatting, clippy without warnings, shell scripts
 	@scripts/lint.sh
@@ -25,7 +25,7 @@ test: setup ## all tests, the real Envoy's among them
 	@scripts/test.sh
 
 e2e: setup ## the tests in a real Envoy alone
-	$(CARGO) test --release --locked -p seawall-live
+	$(CARGO) test --workspace --release --locked --test e2e
 
 demo: setup harness ## a profile page on three lanes while a part of it gets sick (74 seconds)
 	@target/release/seawall-demo

@@ -90,7 +90,7 @@ command -v curl >/dev/null || skip "there is no curl"
 command -v docker >/dev/null || [ "$(id -u)" = 0 ] || skip "there is no docker"
 engine
 composer
-cargo build --quiet --release --locked -p seawall-live --bin seawall-upstream
+cargo build --quiet --workspace --release --locked --bins
 image seawall-test-envoy "$(readlink -f "$(scripts/envoy.sh)")" /usr/local/bin/envoy
 image seawall-test-upstream target/release/seawall-upstream /usr/local/bin/seawall-upstream
 export ENVOY_IMAGE=seawall-test-envoy UPSTREAM_IMAGE=seawall-test-upstream

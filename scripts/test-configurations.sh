@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 envoy=$(scripts/envoy.sh)
-cargo build --quiet --release --locked -p seawall-harness
+cargo build --quiet --workspace --release --locked --bins
 for file in envoy/seawall.yaml examples/compose/envoy.yaml; do
     target/release/seawall check "$file"
     # In the container the filter lies elsewhere.

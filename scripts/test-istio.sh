@@ -9,4 +9,4 @@ if [ -z "${ISTIO_CRDS:-}" ]; then
     echo "SKIPPED the manifests against Istio's CRDs: set ISTIO_CRDS to a directory that holds them as YAML"
     exit 0
 fi
-cargo test --release --locked -p seawall-harness --test istio -- --ignored
+cargo test --workspace --release --locked --test istio -- --ignored

@@ -31,9 +31,11 @@ suite() { # name, command...
 }
 
 export RUST_BACKTRACE="${RUST_BACKTRACE:-0}"
-suite "policies and their models" cargo test --release --locked -p seawall-policy
-suite "host, simulation, replay, check" cargo test --release --locked -p seawall-harness
-suite "a real Envoy" cargo test --release --locked -p seawall-live
+# One selection of packages for all, so that nothing is built twice.
+tests() { cargo test --workspace --release --locked "$@"; }
+suite "policies, models, parts" tests --lib --test breaker
+suite "host, simulation, replay" tests --test host --test replay
+suite "a real Envoy" tests --test e2e
 suite "shipped configurations" scripts/test-configurations.sh
 suite "Istio" scripts/test-istio.sh
 suite "compose" scripts/test-compose.sh

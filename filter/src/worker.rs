@@ -2,7 +2,7 @@
 //!
 //! The rules stand in `seawall_policy`; here is only who is asked with what, and what is done with the notes.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use seawall_policy::admission::{self, Decision, Notes, Reason, Request, Settlement};
 use seawall_policy::breaker::{Holding, Moment, Permit};
@@ -23,6 +23,8 @@ pub(crate) const TICK_MILLIS: u32 = 500;
 const ON_TIME: Span = Span::millis(2 * TICK_MILLIS as u64);
 /// The most settlements that may wait for a better moment.
 const DEBTS_MAX: usize = 1_024;
+/// The most clusters whose policy is remembered; for others the patterns are matched again.
+const SELECTIONS_MAX: usize = 4_096;
 /// Where the number of records in shared data stands.
 const COUNT_KEY: &str = "seawall/v1";
 
@@ -43,6 +45,8 @@ pub(crate) struct Selected {
     pub(crate) by_route: bool,
     /// Whether its authority is part of the key, and for how many authorities.
     pub(crate) by_authority: Option<u32>,
+    /// The upstream's number, where the cluster alone names it and it was asked for before.
+    pub(crate) upstream: Option<usize>,
 }
 
 /// What is known of one request when it is admitted.
@@ -83,6 +87,8 @@ pub(crate) struct Worker {
     routing: Routing,
     configured_at: Timestamp,
     upstreams: Upstreams,
+    /// By cluster, where no route named a policy.
+    selections: BTreeMap<String, Option<Selected>>,
     debts: VecDeque<Debt>,
     own: OwnSeries,
     draws: Draws,
@@ -97,6 +103,7 @@ impl Worker {
             routing,
             configured_at: now,
             upstreams: Upstreams::default(),
+            selections: BTreeMap::new(),
             debts: VecDeque::new(),
             own: OwnSeries::default(),
             draws: Draws::seeded(now.as_nanos()),
@@ -111,6 +118,11 @@ impl Worker {
 
     /// The policy for a request to this cluster.
     pub(crate) fn select(&mut self, cluster: &str, named: Option<&str>) -> Option<Selected> {
+        if named.is_none()
+            && let Some(known) = self.selections.get(cluster)
+        {
+            return *known;
+        }
         let (selected, unknown) = self.routing.select(cluster, named);
         let selected = selected.and_then(|(policy, key)| {
             let index = self
@@ -125,10 +137,14 @@ impl Worker {
                     Key::Cluster => None,
                     Key::Authority { max_keys } => Some(max_keys),
                 },
+                upstream: None,
             })
         });
         if unknown {
             self.own.count(Concern::UnknownPolicy);
+        }
+        if named.is_none() && self.selections.len() < SELECTIONS_MAX {
+            self.selections.insert(cluster.to_owned(), selected);
         }
         selected
     }
@@ -140,7 +156,11 @@ impl Worker {
 
     /// Decides about a request.
     pub(crate) fn admit(&mut self, asking: &Asking<'_>) -> Option<Admitted> {
-        let upstream = self.upstream(asking)?;
+        let known = asking.selected.upstream.filter(|_| asking.part.is_none());
+        let upstream = match known {
+            Some(known) => known,
+            None => self.upstream(asking)?,
+        };
         let (at, moment) = self.moment();
         let spare = self.draws.next_u64();
         let draw = asking.draw.unwrap_or_else(|| self.draws.next_u32());
@@ -283,6 +303,12 @@ impl Worker {
         };
         let key = name.key();
         if let Some(number) = key.as_deref().and_then(|key| self.upstreams.find(key)) {
+            if asking.part.is_none()
+                && let Some(Some(known)) = self.selections.get_mut(asking.cluster)
+                && known.policy == asking.selected.policy
+            {
+                known.upstream = Some(number);
+            }
             return Some(number);
         }
         let instance = self.draws.next_u64();

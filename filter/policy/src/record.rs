@@ -192,7 +192,9 @@ impl Writer {
         self.maybe(closed.ramp_from);
         self.maybe(closed.grace_from);
         self.u32(closed.verdicts);
-        for host in &closed.hosts.tracked {
+        let hosts = closed.hosts.known();
+        self.u8(hosts.len() as u8);
+        for host in hosts {
             self.u32(host.id);
             self.u32(host.seen);
             self.u8(u8::from(host.failed.is_some()));
@@ -331,7 +333,8 @@ impl Reader<'_> {
         let grace_from = self.maybe()?;
         let verdicts = self.u32()?;
         let mut hosts = Hosts::default();
-        for place in &mut hosts.tracked {
+        let count = usize::from(self.u8()?);
+        for place in hosts.tracked.get_mut(..count)? {
             let (id, seen) = (self.u32()?, self.u32()?);
             let (known, failed) = (self.flag()?, self.u32()?);
             *place = Host {

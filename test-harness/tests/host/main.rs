@@ -1,5 +1,6 @@
 //! The host, with small modules of its own and with the filter.
 
+mod cost;
 mod filter;
 mod interleaved;
 mod modules;

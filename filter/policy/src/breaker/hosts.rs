@@ -57,7 +57,7 @@ impl Hosts {
     pub fn minority_fails(&self, now: u32, horizon: u32) -> bool {
         let mut seen: u32 = 0;
         let mut failing: u32 = 0;
-        for host in self.tracked.iter().filter(|host| host.id != 0) {
+        for host in self.known() {
             let failed = host
                 .failed
                 .is_some_and(|tick| is_recent(tick, now, horizon));
@@ -69,7 +69,15 @@ impl Hosts {
 
     /// Whether any tracked host failed, however long ago.
     pub fn any_failed(&self) -> bool {
-        self.tracked.iter().any(|host| host.failed.is_some())
+        self.known().iter().any(|host| host.failed.is_some())
+    }
+
+    /// The hosts that are tracked. Places are taken from the front and never given up, so what is free comes last.
+    pub(crate) fn known(&self) -> &[Host] {
+        let free = self.tracked.iter().position(|host| host.id == 0);
+        self.tracked
+            .get(..free.unwrap_or(TRACKED))
+            .unwrap_or_default()
     }
 
     /// Where this host stands or may stand: its own place, a free one, a forgotten one; for a failing host also that of
@@ -78,17 +86,17 @@ impl Hosts {
         let rank = |host: &Host| {
             let age = now.wrapping_sub(host.seen);
             match host {
-                host if host.id == id => Some((3, age)),
-                host if host.id == 0 => Some((2, age)),
-                _ if age >= horizon => Some((1, age)),
-                host if failed && host.failed.is_none() => Some((0, age)),
+                host if host.id == id => Some((0, 0)),
+                host if host.id == 0 => Some((1, 0)),
+                _ if age >= horizon => Some((2, 0)),
+                host if failed && host.failed.is_none() => Some((3, u32::MAX.wrapping_sub(age))),
                 _ => None,
             }
         };
         self.tracked
             .iter_mut()
             .filter_map(|host| rank(host).map(|rank| (rank, host)))
-            .max_by_key(|(rank, _)| *rank)
+            .min_by_key(|(rank, _)| *rank)
             .map(|(_, host)| host)
     }
 }

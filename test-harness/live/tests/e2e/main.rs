@@ -1,5 +1,6 @@
 //! Seawall in a real Envoy, asked over real sockets; what reached the upstream is counted at the upstream.
 
+mod agreement;
 mod answers;
 mod breaker;
 mod hostile;

@@ -159,15 +159,16 @@ impl UpstreamSeries {
             Event::Outcome(Outcome::Failure),
             Event::Transition(Phase::Closed, Phase::Open),
         ];
-        Self {
+        let mut series = Self {
             state: Metric::define(Kind::Gauge, &name),
-            events: first
-                .into_iter()
-                .map(|event| (event, Series::default()))
-                .collect(),
+            events: BTreeMap::new(),
             labels,
             dirty: true,
+        };
+        for event in first {
+            series.events.insert(event, Series::default());
         }
+        series
     }
 
     /// Counts one.

@@ -328,7 +328,9 @@ fn noted<T>(taken: Taken<(T, Notes)>) -> (T, Notes) {
     notes.healed = taken.healed && taken.stands;
     notes.lost_races = !taken.stands;
     if taken.stands {
-        notes.transitions.splice(0..0, taken.restarted);
+        if let Some(restarted) = taken.restarted {
+            notes.transitions.insert(0, restarted);
+        }
     } else {
         notes.transitions.clear();
     }

@@ -3,5 +3,6 @@
 mod bounds;
 mod cost;
 mod filter;
+mod grace;
 mod interleaved;
 mod modules;

@@ -6,6 +6,7 @@
 
 mod error;
 mod merge;
+mod protobuf;
 pub mod raw;
 mod read;
 mod valid;
@@ -22,7 +23,7 @@ pub const BYTES_MAX: usize = 1024 * 1024;
 /// The version of the format.
 pub const VERSION: u32 = 1;
 
-/// Reads a configuration: a JSON object, or a JSON string that holds one.
+/// Reads a configuration: a JSON object, a JSON string that holds one, or a `google.protobuf.Struct` in its wire format.
 pub fn parse(json: &[u8]) -> Result<Routing, Error> {
     let whole = |problem: &str| Error::new("", problem);
     if json.iter().all(u8::is_ascii_whitespace) {
@@ -33,8 +34,12 @@ pub fn parse(json: &[u8]) -> Result<Routing, Error> {
     if json.len() > BYTES_MAX {
         return Err(whole("longer than 1 MiB"));
     }
-    let value: Value =
-        serde_json::from_slice(json).map_err(|error| whole(&format!("no JSON: {error}")))?;
+    let value: Value = match serde_json::from_slice(json) {
+        Ok(value) => value,
+        Err(error) => {
+            protobuf::object(json, 0).ok_or_else(|| whole(&format!("no JSON: {error}")))?
+        }
+    };
     let value = match value {
         Value::String(inner) => serde_json::from_slice(inner.as_bytes())
             .map_err(|error| whole(&format!("the string holds no JSON: {error}")))?,

@@ -172,11 +172,14 @@ impl Read for bool {
 }
 
 impl Read for u32 {
+    /// A whole number may come as `1.0`: a protobuf Struct knows no other numbers.
     fn read(value: &Value, path: &Path<'_>) -> Result<Self, Error> {
-        let number = value
-            .as_u64()
-            .and_then(|number| Self::try_from(number).ok());
-        number.ok_or_else(|| path.expected("a whole number", value))
+        let whole =
+            |number: &f64| number.fract() == 0.0 && (0.0..=f64::from(Self::MAX)).contains(number);
+        let number = value.as_f64().filter(whole);
+        number
+            .map(|number| number as Self)
+            .ok_or_else(|| path.expected("a whole number", value))
     }
 }
 
@@ -204,9 +207,11 @@ impl<T: Read> Read for BTreeMap<String, T> {
         let map = value
             .as_object()
             .ok_or_else(|| path.expected("an object", value))?;
-        map.iter()
-            .map(|(key, value)| Ok((key.clone(), T::read(value, &Path::Key(path, key))?)))
-            .collect()
+        let mut read = Self::new();
+        for (key, value) in map {
+            read.insert(key.clone(), T::read(value, &Path::Key(path, key))?);
+        }
+        Ok(read)
     }
 }
 

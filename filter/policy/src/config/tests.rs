@@ -236,6 +236,71 @@ fn the_whole_is_refused_with_its_reason() {
     assert!(parse(&vec![b' '; BYTES_MAX + 1]).is_err());
 }
 
+/// A field with its size, in protobuf's wire format.
+fn sized(tag: u8, bytes: Vec<u8>) -> Vec<u8> {
+    let mut out = vec![tag];
+    let mut size = bytes.len();
+    while size >= 0x80 {
+        out.push((size & 0x7f) as u8 | 0x80);
+        size >>= 7;
+    }
+    out.push(size as u8);
+    [out, bytes].concat()
+}
+
+/// A value in the wire format of `google.protobuf.Value`.
+fn wire(value: &Value) -> Vec<u8> {
+    match value {
+        Value::Null => vec![0x08, 0],
+        Value::Bool(truth) => vec![0x20, u8::from(*truth)],
+        Value::Number(number) => {
+            [vec![0x11], number.as_f64().unwrap().to_le_bytes().to_vec()].concat()
+        }
+        Value::String(text) => sized(0x1a, text.clone().into_bytes()),
+        Value::Object(_) => sized(0x2a, wire_object(value)),
+        Value::Array(items) => sized(
+            0x32,
+            items
+                .iter()
+                .flat_map(|item| sized(0x0a, wire(item)))
+                .collect(),
+        ),
+    }
+}
+
+fn wire_object(value: &Value) -> Vec<u8> {
+    let entry = |(key, value): (&String, &Value)| {
+        sized(
+            0x0a,
+            [
+                sized(0x0a, key.clone().into_bytes()),
+                sized(0x12, wire(value)),
+            ]
+            .concat(),
+        )
+    };
+    value.as_object().unwrap().iter().flat_map(entry).collect()
+}
+
+#[test]
+fn a_struct_in_its_wire_format_is_read_as_the_same_json() {
+    let written = json!({
+        "version": 1,
+        "policies": {"default": {
+            "breaker": {"failure_rate": 12.5, "inbound": true, "window": null},
+            "fallback": [{"on": ["open"], "static": {"body": "x".repeat(300)}}]
+        }},
+        "upstreams": []
+    });
+    let bytes = wire_object(&written);
+    assert_eq!(parse(&bytes), from_value(&written));
+    for length in 0..bytes.len() {
+        let _ = parse(&bytes[..length]);
+    }
+    let deep = (0..100).fold(Value::Null, |inner, _| json!([inner]));
+    assert!(parse(&wire_object(&json!({"version": deep}))).is_err());
+}
+
 fn any_json() -> impl Strategy<Value = Value> {
     let names = prop::sample::select(vec![
         "version",

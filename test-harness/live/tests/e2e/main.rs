@@ -3,6 +3,7 @@
 mod agreement;
 mod answers;
 mod breaker;
+mod configuration;
 mod demo;
 mod hostile;
 mod quiet;

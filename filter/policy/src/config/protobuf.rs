@@ -1,0 +1,119 @@
+//! A configuration that was written as `google.protobuf.Struct`.
+//!
+//! Envoy hands a StringValue over as it stands, but a Struct in its wire format (seen on 1.40, although its documentation
+//! speaks of JSON). The format is that of protobuf's `struct.proto`: a map of fields, each a null, number, text, truth value,
+//! object or list.
+
+use serde_json::{Map, Number, Value};
+
+/// Objects and lists may stand in one another this deep.
+const DEPTH_MAX: u32 = 32;
+
+/// Reads a Struct; `None` if the bytes are none.
+pub(super) fn object(bytes: &[u8], depth: u32) -> Option<Value> {
+    let mut map = Map::new();
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let (1, entry) = field(&mut rest)? else {
+            return None;
+        };
+        let mut entry = entry.bytes()?;
+        let (mut key, mut value) = (String::new(), Value::Null);
+        while !entry.is_empty() {
+            match field(&mut entry)? {
+                (1, name) => key = text(name)?,
+                (2, inner) => value = self::value(inner.bytes()?, depth)?,
+                _ => return None,
+            }
+        }
+        map.insert(key, value);
+    }
+    Some(Value::Object(map))
+}
+
+fn value(bytes: &[u8], depth: u32) -> Option<Value> {
+    let deeper = depth.checked_add(1).filter(|depth| *depth <= DEPTH_MAX)?;
+    let mut rest = bytes;
+    let (number, content) = field(&mut rest)?;
+    match number {
+        1 => Some(Value::Null),
+        2 => {
+            let Content::Fixed(bits) = content else {
+                return None;
+            };
+            Number::from_f64(f64::from_bits(bits)).map(Value::Number)
+        }
+        3 => text(content).map(Value::String),
+        4 => match content {
+            Content::Varint(truth) => Some(Value::Bool(truth != 0)),
+            Content::Fixed(_) | Content::Bytes(_) => None,
+        },
+        5 => object(content.bytes()?, deeper),
+        6 => {
+            let mut items = Vec::new();
+            let mut rest = content.bytes()?;
+            while !rest.is_empty() {
+                let (1, item) = field(&mut rest)? else {
+                    return None;
+                };
+                items.push(value(item.bytes()?, deeper)?);
+            }
+            Some(Value::Array(items))
+        }
+        _ => None,
+    }
+}
+
+/// What stands in a field.
+enum Content<'a> {
+    Varint(u64),
+    Fixed(u64),
+    Bytes(&'a [u8]),
+}
+
+impl<'a> Content<'a> {
+    fn bytes(self) -> Option<&'a [u8]> {
+        match self {
+            Self::Bytes(bytes) => Some(bytes),
+            Self::Varint(_) | Self::Fixed(_) => None,
+        }
+    }
+}
+
+fn text(content: Content<'_>) -> Option<String> {
+    String::from_utf8(content.bytes()?.to_vec()).ok()
+}
+
+/// Takes one field: its number and its content.
+fn field<'a>(rest: &mut &'a [u8]) -> Option<(u64, Content<'a>)> {
+    let tag = varint(rest)?;
+    let content = match tag & 7 {
+        0 => Content::Varint(varint(rest)?),
+        1 => {
+            let (bits, after) = rest.split_first_chunk::<8>()?;
+            *rest = after;
+            Content::Fixed(u64::from_le_bytes(*bits))
+        }
+        2 => {
+            let size = usize::try_from(varint(rest)?).ok()?;
+            let (bytes, after) = rest.split_at_checked(size)?;
+            *rest = after;
+            Content::Bytes(bytes)
+        }
+        _ => return None,
+    };
+    Some((tag >> 3, content))
+}
+
+fn varint(rest: &mut &[u8]) -> Option<u64> {
+    let mut number = 0_u64;
+    for shift in (0..64).step_by(7) {
+        let (byte, after) = rest.split_first()?;
+        *rest = after;
+        number |= u64::from(byte & 0x7f).checked_shl(shift)?;
+        if *byte < 0x80 {
+            return Some(number);
+        }
+    }
+    None
+}

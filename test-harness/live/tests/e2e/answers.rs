@@ -9,7 +9,7 @@ use seawall_live::raw;
 use seawall_live::upstream::{Knobs, Upstream};
 use serde_json::{Value, json};
 
-use crate::support::{Stand, WORKERS, anywhere, policy, until};
+use crate::support::{Stand, WORKERS, anywhere, edge, policy, until};
 
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -187,21 +187,7 @@ async fn grpc_is_judged_by_its_status_wherever_it_stands_and_broken_bodies_count
             http2: true,
             ..Cluster::default()
         };
-        let listener = Listener {
-            name: "edge".to_owned(),
-            policy: Some(policy(breaker)),
-            routes: vec![Route {
-                prefix: "/".to_owned(),
-                cluster: "upstream".to_owned(),
-                ..Route::default()
-            }],
-            ..Listener::default()
-        };
-        let envoy = Envoy::start(
-            &bootstrap(&envoy::filter()?, &[listener], &[cluster]),
-            WORKERS,
-        )
-        .await?;
+        let envoy = edge(policy(breaker), Value::Null, cluster).await?;
         let mut client = Client::new(envoy.listener("edge")?, 1, PATIENCE);
         if path.starts_with("/grpc") {
             client = client

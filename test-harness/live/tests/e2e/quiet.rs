@@ -5,18 +5,17 @@ use std::time::Duration;
 use seawall_live::load::{Kind, count};
 use seawall_live::upstream::{Knobs, Upstream};
 use seawall_live::{clock, raw};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use seawall_live::envoy::bootstrap::{Cluster, Listener, Route, bootstrap};
-use seawall_live::envoy::{self, Envoy};
+use seawall_live::envoy::bootstrap::Cluster;
 use seawall_live::load::Client;
 
-use crate::support::{Stand, WORKERS, anywhere, transitions};
+use crate::support::{Stand, anywhere, edge, transitions};
 
 /// The shipped defaults.
-fn defaults() -> serde_json::Value {
+fn defaults() -> Value {
     json!({"version": 1, "policies": {"default": {"timeout": {"total": "5s"}}}})
 }
 
@@ -121,21 +120,7 @@ async fn a_rolling_restart_and_one_dead_host_of_ten_with_outlier_detection() -> 
         more: json!({"outlier_detection": {"consecutive_5xx": 3, "interval": "0.5s", "base_ejection_time": "5s"}}),
         http2: false,
     };
-    let listener = Listener {
-        name: "edge".to_owned(),
-        policy: Some(defaults()),
-        routes: vec![Route {
-            prefix: "/".to_owned(),
-            cluster: "ten".to_owned(),
-            ..Route::default()
-        }],
-        ..Listener::default()
-    };
-    let envoy = Envoy::start(
-        &bootstrap(&envoy::filter()?, &[listener], &[cluster]),
-        WORKERS,
-    )
-    .await?;
+    let envoy = edge(defaults(), Value::Null, cluster).await?;
     let client = Client::new(envoy.listener("edge")?, 20, Duration::from_secs(5));
 
     // One after the other goes down for a moment and comes back.

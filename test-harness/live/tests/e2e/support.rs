@@ -42,6 +42,26 @@ fn overlaid(breaker: Value) -> Value {
     whole
 }
 
+/// An Envoy that sends everything from its listener "edge" through the filter to one cluster.
+pub(crate) async fn edge(policy: Value, action: Value, cluster: Cluster) -> anyhow::Result<Envoy> {
+    let listener = Listener {
+        name: "edge".to_owned(),
+        policy: Some(policy),
+        routes: vec![Route {
+            prefix: "/".to_owned(),
+            cluster: cluster.name.clone(),
+            policy: None,
+            action,
+        }],
+        ..Listener::default()
+    };
+    Envoy::start(
+        &bootstrap(&envoy::filter()?, &[listener], &[cluster]),
+        WORKERS,
+    )
+    .await
+}
+
 impl Stand {
     pub(crate) async fn start(policy: Value) -> anyhow::Result<Self> {
         Self::with(policy, json!({}), json!({})).await
@@ -56,19 +76,7 @@ impl Stand {
             more,
             http2: false,
         };
-        let listener = Listener {
-            name: "edge".to_owned(),
-            policy: Some(policy),
-            routes: vec![Route {
-                prefix: "/".to_owned(),
-                cluster: "upstream".to_owned(),
-                policy: None,
-                action,
-            }],
-            ..Listener::default()
-        };
-        let bootstrap = bootstrap(&envoy::filter()?, &[listener], &[cluster]);
-        let envoy = Envoy::start(&bootstrap, WORKERS).await?;
+        let envoy = edge(policy, action, cluster).await?;
         let address = envoy.listener("edge")?;
         Ok(Self {
             envoy,

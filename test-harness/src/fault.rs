@@ -65,12 +65,22 @@ impl fmt::Display for Fault {
             Kind::Latency => "latency",
             Kind::NotFound => "not_found",
         };
-        let (at, length, by) = (self.at, self.length, self.by);
+        let (at, length, by) = (exact(self.at), exact(self.length), exact(self.by));
         write!(
             f,
-            "{kind},at={at}ns,for={length}ns,share={},by={by}ns",
+            "{kind},at={at},for={length},share={},by={by}",
             self.share
         )
+    }
+}
+
+/// A time as it is read, in the largest unit that keeps every nanosecond.
+fn exact(nanos: u64) -> String {
+    let span = Span::nanos(nanos);
+    let short = span.to_string();
+    match parse_duration(&short) {
+        Ok(read) if read == span => short,
+        _ => format!("{nanos}ns"),
     }
 }
 
@@ -131,6 +141,7 @@ mod tests {
             (fault.kind, fault.at, fault.end()),
             (Kind::Errors, 60_000_000_000, 120_000_000_000)
         );
+        assert_eq!(fault.to_string(), "errors,at=60s,for=60s,share=50,by=1s");
         assert_eq!(fault.to_string().parse(), Ok(fault.clone()));
         assert!(fault.holds(60_000_000_000) && !fault.holds(120_000_000_000));
         for text in [

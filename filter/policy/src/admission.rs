@@ -311,14 +311,10 @@ fn changed(
 }
 
 fn seen(record: &Record, transitions: Transitions) -> Notes {
-    let failing = match &record.breaker.state {
-        State::Closed(closed) => closed.consecutive > 0 || closed.hosts.any_failed(),
-        State::Open { .. } | State::HalfOpen(_) => false,
-    };
     Notes {
         transitions,
         phase: Some(record.breaker.phase()),
-        failing,
+        failing: record.breaker.is_failing(),
         ..Notes::default()
     }
 }

@@ -2,9 +2,38 @@
 
 use std::collections::BTreeMap;
 
-use crate::filter::{BREAKER, ask, end, process};
+use crate::filter::{BREAKER, advance, ask, end, process};
 
 const REQUESTS: u64 = 1_000;
+
+#[test]
+fn a_failure_of_long_ago_costs_nothing() {
+    let process = process(
+        1,
+        &BREAKER.replace(r#""hosts":{"grace":"0s"}"#, r#""hosts":{"grace":"5s"}"#),
+    );
+    let properties = || {
+        let calls = process.common().calls.borrow();
+        calls.get("proxy_get_property").copied().unwrap_or(0)
+    };
+    let cost = |status| {
+        let before = properties();
+        let stream = ask(&process, 0).expect("passes");
+        end(&process, stream, status);
+        properties() - before
+    };
+    let well = cost("200");
+    cost("503");
+    let soon_after: u64 = (0..20).map(|_| cost("200")).sum();
+    assert!(
+        soon_after > 20 * well,
+        "the hosts of answers are looked at while failures are about"
+    );
+    advance(&process, 11_000);
+    cost("200");
+    let later: u64 = (0..32).map(|_| cost("200")).sum();
+    assert!(later <= 32 * well + 2, "only the sample is left: {later}");
+}
 
 #[test]
 fn a_good_request_costs_eleven_host_calls_and_little_fuel() {

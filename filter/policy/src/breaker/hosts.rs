@@ -67,9 +67,12 @@ impl Hosts {
         seen >= 2 && failing >= 1 && failing.saturating_mul(2) < seen
     }
 
-    /// Whether any tracked host failed, however long ago.
-    pub fn any_failed(&self) -> bool {
-        self.known().iter().any(|host| host.failed.is_some())
+    /// Whether any tracked host failed within the horizon.
+    pub fn any_failed(&self, now: u32, horizon: u32) -> bool {
+        let recent = |tick| is_recent(tick, now, horizon);
+        self.known()
+            .iter()
+            .any(|host| host.failed.is_some_and(recent))
     }
 
     /// The hosts that are tracked. Places are taken from the front and never given up, so what is free comes last.
@@ -125,7 +128,8 @@ mod tests {
     #[test]
     fn what_left_the_window_is_forgotten() {
         let hosts = hosts(&[(1, true), (2, false), (3, false)]);
-        assert!(hosts.minority_fails(14, 10));
+        assert!(hosts.minority_fails(14, 10) && hosts.any_failed(14, 10));
+        assert!(!hosts.any_failed(15, 10));
         assert!(!hosts.minority_fails(15, 10));
     }
 

@@ -54,6 +54,17 @@ impl Breaker {
         }
     }
 
+    /// Whether a closed breaker saw failures of late, so that the hosts of further answers are worth knowing.
+    pub fn is_failing(&self) -> bool {
+        match &self.state {
+            State::Closed(closed) => {
+                let (tick, horizon) = host_clock(self.geometry, closed.verdicts, self.last);
+                closed.consecutive > 0 || closed.hosts.any_failed(tick, horizon)
+            }
+            State::Open { .. } | State::HalfOpen(_) => false,
+        }
+    }
+
     /// Makes the transitions that are due by time.
     pub fn advance(&mut self, settings: &Settings, moment: Moment) -> Transitions {
         let mut made = Transitions::new();

@@ -6,6 +6,31 @@ use seawall_policy::config;
 
 use super::{Findings, joined};
 
+/// The keys of a WasmPlugin's `spec` (extensions.istio.io/v1alpha1); the API server drops others without a word.
+const KEYS: [&str; 16] = [
+    "failStrategy",
+    "imagePullPolicy",
+    "imagePullSecret",
+    "match",
+    "phase",
+    "pluginConfig",
+    "pluginName",
+    "priority",
+    "selector",
+    "sha256",
+    "targetRef",
+    "targetRefs",
+    "type",
+    "url",
+    "verificationKey",
+    "vmConfig",
+];
+/// Values of a key that takes no others.
+const VALUES: [(&str, &[&str]); 2] = [
+    ("failStrategy", &["FAIL_CLOSE", "FAIL_OPEN", "FAIL_RELOAD"]),
+    ("phase", &["UNSPECIFIED_PHASE", "AUTHN", "AUTHZ", "STATS"]),
+];
+
 pub(super) fn check(findings: &mut Findings, at: &str, document: &Value) {
     match document["kind"].as_str() {
         Some("WasmPlugin") => plugin(findings, at, document),
@@ -36,6 +61,7 @@ fn plugin(findings: &mut Findings, at: &str, document: &Value) {
     {
         return;
     }
+    shape(findings, at, spec);
     let path = joined(at, "spec.pluginConfig");
     match spec.get("pluginConfig") {
         Some(given) => {
@@ -61,5 +87,27 @@ fn plugin(findings: &mut Findings, at: &str, document: &Value) {
     if !modes.contains(&"CLIENT") {
         let problem = "has no mode CLIENT: the filter belongs on a sidecar's outbound side, where calls are made";
         findings.warning(&joined(at, "spec.match"), problem);
+    }
+}
+
+/// Keys and values that Istio's definition does not know.
+fn shape(findings: &mut Findings, at: &str, spec: &Value) {
+    let keys = spec.as_object().into_iter().flat_map(|spec| spec.keys());
+    for key in keys.filter(|key| !KEYS.contains(&key.as_str())) {
+        let problem = format!("a WasmPlugin has no such key; it has {}", KEYS.join(", "));
+        findings.error(&joined(at, &format!("spec.{key}")), problem);
+    }
+    for (key, known) in VALUES {
+        let unknown = spec[key].as_str().filter(|value| !known.contains(value));
+        if let Some(value) = unknown {
+            let problem = format!("\"{value}\" is none of {}", known.join(", "));
+            findings.error(&joined(at, &format!("spec.{key}")), problem);
+        }
+    }
+    if spec["url"].as_str().unwrap_or_default().is_empty() {
+        findings.error(
+            &joined(at, "spec.url"),
+            "missing: where the filter is published",
+        );
     }
 }

@@ -99,7 +99,7 @@ fn a_wasm_plugin_is_checked_among_other_documents() {
     let plugin = |config: &str, strategy: &str| {
         format!(
             "kind: Service\n---\napiVersion: extensions.istio.io/v1alpha1\nkind: WasmPlugin\nmetadata: {{name: seawall}}\n\
-             spec:\n  failStrategy: {strategy}\n  match: [{{mode: CLIENT}}]\n  pluginConfig: {config}\n"
+             spec:\n  url: oci://a/seawall\n  failStrategy: {strategy}\n  match: [{{mode: CLIENT}}]\n  pluginConfig: {config}\n"
         )
     };
     let good = findings(&plugin(GOOD, "FAIL_RELOAD"));
@@ -116,6 +116,17 @@ fn a_wasm_plugin_is_checked_among_other_documents() {
         ["document 2.spec.pluginConfig: policies.default.timeout.total"]
     );
     assert_eq!(paths(&bad.warnings), ["document 2.spec.failStrategy"]);
+}
+
+#[test]
+fn a_wasm_plugin_with_keys_or_values_that_istio_does_not_know_is_no_plugin() {
+    let text = "kind: WasmPlugin\nmetadata: {name: seawall}\nspec: {failStrateyg: FAIL_RELOAD, phase: LAST, match: [{mode: CLIENT}], \
+                pluginConfig: {version: 1, policies: {default: {}}}}\n";
+    let found = findings(text);
+    assert_eq!(
+        paths(&found.errors),
+        ["spec.failStrateyg", "spec.phase", "spec.url"]
+    );
 }
 
 #[test]

@@ -6,3 +6,4 @@ mod filter;
 mod grace;
 mod interleaved;
 mod modules;
+mod outcomes;

@@ -136,8 +136,45 @@ fn a_living_holder_keeps_its_permits_however_long_it_takes() {
     assert_eq!(ask(&process, 1), None);
     for stream in held {
         end(&process, stream, "200");
+        process.tick();
     }
     assert!(ask(&process, 1).is_some(), "three good verdicts close it");
+    let metrics = process.common().metrics.borrow().values().clone();
+    assert_eq!(
+        metrics.get("seawall_instances_expired"),
+        None,
+        "nobody was given up"
+    );
+}
+
+#[test]
+fn a_stalled_vm_that_comes_back_cannot_settle_what_it_lost() {
+    let process = process(2, BREAKER);
+    trip(&process);
+    advance(&process, 1_000);
+    let lost: Vec<_> = (0..3).filter_map(|_| ask(&process, 0)).collect();
+    assert_eq!((lost.len(), ask(&process, 1)), (3, None));
+    for _ in 0..5 {
+        advance(&process, 500);
+        process.tick_vm(2);
+    }
+    let fresh = ask(&process, 0).expect("a permit under another number");
+    for stream in lost {
+        end(&process, stream, "503");
+    }
+    let rest: Vec<_> = (0..6).filter_map(|_| ask(&process, 1)).collect();
+    assert_eq!(
+        rest.len(),
+        2,
+        "the old ends gave no verdict and freed nothing"
+    );
+    for stream in rest.into_iter().chain([fresh]) {
+        end(&process, stream, "200");
+    }
+    assert!(ask(&process, 0).is_some(), "three good verdicts close it");
+    process.tick();
+    let metrics = process.common().metrics.borrow().values().clone();
+    assert_eq!(metrics.get("seawall_instances_expired"), Some(&1));
 }
 
 #[test]

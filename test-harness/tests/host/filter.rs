@@ -162,6 +162,10 @@ fn a_stalled_vm_that_comes_back_cannot_settle_what_it_lost() {
     for stream in lost {
         end(&process, stream, "503");
     }
+    for _ in 0..6 {
+        advance(&process, 500);
+        process.tick();
+    }
     let rest: Vec<_> = (0..6).filter_map(|_| ask(&process, 1)).collect();
     assert_eq!(
         rest.len(),

@@ -4,6 +4,8 @@ use std::path::Path;
 
 use wasmtime::{Config, Engine};
 
+use crate::abi::known;
+
 const VERSIONS: [&str; 2] = ["proxy_abi_version_0_2_1", "proxy_abi_version_0_2_0"];
 
 /// Why a module cannot be loaded or a process not be started.
@@ -15,6 +17,14 @@ pub enum HostError {
     /// It speaks another version of the interface.
     #[error("the module speaks none of {}: as Envoy, this host takes no other", VERSIONS.join(", "))]
     Version,
+    /// It asks for what no host has.
+    #[error(
+        "the module imports {0}, which is neither Proxy-Wasm nor a call of WASI that this host knows"
+    )]
+    Import(String),
+    /// A VM stands inside a host call: it cannot be driven from there.
+    #[error("a VM stands inside a host call")]
+    Inside,
     /// It refused its configuration.
     #[error("the module refused its configuration: {0}")]
     Refused(String),
@@ -31,7 +41,7 @@ pub struct Module {
 }
 
 impl Module {
-    /// Compiles a module from its bytes, or from text.
+    /// Compiles a module from its bytes.
     ///
     /// # Errors
     /// If it is none, or speaks another version of the interface.
@@ -46,6 +56,13 @@ impl Module {
             .any(|version| module.get_export(version).is_some())
         {
             return Err(HostError::Version);
+        }
+        for import in module.imports() {
+            let function = import.ty().func().is_some();
+            if !function || known::import(import.module(), import.name()).is_none() {
+                let name = format!("{}.{}", import.module(), import.name());
+                return Err(HostError::Import(name));
+            }
         }
         Ok(Self { engine, module })
     }

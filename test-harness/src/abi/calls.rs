@@ -1,4 +1,5 @@
-//! The functions under `env`, each a few lines on the state behind the VM.
+//! The functions under `env` on headers, properties, shared data, metrics and replies, each a few lines on the state behind
+//! the VM.
 
 use std::rc::Rc;
 
@@ -7,23 +8,23 @@ use wasmtime::{Caller, Linker};
 use super::memory::{self, Answer};
 use super::status::{BAD_ARGUMENT, NOT_FOUND, OK};
 use super::stream::{self, HeaderMap, LocalReply, Stream};
-use super::{Guest, LogLine};
-
-const PLUGIN_CONFIGURATION: u32 = 7;
+use super::{Guest, LogLine, wall};
 
 type Call<'a> = Caller<'a, Guest>;
 
-/// Counts the call, lets a fault answer in its place, and makes a status of what it gives.
-fn run(
+/// Counts the call, lets a fault answer in its place, and makes a status of what it gives. An allocator that trapped
+/// meanwhile is the guest's own trap.
+pub(super) fn run(
     caller: &mut Call<'_>,
     name: &'static str,
     call: impl FnOnce(&mut Call<'_>) -> Answer,
-) -> u32 {
+) -> wasmtime::Result<u32> {
     let common = Rc::clone(&caller.data().common);
     if let Some(status) = common.called(name) {
-        return status;
+        return Ok(status);
     }
-    call(caller).err().unwrap_or(OK)
+    let status = call(caller).err().unwrap_or(OK);
+    caller.data_mut().trap.take().map_or(Ok(status), Err)
 }
 
 fn stream<'a>(caller: &'a mut Call<'_>) -> Answer<&'a mut Stream> {
@@ -31,12 +32,19 @@ fn stream<'a>(caller: &'a mut Call<'_>) -> Answer<&'a mut Stream> {
     guest.streams.get_mut(&guest.context).ok_or(BAD_ARGUMENT)
 }
 
-fn map<'a>(caller: &'a mut Call<'_>, number: u32) -> Answer<&'a mut HeaderMap> {
-    stream(caller)?.maps.get_mut(&number).ok_or(BAD_ARGUMENT)
+/// A map that can be read in this phase.
+fn map<'a>(caller: &'a mut Call<'_>, number: u32) -> Answer<&'a HeaderMap> {
+    stream(caller)?.readable(number).ok_or(BAD_ARGUMENT)
+}
+
+/// A map that can be changed in this phase.
+fn map_mut<'a>(caller: &'a mut Call<'_>, number: u32) -> Answer<&'a mut HeaderMap> {
+    stream(caller)?.writable(number).ok_or(BAD_ARGUMENT)
 }
 
 pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     general(linker)?;
+    pairs(linker)?;
     headers(linker)?;
     properties(linker)?;
     shared_data(linker)?;
@@ -73,8 +81,7 @@ fn general(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
         "proxy_set_tick_period_milliseconds",
         |mut c: Call<'_>, period: u32| {
             run(&mut c, "proxy_set_tick_period_milliseconds", |c| {
-                let guest = c.data_mut();
-                guest.ticks.insert(guest.context, period);
+                c.data_mut().set_tick(period);
                 Ok(())
             })
         },
@@ -84,40 +91,37 @@ fn general(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
         "proxy_get_current_time_nanoseconds",
         |mut c: Call<'_>, at: u32| {
             run(&mut c, "proxy_get_current_time_nanoseconds", |c| {
-                let now = c.data().common.now.get();
-                memory::write(c, at, &now.to_le_bytes())
-            })
-        },
-    )?;
-    linker.func_wrap(
-        "env",
-        "proxy_get_buffer_bytes",
-        |mut c: Call<'_>, buffer: u32, start: u32, max: u32, at: u32, size_at: u32| {
-            run(&mut c, "proxy_get_buffer_bytes", |c| {
-                if buffer != PLUGIN_CONFIGURATION {
-                    return Err(NOT_FOUND);
-                }
-                let configuration = &c.data().configuration;
-                let bytes = configuration.iter().skip(start as usize).take(max as usize);
-                let bytes: Vec<u8> = bytes.copied().collect();
-                memory::hand_over(c, &bytes, at, size_at)
-            })
-        },
-    )?;
-    linker.func_wrap(
-        "env",
-        "proxy_set_effective_context",
-        |mut c: Call<'_>, id: u32| {
-            run(&mut c, "proxy_set_effective_context", |c| {
-                c.data_mut().context = id;
-                Ok(())
+                let micros = wall(c.data().common.now.get()) / 1_000;
+                memory::write(c, at, &(micros * 1_000).to_le_bytes())
             })
         },
     )?;
     Ok(())
 }
 
-fn headers(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+fn pairs(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+    linker.func_wrap(
+        "env",
+        "proxy_get_header_map_size",
+        |mut c: Call<'_>, number: u32, at: u32| {
+            run(&mut c, "proxy_get_header_map_size", |c| {
+                let size = stream::size(map(c, number)?);
+                memory::write(c, at, &size.to_le_bytes())
+            })
+        },
+    )?;
+    linker.func_wrap(
+        "env",
+        "proxy_set_header_map_pairs",
+        |mut c: Call<'_>, number: u32, at: u32, size: u32| {
+            run(&mut c, "proxy_set_header_map_pairs", |c| {
+                let bytes = memory::read(c, at, size)?;
+                let pairs = stream::deserialise(&bytes).ok_or(BAD_ARGUMENT)?;
+                *map_mut(c, number)? = pairs;
+                Ok(())
+            })
+        },
+    )?;
     linker.func_wrap(
         "env",
         "proxy_get_header_map_pairs",
@@ -128,12 +132,16 @@ fn headers(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
             })
         },
     )?;
+    Ok(())
+}
+
+fn headers(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     linker.func_wrap(
         "env",
         "proxy_get_header_map_value",
         |mut c: Call<'_>, number: u32, key: u32, key_size: u32, at: u32, size_at: u32| {
             run(&mut c, "proxy_get_header_map_value", |c| {
-                let key = memory::read(c, key, key_size)?;
+                let key = memory::read(c, key, key_size)?.to_ascii_lowercase();
                 let found = map(c, number)?.iter().find(|(name, _)| *name == key);
                 let value = found.map(|(_, value)| value.clone()).ok_or(NOT_FOUND)?;
                 memory::hand_over(c, &value, at, size_at)
@@ -151,7 +159,7 @@ fn headers(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
                 run(&mut c, name, |c| {
                     let key = memory::read(c, key, key_size)?.to_ascii_lowercase();
                     let value = memory::read(c, at, size)?;
-                    let map = map(c, number)?;
+                    let map = map_mut(c, number)?;
                     if replaces {
                         map.retain(|(name, _)| *name != key);
                     }
@@ -167,7 +175,7 @@ fn headers(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
         |mut c: Call<'_>, number: u32, key: u32, key_size: u32| {
             run(&mut c, "proxy_remove_header_map_value", |c| {
                 let key = memory::read(c, key, key_size)?.to_ascii_lowercase();
-                map(c, number)?.retain(|(name, _)| *name != key);
+                map_mut(c, number)?.retain(|(name, _)| *name != key);
                 Ok(())
             })
         },
@@ -182,7 +190,8 @@ fn properties(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
         |mut c: Call<'_>, path: u32, path_size: u32, at: u32, size_at: u32| {
             run(&mut c, "proxy_get_property", |c| {
                 let path = memory::text(c, path, path_size)?;
-                let stream = stream(c)?;
+                // A root has no stream whose properties it could read.
+                let stream = stream(c).map_err(|_| NOT_FOUND)?;
                 let known = stream
                     .properties
                     .get(&path)
@@ -199,7 +208,7 @@ fn properties(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
             run(&mut c, "proxy_set_property", |c| {
                 let path = memory::text(c, path, path_size)?;
                 let value = memory::read(c, at, size)?;
-                stream(c)?.state.insert(path, value);
+                stream(c).map_err(|_| NOT_FOUND)?.state.insert(path, value);
                 Ok(())
             })
         },

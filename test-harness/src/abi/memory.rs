@@ -59,9 +59,14 @@ pub fn hand_over(
         let allocate = allocate
             .typed::<u32, u32>(&*caller)
             .map_err(|_| INVALID_MEMORY_ACCESS)?;
-        pointer = allocate
-            .call(&mut *caller, size)
-            .map_err(|_| INVALID_MEMORY_ACCESS)?;
+        pointer = match allocate.call(&mut *caller, size) {
+            Ok(0) => return Err(INVALID_MEMORY_ACCESS),
+            Ok(pointer) => pointer,
+            Err(trap) => {
+                caller.data_mut().trap = Some(trap);
+                return Err(INVALID_MEMORY_ACCESS);
+            }
+        };
         write(caller, pointer, bytes)?;
     }
     write(caller, pointer_at, &pointer.to_le_bytes())?;

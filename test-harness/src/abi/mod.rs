@@ -3,7 +3,10 @@
 //! One [`Guest`] stands behind each VM. What all VMs of a process share stands in [`Common`], in cells that are never
 //! borrowed while a guest or a hook runs: so one VM can work while another stands inside a host call.
 
+mod buffers;
 pub mod calls;
+mod flow;
+pub(crate) mod known;
 pub mod memory;
 pub mod metrics;
 pub mod shared;
@@ -12,7 +15,7 @@ pub mod stream;
 mod wasi;
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use rand_chacha::ChaCha8Rng;
@@ -21,6 +24,15 @@ use wasmtime::{Linker, Module, StoreLimits};
 use metrics::Metrics;
 use shared::SharedData;
 use stream::Stream;
+
+/// Wall clock = this + the virtual clock: 2026-01-01T00:00:00Z in nanoseconds.
+const EPOCH: u64 = 1_767_225_600_000_000_000;
+const NANOS_PER_MILLI: u64 = 1_000_000;
+
+/// Wall clock in nanoseconds since 1970, at this virtual time.
+pub(crate) fn wall(now: u64) -> u64 {
+    EPOCH.saturating_add(now)
+}
 
 /// A line that a guest logged.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,10 +123,39 @@ pub struct Guest {
     pub streams: BTreeMap<u32, Stream>,
     /// The configuration that is being taken.
     pub configuration: Vec<u8>,
-    /// Tick periods by root, in milliseconds.
-    pub ticks: BTreeMap<u32, u32>,
+    /// The configuration of the VM.
+    pub vm_configuration: Vec<u8>,
+    /// Its roots.
+    pub roots: BTreeSet<u32>,
+    /// When each root's next tick is due, and the period, both in nanoseconds.
+    pub ticks: BTreeMap<u32, (u64, u64)>,
+    /// Streams whose guest said late that it is done.
+    pub finished: Vec<u32>,
+    /// The trap of an allocator that ran inside a host call.
+    pub trap: Option<wasmtime::Error>,
     /// Bounds of its memory.
     pub limits: StoreLimits,
+}
+
+impl Guest {
+    /// Sets the tick of the root at work, in milliseconds; 0 is none.
+    fn set_tick(&mut self, millis: u32) {
+        let stream = self.streams.get(&self.context);
+        let root = stream.map_or(self.context, |stream| stream.root);
+        let period = u64::from(millis) * NANOS_PER_MILLI;
+        if period == 0 {
+            self.ticks.remove(&root);
+        } else {
+            let due = self.common.now.get().saturating_add(period);
+            self.ticks.insert(root, (due, period));
+        }
+    }
+
+    /// A root is gone.
+    pub(crate) fn forget(&mut self, root: u32) {
+        self.roots.remove(&root);
+        self.ticks.remove(&root);
+    }
 }
 
 /// Everything a guest may import. What is not known is linked and answers "unimplemented".
@@ -124,24 +165,28 @@ pub struct Guest {
 pub fn linker(engine: &wasmtime::Engine, module: &Module) -> wasmtime::Result<Linker<Guest>> {
     let mut linker = Linker::new(engine);
     calls::link(&mut linker)?;
+    buffers::link(&mut linker)?;
+    flow::link(&mut linker)?;
     wasi::link(&mut linker)?;
     for import in module.imports() {
-        let Some(kind) = import.ty().func().cloned() else {
+        let known = known::import(import.module(), import.name());
+        let (Some(kind), Some(name)) = (import.ty().func().cloned(), known) else {
             continue;
         };
-        // What is known already stays: a second definition is refused.
-        let _ = linker.func_new(
-            import.module(),
-            import.name(),
-            kind,
-            |caller, _, results| {
-                caller.data().common.called("unimplemented");
-                for result in results {
-                    *result = wasmtime::Val::I32(status::UNIMPLEMENTED as i32);
-                }
-                Ok(())
-            },
-        );
+        let answer = match import.module() {
+            "env" => status::UNIMPLEMENTED,
+            _ => wasi::NOT_SUPPORTED,
+        };
+        // What is linked already stays: a second definition is refused.
+        let _ = linker.func_new(import.module(), name, kind, move |caller, _, results| {
+            let common = &caller.data().common;
+            common.called("unimplemented");
+            let status = common.called(name).unwrap_or(answer);
+            for result in results {
+                *result = wasmtime::Val::I32(status as i32);
+            }
+            Ok(())
+        });
     }
     Ok(linker)
 }

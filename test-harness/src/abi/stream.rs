@@ -1,6 +1,6 @@
 //! One request as the guest sees it: header maps, properties, and the answer that the guest gives itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Header pairs, in order.
 pub type HeaderMap = Vec<(Vec<u8>, Vec<u8>)>;
@@ -8,9 +8,29 @@ pub type HeaderMap = Vec<(Vec<u8>, Vec<u8>)>;
 /// Number of a header map in the interface.
 pub const REQUEST_HEADERS: u32 = 0;
 /// Number of a header map in the interface.
+pub const REQUEST_TRAILERS: u32 = 1;
+/// Number of a header map in the interface.
 pub const RESPONSE_HEADERS: u32 = 2;
 /// Number of a header map in the interface.
 pub const RESPONSE_TRAILERS: u32 = 3;
+
+/// Number of a buffer in the interface.
+pub const REQUEST_BODY: u32 = 0;
+/// Number of a buffer in the interface.
+pub const RESPONSE_BODY: u32 = 1;
+
+/// What a guest asked for outside of a callback's own answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// A request that waits goes on.
+    ResumeRequest,
+    /// An answer that waits goes on.
+    ResumeResponse,
+    /// The stream is cut off, on the side of the request.
+    ResetRequest,
+    /// The stream is cut off, on the side of the answer.
+    ResetResponse,
+}
 
 /// An answer that the guest gave in the upstream's place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,14 +50,48 @@ pub struct LocalReply {
 /// One request.
 #[derive(Clone, Debug, Default)]
 pub struct Stream {
-    /// Header maps by their number in the interface; what is not there cannot be read in this phase.
+    /// The root that it belongs to.
+    pub root: u32,
+    /// Header maps by their number in the interface.
     pub maps: BTreeMap<u32, HeaderMap>,
+    /// Maps that the guest can read and change now: those that have not gone on yet.
+    pub open: BTreeSet<u32>,
+    /// Whether it is being logged: then all maps can be read, and none be changed.
+    pub logs: bool,
+    /// Bodies by their number in the interface, as far as they wait.
+    pub bodies: BTreeMap<u32, Vec<u8>>,
+    /// Bodies as far as they went on.
+    pub passed: BTreeMap<u32, Vec<u8>>,
+    /// What the guest asked for.
+    pub actions: Vec<Action>,
+    /// Whether the guest said at the end that it is not done yet.
+    pub lingers: bool,
     /// Properties by their path, parts separated by NUL.
     pub properties: BTreeMap<String, Vec<u8>>,
     /// What the guest set as properties.
     pub state: BTreeMap<String, Vec<u8>>,
     /// What the guest answered.
     pub reply: Option<LocalReply>,
+}
+
+impl Stream {
+    /// A map that can be read in this phase.
+    pub fn readable(&self, number: u32) -> Option<&HeaderMap> {
+        let open = self.logs || self.open.contains(&number);
+        self.maps.get(&number).filter(|_| open)
+    }
+
+    /// A map that can be changed in this phase.
+    pub fn writable(&mut self, number: u32) -> Option<&mut HeaderMap> {
+        let open = self.open.contains(&number);
+        self.maps.get_mut(&number).filter(|_| open)
+    }
+}
+
+/// How many bytes of names and values there are.
+pub fn size(map: &HeaderMap) -> u32 {
+    let sizes = map.iter().map(|(key, value)| key.len() + value.len());
+    u32::try_from(sizes.sum::<usize>()).unwrap_or(u32::MAX)
 }
 
 /// Header pairs from text.

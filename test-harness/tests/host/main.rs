@@ -1,5 +1,6 @@
 //! The host, with small modules of its own and with the filter.
 
+mod abi;
 mod bounds;
 mod cost;
 mod filter;

@@ -123,7 +123,7 @@ fn a_local_reply_runs_through_the_same_filters_answer_side() {
 }
 
 #[test]
-fn bad_pointers_and_unknown_calls_are_statuses_that_the_guest_sees() {
+fn bad_pointers_and_unknown_functions_are_statuses_that_the_guest_sees() {
     let request =
         "(call $say (call $property (i32.const -8) (i32.const 4) (i32.const 0) (i32.const 0)))
         (i32.const 0)";
@@ -137,21 +137,16 @@ fn bad_pointers_and_unknown_calls_are_statuses_that_the_guest_sees() {
     assert_eq!(said(&process), "adg", "status 6: invalid memory access");
 
     let foreign =
-        "(drop (call $foreign (i32.const 0) (i32.const 1) (i32.const 0) (i32.const 0) (i32.const 0)
+        "(call $say (call $foreign (i32.const 0) (i32.const 1) (i32.const 0) (i32.const 0) (i32.const 0)
         (i32.const 0))) (i32.const 0)";
     let process = start(
         &module(VERSION, "(i32.const 1)", foreign),
         ProcessOptions::default(),
     );
+    said(&process);
     let stream = process.open(0, BTreeMap::new());
-    assert_eq!(
-        process.request_headers(stream, headers(&[]), true),
-        Flow::Continue
-    );
-    assert_eq!(
-        process.common().calls.borrow().get("unimplemented"),
-        Some(&1)
-    );
+    process.request_headers(stream, headers(&[]), true);
+    assert_eq!(said(&process), "adb", "status 1: not found");
 }
 
 #[test]

@@ -1,0 +1,119 @@
+//! Bodies and configurations as the guest reads and changes them. Bounds and statuses are Envoy's.
+
+use wasmtime::{Caller, Linker};
+
+use super::Guest;
+use super::calls::run;
+use super::memory::{self, Answer};
+use super::status::{BAD_ARGUMENT, NOT_FOUND};
+use super::stream::{REQUEST_BODY, RESPONSE_BODY};
+
+const VM_CONFIGURATION: u32 = 6;
+const PLUGIN_CONFIGURATION: u32 = 7;
+
+type Call<'a> = Caller<'a, Guest>;
+
+fn buffer<'a>(caller: &'a Call<'_>, number: u32) -> Answer<&'a [u8]> {
+    let guest = caller.data();
+    let found = match number {
+        VM_CONFIGURATION => Some(&guest.vm_configuration),
+        PLUGIN_CONFIGURATION => Some(&guest.configuration),
+        REQUEST_BODY | RESPONSE_BODY => guest
+            .streams
+            .get(&guest.context)
+            .and_then(|stream| stream.bodies.get(&number)),
+        _ => None,
+    };
+    found.map(Vec::as_slice).ok_or(NOT_FOUND)
+}
+
+/// Puts bytes before, after or in place of a body; within it is nothing that Envoy does.
+fn change(body: &mut Vec<u8>, start: u32, length: u32, bytes: Vec<u8>) -> Answer {
+    let (start, length) = (start as usize, length as usize);
+    if start == 0 && length == 0 {
+        body.splice(0..0, bytes);
+    } else if start == 0 && length >= body.len() {
+        *body = bytes;
+    } else if start != 0 && start >= body.len() {
+        body.extend(bytes);
+    } else {
+        return Err(BAD_ARGUMENT);
+    }
+    Ok(())
+}
+
+pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+    linker.func_wrap(
+        "env",
+        "proxy_get_buffer_bytes",
+        |mut c: Call<'_>, number: u32, start: u32, max: u32, at: u32, size_at: u32| {
+            run(&mut c, "proxy_get_buffer_bytes", |c| {
+                let buffer = buffer(c, number)?;
+                if start.checked_add(max).is_none() {
+                    return Err(BAD_ARGUMENT);
+                }
+                let rest = buffer.get(start as usize..).unwrap_or_default();
+                let bytes = rest.get(..max as usize).unwrap_or(rest).to_vec();
+                memory::hand_over(c, &bytes, at, size_at)
+            })
+        },
+    )?;
+    linker.func_wrap(
+        "env",
+        "proxy_get_buffer_status",
+        |mut c: Call<'_>, number: u32, size_at: u32, flags_at: u32| {
+            run(&mut c, "proxy_get_buffer_status", |c| {
+                let size = u32::try_from(buffer(c, number)?.len()).unwrap_or(u32::MAX);
+                memory::write(c, size_at, &size.to_le_bytes())?;
+                memory::write(c, flags_at, &0_u32.to_le_bytes())
+            })
+        },
+    )?;
+    linker.func_wrap(
+        "env",
+        "proxy_set_buffer_bytes",
+        |mut c: Call<'_>, number: u32, start: u32, length: u32, at: u32, size: u32| {
+            run(&mut c, "proxy_set_buffer_bytes", |c| {
+                buffer(c, number)?;
+                let bytes = memory::read(c, at, size)?;
+                let guest = c.data_mut();
+                let stream = guest.streams.get_mut(&guest.context);
+                let body = stream.and_then(|stream| stream.bodies.get_mut(&number));
+                match (number, body) {
+                    (REQUEST_BODY | RESPONSE_BODY, Some(body)) => {
+                        change(body, start, length, bytes)
+                    }
+                    _ => Err(BAD_ARGUMENT),
+                }
+            })
+        },
+    )?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_is_changed_before_after_or_whole_and_never_within() {
+        for (start, length, expected) in [
+            (0, 0, Ok("new-body")),
+            (0, 4, Ok("new-")),
+            (0, 99, Ok("new-")),
+            (4, 0, Ok("bodynew-")),
+            (9, 7, Ok("bodynew-")),
+            (0, 3, Err(BAD_ARGUMENT)),
+            (2, 1, Err(BAD_ARGUMENT)),
+        ] {
+            let mut body = b"body".to_vec();
+            let changed = change(&mut body, start, length, b"new-".to_vec());
+            let shown = changed.map(|()| String::from_utf8_lossy(&body).into_owned());
+            assert_eq!(
+                shown.as_deref(),
+                expected.as_ref().copied(),
+                "{start} {length}"
+            );
+        }
+    }
+}

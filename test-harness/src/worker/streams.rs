@@ -1,0 +1,219 @@
+//! What happens to one stream, callback by callback, in Envoy's order.
+//!
+//! A header map can be read and changed until it goes on, and read once more when the stream is logged. An answer that the
+//! filter gives before the upstream's has begun runs through the answer's side of the same filter; one that takes the
+//! place of an upstream's answer goes straight to the client; after the headers went out the stream is cut off.
+
+use wasmtime::WasmParams;
+
+use super::{Flow, Process, StreamId};
+use crate::abi::stream::{
+    Action, HeaderMap, REQUEST_BODY, REQUEST_HEADERS, REQUEST_TRAILERS, RESPONSE_BODY,
+    RESPONSE_HEADERS, RESPONSE_TRAILERS, Stream,
+};
+
+/// How far the answer is when the filter gives its own.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    NotBegun,
+    Waiting,
+    Out,
+}
+
+impl Process {
+    /// The headers of the request.
+    pub fn request_headers(&self, id: StreamId, headers: HeaderMap, end: bool) -> Flow {
+        let count = headers.len() as u32;
+        let map = REQUEST_HEADERS;
+        self.show(id, map, headers);
+        let parameters = (id.context, count, u32::from(end));
+        let action = self.callback(id, "proxy_on_request_headers", parameters);
+        self.went(id, action, map, Answer::NotBegun)
+    }
+
+    /// A part of the request's body. What goes on is handed out by [`Self::take_body`]; after a pause the filter sees all
+    /// that waits.
+    pub fn request_body(&self, id: StreamId, bytes: &[u8], end: bool) -> Flow {
+        let name = "proxy_on_request_body";
+        self.body(id, REQUEST_BODY, bytes, end, name, Answer::NotBegun)
+    }
+
+    /// The trailers of the request.
+    pub fn request_trailers(&self, id: StreamId, trailers: HeaderMap) -> Flow {
+        let name = "proxy_on_request_trailers";
+        self.trailers(id, REQUEST_TRAILERS, trailers, name, Answer::NotBegun)
+    }
+
+    /// The headers of the answer. The request's headers and `request.*` are gone from here on.
+    pub fn response_headers(&self, id: StreamId, headers: HeaderMap, end: bool) -> Flow {
+        let count = headers.len() as u32;
+        let map = RESPONSE_HEADERS;
+        self.with(id, |stream| {
+            stream.open.remove(&REQUEST_HEADERS);
+            stream.open.remove(&REQUEST_TRAILERS);
+            let gone = |path: &String| !path.starts_with("request\0");
+            stream.properties.retain(|path, _| gone(path));
+        });
+        self.show(id, map, headers);
+        let parameters = (id.context, count, u32::from(end));
+        let action = self.callback(id, "proxy_on_response_headers", parameters);
+        self.went(id, action, map, Answer::Waiting)
+    }
+
+    /// A part of the answer's body. A reply of the filter cuts the stream off here.
+    pub fn response_body(&self, id: StreamId, bytes: &[u8], end: bool) -> Flow {
+        let name = "proxy_on_response_body";
+        self.body(id, RESPONSE_BODY, bytes, end, name, Answer::Out)
+    }
+
+    /// The trailers of the answer. A reply of the filter cuts the stream off here.
+    pub fn response_trailers(&self, id: StreamId, trailers: HeaderMap) -> Flow {
+        let name = "proxy_on_response_trailers";
+        self.trailers(id, RESPONSE_TRAILERS, trailers, name, Answer::Out)
+    }
+
+    /// The end of a stream: log, done, delete. A filter that is not done yet keeps it until it says so.
+    pub fn close(&self, id: StreamId) {
+        if self.with(id, |stream| stream.lingers) != Some(false) {
+            return;
+        }
+        self.with(id, |stream| {
+            stream.open.clear();
+            stream.logs = true;
+        });
+        self.void(id, "proxy_on_log");
+        self.with(id, |stream| stream.logs = false);
+        let done = self.callback(id, "proxy_on_done", id.context);
+        if done == Some(0) {
+            self.with(id, |stream| stream.lingers = true);
+            return;
+        }
+        self.void(id, "proxy_on_delete");
+        if let Ok(mut vm) = self.inner.vms[id.worker].try_borrow_mut() {
+            vm.store.data_mut().streams.remove(&id.context);
+        }
+    }
+
+    fn body(
+        &self,
+        id: StreamId,
+        number: u32,
+        bytes: &[u8],
+        end: bool,
+        name: &str,
+        answer: Answer,
+    ) -> Flow {
+        let size = self.with(id, |stream| {
+            let body = stream.bodies.entry(number).or_default();
+            body.extend_from_slice(bytes);
+            body.len() as u32
+        });
+        let parameters = (id.context, size.unwrap_or(0), u32::from(end));
+        let action = self.callback(id, name, parameters);
+        let flow = self.outcome(id, action, answer);
+        if flow == Flow::Continue {
+            self.with(id, |stream| {
+                let went = stream.bodies.remove(&number).unwrap_or_default();
+                stream.passed.entry(number).or_default().extend(went);
+            });
+        }
+        flow
+    }
+
+    fn trailers(
+        &self,
+        id: StreamId,
+        number: u32,
+        trailers: HeaderMap,
+        name: &str,
+        answer: Answer,
+    ) -> Flow {
+        let count = trailers.len() as u32;
+        self.show(id, number, trailers);
+        let action = self.callback(id, name, (id.context, count));
+        self.went(id, action, number, answer)
+    }
+
+    /// Lays a map before the guest.
+    fn show(&self, id: StreamId, number: u32, map: HeaderMap) {
+        self.with(id, |stream| {
+            stream.maps.insert(number, map);
+            stream.open.insert(number);
+        });
+    }
+
+    /// As [`Self::outcome`], for a map, which is out of the guest's reach once it goes on.
+    fn went(&self, id: StreamId, action: Option<u32>, map: u32, answer: Answer) -> Flow {
+        let flow = self.outcome(id, action, answer);
+        if flow == Flow::Continue {
+            self.with(id, |stream| stream.open.remove(&map));
+        }
+        flow
+    }
+
+    /// What a callback leads to.
+    fn outcome(&self, id: StreamId, action: Option<u32>, answer: Answer) -> Flow {
+        if !self.is_alive(id.worker - 1) {
+            return self.inner.failed();
+        }
+        let reply = self.with(id, |stream| stream.reply.take()).flatten();
+        let Some(reply) = reply else {
+            return match action {
+                Some(1) => Flow::Pause,
+                _ => Flow::Continue,
+            };
+        };
+        match answer {
+            Answer::NotBegun => self.answer_side(id, &reply.headers, reply.status, &reply.body),
+            Answer::Waiting => {}
+            Answer::Out => {
+                self.with(id, |stream| stream.actions.push(Action::ResetResponse));
+                return Flow::Pause;
+            }
+        }
+        Flow::Reply(reply)
+    }
+
+    /// Runs an own reply through the answer's side of the same filter.
+    fn answer_side(&self, id: StreamId, headers: &HeaderMap, status: u32, body: &[u8]) {
+        let status = (b":status".to_vec(), status.to_string().into_bytes());
+        let headers = [vec![status], headers.clone()].concat();
+        let count = headers.len() as u32;
+        self.with(id, |stream| stream.open.clear());
+        self.show(id, RESPONSE_HEADERS, headers);
+        let name = "proxy_on_response_headers";
+        let end = u32::from(body.is_empty());
+        self.callback(id, name, (id.context, count, end));
+        self.with(id, |stream| stream.open.clear());
+        if !body.is_empty() {
+            self.with(id, |stream| {
+                stream.bodies.insert(RESPONSE_BODY, body.to_vec())
+            });
+            let parameters = (id.context, body.len() as u32, 1);
+            self.callback(id, "proxy_on_response_body", parameters);
+            self.with(id, |stream| stream.bodies.remove(&RESPONSE_BODY));
+        }
+        // A reply to a reply leads nowhere.
+        self.with(id, |stream| stream.reply = None);
+    }
+
+    fn callback<P: WasmParams>(&self, id: StreamId, name: &str, parameters: P) -> Option<u32> {
+        let mut vm = self.inner.vms[id.worker].try_borrow_mut().ok()?;
+        vm.store.data().streams.get(&id.context)?;
+        self.inner.call(&mut vm, id.context, name, parameters)
+    }
+
+    fn void(&self, id: StreamId, name: &str) {
+        if let Ok(mut vm) = self.inner.vms[id.worker].try_borrow_mut()
+            && vm.store.data().streams.contains_key(&id.context)
+        {
+            self.inner
+                .call::<_, ()>(&mut vm, id.context, name, id.context);
+        }
+    }
+
+    pub(super) fn with<T>(&self, id: StreamId, run: impl FnOnce(&mut Stream) -> T) -> Option<T> {
+        let mut vm = self.inner.vms[id.worker].try_borrow_mut().ok()?;
+        vm.store.data_mut().streams.get_mut(&id.context).map(run)
+    }
+}

@@ -15,7 +15,10 @@ work=$(mktemp -d)
 started=()
 cleanup() {
     if [ -n "${compose_up:-}" ]; then compose down --timeout 2 >/dev/null 2>&1 || true; fi
-    for pid in "${started[@]}"; do kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null || true; done
+    for pid in "${started[@]}"; do
+        kill "$pid" 2>/dev/null || continue
+        wait "$pid" 2>/dev/null || true
+    done
     rm -rf "$work"
 }
 trap cleanup EXIT

@@ -12,4 +12,9 @@ for file in envoy/seawall.yaml examples/compose/envoy.yaml; do
     "$envoy" --mode validate --use-dynamic-base-id -l error -c "dist/$(basename "$file")"
     rm "dist/$(basename "$file")"
 done
+# What the EnvoyFilter merges into a sidecar's bootstrap is a bootstrap of its own, indented by eight columns.
+sed '1,/^      value:$/d; s/^        //' examples/istio/envoyfilter-stats-tags.yaml >dist/envoyfilter.yaml
+grep -q '^stats_config:' dist/envoyfilter.yaml
+"$envoy" --mode validate --use-dynamic-base-id -l error -c dist/envoyfilter.yaml
+rm dist/envoyfilter.yaml
 target/release/seawall check examples/policies/*.yaml examples/istio/wasmplugin.yaml

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs every test and says at the end what ran, what failed and what was skipped, and why.
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit 1
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
@@ -32,6 +32,7 @@ suite() { # name, command...
 
 export RUST_BACKTRACE="${RUST_BACKTRACE:-0}"
 # One selection of packages for all, so that nothing is built twice.
+# shellcheck disable=SC2317  # suite calls it
 tests() { cargo test --workspace --release --locked "$@"; }
 suite "policies, models, parts" tests --lib --test breaker
 suite "host, simulation, replay" tests --test host --test replay

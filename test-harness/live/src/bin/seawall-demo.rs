@@ -1,6 +1,7 @@
 //! The demo: a profile page on three lanes of one Envoy, while its optional part gets sick.
 
-use anyhow::bail;
+use std::process::ExitCode;
+
 use clap::Parser;
 use seawall_live::demo;
 
@@ -19,19 +20,25 @@ struct Arguments {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    // Whatever ends first: what the demo started belongs to it and is gone with it.
+    // Whatever ends first: what the demo started belongs to it and is gone with it. A signal is the user's wish and no
+    // error; the code is the one a shell gives for it.
     let figures = tokio::select! {
         figures = demo::run(arguments.json) => figures?,
-        _ = tokio::signal::ctrl_c() => bail!("interrupted"),
-        _ = terminate.recv() => bail!("terminated"),
+        _ = tokio::signal::ctrl_c() => return Ok(stopped(130)),
+        _ = terminate.recv() => return Ok(stopped(143)),
     };
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&figures)?);
     } else {
         println!("\n{}", demo::table(&figures));
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
+}
+
+fn stopped(code: u8) -> ExitCode {
+    eprintln!("\nstopped; nothing was left running");
+    ExitCode::from(code)
 }

@@ -8,6 +8,8 @@ use crate::store::tests::Memory;
 
 const INSTANCE: u64 = 7;
 const SPARE: u64 = 8;
+/// The beats of the second generation follow this one.
+const FIRST: u32 = 2 << 16;
 
 fn policy(mode: Mode) -> Policy {
     let mut policy = Policy {
@@ -190,10 +192,10 @@ fn a_holder_that_shows_no_life_loses_its_permits_to_others() {
     }
     let tend =
         |held, dead: &[Holder], millis| tend(&store, &upstream, holding(held), dead, at(millis));
-    assert_eq!(tend(10, &[], 5_200).1, vec![holder(1)]);
-    let (_, holders) = tend(0, &[holder(0)], 5_300);
-    assert_eq!(holders, vec![holder(1)], "it showed life since");
-    assert!(tend(0, &[holder(1)], 5_400).1.is_empty());
+    assert_eq!(tend(10, &[], 5_200).1, vec![holder(FIRST + 11)]);
+    let (_, holders) = tend(0, &[holder(FIRST + 10)], 5_300);
+    assert_eq!(holders, vec![holder(FIRST + 11)], "it showed life since");
+    assert!(tend(0, &[holder(FIRST + 11)], 5_400).1.is_empty());
 
     let stalled = Request {
         holding: holding(10),

@@ -43,8 +43,13 @@ impl Holders {
             .map_or(0, |holder| holder.permits)
     }
 
-    /// Gives this VM one more; `false` if no place is free.
-    pub(crate) fn acquire(&mut self, instance: u64) -> bool {
+    /// Gives this VM one more, which is a sign of life too; `false` if no place is free. The beat is one that nobody had
+    /// in this generation nor in the one before, whatever place it is: a VM that gives a permit back and takes another
+    /// between two looks of a watcher must not look as if it had done nothing.
+    pub(crate) fn acquire(&mut self, instance: u64, generation: u64) -> bool {
+        let newest = self.places.iter().map(|holder| holder.beat).max();
+        let first = (generation as u32) << 16;
+        let beat = newest.unwrap_or(0).max(first).wrapping_add(1);
         let known = self.held_by(instance) > 0;
         let place = self.places.iter_mut().find(|holder| match known {
             true => holder.permits > 0 && holder.instance == instance,
@@ -56,7 +61,7 @@ impl Holders {
         *holder = Holder {
             instance,
             permits: holder.permits.saturating_add(1),
-            beat: holder.beat,
+            beat,
         };
         true
     }
@@ -87,7 +92,7 @@ impl Holders {
     pub(crate) fn expire(&mut self, instance: u64, beat: u32) -> bool {
         match self.find(instance) {
             Some(holder) if holder.beat == beat => {
-                *holder = Holder::default();
+                holder.permits = 0;
                 true
             }
             _ => false,
@@ -108,7 +113,7 @@ mod tests {
     #[test]
     fn permits_are_counted_by_holder() {
         let mut holders = Holders::default();
-        assert!(holders.acquire(7) && holders.acquire(7) && holders.acquire(9));
+        assert!(holders.acquire(7, 0) && holders.acquire(7, 0) && holders.acquire(9, 0));
         assert_eq!((holders.held_by(7), holders.in_flight()), (2, 3));
         assert!(holders.release(7) && holders.release(7));
         assert!(!holders.release(7), "it holds none any more");
@@ -118,11 +123,11 @@ mod tests {
     #[test]
     fn a_holder_that_beats_is_not_expired_and_one_that_does_not_loses_all() {
         let mut holders = Holders::default();
-        holders.acquire(7);
-        holders.acquire(7);
+        holders.acquire(7, 0);
+        holders.acquire(7, 0);
         assert!(holders.beat(7));
-        assert!(!holders.expire(7, 0));
-        assert!(holders.expire(7, 1));
+        assert!(!holders.expire(7, 2));
+        assert!(holders.expire(7, 3));
         assert_eq!(holders.in_flight(), 0);
         assert!(
             !holders.beat(7) && !holders.release(7),
@@ -131,14 +136,27 @@ mod tests {
     }
 
     #[test]
+    fn a_permit_taken_is_a_sign_of_life() {
+        let mut holders = Holders::default();
+        holders.acquire(7, 0);
+        holders.release(7);
+        holders.acquire(7, 0);
+        assert!(!holders.expire(7, 1), "it is not the permit that was seen");
+        assert!(holders.expire(7, 2));
+        let mut later = Holders::default();
+        later.acquire(7, 2);
+        assert!(!later.expire(7, 1) && !later.expire(7, 2));
+    }
+
+    #[test]
     fn there_is_place_for_so_many_holders_and_no_more() {
         let mut holders = Holders::default();
         for instance in 1..=HOLDERS_MAX as u64 {
-            assert!(holders.acquire(instance));
+            assert!(holders.acquire(instance, 0));
         }
-        assert!(!holders.acquire(99));
-        assert!(holders.acquire(3));
+        assert!(!holders.acquire(99, 0));
+        assert!(holders.acquire(3, 0));
         holders.release(5);
-        assert!(holders.acquire(99));
+        assert!(holders.acquire(99, 0));
     }
 }

@@ -129,7 +129,9 @@ impl Breaker {
                     .holders
                     .in_flight()
                     .saturating_add(probing.verdicts.calls);
-                if taken < settings.half_open.permits && probing.holders.acquire(instance) {
+                if taken < settings.half_open.permits
+                    && probing.holders.acquire(instance, generation)
+                {
                     probing.wait_from.get_or_insert(now);
                     Admission::Admitted(Permit {
                         generation,

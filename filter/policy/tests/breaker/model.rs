@@ -5,13 +5,27 @@ use seawall_policy::outcome::Outcome;
 use seawall_policy::share::Share;
 use seawall_policy::window::Geometry;
 
-/// A change of state: from, to, when, and whether the open time that follows is known.
+/// Why a state changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Why {
+    FailureRate,
+    SlowRate,
+    Consecutive,
+    TimeOver,
+    ProbesGood,
+    ProbesBad,
+    NoVerdict,
+}
+
+/// A change of state: from, to, why, when, the open time that follows, and the trips in a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Made {
     pub(crate) from: Phase,
     pub(crate) to: Phase,
+    pub(crate) why: Why,
     pub(crate) at: u64,
     pub(crate) open_for: Option<u64>,
+    pub(crate) trips: u32,
 }
 
 /// What a request is told.
@@ -111,13 +125,13 @@ impl Model {
                         verdicts: Vec::new(),
                         wait_from: None,
                     };
-                    made.push(self.change(probing, until, None));
+                    made.push(self.change(probing, Why::TimeOver, until, None));
                 }
                 State::HalfOpen {
                     wait_from: Some(from),
                     ..
                 } if from + wait <= now => {
-                    made.push(self.trip(from + wait, draw, None));
+                    made.push(self.trip(Why::NoVerdict, from + wait, draw, None));
                 }
                 _ => break,
             }
@@ -191,8 +205,8 @@ impl Model {
                     outcome,
                     host,
                 });
-                if self.trips_now() {
-                    return Some(self.trip(now, draw, retry_after));
+                if let Some(why) = self.trips_now() {
+                    return Some(self.trip(why, now, draw, retry_after));
                 }
             }
             State::Open { .. } => {}
@@ -237,15 +251,23 @@ impl Model {
                     || reached(limits.slow_rate, slow, all)
                     || (one_is_enough && failures > 0);
                 return Some(if bad {
-                    self.trip(now, draw, retry_after)
+                    self.trip(Why::ProbesBad, now, draw, retry_after)
                 } else {
                     self.trips = 0;
                     let ramp_from = (self.settings.ramp.as_nanos() > 0).then_some(now);
-                    self.change(closed(ramp_from), now, None)
+                    self.change(closed(ramp_from), Why::ProbesGood, now, None)
                 });
             }
         }
         None
+    }
+
+    /// How many permits a VM holds.
+    pub(crate) fn held_by(&self, instance: u64) -> usize {
+        match &self.state {
+            State::HalfOpen { held, .. } => held.iter().filter(|by| **by == instance).count(),
+            _ => 0,
+        }
     }
 
     /// A dead VM loses what it held.
@@ -255,7 +277,7 @@ impl Model {
         }
     }
 
-    fn trips_now(&mut self) -> bool {
+    fn trips_now(&mut self) -> Option<Why> {
         let (settings, now) = (self.settings, self.now);
         let limits = settings.thresholds;
         let State::Closed {
@@ -264,7 +286,7 @@ impl Model {
             ..
         } = &mut self.state
         else {
-            return false;
+            return None;
         };
         let (recent, minimum, over): (Vec<&Seen>, usize, Option<u64>) = match settings.window {
             Geometry::Time { slice } => {
@@ -317,15 +339,21 @@ impl Model {
         };
         let sick = hosts.iter().filter(fails).count();
         let minority = hosts.len() >= 2 && sick >= 1 && sick * 2 < hosts.len();
+        let why = match (failing, slow, in_a_row) {
+            (true, _, _) => Some(Why::FailureRate),
+            (_, true, _) => Some(Why::SlowRate),
+            (_, _, true) => Some(Why::Consecutive),
+            _ => None,
+        };
         if by_failures && minority && settings.host_grace.as_nanos() > 0 {
             let since = *withheld_from.get_or_insert(now);
-            return now - since >= settings.host_grace.as_nanos();
+            return why.filter(|_| now - since >= settings.host_grace.as_nanos());
         }
         *withheld_from = None;
-        failing || slow || in_a_row
+        why
     }
 
-    fn trip(&mut self, at: u64, draw: u32, retry_after: Option<u64>) -> Made {
+    fn trip(&mut self, why: Why, at: u64, draw: u32, retry_after: Option<u64>) -> Made {
         let open = self.settings.open;
         let cap = open.cap.as_nanos();
         let own = open
@@ -341,12 +369,13 @@ impl Model {
             State::Open {
                 until: at + length + jitter,
             },
+            why,
             at,
             Some(length + jitter),
         )
     }
 
-    fn change(&mut self, state: State, at: u64, open_for: Option<u64>) -> Made {
+    fn change(&mut self, state: State, why: Why, at: u64, open_for: Option<u64>) -> Made {
         let from = self.phase();
         self.state = state;
         self.generation += 1;
@@ -354,8 +383,10 @@ impl Model {
         Made {
             from,
             to: self.phase(),
+            why,
             at,
             open_for,
+            trips: self.trips,
         }
     }
 }

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRng, TestRunner};
 use seawall_policy::breaker::{
-    Admission, Breaker, HalfOpen, Mode, Moment, OpenTime, Permit, Refusal, Settings, Thresholds,
-    Transition, Verdict,
+    Admission, Breaker, Cause, HalfOpen, Mode, Moment, OpenTime, Permit, Refusal, Settings, State,
+    Thresholds, Transition, Verdict,
 };
 use seawall_policy::outcome::Outcome;
 use seawall_policy::record::Record;
@@ -12,7 +12,7 @@ use seawall_policy::share::Share;
 use seawall_policy::time::{Span, Timestamp};
 use seawall_policy::window::Geometry;
 
-use crate::model::{Made, Model, Told};
+use crate::model::{Made, Model, Told, Why};
 
 const SEED: [u8; 32] = [3; 32];
 /// Times that are cut and compared: one slice, one window, the open times, the wait, the ramp, the grace.
@@ -125,8 +125,19 @@ fn made(transition: &Transition) -> Made {
     Made {
         from: transition.from,
         to: transition.to,
+        why: match transition.cause {
+            Cause::FailureRate { .. } => Why::FailureRate,
+            Cause::SlowRate { .. } => Why::SlowRate,
+            Cause::Consecutive { .. } => Why::Consecutive,
+            Cause::TimeOver => Why::TimeOver,
+            Cause::ProbesGood { .. } => Why::ProbesGood,
+            Cause::ProbesBad { .. } => Why::ProbesBad,
+            Cause::NoVerdict { .. } => Why::NoVerdict,
+            Cause::Reconfigured => unreachable!("no configuration changes here"),
+        },
         at: transition.at.as_nanos(),
         open_for: transition.open_for.map(Span::as_nanos),
+        trips: transition.trips,
     }
 }
 
@@ -137,7 +148,6 @@ struct Pair {
     model: Model,
     open: Vec<Permit>,
     good: Vec<Permit>,
-    beats: [u32; 4],
 }
 
 impl Pair {
@@ -202,29 +212,41 @@ impl Pair {
             }
             Act::Expire { instance } => {
                 let found = self.breaker.advance(&self.settings, moment);
-                if self
-                    .breaker
-                    .expire(*instance, self.beats[*instance as usize])
-                {
-                    self.model.expire(*instance);
-                    self.beats[*instance as usize] = 0;
-                }
+                let beat = self.beat_of(*instance);
+                let late = beat.wrapping_sub(1);
+                prop_assert!(
+                    !self.breaker.expire(*instance, late),
+                    "it showed life since"
+                );
+                let held = self.model.held_by(*instance) > 0;
+                prop_assert_eq!(self.breaker.expire(*instance, beat), held);
+                self.model.expire(*instance);
                 found
             }
             Act::Beat { instance } => {
                 let found = self.breaker.advance(&self.settings, moment);
-                if self.breaker.beat(*instance) {
-                    self.beats[*instance as usize] += 1;
-                }
+                let before = self.beat_of(*instance);
+                let held = self.model.held_by(*instance) > 0;
+                prop_assert_eq!(self.breaker.beat(*instance), held);
+                prop_assert_eq!(self.beat_of(*instance) != before, held);
                 found
             }
             Act::Settle { .. } | Act::Break { .. } => self.breaker.advance(&self.settings, moment),
         };
         prop_assert_eq!(found.iter().map(made).collect::<Vec<_>>(), expected);
-        if !found.is_empty() {
-            self.beats = [0; 4];
-        }
         self.agree()
+    }
+
+    /// The last sign of life of a VM, 0 where it holds nothing.
+    fn beat_of(&self, instance: u64) -> u32 {
+        match &self.breaker.state {
+            State::HalfOpen(probing) => probing
+                .holders
+                .iter()
+                .find(|holder| holder.instance == instance)
+                .map_or(0, |holder| holder.beat),
+            State::Closed(_) | State::Open { .. } => 0,
+        }
     }
 
     fn told(&mut self, told: Told, admission: Admission) -> Result<(), TestCaseError> {
@@ -292,7 +314,6 @@ fn the_breaker_is_its_specification() {
             model: Model::new(settings),
             open: Vec::new(),
             good: Vec::new(),
-            beats: [0; 4],
         };
         let mut clock = 5_000_i64;
         for step in &steps {

@@ -63,10 +63,15 @@ fn inherited(policies: &Map<String, Value>, name: &str, own: &Value) -> Result<V
     Ok(merged)
 }
 
-/// Lays `over` onto `under`. A window is a time or a number of calls, so one takes the place of the other.
+/// Lays `over` onto `under`. A window is a time or a number of calls, so one takes the place of the other; a mode that
+/// does not enforce leaves the parent's enforced share behind.
 fn overlay(under: &mut Value, over: &Value, key: &str) {
     match (under, over) {
         (Value::Object(under), Value::Object(over)) if key != "window" => {
+            let other_mode = |mode: &&Value| !mode.is_null() && *mode != "enforce";
+            if over.get("mode").filter(other_mode).is_some() {
+                under.insert("enforce".to_owned(), Value::Null);
+            }
             for (key, value) in over {
                 overlay(under.entry(key.as_str()).or_insert(Value::Null), value, key);
             }

@@ -196,6 +196,54 @@ fn a_child_says_only_what_differs() {
 }
 
 #[test]
+fn a_child_in_another_mode_leaves_the_enforced_share_behind() {
+    let mode = |breaker: Value| {
+        let routing = from_value(&json!({"version": 1, "policies": {
+            "default": {"breaker": {"enforce": "5%"}},
+            "child": {"extends": "default", "breaker": breaker}
+        }}));
+        routing.map(|routing| routing.select("a", Some("child")).0.unwrap().0.breaker.mode)
+    };
+    assert_eq!(mode(json!({"mode": "shadow"})), Ok(Mode::Shadow));
+    assert_eq!(mode(json!({"mode": false})), Ok(Mode::Off));
+    let share = Ok(Mode::Enforce(Share::percent(5)));
+    assert_eq!(mode(json!({"mode": "enforce"})), share);
+    assert_eq!(mode(json!({"mode": null})), share);
+    let both = mode(json!({"mode": "shadow", "enforce": 7})).unwrap_err();
+    assert_eq!(both.path(), "policies.child.breaker.enforce");
+}
+
+#[test]
+fn off_and_on_are_read_as_a_yaml_1_1_parser_hands_them_over() {
+    assert_eq!(
+        policy(json!({"breaker": {"mode": false}}))
+            .unwrap()
+            .breaker
+            .mode,
+        Mode::Off
+    );
+    let read = policy(json!({"fallback": [{"true": ["open"], "static": {}}]})).unwrap();
+    assert!(read.fallback.answer(Cause::Open, false).is_some());
+    assert!(read.fallback.answer(Cause::Failure, false).is_none());
+    refused(
+        json!({"breaker": {"mode": true}}),
+        "policies.p.breaker.mode: expected one of enforce, shadow, off, forced_open, got a truth value",
+    );
+    refused(
+        json!({"scope": false}),
+        "policies.p.scope: expected one of cluster, route, got a truth value",
+    );
+    refused(
+        json!({"fallback": [{"on": ["open"], "true": ["failure"], "static": {}}]}),
+        "policies.p.fallback[0].true: unknown key; known: on, static",
+    );
+    refused(
+        json!({"true": 1}),
+        "policies.p.true: unknown key; known: extends, scope, timeout, outcomes, breaker, fallback",
+    );
+}
+
+#[test]
 fn the_whole_is_refused_with_its_reason() {
     for (bytes, expected) in [
         (

@@ -20,6 +20,7 @@ pub(super) fn check(findings: &mut Findings, at: &str, document: &Value) {
     find(&mut places, at, document);
     let clusters = clusters(document);
     let mut vms = Vec::new();
+    let mut seen = Vec::new();
     for place in &places {
         let path = joined(&place.path, "typed_config.config");
         let config = place
@@ -28,6 +29,9 @@ pub(super) fn check(findings: &mut Findings, at: &str, document: &Value) {
             .unwrap_or(&Value::Null);
         if let Some(routing) = configuration(findings, &path, config) {
             upstreams(findings, &path, &routing, &clusters);
+            let vm = config.pointer("/vm_config/vm_id").and_then(Value::as_str);
+            one_meaning(findings, &path, vm.unwrap_or_default(), &routing, &seen);
+            seen.push((vm.unwrap_or_default(), path.clone(), routing));
         }
         order(findings, place);
         failure_policy(findings, &path, config);
@@ -78,10 +82,7 @@ fn find<'a>(places: &mut Vec<Place<'a>>, at: &str, value: &'a Value) {
 }
 
 fn chain<'a>(places: &mut Vec<Place<'a>>, at: &str, filters: &'a [Value]) {
-    let name = |filter: &Value| filter["name"].as_str().unwrap_or_default().to_owned();
-    let router = filters
-        .iter()
-        .position(|filter| name(filter).ends_with("router"));
+    let router = filters.iter().position(is_router);
     for (index, filter) in filters.iter().enumerate() {
         if is_seawall(filter) {
             places.push(Place {
@@ -91,6 +92,17 @@ fn chain<'a>(places: &mut Vec<Place<'a>>, at: &str, filters: &'a [Value]) {
             });
         }
     }
+}
+
+/// By its type; a filter's name is free, and counts only where no type is given.
+fn is_router(filter: &Value) -> bool {
+    let kind = filter
+        .pointer("/typed_config/@type")
+        .and_then(Value::as_str);
+    let name = filter["name"].as_str().unwrap_or_default();
+    kind.map_or(name.ends_with("router"), |kind| {
+        kind.ends_with("http.router.v3.Router")
+    })
 }
 
 /// A Wasm filter that is named so, or runs a file of this name.
@@ -127,13 +139,45 @@ fn configuration(findings: &mut Findings, at: &str, config: &Value) -> Option<Ro
         return None;
     };
     let parsed = match given.get("value") {
-        Some(Value::String(text)) => config::parse(text.as_bytes()),
+        Some(Value::String(text)) => {
+            if let Some(twice) = super::key_twice(text) {
+                let problem = format!("{twice}: the filter takes the last one");
+                findings.warning(&at, problem);
+            }
+            config::parse(text.as_bytes())
+        }
         Some(value) => config::from_value(value),
         None => config::from_value(given),
     };
     let routing = parsed.as_ref().ok().cloned();
     findings.configuration(&at, parsed.map(drop));
     routing
+}
+
+/// A state is known by its policy's name, so that one name must mean one thing in all places that share a VM's id.
+fn one_meaning(
+    findings: &mut Findings,
+    at: &str,
+    vm: &str,
+    routing: &Routing,
+    seen: &[(&str, String, Routing)],
+) {
+    for policy in &routing.policies {
+        let other = seen.iter().find(|(other_vm, _, other)| {
+            let same_name = other
+                .policies
+                .iter()
+                .find(|other| other.name == policy.name);
+            *other_vm == vm && same_name.is_some_and(|other| other != policy)
+        });
+        if let Some((_, elsewhere, _)) = other {
+            let path = format!("{at}.configuration: policies.{}", policy.name);
+            let problem = format!(
+                "is another policy than the one of this name in {elsewhere}, but shares its state"
+            );
+            findings.warning(&path, problem);
+        }
+    }
 }
 
 fn order(findings: &mut Findings, place: &Place<'_>) {

@@ -79,6 +79,18 @@ pub fn parse(text: &str) -> Result<Vec<Value>, Unreadable> {
         .collect())
 }
 
+/// Where a JSON text has a key that stands twice: JSON's readers, the filter's among them, take the last one.
+fn key_twice(json: &str) -> Option<String> {
+    let error = serde_saphyr::from_str::<Value>(json).err()?;
+    let error = error.without_snippet();
+    matches!(error, serde_saphyr::Error::DuplicateMappingKey { .. }).then(|| {
+        let at = error.location().map_or_else(String::new, |at| {
+            format!(" (line {}, column {})", at.line(), at.column())
+        });
+        format!("a key stands twice{at}")
+    })
+}
+
 /// Checks a text.
 ///
 /// # Errors

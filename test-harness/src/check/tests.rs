@@ -95,6 +95,61 @@ fn a_bootstrap_is_checked_where_the_filter_stands() {
 }
 
 #[test]
+fn the_router_is_known_by_its_type_and_not_by_a_name() {
+    let router = "{name: last, typed_config: {\"@type\": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}";
+    let other = "{name: my-router, typed_config: {\"@type\": type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua}}";
+    let found = findings(&bootstrap(&format!(
+        "{other}, {}, {router}",
+        seawall(GOOD, RELOAD)
+    )));
+    assert_eq!(found.errors, vec![]);
+    assert_eq!(paths(&found.warnings), ["stats_config.stats_tags"]);
+}
+
+#[test]
+fn one_policy_name_with_two_meanings_under_one_vm_is_found() {
+    let other = GOOD.replace("{}", r#"{"breaker":{"ramp":"1s"}}"#);
+    let both = |more: &str| {
+        let first = seawall(GOOD, RELOAD);
+        let found = findings(&bootstrap(&format!(
+            "{first}, {}, {ROUTER}",
+            seawall(&other, more)
+        )));
+        assert_eq!(found.errors, vec![]);
+        let warned = found.warnings.iter();
+        warned
+            .filter(|found| found.problem.contains("shares its state"))
+            .count()
+    };
+    assert_eq!(both(RELOAD), 1);
+    assert_eq!(both(&RELOAD.replace("seawall", "other")), 0);
+}
+
+#[test]
+fn a_key_that_stands_twice_in_a_string_value_is_found() {
+    let twice = GOOD.replace("{}", r#"{"breaker":{"ramp":"1s","ramp":"2s"}}"#);
+    let found = findings(&bootstrap(&format!(
+        "{}, {ROUTER}",
+        seawall(&twice, RELOAD)
+    )));
+    let first = &found.warnings[0];
+    assert!(
+        first.path.ends_with("typed_config.config.configuration"),
+        "{first:?}"
+    );
+    assert_eq!(
+        first.problem,
+        "a key stands twice (line 1, column 60): the filter takes the last one"
+    );
+}
+
+#[test]
+fn plain_off_and_on_are_words() {
+    let text = "version: 1\npolicies:\n  default:\n    breaker: {mode: off}\n    fallback: [{on: [open], static: {}}]\n";
+    assert_eq!(findings(text).errors, vec![]);
+}
+
+#[test]
 fn a_wasm_plugin_is_checked_among_other_documents() {
     let plugin = |config: &str, strategy: &str| {
         format!(

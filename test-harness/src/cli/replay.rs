@@ -95,6 +95,7 @@ impl Replay {
         );
         let trace = trace::read_file(self.format, &self.trace);
         let trace = self.adjusted(trace.with_context(|| self.trace.display().to_string())?);
+        let trace = trace::bounded(trace).context("with this --speed and --scale")?;
         let configuration = configuration(&self.policy)?;
         let module = Module::from_file(&self.wasm).context("the filter (make wasm builds it)")?;
         let options = ProcessOptions {

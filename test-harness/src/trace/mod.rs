@@ -20,6 +20,8 @@ use serde::{Deserialize, Serialize};
 
 /// No trace may have more requests.
 pub const REQUESTS_MAX: usize = 10_000_000;
+/// No request may come later after the first, or take longer, in microseconds: a year, as for every length of time.
+pub const SPAN_MAX_US: u64 = 365 * 24 * 3_600 * 1_000_000;
 
 /// One request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,6 +77,14 @@ pub enum TraceError {
     /// Too much is in it.
     #[error("more than {REQUESTS_MAX} requests")]
     TooLong,
+    /// A time that no run could reach.
+    #[error(
+        "request {number} comes or takes more than a year: at_us and service_us are at most {SPAN_MAX_US}"
+    )]
+    TooFar {
+        /// Counted from 1.
+        number: usize,
+    },
 }
 
 impl TraceError {
@@ -151,12 +161,20 @@ fn own(input: impl Read) -> Result<Vec<Request>, TraceError> {
     bounded(requests)
 }
 
-fn bounded(mut requests: Vec<Request>) -> Result<Vec<Request>, TraceError> {
+/// A trace that a run can take: in the order of time, and within all bounds.
+///
+/// # Errors
+/// With the first request that is not.
+pub fn bounded(mut requests: Vec<Request>) -> Result<Vec<Request>, TraceError> {
     if requests.is_empty() {
         return Err(TraceError::Empty);
     }
     if requests.len() > REQUESTS_MAX {
         return Err(TraceError::TooLong);
+    }
+    let beyond = |request: &Request| request.at_us.max(request.service_us) > SPAN_MAX_US;
+    if let Some(index) = requests.iter().position(beyond) {
+        return Err(TraceError::TooFar { number: index + 1 });
     }
     requests.sort_by_key(|request| request.at_us);
     Ok(requests)

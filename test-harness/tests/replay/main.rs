@@ -169,6 +169,18 @@ fn bad_input_is_told_with_its_place_and_ends_with_2() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(2));
     assert!(said.contains("trace.jsonl: line 2: "), "{said}");
+    for (name, text) in [
+        ("late", r#"{"at_us":18446744073709551615,"service_us":1}"#),
+        ("long", r#"{"at_us":0,"service_us":18446744073709551615}"#),
+    ] {
+        let output = seawall(&["replay", "--trace", &at(name, text), "--policy", &policy]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{name}: {said}");
+        assert!(
+            said.contains("request 1 comes or takes more than a year"),
+            "{said}"
+        );
+    }
     let output = seawall(&["check", &policy]);
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.status.code(), Some(1));

@@ -2,6 +2,7 @@
 
 use seawall_policy::admission::Reason;
 use seawall_policy::fallback::{Answer, Cause, Ladder, Static};
+use seawall_policy::retry::attempts::{Death, Denial};
 use seawall_policy::time::Span;
 
 use crate::host::properties;
@@ -11,6 +12,8 @@ const NO_STORE: (&str, &str) = ("cache-control", "no-store");
 const REASON: &str = "x-seawall-reason";
 /// Unavailable: what a gRPC caller may try again.
 const GRPC_UNAVAILABLE: u8 = 14;
+/// The time was over.
+const GRPC_DEADLINE_EXCEEDED: u8 = 4;
 
 /// What the answer is about, as the access log shows it.
 #[derive(Clone, Copy, Debug)]
@@ -52,7 +55,7 @@ pub(crate) fn refuse(
     retry_after: Span,
 ) -> Sent {
     let details = format!("seawall_{}", reason.name());
-    if let Some(Answer::Static(fixed)) = ladder.answer(Cause::Open, grpc) {
+    if let Some(Answer::Static(fixed)) = ladder.answer(cause(reason), grpc) {
         let about = About {
             policy,
             decision: "degraded",
@@ -62,20 +65,32 @@ pub(crate) fn refuse(
     }
     let seconds = retry_after.as_secs_ceil().max(1).to_string();
     let millis = retry_after.as_millis().max(1).to_string();
-    let mut headers = vec![NO_STORE, (REASON, reason.name()), ("retry-after", &seconds)];
+    let mut headers = vec![NO_STORE, (REASON, reason.name())];
+    // Who has no time left is not told when to come again.
+    let (status, grpc_status) = match reason {
+        Reason::Deadline => (504, GRPC_DEADLINE_EXCEEDED),
+        _ => {
+            headers.push(("retry-after", &seconds));
+            headers.extend(grpc.then_some(("grpc-retry-pushback-ms", &*millis)));
+            (503, GRPC_UNAVAILABLE)
+        }
+    };
+    let what = match reason {
+        Reason::Deadline => "too little time left",
+        _ => "upstream unavailable",
+    };
     let body = if grpc {
-        headers.push(("grpc-retry-pushback-ms", &millis));
-        format!("upstream unavailable: {}", reason.name())
+        format!("{what}: {}", reason.name())
     } else {
         headers.push(("content-type", "text/plain"));
-        format!("upstream unavailable: {}\n", reason.name())
+        format!("{what}: {}\n", reason.name())
     };
     let reply = Reply {
-        status: 503,
+        status,
         details: &details,
         headers: &headers,
         body: body.as_bytes(),
-        grpc_status: grpc.then_some(GRPC_UNAVAILABLE),
+        grpc_status: grpc.then_some(grpc_status),
     };
     let about = About {
         policy,
@@ -102,6 +117,51 @@ pub(crate) fn replace(policy: &str, ladder: &Ladder, grpc: bool) -> Sent {
             send_static(fixed, grpc, "seawall_failure_replaced", about)
         }
         None => Sent::Nothing,
+    }
+}
+
+/// Ends a request whose next attempt is not sent, with the answer that Envoy gives for the failure before it.
+pub(crate) fn retry_refused(death: Death, denial: Denial) -> bool {
+    let body = match death {
+        Death::Timeout => "upstream request timeout",
+        _ => "upstream connect error or disconnect/reset before headers",
+    };
+    let reply = Reply {
+        status: death.status(),
+        details: &format!("seawall_retry_{}", denial.name()),
+        headers: &[("content-type", "text/plain")],
+        body: body.as_bytes(),
+        grpc_status: Some(GRPC_UNAVAILABLE),
+    };
+    reply.send()
+}
+
+/// Puts the status that a gRPC caller expects in the place of Envoy's, which says "unavailable" when time is over.
+pub(crate) fn deadline_exceeded(policy: &str) -> bool {
+    let about = About {
+        policy,
+        decision: "deadline_exceeded",
+        reason: Reason::Deadline.name(),
+    };
+    about.tell();
+    let reply = Reply {
+        status: 504,
+        details: "seawall_deadline_exceeded",
+        headers: &[NO_STORE],
+        body: b"deadline exceeded",
+        grpc_status: Some(GRPC_DEADLINE_EXCEEDED),
+    };
+    reply.send()
+}
+
+/// The cause that the ladder knows a refusal by.
+pub(crate) const fn cause(reason: Reason) -> Cause {
+    match reason {
+        Reason::Deadline => Cause::Deadline,
+        Reason::BreakerOpen
+        | Reason::BreakerHalfOpen
+        | Reason::BreakerRamp
+        | Reason::BreakerForcedOpen => Cause::Open,
     }
 }
 

@@ -1,6 +1,7 @@
 //! What is known of a request from its headers: read once, as bytes, in one pass.
 
-use seawall_policy::time::Span;
+use seawall_policy::deadline::grpc_timeout;
+use seawall_policy::retry::is_idempotent;
 
 use crate::host::headers::Pairs;
 
@@ -24,8 +25,12 @@ const OWN: &[u8] = b"x-seawall-";
 pub(crate) struct Facts {
     /// A call of gRPC.
     pub(crate) grpc: bool,
-    /// The limit a gRPC client set.
-    pub(crate) grpc_timeout: Option<Span>,
+    /// Whether it can be repeated without harm.
+    pub(crate) idempotent: bool,
+    /// The length of its body, as far as it says so.
+    pub(crate) length: u64,
+    /// Whether it says what Envoy expects of its time.
+    pub(crate) expected: bool,
     /// Upgrades, CONNECT, event streams, long polls: they take their time.
     pub(crate) never_slow: bool,
     /// Upgrades, CONNECT, event streams, gRPC without a limit: nobody knows when they end.
@@ -46,9 +51,16 @@ impl Facts {
         let mut facts = Self::default();
         let mut endless = false;
         let mut waits = false;
+        let mut limited = false;
         for (key, value) in pairs.iter() {
             match key {
-                b":method" => endless |= value == b"CONNECT",
+                b":method" => {
+                    endless |= value == b"CONNECT";
+                    facts.idempotent |= is_idempotent(value);
+                }
+                b"idempotency-key" => facts.idempotent |= !value.is_empty(),
+                b"content-length" => facts.length = number(value),
+                b"x-envoy-expected-rq-timeout-ms" => facts.expected = true,
                 b":authority" => {
                     facts.authority = std::str::from_utf8(value).ok().map(str::to_owned)
                 }
@@ -56,7 +68,7 @@ impl Facts {
                 b"accept" => endless |= has(value, b"text/event-stream"),
                 b"prefer" => waits |= has(value, b"wait"),
                 b"content-type" => facts.grpc = value.starts_with(b"application/grpc"),
-                b"grpc-timeout" => facts.grpc_timeout = grpc_timeout(value),
+                b"grpc-timeout" => limited = grpc_timeout(value).is_some(),
                 b"x-request-id" => facts.draw = Some(hash(value)),
                 key if Self::is_own(key) => {
                     facts.own = true;
@@ -67,7 +79,7 @@ impl Facts {
             }
         }
         facts.never_slow = endless || waits;
-        facts.open_ended = endless || (facts.grpc && facts.grpc_timeout.is_none());
+        facts.open_ended = endless || (facts.grpc && !limited);
         facts
     }
 
@@ -94,21 +106,9 @@ pub(crate) fn hash(bytes: &[u8]) -> u32 {
     (sum ^ (sum >> 16)).max(1)
 }
 
-/// `grpc-timeout`: up to eight digits and a unit, by the gRPC over HTTP/2 specification.
-fn grpc_timeout(value: &[u8]) -> Option<Span> {
-    let (unit, digits) = value.split_last()?;
-    if digits.is_empty() || digits.len() > 8 {
-        return None;
-    }
-    let count: u64 = std::str::from_utf8(digits).ok()?.parse().ok()?;
-    let unit = match unit {
-        b'H' => Span::secs(3_600),
-        b'M' => Span::secs(60),
-        b'S' => Span::secs(1),
-        b'm' => Span::millis(1),
-        b'u' => Span::nanos(1_000),
-        b'n' => Span::nanos(1),
-        _ => return None,
-    };
-    Some(unit.times(count))
+/// A length; what cannot be read is longer than anything.
+fn number(value: &[u8]) -> u64 {
+    let text = std::str::from_utf8(value).ok();
+    text.and_then(|text| text.trim().parse().ok())
+        .unwrap_or(u64::MAX)
 }

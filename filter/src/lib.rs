@@ -13,11 +13,18 @@
     )
 )]
 
+mod account;
 mod answer;
+mod arrival;
+mod attempt;
+mod attempts;
 mod facts;
 mod host;
 mod request;
 mod root;
+mod seen;
+mod steer;
+mod stream;
 mod telemetry;
 mod upstreams;
 mod worker;

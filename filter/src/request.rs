@@ -4,23 +4,26 @@
 //! at response headers or, where none came, in `on_log`; what breaks afterwards is a failure of its own. No reply and no
 //! reset is made in `on_log`: Envoy itself would crash.
 
-use std::cell::RefCell;
-use std::rc::Rc;
+mod going;
 
-use seawall_policy::admission::{Decision, Settlement};
+use seawall_policy::admission::Settlement;
 use seawall_policy::breaker::{Permit, Verdict};
 use seawall_policy::fallback::Cause;
-use seawall_policy::outcome::{Answer, Lenience, Origin, Outcome, flag};
-use seawall_policy::policy::Policy;
+use seawall_policy::outcome::{Answer, Lenience, Origin, Outcome};
+use seawall_policy::retry::attempts::{Attempts, Flags};
 use seawall_policy::time::{Span, Timestamp};
 
-use crate::answer::{self, About, Sent};
-use crate::facts::{self, Facts};
+use crate::account::{self, Accounted};
+use crate::answer::{self, Sent};
+use crate::arrival::Arrival;
+use crate::facts::Facts;
 use crate::host::exports::Action;
 use crate::host::headers::Map;
 use crate::host::{clock, properties};
-use crate::telemetry::{Concern, Event};
-use crate::worker::{self, Admitted, Asking, Selected, Worker};
+use crate::seen;
+use crate::stream::{SharedWorker, with};
+use crate::telemetry::Event;
+use crate::worker::Worker;
 
 /// Where a request stands.
 #[derive(Debug)]
@@ -46,6 +49,8 @@ struct Waiting {
     grpc: bool,
     lenience: Lenience,
     wants_host: bool,
+    /// How its attempts are accounted; `None` where the route retries as it likes.
+    accounted: Option<Accounted>,
 }
 
 /// A request whose verdict is settled.
@@ -59,42 +64,48 @@ struct Streaming {
 /// One request.
 #[derive(Debug)]
 pub(crate) struct HttpRequest {
-    worker: Rc<RefCell<Option<Worker>>>,
+    worker: SharedWorker,
     stage: Stage,
+    /// What came with it, where marks are believed from anybody.
+    arrival: Arrival,
 }
 
 impl HttpRequest {
     /// A request of the root that this worker belongs to.
-    pub(crate) fn new(worker: Rc<RefCell<Option<Worker>>>) -> Self {
+    pub(crate) fn new(worker: SharedWorker) -> Self {
         Self {
             worker,
             stage: Stage::Outside,
+            arrival: Arrival::default(),
         }
+    }
+
+    /// The worker, for a stream that turns out to stand elsewhere.
+    pub(crate) fn worker(&self) -> SharedWorker {
+        SharedWorker::clone(&self.worker)
     }
 
     /// Runs something on the worker; nothing where there is none.
     fn with<T>(&self, run: impl FnOnce(&mut Worker) -> Option<T>) -> Option<T> {
-        run(self.worker.try_borrow_mut().ok()?.as_mut()?)
+        with(&self.worker, run)
     }
 
     /// The headers of the request are there: reads the facts, decides, and applies the decision.
     pub(crate) fn request_headers(&mut self) -> Action {
-        let facts = Facts::read(&Map::Request.pairs());
+        let pairs = Map::Request.pairs();
+        let facts = Facts::read(&pairs);
         let Some(cluster) = properties::text("xds\0cluster_name") else {
             self.strip(&facts, false);
             return Action::Continue;
         };
         let named = properties::text("xds\0route_metadata\0filter_metadata\0seawall\0policy");
         let selected = self.with(|worker| worker.select(&cluster, named.as_deref()));
-        self.strip(&facts, selected.is_some());
         let Some(selected) = selected else {
+            self.strip(&facts, false);
             return Action::Continue;
         };
-        let admitted = self.admit(selected, &cluster, &facts);
-        match admitted {
-            Some(admitted) => self.apply(selected, &admitted, &facts),
-            None => Action::Continue,
-        }
+        let went = self.ask(selected, &cluster, &facts, &pairs);
+        went.unwrap_or(Action::Continue)
     }
 
     /// The headers of the answer are there.
@@ -131,9 +142,10 @@ impl HttpRequest {
         match std::mem::replace(&mut self.stage, Stage::Outside) {
             Stage::Outside => {}
             Stage::Waiting(waiting) => {
+                self.account(&waiting, true);
                 let outcome = self.judge_flags(&waiting);
                 let host = if outcome == Outcome::Failure {
-                    host()
+                    seen::host()
                 } else {
                     0
                 };
@@ -147,88 +159,6 @@ impl HttpRequest {
         }
     }
 
-    fn admit(&self, selected: Selected, cluster: &str, facts: &Facts) -> Option<Admitted> {
-        const INBOUND: u64 = 1;
-        let route = selected
-            .by_route
-            .then(|| properties::text("xds\0route_name"))
-            .flatten();
-        let part = match (selected.by_authority, &facts.authority, &route) {
-            (Some(_), Some(authority), _) => Some(("authority", authority.as_str())),
-            (Some(_), None, _) => Some(("authority", "")),
-            (None, _, Some(route)) => Some(("route", route.as_str())),
-            (None, _, None) => None,
-        };
-        let asking = Asking {
-            selected,
-            cluster,
-            part,
-            inbound: properties::number("xds\0listener_direction") == Some(INBOUND),
-            open_ended: facts.open_ended,
-            draw: facts.draw,
-        };
-        self.with(|worker| worker.admit(&asking))
-    }
-
-    fn apply(&mut self, selected: Selected, admitted: &Admitted, facts: &Facts) -> Action {
-        let policy = selected.policy;
-        if let Decision::Refuse {
-            reason,
-            retry_after,
-        } = admitted.decision
-        {
-            let sent = self.with(|worker| {
-                let policy = worker.policy(policy)?;
-                let ladder = &policy.fallback;
-                Some(answer::refuse(
-                    &policy.name,
-                    ladder,
-                    facts.grpc,
-                    reason,
-                    retry_after,
-                ))
-            });
-            return match sent {
-                Some(Sent::Refusal) => Action::Pause,
-                Some(Sent::Fallback) => {
-                    self.count(admitted.upstream, Event::Fallback(Cause::Open));
-                    Action::Pause
-                }
-                Some(Sent::Nothing) | None => Action::Continue,
-            };
-        }
-        if let Some(total) = admitted.total {
-            let millis = total.as_millis().max(1).to_string();
-            Map::Request.set("x-envoy-upstream-rq-timeout-ms", &millis);
-        }
-        let marked = worker::reason(admitted.decision);
-        if let Some(reason) = marked {
-            self.tell_marked(policy, reason.name());
-        }
-        let permit = match admitted.decision {
-            Decision::Admit(permit) => permit,
-            Decision::Mark(_) | Decision::Refuse { .. } => None,
-        };
-        let impatient = facts.grpc_timeout.is_some_and(|asked| {
-            let limit = self.with(|worker| worker.policy(policy)?.total);
-            limit.is_none_or(|limit| asked < limit)
-        });
-        self.stage = Stage::Waiting(Waiting {
-            policy,
-            upstream: admitted.upstream,
-            permit,
-            marked: marked.is_some(),
-            at: admitted.at,
-            grpc: facts.grpc,
-            lenience: Lenience {
-                never_slow: facts.never_slow,
-                impatient,
-            },
-            wants_host: admitted.wants_host,
-        });
-        Action::Continue
-    }
-
     /// The answer's headers: the verdict, and perhaps another answer.
     fn answered(&mut self, waiting: Waiting, end_of_stream: bool) -> Action {
         self.stage = Stage::Outside;
@@ -236,18 +166,29 @@ impl HttpRequest {
         let grpc: Option<u16> = (waiting.grpc && end_of_stream)
             .then(|| Map::Response.number("grpc-status"))
             .flatten();
-        let Some((outcome, origin)) = self.judge(&waiting, status, grpc) else {
+        let bad = account::looks_bad(status, grpc);
+        let known = self.account(&waiting, bad);
+        let refused = known.filter(|known| known.flags.has(Flags::REFUSED));
+        let refused = refused.map(|known| seen::origin_of(known.death));
+        let Some((outcome, origin)) = self.judge(&waiting, status, grpc, refused) else {
             return Action::Continue;
         };
         let failed = outcome == Outcome::Failure;
         let host = if failed || waiting.wants_host {
-            host()
+            seen::host()
         } else {
             0
         };
-        let retry_after = failed.then(retry_after).flatten();
+        let retry_after = failed.then(seen::retry_after).flatten();
         self.settle(&waiting, outcome, host, retry_after);
-        if failed || stood_in_for_nobody(origin) {
+        if bad {
+            let enforced = waiting
+                .accounted
+                .is_some_and(|accounted| accounted.enforced);
+            let retried = failed && enforced;
+            account::clean_answer(&self.arrival, retried);
+        }
+        if failed || seen::stood_in_for_nobody(origin) {
             let replaced = self.with(|worker| {
                 let policy = worker.policy(waiting.policy)?;
                 Some(answer::replace(
@@ -258,6 +199,15 @@ impl HttpRequest {
             });
             if replaced == Some(Sent::Fallback) {
                 self.count(waiting.upstream, Event::Fallback(Cause::Failure));
+                return Action::Pause;
+            }
+        }
+        if waiting.grpc && bad && seen::timed_out(origin) {
+            let replaced = self.with(|worker| {
+                let policy = worker.policy(waiting.policy)?;
+                Some(answer::deadline_exceeded(&policy.name))
+            });
+            if replaced == Some(true) {
                 return Action::Pause;
             }
         }
@@ -272,18 +222,26 @@ impl HttpRequest {
         Action::Continue
     }
 
+    fn account(&self, waiting: &Waiting, bad: bool) -> Option<Attempts> {
+        let accounted = waiting.accounted?;
+        let upstream = waiting.upstream;
+        self.with(|worker| account::finish(worker, upstream, accounted, bad))
+    }
+
     fn judge(
         &self,
         waiting: &Waiting,
         status: u16,
         grpc: Option<u16>,
+        refused: Option<Origin>,
     ) -> Option<(Outcome, Origin)> {
         let latency = clock::now().since(waiting.at);
         self.with(|worker| {
             let policy = worker.policy(waiting.policy)?;
-            let origin = match policy.outcomes.is_suspect(status, grpc) {
-                true => origin(),
-                false => Origin::Unknown,
+            let origin = match refused {
+                Some(origin) => origin,
+                None if policy.outcomes.is_suspect(status, grpc) => seen::origin(),
+                None => Origin::Unknown,
             };
             let answer = Answer {
                 status,
@@ -291,11 +249,14 @@ impl HttpRequest {
                 origin,
                 latency,
             };
-            let slow_over = slow_over(policy);
-            Some((
-                policy.outcomes.judge(&answer, waiting.lenience, slow_over),
-                origin,
-            ))
+            // Slow calls are judged by the breaker's own bound; where it is off, nothing is slow.
+            let slow_over = policy.breaker.thresholds.slow_over;
+            let outcome = policy.outcomes.judge(&answer, waiting.lenience, slow_over);
+            let told = matches!(outcome, Outcome::Success | Outcome::Slow);
+            if !waiting.lenience.never_slow && (told || seen::timed_out(origin)) {
+                worker.observe(waiting.upstream, latency);
+            }
+            Some((outcome, origin))
         })
     }
 
@@ -325,39 +286,11 @@ impl HttpRequest {
         let upstream = streaming.waiting.upstream;
         self.count(upstream, Event::Outcome(Outcome::Failure));
         let host = match streaming.host {
-            0 => host(),
+            0 => seen::host(),
             known => known,
         };
         self.with(|worker| {
             worker.settle(upstream, streaming.permit, Settlement::Break { host });
-            Some(())
-        });
-    }
-
-    /// Removes what a client may not send: router control where we steer, our own headers everywhere.
-    fn strip(&self, facts: &Facts, governed: bool) {
-        if facts.control.is_empty() || !(governed || facts.own) {
-            return;
-        }
-        for name in &facts.control {
-            if governed || Facts::is_own(name) {
-                Map::Request.remove(name);
-            }
-        }
-        self.with(|worker| {
-            worker.concern(Concern::ControlHeader);
-            Some(())
-        });
-    }
-
-    fn tell_marked(&self, policy: usize, reason: &str) {
-        self.with(|worker| {
-            let about = About {
-                policy: &worker.policy(policy)?.name,
-                decision: "shadow_refused",
-                reason,
-            };
-            about.tell();
             Some(())
         });
     }
@@ -370,48 +303,11 @@ impl HttpRequest {
     }
 
     fn judge_flags(&self, waiting: &Waiting) -> Outcome {
-        let flags = properties::number("response\0flags").unwrap_or(0);
+        let flags = seen::flags();
         let judged = self.with(|worker| {
             let policy = worker.policy(waiting.policy)?;
             Some(policy.outcomes.judge_flags(flags, waiting.lenience))
         });
         judged.unwrap_or(Outcome::Ignored)
     }
-}
-
-/// Who gave an answer that looks bad.
-fn origin() -> Origin {
-    match properties::bytes("response\0code_details") {
-        None => Origin::Unknown,
-        Some(details) if details == b"via_upstream" => Origin::Upstream,
-        Some(_) => Origin::Local {
-            flags: properties::number("response\0flags").unwrap_or(0),
-        },
-    }
-}
-
-/// Whether Envoy answered because there was nobody who could: no failure of the upstream, but one for the client.
-fn stood_in_for_nobody(origin: Origin) -> bool {
-    const NOBODY: u64 = flag::NO_HEALTHY_UPSTREAM | flag::UPSTREAM_OVERFLOW | flag::NO_CLUSTER;
-    matches!(origin, Origin::Local { flags } if flags & NOBODY != 0)
-}
-
-/// The host that answered, as a number.
-fn host() -> u32 {
-    properties::bytes("upstream\0address").map_or(0, |address| facts::hash(&address))
-}
-
-/// When the upstream asked to be tried again: `retry-after` in seconds, or gRPC's pushback in milliseconds.
-fn retry_after() -> Option<Span> {
-    let seconds = Map::Response.number("retry-after").map(Span::secs);
-    seconds.or_else(|| {
-        Map::Response
-            .number("grpc-retry-pushback-ms")
-            .map(Span::millis)
-    })
-}
-
-/// Slow calls are judged by the breaker's own bound; where it is off, nothing is slow.
-fn slow_over(policy: &Policy) -> Span {
-    policy.breaker.thresholds.slow_over
 }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use seawall_policy::config;
 
 use crate::host::plugin;
-use crate::request::HttpRequest;
+use crate::stream::Stream;
 use crate::worker::{TICK_MILLIS, Worker};
 
 /// One root: one configuration in one VM.
@@ -33,7 +33,7 @@ impl Root {
         plugin::set_tick_period(TICK_MILLIS)
     }
 
-    /// What is done every half second.
+    /// What is done every half second, and more often while something waits.
     pub(crate) fn tick(&self) {
         if let Ok(mut worker) = self.worker.try_borrow_mut()
             && let Some(worker) = worker.as_mut()
@@ -42,8 +42,8 @@ impl Root {
         }
     }
 
-    /// A request of this root.
-    pub(crate) fn request(&self) -> HttpRequest {
-        HttpRequest::new(Rc::clone(&self.worker))
+    /// A stream of this root.
+    pub(crate) fn stream(&self) -> Stream {
+        Stream::new(Rc::clone(&self.worker))
     }
 }

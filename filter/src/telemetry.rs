@@ -10,6 +10,7 @@ use seawall_policy::admission::Reason;
 use seawall_policy::breaker::{Phase, Transition};
 use seawall_policy::fallback::Cause;
 use seawall_policy::outcome::Outcome;
+use seawall_policy::retry::attempts::Denial;
 
 use crate::host::errors;
 use crate::host::metrics::{Kind, Metric};
@@ -31,6 +32,16 @@ pub(crate) enum Event {
     Fallback(Cause),
     /// The breaker changed its state.
     Transition(Phase, Phase),
+    /// A retry was paid for.
+    RetryGranted,
+    /// A retry that the policy would make was not.
+    RetryDenied(Denial),
+    /// A retry of the route's own that would not have been made.
+    RetryMarked(Denial),
+    /// A retry was paid for and never sent.
+    RetryRefunded,
+    /// Without the upstream position: a retry was charged after it was made.
+    RetryCharged,
 }
 
 impl Event {
@@ -61,6 +72,23 @@ impl Event {
                 "seawall_fallbacks..{labels}..rung=static..reason={}",
                 cause_name(cause)
             ),
+            Self::RetryGranted => {
+                format!("seawall_retries..{labels}..decision=granted..reason=none")
+            }
+            Self::RetryDenied(denial) => format!(
+                "seawall_retries..{labels}..decision=denied..reason={}",
+                denial.name()
+            ),
+            Self::RetryMarked(denial) => format!(
+                "seawall_retries..{labels}..decision=shadow_denied..reason={}",
+                denial.name()
+            ),
+            Self::RetryRefunded => {
+                format!("seawall_retries..{labels}..decision=refunded..reason=none")
+            }
+            Self::RetryCharged => {
+                format!("seawall_retries..{labels}..decision=charged..reason=per_request")
+            }
             Self::Transition(from, to) => format!(
                 "seawall_transitions..{labels}..from={}..to={}",
                 from.name(),
@@ -74,6 +102,7 @@ impl Event {
 pub(crate) const fn cause_name(cause: Cause) -> &'static str {
     match cause {
         Cause::Open => "open",
+        Cause::Deadline => "deadline",
         Cause::Failure => "failure",
     }
 }
@@ -99,6 +128,8 @@ pub(crate) enum Concern {
     Expired,
     /// A client sent a header that is not its to send.
     ControlHeader,
+    /// There was no place left for a hedge to wait.
+    ParkingFull,
     /// A call of the host failed.
     HostError(&'static str),
 }
@@ -115,6 +146,7 @@ impl Concern {
             Self::DebtDropped => "seawall_settlements_dropped".to_owned(),
             Self::Expired => "seawall_instances_expired".to_owned(),
             Self::ControlHeader => "seawall_control_headers_removed".to_owned(),
+            Self::ParkingFull => "seawall_hedges_unparked".to_owned(),
             Self::HostError(call) => format!("seawall_host_errors..call={call}"),
         }
     }
@@ -144,6 +176,8 @@ pub(crate) struct UpstreamSeries {
     labels: String,
     events: BTreeMap<Event, Series>,
     state: Option<Metric>,
+    budget: Option<Metric>,
+    position: Option<Metric>,
     dirty: bool,
 }
 
@@ -162,6 +196,8 @@ impl UpstreamSeries {
         let mut series = Self {
             state: Metric::define(Kind::Gauge, &name),
             events: BTreeMap::new(),
+            budget: None,
+            position: None,
             labels,
             dirty: true,
         };
@@ -188,6 +224,26 @@ impl UpstreamSeries {
         match transition.to {
             Phase::Open => log::warn!("seawall: {labels} {transition}"),
             Phase::Closed | Phase::HalfOpen => log::info!("seawall: {labels} {transition}"),
+        }
+    }
+
+    /// Shows what the retry budget holds, in retries, rounded down.
+    pub(crate) fn budget(&mut self, retries: u64) {
+        let name = || format!("seawall_retry_budget..{}", self.labels);
+        self.budget = self.budget.or_else(|| Metric::define(Kind::Gauge, &name()));
+        if let Some(budget) = self.budget {
+            budget.set(retries);
+        }
+    }
+
+    /// Shows how retries are accounted: 1 for each request, 2 for each attempt, by the upstream position.
+    pub(crate) fn position(&mut self, accounted: u64) {
+        let name = || format!("seawall_retry_accounting..{}", self.labels);
+        self.position = self
+            .position
+            .or_else(|| Metric::define(Kind::Gauge, &name()));
+        if let Some(position) = self.position {
+            position.set(accounted);
         }
     }
 

@@ -6,6 +6,8 @@
 use std::collections::BTreeMap;
 
 use seawall_policy::breaker::{Holding, Phase};
+use seawall_policy::latency::Histogram;
+use seawall_policy::time::Span;
 use seawall_policy::watch::Watch;
 
 use crate::telemetry::UpstreamSeries;
@@ -16,6 +18,8 @@ const KEY_MAX: usize = 512;
 pub(crate) const OTHERS: &str = "(others)";
 /// The answers of so many admissions show their host even when nothing fails, so that host grace knows healthy hosts.
 const HOST_SAMPLE: u32 = 16;
+/// One in so many requests asks whether there still is an upstream position.
+const POSITION_SAMPLE: u32 = 256;
 
 /// Which upstream is meant.
 #[derive(Clone, Copy, Debug)]
@@ -69,7 +73,29 @@ pub(crate) struct Upstream {
     pub(crate) failing: bool,
     /// What is counted.
     pub(crate) series: UpstreamSeries,
+    /// First attempts that did not pay into the retry budget yet.
+    pub(crate) deposits: u64,
+    /// Whether attempts are accounted one by one.
+    pub(crate) position: Position,
+    /// Latencies that were not told to the others yet.
+    pub(crate) seen: Histogram,
+    /// The limit that follows latency.
+    pub(crate) adaptive: Option<Span>,
+    /// The hedging delay that follows latency.
+    pub(crate) hedge: Option<Span>,
     admissions: u32,
+}
+
+/// Whether there is a filter in the upstream position, as far as requests have shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Position {
+    /// No request has come back yet.
+    #[default]
+    Unknown,
+    /// There is.
+    Present,
+    /// There is none.
+    Absent,
 }
 
 impl Upstream {
@@ -77,6 +103,11 @@ impl Upstream {
     pub(crate) fn wants_host(&mut self) -> bool {
         self.admissions = self.admissions.wrapping_add(1);
         self.failing || self.admissions.is_multiple_of(HOST_SAMPLE)
+    }
+
+    /// Whether the next request asks whether there is an upstream position; call after [`Upstream::wants_host`].
+    pub(crate) fn asks_position(&self) -> bool {
+        self.position == Position::Unknown || self.admissions.is_multiple_of(POSITION_SAMPLE)
     }
 
     /// Whether the tick has something to do for it.
@@ -145,6 +176,11 @@ impl Upstreams {
             phase: Phase::Closed,
             failing: false,
             series: UpstreamSeries::new(name.scope, &name.label()),
+            deposits: 0,
+            position: Position::Unknown,
+            seen: Histogram::default(),
+            adaptive: None,
+            hedge: None,
             admissions: 0,
         });
         self.index.insert(indexed, number);

@@ -2,23 +2,30 @@
 //!
 //! The rules stand in `seawall_policy`; here is only who is asked with what, and what is done with the notes.
 
+mod latency;
+mod retries;
+
 use std::collections::{BTreeMap, VecDeque};
 
 use seawall_policy::admission::{self, Decision, Notes, Reason, Request, Settlement};
 use seawall_policy::breaker::{Holding, Moment, Permit};
 use seawall_policy::policy::{Policy, Scope};
+use seawall_policy::retry::attempts::Denial;
 use seawall_policy::route::{Key, Routing};
 use seawall_policy::store::{Undecided, register};
 use seawall_policy::time::{Span, Timestamp};
+use seawall_policy::trust::Trust;
 
 use crate::host::clock;
 use crate::host::random::Draws;
 use crate::host::shared::Shared;
 use crate::telemetry::{Concern, Event, OwnSeries};
-use crate::upstreams::{Name, OTHERS, Upstream, Upstreams, others};
+use crate::upstreams::{Name, OTHERS, Position, Upstream, Upstreams, others};
 
 /// The tick's period in milliseconds.
 pub(crate) const TICK_MILLIS: u32 = 500;
+/// While hedges wait, ticks come more often; what belongs to a whole tick is done after this time.
+const TICK_DUE: Span = Span::millis(TICK_MILLIS as u64 - 20);
 /// A tick later than this after the last one is not on time: the process was frozen.
 const ON_TIME: Span = Span::millis(2 * TICK_MILLIS as u64);
 /// The most settlements that may wait for a better moment.
@@ -60,8 +67,6 @@ pub(crate) struct Asking<'a> {
     pub(crate) part: Option<(&'static str, &'a str)>,
     /// By an inbound listener.
     pub(crate) inbound: bool,
-    /// Nobody knows when it ends.
-    pub(crate) open_ended: bool,
     /// From its id.
     pub(crate) draw: Option<u32>,
 }
@@ -69,12 +74,16 @@ pub(crate) struct Asking<'a> {
 /// A decision and what goes with it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Admitted {
-    /// The upstream's number.
-    pub(crate) upstream: usize,
     /// The decision.
     pub(crate) decision: Decision,
-    /// The time limit to be set on the router.
-    pub(crate) total: Option<Span>,
+    /// Whether a retry would be paid for, where the policy has retries.
+    pub(crate) retries: Option<Result<(), Denial>>,
+    /// Whether attempts are accounted one by one.
+    pub(crate) position: Position,
+    /// Whether that is to be asked again.
+    pub(crate) asks_position: bool,
+    /// The hedging delay that follows latency.
+    pub(crate) hedge: Option<Span>,
     /// When it was made.
     pub(crate) at: Timestamp,
     /// Whether the host of the answer is worth a host call.
@@ -90,6 +99,8 @@ pub(crate) struct Worker {
     /// By cluster, where no route named a policy.
     selections: BTreeMap<String, Option<Selected>>,
     debts: VecDeque<Debt>,
+    /// Hedges that wait, by their context.
+    parked: Vec<u32>,
     own: OwnSeries,
     draws: Draws,
     last_tick: Timestamp,
@@ -105,6 +116,7 @@ impl Worker {
             upstreams: Upstreams::default(),
             selections: BTreeMap::new(),
             debts: VecDeque::new(),
+            parked: Vec::new(),
             own: OwnSeries::default(),
             draws: Draws::seeded(now.as_nanos()),
             last_tick: now,
@@ -154,13 +166,19 @@ impl Worker {
         self.routing.policies.get(number)
     }
 
-    /// Decides about a request.
-    pub(crate) fn admit(&mut self, asking: &Asking<'_>) -> Option<Admitted> {
+    /// Whose marks are believed.
+    pub(crate) fn trust(&self) -> &Trust {
+        &self.routing.trust
+    }
+
+    /// The number of the upstream that is meant.
+    pub(crate) fn find(&mut self, asking: &Asking<'_>) -> Option<usize> {
         let known = asking.selected.upstream.filter(|_| asking.part.is_none());
-        let upstream = match known {
-            Some(known) => known,
-            None => self.upstream(asking)?,
-        };
+        known.or_else(|| self.upstream(asking))
+    }
+
+    /// Decides about a request to this upstream.
+    pub(crate) fn admit(&mut self, upstream: usize, asking: &Asking<'_>) -> Option<Admitted> {
         let (at, moment) = self.moment();
         let spare = self.draws.next_u64();
         let draw = asking.draw.unwrap_or_else(|| self.draws.next_u32());
@@ -168,10 +186,10 @@ impl Worker {
         let policy = self.routing.policies.get(entry.policy)?;
         let request = Request {
             inbound: asking.inbound,
-            open_ended: asking.open_ended,
             draw,
             holding: entry.holding,
             spare,
+            deposits: entry.deposits,
         };
         let place = place(policy, entry.key.as_deref(), self.configured_at);
         let (decision, notes) = admission::admit(&Shared, &place, &request, moment);
@@ -187,12 +205,20 @@ impl Worker {
             Decision::Refuse { reason, .. } => Event::Refused(reason),
         });
         let wants_host = entry.wants_host() && policy.breaker.host_grace > Span::ZERO;
-        let total = admission::total(policy, &request);
         note(entry, &mut self.own, &notes);
+        let (position, hedge) = (entry.position, entry.hedge);
+        let asks_position = policy.retries.is_some() && entry.asks_position();
+        let unasked = policy.retries.is_some() && position == Position::Absent;
+        let retries = match notes.retries {
+            None if unasked => Some(self.affords(upstream)),
+            seen => seen,
+        };
         Some(Admitted {
-            upstream,
             decision,
-            total,
+            retries,
+            position,
+            asks_position,
+            hedge,
             at,
             wants_host,
         })
@@ -220,9 +246,14 @@ impl Worker {
         }
     }
 
-    /// What is done every half second: debts, timed transitions, signs of life, metrics.
+    /// What is done every half second: debts, timed transitions, signs of life, deposits, latencies, metrics; and more
+    /// often, while hedges wait, only for them.
     pub(crate) fn tick(&mut self) {
         let (now, _) = self.moment();
+        self.tend_parked();
+        if now.since(self.last_tick) < TICK_DUE {
+            return;
+        }
         let on_time = now.since(self.last_tick) <= ON_TIME;
         self.last_tick = now;
         for _ in 0..self.debts.len() {
@@ -232,6 +263,8 @@ impl Worker {
         }
         for number in 0..self.upstreams.len() {
             self.tend(number, on_time);
+            self.flush_deposits(number);
+            self.tend_latency(number);
             if let Some(entry) = self.upstreams.entry(number) {
                 entry.series.flush();
             }
@@ -321,7 +354,7 @@ impl Worker {
             if self.upstreams.len() as u32 >= max || self.upstreams.siblings(&name) >= keys_max {
                 return false;
             }
-            if !place.claim().counting {
+            if !place.claim().counting && policy.retries.is_none() {
                 admission::claim(&Shared, &place, moment);
                 return true;
             }

@@ -8,6 +8,8 @@ use crate::breaker::{
 };
 use crate::policy::Policy;
 use crate::record::{Claim, Record};
+use crate::retry::attempts::Denial;
+use crate::retry::{account, budget};
 use crate::store::{Change, SharedStore, Taken, Undecided, update};
 use crate::time::{Span, Timestamp};
 
@@ -16,14 +18,14 @@ use crate::time::{Span, Timestamp};
 pub struct Request {
     /// Whether it came in by an inbound listener, before the application itself.
     pub inbound: bool,
-    /// Upgrades, CONNECT, event streams, gRPC without a deadline: nobody knows when they end.
-    pub open_ended: bool,
     /// Uniform over all of `u32` and the same for the same request id.
     pub draw: u32,
     /// What this VM holds of half-open permits of this upstream.
     pub holding: Holding,
     /// The instance number it takes if it finds that it was given up for dead.
     pub spare: u64,
+    /// First attempts of this VM that did not pay into the retry budget yet.
+    pub deposits: u64,
 }
 
 /// The upstream whose state is asked.
@@ -44,6 +46,10 @@ impl Upstream<'_> {
             configured_at: self.configured_at,
             counting: self.policy.breaker.mode.counts(),
             geometry: self.policy.breaker.window,
+            slice: self.policy.retries.as_ref().map_or_else(
+                || budget::Settings::default().slice(),
+                |retries| retries.budget.slice(),
+            ),
         }
     }
 }
@@ -59,6 +65,8 @@ pub enum Reason {
     BreakerRamp,
     /// The breaker is forced open by configuration.
     BreakerForcedOpen,
+    /// There is too little time left.
+    Deadline,
 }
 
 impl Reason {
@@ -69,6 +77,7 @@ impl Reason {
             Self::BreakerHalfOpen => "breaker_half_open",
             Self::BreakerRamp => "breaker_ramp",
             Self::BreakerForcedOpen => "breaker_forced_open",
+            Self::Deadline => "deadline",
         }
     }
 }
@@ -116,11 +125,8 @@ pub struct Notes {
     pub healed: bool,
     /// Whether this VM was given up for dead: what it holds is void, and it needs another instance number.
     pub expired: bool,
-}
-
-/// The time limit to set on the router: none for what may stay open for good.
-pub fn total(policy: &Policy, request: &Request) -> Option<Span> {
-    policy.total.filter(|_| !request.open_ended)
+    /// Whether a retry would be paid for as things stand; `None` where nobody looked.
+    pub retries: Option<Result<(), Denial>>,
 }
 
 /// Decides about one request.
@@ -162,6 +168,7 @@ pub fn admit(
         };
         let notes = Notes {
             expired,
+            retries: account::foreseen(record, upstream, request.deposits, moment),
             ..seen(record, made)
         };
         ((admission, notes), change)
@@ -297,16 +304,33 @@ fn changed(
     moment: Moment,
     mut step: impl FnMut(&mut Record) -> (Transitions, Change),
 ) -> Notes {
-    let Some(key) = upstream.key else {
-        return Notes::default();
-    };
     let step = |record: &mut Record| {
         let (made, change) = step(record);
-        (((), seen(record, made)), change)
+        ((), made, change)
+    };
+    changed_with(store, upstream, moment, step).1
+}
+
+/// Takes a step on the record; what it said is missing where there is no record or the host did not answer.
+pub(crate) fn changed_with<T>(
+    store: &impl SharedStore,
+    upstream: &Upstream<'_>,
+    moment: Moment,
+    mut step: impl FnMut(&mut Record) -> (T, Transitions, Change),
+) -> (Option<T>, Notes) {
+    let Some(key) = upstream.key else {
+        return (None, Notes::default());
+    };
+    let step = |record: &mut Record| {
+        let (value, made, change) = step(record);
+        ((value, seen(record, made)), change)
     };
     match update(store, key, upstream.claim(), moment.now, step) {
-        Ok(taken) => noted(taken).1,
-        Err(undecided) => Notes::undecided(undecided),
+        Ok(taken) => {
+            let (value, notes) = noted(taken);
+            (Some(value), notes)
+        }
+        Err(undecided) => (None, Notes::undecided(undecided)),
     }
 }
 

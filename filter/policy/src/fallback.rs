@@ -8,6 +8,8 @@
 pub enum Cause {
     /// The breaker did not admit the request.
     Open,
+    /// There was too little time left for it.
+    Deadline,
     /// The upstream, or Envoy for it, answered with a failure.
     Failure,
 }

@@ -14,16 +14,21 @@
 )]
 #![forbid(unsafe_code)]
 
+pub mod across;
 pub mod admission;
 pub mod breaker;
 pub mod config;
+pub mod deadline;
 pub mod fallback;
+pub mod latency;
 pub mod outcome;
 pub mod policy;
 pub mod record;
+pub mod retry;
 pub mod route;
 pub mod share;
 pub mod store;
 pub mod time;
+pub mod trust;
 pub mod watch;
 pub mod window;

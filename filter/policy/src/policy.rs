@@ -1,9 +1,10 @@
 //! One policy: everything that is asked of one kind of upstream.
 
 use crate::breaker::Settings;
+use crate::deadline::Limits;
 use crate::fallback::Ladder;
 use crate::outcome::Rules;
-use crate::time::Span;
+use crate::retry;
 
 /// What shares one state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,8 +23,10 @@ pub struct Policy {
     pub name: String,
     /// What shares one state.
     pub scope: Scope,
-    /// The time limit of a whole request, set on Envoy's router; `None` leaves the route's own.
-    pub total: Option<Span>,
+    /// Time limits, set on Envoy's router.
+    pub time: Limits,
+    /// Retries; `None` leaves them to the route.
+    pub retries: Option<retry::Settings>,
     /// What counts as a failure.
     pub outcomes: Rules,
     /// The circuit breaker.

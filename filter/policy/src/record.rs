@@ -1,22 +1,23 @@
 //! What stands in shared data for one upstream, as bytes: fixed width, little endian, versioned, checked.
 //!
-//! The first eight bytes (`SW`, version, checksum of the rest) never change their meaning, so that a filter can tell a
-//! record of a later version, which it must leave alone, from a damaged one, which it may replace. The geometry of the
-//! windows stands in the record, so that an old and a new configuration that live side by side cut it the same way.
-//! The checksum finds damage; it is no protection against somebody who can write shared data.
+//! The geometry of the windows stands in the record, so that an old and a new configuration that live side by side cut it
+//! the same way. Breaker and retry budget share a record: a retry is paid for in the step that sees the breaker closed.
+
+pub(crate) mod sealed;
 
 use crate::breaker::{
     Breaker, Closed, Holder, Holders, Host, Hosts, Phase, Probing, State, Transition,
 };
+use crate::retry::budget::Budget;
 use crate::time::{Span, Timestamp};
 use crate::window::{CountWindow, Counts, Geometry, SLICES, TimeWindow, Window};
+use sealed::{Reader, Writer};
 
-/// The version of the layout.
-pub const VERSION: u16 = 1;
+/// The version of the layout: 2 has the retry budget.
+pub const VERSION: u16 = 2;
 /// No record is longer, in bytes.
 pub const BYTES_MAX: usize = 1_024;
 const MAGIC: [u8; 2] = *b"SW";
-const HEADER: usize = 8;
 
 /// The state of one upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub struct Record {
     pub counting: bool,
     /// The breaker.
     pub breaker: Breaker,
+    /// The retry budget.
+    pub budget: Budget,
 }
 
 /// A root's claim on the shape of a record: the later one wins.
@@ -36,8 +39,10 @@ pub struct Claim {
     pub configured_at: Timestamp,
     /// Whether its breaker counts.
     pub counting: bool,
-    /// The shape it wants.
+    /// The shape it wants for the windows.
     pub geometry: Geometry,
+    /// The length it wants for the budget's buckets.
+    pub slice: Span,
 }
 
 /// Why bytes are not a record.
@@ -58,13 +63,16 @@ impl Record {
             configured_at: claim.configured_at,
             counting: claim.counting,
             breaker: Breaker::new(claim.geometry),
+            budget: Budget::new(claim.slice),
         }
     }
 
     /// Lets a root that was configured later have its shape. Leaving a mode that does not count starts anew. Says
     /// whether anything changed, and the transition if it was one.
     pub fn adopt(&mut self, claim: Claim, now: Timestamp) -> (bool, Option<Transition>) {
-        let same = claim.geometry == self.breaker.geometry && claim.counting == self.counting;
+        let same_shape = claim.geometry == self.breaker.geometry;
+        let same =
+            same_shape && claim.counting == self.counting && claim.slice == self.budget.slice;
         if same || claim.configured_at <= self.configured_at {
             return (false, None);
         }
@@ -74,20 +82,23 @@ impl Record {
         let transition = if restarted {
             self.breaker.restart(claim.geometry, now)
         } else {
-            self.breaker.reshape(claim.geometry);
+            if !same_shape {
+                self.breaker.reshape(claim.geometry);
+            }
             None
         };
+        if claim.slice != self.budget.slice {
+            self.budget.reshape(claim.slice, now);
+        }
         (true, transition)
     }
 
     /// The bytes for shared data; at most [`BYTES_MAX`].
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Writer(Vec::with_capacity(BYTES_MAX));
-        out.0.extend_from_slice(&MAGIC);
-        out.u16(VERSION);
-        out.u32(0);
+        let mut out = Writer::new(MAGIC, VERSION);
         out.u64(self.configured_at.as_nanos());
         out.u8(u8::from(self.counting));
+        out.budget(&self.budget);
         let breaker = &self.breaker;
         out.u64(breaker.generation);
         out.u32(breaker.trips);
@@ -116,74 +127,36 @@ impl Record {
                 out.u64(until.as_nanos());
             }
         }
-        out.sealed()
+        out.sealed(VERSION)
     }
 
     /// Reads what [`Record::encode`] wrote.
     pub fn decode(bytes: &[u8]) -> Result<Self, Unreadable> {
-        let (header, body) = bytes.split_at_checked(HEADER).ok_or(Unreadable::Damaged)?;
-        let mut header = Reader(header);
-        let magic = header.take::<2>().ok_or(Unreadable::Damaged)?;
-        let version = header.u16().ok_or(Unreadable::Damaged)?;
-        let sum = header.u32().ok_or(Unreadable::Damaged)?;
-        if magic != MAGIC || sum != checksum(version, body) {
-            return Err(Unreadable::Damaged);
-        }
+        let (version, mut reader) = Reader::open(bytes, MAGIC).ok_or(Unreadable::Damaged)?;
         if version > VERSION {
             return Err(Unreadable::Later(version));
         }
-        let mut reader = Reader(body);
-        let record = reader.record().ok_or(Unreadable::Damaged)?;
-        if version < VERSION || !reader.0.is_empty() {
+        if version < VERSION {
             return Err(Unreadable::Damaged);
         }
-        Ok(record)
+        let record = reader.record().ok_or(Unreadable::Damaged)?;
+        reader
+            .is_empty()
+            .then_some(record)
+            .ok_or(Unreadable::Damaged)
     }
 }
-
-/// A checksum by words, multiply and rotate (the step of FxHash): damage of any one bit changes it.
-fn checksum(version: u16, body: &[u8]) -> u32 {
-    const FACTOR: u64 = 0x517c_c1b7_2722_0a95;
-    let step = |sum: u64, word: u64| (sum.rotate_left(5) ^ word).wrapping_mul(FACTOR);
-    let seed = step(u64::from(version), body.len() as u64);
-    let (words, rest) = body.as_chunks::<8>();
-    let sum = words
-        .iter()
-        .fold(seed, |sum, word| step(sum, u64::from_le_bytes(*word)));
-    let sum = rest
-        .iter()
-        .fold(sum, |sum, byte| step(sum, u64::from(*byte)));
-    ((sum >> 32) ^ sum) as u32
-}
-
-struct Writer(Vec<u8>);
 
 impl Writer {
-    fn u8(&mut self, value: u8) {
-        self.0.push(value);
-    }
-
-    fn u16(&mut self, value: u16) {
-        self.0.extend_from_slice(&value.to_le_bytes());
-    }
-
-    fn u32(&mut self, value: u32) {
-        self.0.extend_from_slice(&value.to_le_bytes());
-    }
-
-    fn u64(&mut self, value: u64) {
-        self.0.extend_from_slice(&value.to_le_bytes());
-    }
-
-    /// A point in time that may be missing: one later, so that 0 says "none".
-    fn maybe(&mut self, at: Option<Timestamp>) {
-        self.u64(at.map_or(0, |at| at.as_nanos().saturating_add(1)));
-    }
-
-    fn counts(&mut self, counts: Counts) {
-        self.u32(counts.calls);
-        self.u32(counts.failures);
-        self.u32(counts.slow);
+    fn budget(&mut self, budget: &Budget) {
+        self.u64(budget.slice.as_nanos());
+        self.u64(budget.newest);
+        self.u64(budget.floor);
+        self.u64(budget.floor_at.as_nanos());
+        self.u64(budget.owed);
+        for bucket in budget.buckets {
+            self.u32(bucket);
+        }
     }
 
     fn closed(&mut self, closed: &Closed) {
@@ -227,69 +200,13 @@ impl Writer {
             self.u32(holder.beat);
         }
     }
-
-    fn sealed(mut self) -> Vec<u8> {
-        let sum = checksum(VERSION, self.0.get(HEADER..).unwrap_or_default());
-        for (place, byte) in self.0.iter_mut().skip(4).zip(sum.to_le_bytes()) {
-            *place = byte;
-        }
-        self.0
-    }
 }
 
-/// Reads from the front; `None` once there is too little.
-struct Reader<'a>(&'a [u8]);
-
 impl Reader<'_> {
-    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (first, rest) = self.0.split_first_chunk::<N>()?;
-        self.0 = rest;
-        Some(*first)
-    }
-
-    fn u8(&mut self) -> Option<u8> {
-        self.take::<1>().map(|[byte]| byte)
-    }
-
-    fn u16(&mut self) -> Option<u16> {
-        self.take().map(u16::from_le_bytes)
-    }
-
-    fn u32(&mut self) -> Option<u32> {
-        self.take().map(u32::from_le_bytes)
-    }
-
-    fn u64(&mut self) -> Option<u64> {
-        self.take().map(u64::from_le_bytes)
-    }
-
-    fn flag(&mut self) -> Option<bool> {
-        match self.u8()? {
-            0 => Some(false),
-            1 => Some(true),
-            _ => None,
-        }
-    }
-
-    fn time(&mut self) -> Option<Timestamp> {
-        self.u64().map(Timestamp::nanos)
-    }
-
-    fn maybe(&mut self) -> Option<Option<Timestamp>> {
-        self.u64().map(|at| at.checked_sub(1).map(Timestamp::nanos))
-    }
-
-    fn counts(&mut self) -> Option<Counts> {
-        Some(Counts {
-            calls: self.u32()?,
-            failures: self.u32()?,
-            slow: self.u32()?,
-        })
-    }
-
     fn record(&mut self) -> Option<Record> {
         let configured_at = self.time()?;
         let counting = self.flag()?;
+        let budget = self.budget()?;
         let generation = self.u64()?;
         let trips = self.u32()?;
         let last = self.time()?;
@@ -323,7 +240,24 @@ impl Reader<'_> {
             configured_at,
             counting,
             breaker,
+            budget,
         })
+    }
+
+    fn budget(&mut self) -> Option<Budget> {
+        let slice = Span::nanos(self.u64()?);
+        let mut budget = Budget::new(slice);
+        if budget.slice != slice {
+            return None;
+        }
+        budget.newest = self.u64()?;
+        budget.floor = self.u64()?;
+        budget.floor_at = self.time()?;
+        budget.owed = self.u64()?;
+        for bucket in &mut budget.buckets {
+            *bucket = self.u32()?;
+        }
+        Some(budget)
     }
 
     fn closed(&mut self, geometry: Geometry) -> Option<Closed> {

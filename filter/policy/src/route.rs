@@ -5,6 +5,7 @@
 //! authority: one state for all of them would let one dead host cut off every other.
 
 use crate::policy::Policy;
+use crate::trust::Trust;
 
 /// The name of the policy that applies where nothing else does.
 pub const DEFAULT: &str = "default";
@@ -41,6 +42,8 @@ pub struct Routing {
     pub upstreams: Vec<Upstream>,
     /// How many upstreams a process keeps a state for; the rest is let through.
     pub upstreams_max: u32,
+    /// Whose marks are believed.
+    pub trust: Trust,
 }
 
 impl Routing {
@@ -134,6 +137,7 @@ mod tests {
                     key: Key::Authority { max_keys: 10 },
                 },
             ],
+            trust: Trust::default(),
             upstreams_max: Routing::UPSTREAMS_MAX_DEFAULT,
         }
     }

@@ -95,6 +95,27 @@ pub fn update<T>(
     }
 }
 
+/// Changes plain bytes under `key` by the same rules; without bytes from `step` there is nothing to store. `None` after
+/// [`TRIES`] lost races.
+pub fn exchange<T>(
+    store: &impl SharedStore,
+    key: &str,
+    mut step: impl FnMut(&[u8]) -> (T, Option<Vec<u8>>),
+) -> Result<Option<T>, HostError> {
+    for _ in 0..TRIES {
+        let found = store.load(key)?;
+        let (cas, before) = found.map_or((CREATE, Vec::new()), |found| (found.cas, found.bytes));
+        let (value, after) = step(&before);
+        let Some(after) = after else {
+            return Ok(Some(value));
+        };
+        if store.swap(key, &after, cas)? {
+            return Ok(Some(value));
+        }
+    }
+    Ok(None)
+}
+
 /// Makes sure that a record stands under `key`, as long as the process has fewer than `max` of them; says whether it
 /// does. The count stands under `count_key`. A VM that dies in between costs the process one place, never a wrong one.
 pub fn register(
@@ -140,17 +161,14 @@ fn count(
     key: &str,
     change: impl Fn(u32) -> Option<u32>,
 ) -> Result<bool, HostError> {
-    for _ in 0..TRIES {
-        let found = store.load(key)?;
-        let (cas, before) = found.map_or((CREATE, 0), |found| (found.cas, number(&found.bytes)));
-        let Some(after) = change(before) else {
-            return Ok(false);
-        };
-        if store.swap(key, &after.to_le_bytes(), cas)? {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+    let changed = exchange(store, key, |bytes| {
+        let after = change(number(bytes));
+        (
+            after.is_some(),
+            after.map(|after| after.to_le_bytes().to_vec()),
+        )
+    })?;
+    Ok(changed == Some(true))
 }
 
 fn number(bytes: &[u8]) -> u32 {

@@ -80,6 +80,8 @@ mod import {
             value_size: usize,
             cas: u32,
         ) -> u32;
+        pub(super) fn proxy_set_effective_context(context: u32) -> u32;
+        pub(super) fn proxy_continue_stream(stream: u32) -> u32;
         pub(super) fn proxy_define_metric(
             kind: u32,
             name: *const u8,
@@ -190,7 +192,7 @@ pub(crate) fn property(path: &str) -> Result<Vec<u8>, Status> {
 }
 
 /// Sets a property of the stream.
-pub(crate) fn set_property(path: &str, value: &str) -> Result<(), Status> {
+pub(crate) fn set_property(path: &str, value: &[u8]) -> Result<(), Status> {
     // SAFETY: as in `log`.
     done(unsafe {
         import::proxy_set_property(path.as_ptr(), path.len(), value.as_ptr(), value.len())
@@ -213,6 +215,19 @@ pub(crate) fn set_shared_data(key: &str, value: &[u8], cas: u32) -> Result<(), S
     done(unsafe {
         import::proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), cas)
     })
+}
+
+/// Speaks for another stream until the callback ends.
+pub(crate) fn set_effective_context(context: u32) -> Result<(), Status> {
+    // SAFETY: no memory is passed.
+    done(unsafe { import::proxy_set_effective_context(context) })
+}
+
+/// Lets a request that waits go on.
+pub(crate) fn continue_request() -> Result<(), Status> {
+    const REQUEST: u32 = 0;
+    // SAFETY: no memory is passed.
+    done(unsafe { import::proxy_continue_stream(REQUEST) })
 }
 
 /// Defines a metric; 0 is a counter, 1 a gauge.
@@ -261,9 +276,19 @@ pub(crate) fn send_local_response(
 /// The monotonic clock in nanoseconds.
 pub(crate) fn monotonic_nanos() -> Result<u64, Status> {
     const MONOTONIC: u32 = 1;
+    nanos(MONOTONIC)
+}
+
+/// The wall clock in nanoseconds since 1970.
+pub(crate) fn wall_nanos() -> Result<u64, Status> {
+    const REALTIME: u32 = 0;
+    nanos(REALTIME)
+}
+
+fn nanos(clock: u32) -> Result<u64, Status> {
     let mut time: u64 = 0;
     // SAFETY: as in `log`.
-    done(unsafe { import::clock_time_get(MONOTONIC, 0, &raw mut time) })?;
+    done(unsafe { import::clock_time_get(clock, 0, &raw mut time) })?;
     Ok(time)
 }
 

@@ -14,29 +14,29 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use crate::request::HttpRequest;
 use crate::root::Root;
+use crate::stream::Stream;
 
 /// What the host does with a request or an answer after a callback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
     /// It goes on.
     Continue = 0,
-    /// It stays, because an answer of our own was sent.
+    /// It stays: an answer of our own was sent, or it waits.
     Pause = 1,
 }
 
 #[derive(Debug, Default)]
 struct Contexts {
     roots: BTreeMap<u32, Root>,
-    requests: BTreeMap<u32, HttpRequest>,
+    streams: BTreeMap<u32, Stream>,
 }
 
 thread_local! {
     static CONTEXTS: RefCell<Contexts> = const {
         RefCell::new(Contexts {
             roots: BTreeMap::new(),
-            requests: BTreeMap::new(),
+            streams: BTreeMap::new(),
         })
     };
 }
@@ -45,8 +45,8 @@ fn contexts<T>(run: impl FnOnce(&mut Contexts) -> Option<T>) -> Option<T> {
     CONTEXTS.with(|contexts| run(&mut *contexts.try_borrow_mut().ok()?))
 }
 
-fn request<T>(id: u32, run: impl FnOnce(&mut HttpRequest) -> T) -> Option<T> {
-    contexts(|contexts| contexts.requests.get_mut(&id).map(run))
+fn stream<T>(id: u32, run: impl FnOnce(&mut Stream) -> T) -> Option<T> {
+    contexts(|contexts| contexts.streams.get_mut(&id).map(run))
 }
 
 fn root<T>(id: u32, run: impl FnOnce(&mut Root) -> T) -> Option<T> {
@@ -73,12 +73,12 @@ pub(crate) extern "C" fn proxy_on_memory_allocate(size: usize) -> *mut u8 {
     Box::into_raw(vec![0_u8; size].into_boxed_slice()).cast()
 }
 
-/// A root (without a parent) or a request of a root comes to be.
+/// A root (without a parent) or a stream of a root comes to be.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn proxy_on_context_create(id: u32, parent: u32) {
     contexts(|contexts| {
         match contexts.roots.get(&parent) {
-            Some(root) => drop(contexts.requests.insert(id, root.request())),
+            Some(root) => drop(contexts.streams.insert(id, root.stream())),
             None if parent == 0 => drop(contexts.roots.insert(id, Root::default())),
             None => {}
         }
@@ -107,31 +107,32 @@ pub(crate) extern "C" fn proxy_on_tick(id: u32) {
 /// The headers of a request.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn proxy_on_request_headers(id: u32, _count: usize, _end: u32) -> u32 {
-    action(request(id, HttpRequest::request_headers))
+    action(stream(id, |stream| stream.request_headers(id)))
 }
 
 /// The headers of an answer.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn proxy_on_response_headers(id: u32, _count: usize, end: u32) -> u32 {
-    action(request(id, |request| request.response_headers(end != 0)))
+    action(stream(id, |stream| stream.response_headers(end != 0)))
 }
 
 /// The trailers of an answer.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn proxy_on_response_trailers(id: u32, _count: usize) -> u32 {
-    request(id, HttpRequest::response_trailers);
+    stream(id, Stream::response_trailers);
     Action::Continue as u32
 }
 
 /// A request is over.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn proxy_on_log(id: u32) {
-    request(id, HttpRequest::log);
+    stream(id, Stream::log);
 }
 
 /// A context may go.
 #[unsafe(no_mangle)]
-pub(crate) extern "C" fn proxy_on_done(_id: u32) -> u32 {
+pub(crate) extern "C" fn proxy_on_done(id: u32) -> u32 {
+    stream(id, |stream| stream.done(id));
     1
 }
 
@@ -139,7 +140,7 @@ pub(crate) extern "C" fn proxy_on_done(_id: u32) -> u32 {
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn proxy_on_delete(id: u32) {
     contexts(|contexts| {
-        drop(contexts.requests.remove(&id));
+        drop(contexts.streams.remove(&id));
         drop(contexts.roots.remove(&id));
         Some(())
     });

@@ -54,6 +54,21 @@ impl Map {
 pub(crate) struct Pairs(Vec<u8>);
 
 impl Pairs {
+    /// The first value of a header.
+    pub(crate) fn value(&self, name: &str) -> Option<&[u8]> {
+        let found = self.iter().find(|(key, _)| *key == name.as_bytes());
+        found.map(|(_, value)| value)
+    }
+
+    /// The first value of a header, as a decimal number.
+    pub(crate) fn number<T: std::str::FromStr>(&self, name: &str) -> Option<T> {
+        std::str::from_utf8(self.value(name)?)
+            .ok()?
+            .trim()
+            .parse()
+            .ok()
+    }
+
     /// Keys and values, in order. What does not fit the serialisation ends it.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         let (count, rest) = self.0.split_first_chunk::<4>().unwrap_or((&[0; 4], &[]));

@@ -15,3 +15,4 @@ pub(crate) mod properties;
 pub(crate) mod random;
 pub(crate) mod reply;
 pub(crate) mod shared;
+pub(crate) mod streams;

@@ -20,5 +20,10 @@ pub(crate) fn number(path: &str) -> Option<u64> {
 
 /// Sets what the access log shows as `%FILTER_STATE(wasm.KEY:PLAIN)%`.
 pub(crate) fn set(key: &str, value: &str) {
-    errors::succeeded("set_property", abi::set_property(key, value));
+    set_bytes(key, value.as_bytes());
+}
+
+/// Sets a property that both positions of the filter see; `false` if the host refused.
+pub(crate) fn set_bytes(key: &str, value: &[u8]) -> bool {
+    errors::succeeded("set_property", abi::set_property(key, value))
 }

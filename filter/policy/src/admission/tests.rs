@@ -35,7 +35,7 @@ fn upstream(policy: &Policy) -> Upstream<'_> {
 fn request(draw: u32) -> Request {
     Request {
         inbound: false,
-        open_ended: false,
+        deposits: 0,
         draw,
         holding: holding(0),
         spare: SPARE,
@@ -217,16 +217,4 @@ fn a_holder_that_shows_no_life_loses_its_permits_to_others() {
         Record::decode(&after.unwrap()).unwrap().breaker.state
     );
     assert!(tend(10, &[], 5_700).0.expired);
-}
-
-#[test]
-fn only_what_ends_gets_a_total() {
-    let mut policy = policy(Mode::Off);
-    policy.total = Some(Span::secs(10));
-    let open_ended = Request {
-        open_ended: true,
-        ..request(0)
-    };
-    assert_eq!(total(&policy, &request(0)), Some(Span::secs(10)));
-    assert_eq!(total(&policy, &open_ended), None);
 }

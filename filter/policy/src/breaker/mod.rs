@@ -26,6 +26,7 @@ pub use state::{
 pub use transition::{Cause, Phase, Transition};
 
 use crate::outcome::Outcome;
+use crate::share::Share;
 use crate::time::{Span, Timestamp};
 use crate::window::Geometry;
 use rules::{due_trip, host_clock, open_time, probes_failed, ramp_share};
@@ -51,6 +52,16 @@ impl Breaker {
             State::Closed(_) => Phase::Closed,
             State::Open { .. } => Phase::Open,
             State::HalfOpen(_) => Phase::HalfOpen,
+        }
+    }
+
+    /// Whether every request gets in now: closed, and no ramp is on.
+    pub fn admits_all(&self, settings: &Settings) -> bool {
+        match &self.state {
+            State::Closed(closed) => {
+                ramp_share(closed.ramp_from, settings.ramp, self.last) == Share::ALL
+            }
+            State::Open { .. } | State::HalfOpen(_) => false,
         }
     }
 

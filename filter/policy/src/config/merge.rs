@@ -69,7 +69,7 @@ fn overlay(under: &mut Value, over: &Value, key: &str) {
     match (under, over) {
         (Value::Object(under), Value::Object(over)) if key != "window" => {
             let other_mode = |mode: &&Value| !mode.is_null() && *mode != "enforce";
-            if over.get("mode").filter(other_mode).is_some() {
+            if key == "breaker" && over.get("mode").filter(other_mode).is_some() {
                 under.insert("enforce".to_owned(), Value::Null);
             }
             for (key, value) in over {

@@ -5,10 +5,12 @@
 //! defaults and limits ([`valid`]).
 
 mod error;
+mod limits;
 mod merge;
 mod protobuf;
 pub mod raw;
 mod read;
+mod retries;
 mod valid;
 
 pub use error::Error;
@@ -73,12 +75,13 @@ pub fn from_value(value: &Value) -> Result<Routing, Error> {
         .get("policies")
         .and_then(Value::as_object)
         .unwrap_or(&empty);
-    let upstreams = file.upstreams.unwrap_or_default();
-    valid::routing(
+    let routing = valid::routing(
         merge::resolve(policies)?,
-        upstreams,
+        file.upstreams.unwrap_or_default(),
         &file.limits.unwrap_or_default(),
-    )
+    )?;
+    let trust = limits::trust(file.trust.unwrap_or_default())?;
+    Ok(Routing { trust, ..routing })
 }
 
 #[cfg(test)]

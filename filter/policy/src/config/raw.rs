@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::read::{Duration, Percent, choice, object};
+use super::read::{Decimal, Duration, Percent, choice, object};
 
 object! {
     /// A whole configuration.
@@ -18,6 +18,18 @@ object! {
         upstreams ("upstreams"): Vec<RawUpstream>,
         /// Bounds of the whole process.
         limits ("limits"): RawLimits,
+        /// Whose marks are believed: deadlines, priorities and retries across an application (nobody's).
+        trust ("trust"): RawTrust,
+    }
+}
+
+object! {
+    /// Whose marks are believed.
+    RawTrust {
+        /// URIs in the peer's certificate, such as `spiffe://cluster.local/ns/edge/sa/gateway`; `*` stands for any run of characters.
+        identities ("identities"): Vec<String>,
+        /// Addresses and networks, such as `10.0.0.0/8`.
+        addresses ("addresses"): Vec<String>,
     }
 }
 
@@ -66,6 +78,8 @@ object! {
         outcomes ("outcomes"): RawOutcomes,
         /// The circuit breaker.
         breaker ("breaker"): RawBreaker,
+        /// Retries; without them the route's own stay as they are.
+        retries ("retries"): RawRetries,
         /// What is answered instead, first to last.
         fallback ("fallback"): Vec<RawRung>,
     }
@@ -86,6 +100,100 @@ object! {
     RawTimeout {
         /// For the whole request, retries included; takes the place of the route's own (none: the route's own holds).
         total ("total"): Duration,
+        /// For each attempt, until its headers (none: the route's own holds).
+        per_try ("per_try"): Duration,
+        /// Headers in which a deadline comes and goes; those other than the two known ones carry milliseconds
+        /// (grpc-timeout, x-envoy-expected-rq-timeout-ms).
+        propagate ("propagate"): Vec<String>,
+        /// A request whose caller leaves it less time is refused at once (0s: only one without any).
+        doomed_under ("doomed_under"): Duration,
+        /// A limit that follows the observed latency.
+        adaptive ("adaptive"): RawAdaptive,
+    }
+}
+
+object! {
+    /// A limit that follows the observed latency.
+    RawAdaptive {
+        /// Which percentile of the last minute's latencies, in percent (99).
+        percentile ("percentile"): Percent,
+        /// Times so much, 1 to 100 (2).
+        factor ("factor"): Decimal,
+        /// Never less (100ms).
+        min ("min"): Duration,
+        /// Never more (15s).
+        max ("max"): Duration,
+        /// There is no such limit before so many samples (100).
+        minimum_samples ("minimum_samples"): u32,
+    }
+}
+
+object! {
+    /// Retries: decided by Seawall, paid from one budget over all workers.
+    RawRetries {
+        /// What they do (enforce).
+        mode ("mode"): RawRetryMode,
+        /// The most attempts of one request, the first included, 1 to 10 (2).
+        attempts ("attempts"): u32,
+        /// When: 5xx, gateway-error, reset, connect-failure, refused-stream, timeout, a status such as "409", or a gRPC
+        /// status by Envoy's name: cancelled, deadline-exceeded, resource-exhausted, internal, unavailable
+        /// (5xx, reset, connect-failure, refused-stream, timeout, unavailable).
+        on ("on"): Vec<String>,
+        /// Which methods are repeated; an Idempotency-Key makes every method safe, and what never reached the upstream
+        /// is safe anyway (idempotent).
+        methods ("methods"): RawMethods,
+        /// Who pays.
+        budget ("budget"): RawBudget,
+        /// A second attempt beside one that takes long, for requests that are safe to repeat.
+        hedge ("hedge"): RawHedge,
+    }
+}
+
+choice! {
+    /// What retries do.
+    RawRetryMode {
+        /// Seawall decides about every attempt.
+        Enforce ("enforce"),
+        /// The route decides, Seawall counts what it would have refused.
+        Shadow ("shadow"),
+        /// The route decides.
+        Off ("off"),
+    }
+}
+
+choice! {
+    /// Which methods are repeated.
+    RawMethods {
+        /// GET, HEAD, OPTIONS, TRACE, PUT, DELETE.
+        Idempotent ("idempotent"),
+        /// All, POST and with it gRPC among them.
+        Any ("any"),
+    }
+}
+
+object! {
+    /// The retry budget.
+    RawBudget {
+        /// What each first attempt pays in, in percent of a retry (20).
+        ratio ("ratio"): Percent,
+        /// Retries that flow in each second besides, 0 to 1,000 (0.1).
+        min_per_second ("min_per_second"): Decimal,
+        /// For how long what was paid in lasts, 1s to 60s (10s).
+        ttl ("ttl"): Duration,
+    }
+}
+
+object! {
+    /// When a second attempt is sent beside the first.
+    RawHedge {
+        /// After this time.
+        after ("after"): Duration,
+        /// Or after as long as this share of the answers takes, in percent.
+        percentile ("percentile"): Percent,
+        /// With a percentile: never sooner (10ms).
+        min ("min"): Duration,
+        /// With a percentile: never later (10s).
+        max ("max"): Duration,
     }
 }
 
@@ -220,6 +328,8 @@ choice! {
     RawCause {
         /// The breaker did not admit the request.
         Open ("open"),
+        /// There was too little time left for it.
+        Deadline ("deadline"),
         /// The upstream, or Envoy for it, failed.
         Failure ("failure"),
     }

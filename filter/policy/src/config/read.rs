@@ -261,13 +261,29 @@ impl Read for Percent {
     }
 }
 
+/// A number with at most four decimals, in parts of ten thousand.
+#[derive(Clone, Copy, Debug)]
+pub struct Decimal(pub u32);
+
+impl Read for Decimal {
+    fn read(value: &Value, path: &Path<'_>) -> Result<Self, Error> {
+        let parts = value.as_f64().map_or(f64::NAN, |number| number * 10_000.0);
+        let exact = (parts.round() - parts).abs() < 1e-6;
+        if !exact || !(0.0..=1e9).contains(&parts) {
+            let what = "a number from 0 to 100000 with at most four decimals, such as 2 or 0.1";
+            return Err(path.expected(what, value));
+        }
+        Ok(Self(parts.round() as u32))
+    }
+}
+
 #[cfg(feature = "schema")]
 mod schema {
     use std::borrow::Cow;
 
     use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-    use super::{Duration, Percent};
+    use super::{Decimal, Duration, Percent};
 
     impl JsonSchema for Duration {
         fn schema_name() -> Cow<'static, str> {
@@ -281,6 +297,16 @@ mod schema {
                 "pattern": r"^\s*[0-9]+(\.[0-9]{1,9})?\s*(ns|us|ms|s|m|h)\s*$",
                 "examples": ["250ms", "5s"]
             })
+        }
+    }
+
+    impl JsonSchema for Decimal {
+        fn schema_name() -> Cow<'static, str> {
+            "Decimal".into()
+        }
+
+        fn json_schema(_generator: &mut SchemaGenerator) -> Schema {
+            json_schema!({"type": "number", "minimum": 0, "maximum": 100_000})
         }
     }
 

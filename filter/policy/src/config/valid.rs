@@ -14,6 +14,7 @@ use super::raw::{
     RawBreaker, RawCause, RawKey, RawLimits, RawMode, RawOutcomes, RawPolicy, RawRung, RawScope,
     RawStatic, RawUpstream, RawWindow,
 };
+use super::{limits, retries};
 
 const POLICIES_MAX: usize = 256;
 const UPSTREAMS_MAX: usize = 1_024;
@@ -50,6 +51,7 @@ pub(super) fn routing(
         policies,
         upstreams,
         upstreams_max: max,
+        ..Routing::default()
     })
 }
 
@@ -93,19 +95,10 @@ fn policy(name: String, raw: RawPolicy) -> Result<Policy, Error> {
         let problem = format!("a name is 1 to {NAME_MAX} letters, digits, \"_\" and \"-\"");
         return Err(Error::new(&path, &problem));
     }
-    let total = raw
-        .timeout
-        .and_then(|timeout| timeout.total)
-        .map(|total| total.0);
-    if total == Some(Span::ZERO) {
-        return Err(Error::new(
-            &format!("{path}.timeout.total"),
-            "must be longer than nothing",
-        ));
-    }
+    let time = limits::time(&format!("{path}.timeout"), raw.timeout.unwrap_or_default())?;
     let breaker = breaker(&format!("{path}.breaker"), raw.breaker.unwrap_or_default())?;
     let wait = breaker.half_open.wait;
-    if let Some(total) = total.filter(|total| wait <= *total) {
+    if let Some(total) = time.total.filter(|total| wait <= *total) {
         let problem = format!(
             "{wait} is not longer than timeout.total ({total}): a probe that takes as long as it may would open the \
              breaker again"
@@ -115,12 +108,17 @@ fn policy(name: String, raw: RawPolicy) -> Result<Policy, Error> {
             &problem,
         ));
     }
+    let retries = match raw.retries {
+        Some(raw) => retries::retries(&format!("{path}.retries"), raw, &time)?,
+        None => None,
+    };
     Ok(Policy {
         scope: match raw.scope {
             None | Some(RawScope::Cluster) => Scope::Cluster,
             Some(RawScope::Route) => Scope::Route,
         },
-        total,
+        time,
+        retries,
         outcomes: outcomes(
             &format!("{path}.outcomes"),
             raw.outcomes.unwrap_or_default(),
@@ -218,7 +216,7 @@ fn breaker(path: &str, raw: RawBreaker) -> Result<Settings, Error> {
         ramp: raw.ramp.map_or(default.ramp, |ramp| ramp.0),
         host_grace: grace.map_or(default.host_grace, |grace| grace.0),
     };
-    limits(path, &settings)?;
+    consistent(path, &settings)?;
     Ok(settings)
 }
 
@@ -256,7 +254,7 @@ fn window(path: &str, raw: &RawWindow) -> Result<Geometry, Error> {
     }
 }
 
-fn limits(path: &str, settings: &Settings) -> Result<(), Error> {
+fn consistent(path: &str, settings: &Settings) -> Result<(), Error> {
     within(
         &format!("{path}.minimum_calls"),
         settings.thresholds.minimum_calls,
@@ -304,15 +302,16 @@ fn ladder(path: &str, raw: Vec<RawRung>) -> Result<Ladder, Error> {
         let path = format!("{path}[{index}]");
         let on = raw
             .on
-            .unwrap_or_else(|| vec![RawCause::Open, RawCause::Failure]);
+            .unwrap_or_else(|| vec![RawCause::Open, RawCause::Deadline, RawCause::Failure]);
         if on.is_empty() {
             return Err(Error::new(
                 &format!("{path}.on"),
-                "empty: write open, failure or both",
+                "empty: write open, deadline, failure or several of them",
             ));
         }
         let on = on.into_iter().map(|cause| match cause {
             RawCause::Open => Cause::Open,
+            RawCause::Deadline => Cause::Deadline,
             RawCause::Failure => Cause::Failure,
         });
         Ok(Rung {
@@ -365,7 +364,7 @@ fn fixed(path: &str, raw: Option<RawStatic>) -> Result<Static, Error> {
 }
 
 /// A header's name in lower case; refused where it is none, or where Envoy or Seawall sets it.
-fn header_name(path: &str, name: &str) -> Result<String, Error> {
+pub(super) fn header_name(path: &str, name: &str) -> Result<String, Error> {
     const TAKEN: [&str; 10] = [
         "cache-control",
         "connection",
@@ -393,7 +392,7 @@ fn header_name(path: &str, name: &str) -> Result<String, Error> {
     Ok(lower)
 }
 
-fn within(path: &str, value: u32, min: u32, max: u32) -> Result<(), Error> {
+pub(super) fn within(path: &str, value: u32, min: u32, max: u32) -> Result<(), Error> {
     if (min..=max).contains(&value) {
         return Ok(());
     }
@@ -403,7 +402,7 @@ fn within(path: &str, value: u32, min: u32, max: u32) -> Result<(), Error> {
     ))
 }
 
-fn at_most(path: &str, length: usize, max: usize) -> Result<(), Error> {
+pub(super) fn at_most(path: &str, length: usize, max: usize) -> Result<(), Error> {
     if length <= max {
         return Ok(());
     }

@@ -8,6 +8,7 @@ use seawall_policy::breaker::{
 };
 use seawall_policy::outcome::Outcome;
 use seawall_policy::record::Record;
+use seawall_policy::retry::budget::Budget;
 use seawall_policy::share::Share;
 use seawall_policy::time::{Span, Timestamp};
 use seawall_policy::window::Geometry;
@@ -286,6 +287,7 @@ impl Pair {
             configured_at: Timestamp::ZERO,
             counting: true,
             breaker: self.breaker.clone(),
+            budget: Budget::new(Span::secs(1)),
         };
         let read = Record::decode(&record.encode());
         prop_assert_eq!(read.as_ref(), Ok(&record));

@@ -233,7 +233,7 @@ impl World {
         self.spare.set(spare);
         let request = Request {
             inbound: false,
-            open_ended: false,
+            deposits: 0,
             draw: 0,
             holding: self.holding(worker),
             spare,

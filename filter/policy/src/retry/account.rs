@@ -1,0 +1,138 @@
+//! The account of a budget in shared data: what is paid in, drawn and given back, over all workers.
+//!
+//! A VM collects the deposits of its first attempts and flushes them before it withdraws, and at the tick. So a VM that
+//! dies loses the budget its unflushed deposits, and never brings it a retry that nobody paid for.
+
+use super::Settings;
+use super::attempts::Denial;
+use super::budget::RETRY;
+use crate::admission::{Notes, Upstream, changed_with};
+use crate::breaker::{self, Moment};
+use crate::record::Record;
+use crate::store::{Change, SharedStore};
+
+/// Something that is done on an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// Nothing but the deposits.
+    Flush,
+    /// So many retries were paid and never sent.
+    Refund(u8),
+    /// So many retries were sent already, and are charged whether there is enough or not.
+    Charge(u8),
+}
+
+/// Pays for one retry after these deposits, if the breaker is closed and there is enough.
+///
+/// What could not be stored is not paid, and the deposits are not flushed: the notes say so by not standing.
+pub fn withdraw(
+    store: &impl SharedStore,
+    upstream: &Upstream<'_>,
+    retries: &Settings,
+    deposits: u64,
+    moment: Moment,
+) -> (Result<(), Denial>, Notes) {
+    let (paid, notes) = changed_with(store, upstream, moment, |record| {
+        let made = advanced(record, upstream, moment);
+        let now = moment.now;
+        record.budget.deposit(&retries.budget, deposits, now);
+        let paid = match stays_closed(record, upstream) {
+            false => Err(Denial::Breaker),
+            true if record.budget.withdraw(&retries.budget, now) => Ok(()),
+            true => Err(Denial::Budget),
+        };
+        let nothing = made.is_empty() && deposits == 0 && paid.is_err();
+        (paid, made, changed(nothing))
+    });
+    match paid {
+        Some(paid) if notes.stands() => (paid, notes),
+        _ => (Err(Denial::Undecided), notes),
+    }
+}
+
+/// Does something else on the account, after these deposits. Says what can be spent then, in units of which a retry costs
+/// [`RETRY`].
+pub fn enter(
+    store: &impl SharedStore,
+    upstream: &Upstream<'_>,
+    retries: &Settings,
+    deposits: u64,
+    entry: Entry,
+    moment: Moment,
+) -> (Option<u64>, Notes) {
+    changed_with(store, upstream, moment, |record| {
+        let made = advanced(record, upstream, moment);
+        let (budget, settings, now) = (&mut record.budget, &retries.budget, moment.now);
+        budget.deposit(settings, deposits, now);
+        match entry {
+            Entry::Flush => {}
+            Entry::Refund(count) => budget.refund(settings, u64::from(count), now),
+            Entry::Charge(count) => budget.charge(settings, u64::from(count), now),
+        }
+        let nothing = made.is_empty() && deposits == 0 && entry == Entry::Flush;
+        (budget.balance(settings, now), made, changed(nothing))
+    })
+}
+
+/// Whether a retry would be paid for after these deposits, as the record stands; `None` where the policy has no retries.
+pub(crate) fn foreseen(
+    record: &mut Record,
+    upstream: &Upstream<'_>,
+    deposits: u64,
+    moment: Moment,
+) -> Option<Result<(), Denial>> {
+    let settings = &upstream.policy.retries.as_ref()?.budget;
+    if !stays_closed(record, upstream) {
+        return Some(Err(Denial::Breaker));
+    }
+    let coming = deposits.saturating_mul(u64::from(settings.ratio.as_basis_points()));
+    let there = record
+        .budget
+        .balance(settings, moment.now)
+        .saturating_add(coming);
+    Some(if there < RETRY {
+        Err(Denial::Budget)
+    } else {
+        Ok(())
+    })
+}
+
+/// The same, asked on its own.
+pub fn affords(
+    store: &impl SharedStore,
+    upstream: &Upstream<'_>,
+    deposits: u64,
+    moment: Moment,
+) -> (Result<(), Denial>, Notes) {
+    let (foreseen, notes) = changed_with(store, upstream, moment, |record| {
+        let foreseen = foreseen(record, upstream, deposits, moment);
+        (foreseen, breaker::Transitions::new(), Change::Nothing)
+    });
+    (foreseen.flatten().unwrap_or(Err(Denial::Undecided)), notes)
+}
+
+fn advanced(record: &mut Record, upstream: &Upstream<'_>, moment: Moment) -> breaker::Transitions {
+    let settings = &upstream.policy.breaker;
+    match settings.mode.counts() {
+        true => record.breaker.advance(settings, moment),
+        false => breaker::Transitions::new(),
+    }
+}
+
+/// Whether retries may go as far as the breaker is asked: it is closed and lets everything in, or refuses nothing.
+fn stays_closed(record: &Record, upstream: &Upstream<'_>) -> bool {
+    let settings = &upstream.policy.breaker;
+    match settings.mode {
+        breaker::Mode::Enforce(_) => record.breaker.admits_all(settings),
+        breaker::Mode::Off | breaker::Mode::Shadow => true,
+        breaker::Mode::ForcedOpen => false,
+    }
+}
+
+const fn changed(nothing: bool) -> Change {
+    if nothing {
+        Change::Nothing
+    } else {
+        Change::Store
+    }
+}

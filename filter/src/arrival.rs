@@ -1,0 +1,178 @@
+//! What came with a request besides its headers' plain sense: how much time it has, and the marks of those before us.
+//!
+//! Marks are believed only from peers that the configuration trusts. The inbound side of a sidecar keeps them for its
+//! outbound side, across an application that copies no more than an id.
+
+use seawall_policy::across::{Kept, Place, trace};
+use seawall_policy::deadline::{Asked, Form, Limit};
+use seawall_policy::policy::Policy;
+use seawall_policy::store::{SharedStore, exchange};
+use seawall_policy::time::{Span, Timestamp, parse_duration};
+
+use crate::attempts::ATTEMPT;
+use crate::facts::Facts;
+use crate::host::headers::Pairs;
+use crate::host::shared::Shared;
+use crate::host::{clock, properties};
+use crate::worker::Worker;
+
+/// The header that says how important a request is.
+pub(crate) const PRIORITY: &str = "x-seawall-priority";
+/// Highest first, by the names of Google's SRE book.
+const PRIORITIES: [&[u8]; 4] = [
+    b"critical_plus",
+    b"critical",
+    b"sheddable_plus",
+    b"sheddable",
+];
+
+/// What came with a request.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Arrival {
+    /// Whether the peer's marks are believed.
+    pub(crate) trusted: bool,
+    /// The marks of those before us, of this request or of the one that caused it.
+    pub(crate) marks: Kept,
+    /// Where they are kept; nowhere where nobody is trusted.
+    pub(crate) places: Vec<Place>,
+    /// By an inbound listener.
+    pub(crate) inbound: bool,
+}
+
+impl Arrival {
+    /// Reads the marks.
+    pub(crate) fn read(worker: &Worker, facts: &Facts, pairs: &Pairs, inbound: bool) -> Self {
+        let trust = worker.trust();
+        if trust.is_empty() {
+            return Self {
+                inbound,
+                ..Self::default()
+            };
+        }
+        let trusted = properties::text("source\0address").is_some_and(|peer| trust.reaches(&peer))
+            || properties::text("connection\0uri_san_peer_certificate")
+                .is_some_and(|peer| trust.knows(&peer));
+        let ids = [
+            pairs.value("x-request-id"),
+            pairs.value("traceparent").map(trace),
+        ];
+        let mut places = Vec::new();
+        places.extend(ids.into_iter().flatten().filter_map(Place::of));
+        let now = clock::now();
+        let kept = |place: &Place| {
+            let found = Shared.load(&place.key).ok()??;
+            place.read(&found.bytes, now)
+        };
+        let mut marks = match inbound {
+            true => Kept::default(),
+            false => places.iter().find_map(kept).unwrap_or_default(),
+        };
+        if trusted && facts.own {
+            marks.retry |= pairs.value(ATTEMPT).is_some();
+            let named = pairs.value(PRIORITY).and_then(|name| {
+                let found = PRIORITIES.iter().position(|known| *known == name)?;
+                u8::try_from(found).ok()
+            });
+            marks.priority = named.or(marks.priority);
+        }
+        Self {
+            trusted,
+            marks,
+            places,
+            inbound,
+        }
+    }
+
+    /// How much time the request has.
+    pub(crate) fn limit(
+        &self,
+        policy: &Policy,
+        facts: &Facts,
+        pairs: &Pairs,
+        adaptive: Option<Span>,
+    ) -> Limit {
+        let forms = policy.time.propagate.iter();
+        let asked = forms.filter(|form| facts.grpc || **form != Form::Grpc);
+        let incoming = asked
+            .filter_map(|form| form.read(pairs.value(form.name())?))
+            .min();
+        let spent = incoming
+            .and_then(|_| properties::number("request\0time"))
+            .map_or(Span::ZERO, clock::since_wall);
+        let kept = self.marks.deadline.map(|at| at.since(clock::now()));
+        let mut asked = Asked {
+            incoming,
+            spent,
+            kept,
+            route: None,
+            adaptive,
+            open_ended: facts.open_ended,
+        };
+        if policy.time.resolve(&asked) != Limit::None {
+            asked.route = route_limit();
+        }
+        policy.time.resolve(&asked)
+    }
+
+    /// Keeps for the outbound side what it should know.
+    pub(crate) fn keep(&self, deadline: Option<Timestamp>) {
+        let kept = Kept {
+            deadline,
+            failed_below: false,
+            ..self.marks
+        };
+        if self.inbound && self.trusted && kept != Kept::default() {
+            self.write(|_| kept);
+        }
+    }
+
+    /// Keeps for the inbound side that something below failed.
+    pub(crate) fn keep_failure(&self) {
+        if !self.inbound {
+            self.write(|kept| Kept {
+                failed_below: true,
+                ..kept
+            });
+        }
+    }
+
+    /// Whether something below failed while this request was in its application.
+    pub(crate) fn failed_below(&self) -> bool {
+        let now = clock::now();
+        let kept = |place: &Place| {
+            let found = Shared.load(&place.key).ok()??;
+            place.read(&found.bytes, now)
+        };
+        self.inbound
+            && self
+                .places
+                .iter()
+                .find_map(kept)
+                .is_some_and(|kept| kept.failed_below)
+    }
+
+    /// What a lost race or a host that does not answer leaves unkept is only not known.
+    fn write(&self, change: impl Fn(Kept) -> Kept) {
+        let now = clock::now();
+        for place in &self.places {
+            let _ = exchange(&Shared, &place.key, |bytes| {
+                let kept = change(place.read(bytes, now).unwrap_or_default());
+                ((), Some(place.write(&kept, now)))
+            });
+        }
+    }
+}
+
+/// The name of a priority.
+pub(crate) fn priority_name(priority: u8) -> Option<&'static str> {
+    let name = PRIORITIES.get(usize::from(priority))?;
+    std::str::from_utf8(name).ok()
+}
+
+/// The route's own limit, as far as its metadata repeats it.
+fn route_limit() -> Option<Span> {
+    let text = properties::text("xds\0route_metadata\0filter_metadata\0seawall\0timeout")?;
+    parse_duration(&text)
+        .ok()
+        .filter(|limit| *limit > Span::ZERO)
+}

@@ -1,0 +1,239 @@
+//! The upstream position: one attempt, from its start to its end.
+//!
+//! Here first attempts pay into the budget, each failed answer is voted on, and an attempt that nobody voted for, after
+//! a reset or a time-out or as a hedge, is paid for or not sent. A refusal ends the whole request, with the failure that
+//! came before it; a hedge that cannot be paid for waits instead, since the attempt beside it may still win.
+
+use seawall_policy::retry::attempts::{Answer, Attempts, Death, Denial, Flags};
+
+use crate::answer;
+use crate::attempts::{self, ATTEMPT, NO_RETRY, VETO, VOTE};
+use crate::host::exports::Action;
+use crate::host::headers::{Map, Pairs};
+use crate::host::properties;
+use crate::stream::{SharedWorker, with};
+
+/// Where an attempt stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Not ours, or over.
+    Outside,
+    /// A hedge that waits until the one beside it has ended; the worker knows whether it still does.
+    Parked,
+    /// It was sent, and no answer came yet.
+    Waiting,
+}
+
+/// One attempt.
+#[derive(Debug)]
+pub(crate) struct Attempt {
+    worker: SharedWorker,
+    number: u8,
+    stage: Stage,
+}
+
+impl Attempt {
+    /// Attempt `number`, counted from 1.
+    pub(crate) fn new(worker: SharedWorker, number: u64) -> Self {
+        Self {
+            worker,
+            number: u8::try_from(number).unwrap_or(u8::MAX),
+            stage: Stage::Outside,
+        }
+    }
+
+    /// It is about to be sent.
+    pub(crate) fn request_headers(&mut self, id: u32) -> Action {
+        let Some(mut known) = attempts::load() else {
+            return Action::Continue;
+        };
+        self.stage = Stage::Waiting;
+        let hedged = known.flags.has(Flags::HEDGED);
+        if self.number <= 1 {
+            if !known.flags.has(Flags::MARKED) {
+                with(&self.worker, |worker| worker.deposit(&known));
+            }
+            let asked = known.flags.has(Flags::ASKED);
+            if asked || hedged {
+                known.flags.set(Flags::SEEN);
+                self.starts(&mut known);
+            }
+            if known.flags.has(Flags::MARKED) {
+                self.mark();
+            }
+            return Action::Continue;
+        }
+        known.flags.set(Flags::SEEN);
+        if known.paid < self.number {
+            let paid = with(&self.worker, |worker| {
+                Some(worker.pay_for_start(&known, self.number))
+            });
+            match paid.unwrap_or(Err(Denial::Undecided)) {
+                Ok(()) => known.paid = self.number,
+                Err(_) if known.flags.has(Flags::SHADOW) => {}
+                Err(denial) => return self.refuse(id, &mut known, denial),
+            }
+        }
+        self.starts(&mut known);
+        self.mark();
+        Action::Continue
+    }
+
+    /// Its answer is there: votes on it. Never stops it, since going on into a retry kills the VM.
+    pub(crate) fn response_headers(&mut self) {
+        if self.stage == Stage::Outside {
+            return;
+        }
+        self.stage = Stage::Outside;
+        let pairs = Map::Response.pairs();
+        // Whoever sends it of himself would retry without paying.
+        if pairs.value(VOTE).is_some() {
+            Map::Response.remove(VOTE.as_bytes());
+        }
+        let answer = judged(&pairs);
+        if answer.status < 400 && answer.grpc.is_none_or(|status| status == 0) {
+            return;
+        }
+        let Some(mut known) = attempts::load().filter(|known| !known.flags.has(Flags::SHADOW))
+        else {
+            return;
+        };
+        known.flags.set(Flags::SEEN);
+        let next = self.number.saturating_add(1);
+        let voted = with(&self.worker, |worker| {
+            Some(worker.vote(&known, self.number, &answer))
+        });
+        if voted == Some(Ok(())) {
+            known.paid = next;
+            attempts::store(&known);
+            Map::Response.set(VOTE, "1");
+        } else if pairs.value(VETO).is_none() {
+            known.flags.set(Flags::VETOED);
+            attempts::store(&known);
+            Map::Response.set(VETO, "true");
+        } else {
+            attempts::store(&known);
+        }
+    }
+
+    /// It is over.
+    pub(crate) fn done(&mut self, id: u32) {
+        let stage = std::mem::replace(&mut self.stage, Stage::Outside);
+        let parked = stage == Stage::Parked;
+        if parked && with(&self.worker, |worker| Some(worker.unpark(id))) == Some(true) {
+            return;
+        }
+        let Some(mut known) = attempts::load() else {
+            return;
+        };
+        let death = match stage {
+            Stage::Waiting | Stage::Parked => death(),
+            Stage::Outside => Death::None,
+        };
+        let hedged = known.flags.has(Flags::HEDGED);
+        if death == Death::None && !hedged {
+            return;
+        }
+        if death != Death::None {
+            known.death = death;
+        }
+        known.live = known.live.saturating_sub(u8::from(hedged));
+        attempts::store(&known);
+    }
+
+    fn starts(&self, known: &mut Attempts) {
+        known.started = known.started.max(self.number);
+        known.live = known.live.saturating_add(1);
+        attempts::store(known);
+    }
+
+    /// Those behind are told that it is a retry.
+    fn mark(&self) {
+        Map::Request.set(ATTEMPT, &self.number.max(2).to_string());
+    }
+
+    fn refuse(&mut self, id: u32, known: &mut Attempts, denial: Denial) -> Action {
+        if known.flags.has(Flags::HEDGED) && known.live > 0 {
+            known.started = known.started.max(self.number);
+            attempts::store(known);
+            self.stage = Stage::Parked;
+            let parked = with(&self.worker, |worker| Some(worker.park(id)));
+            if parked == Some(true) {
+                return Action::Pause;
+            }
+            // Without a place to wait it goes, and is owed for: a reply would end the attempt beside it.
+            with(&self.worker, |worker| {
+                worker.charge(known, 1);
+                Some(())
+            });
+            self.stage = Stage::Waiting;
+            self.starts(known);
+            return Action::Continue;
+        }
+        known.flags.set(Flags::REFUSED);
+        attempts::store(known);
+        self.stage = Stage::Outside;
+        match answer::retry_refused(known.death, denial) {
+            true => Action::Pause,
+            false => Action::Continue,
+        }
+    }
+}
+
+/// What becomes of a hedge that waits, seen from a tick that speaks for it: it goes or is answered once nothing runs
+/// beside it any more. `true` once it need not wait any longer.
+pub(crate) fn leave_parking(pay: impl FnOnce(&Attempts) -> Result<(), Denial>) -> bool {
+    let Some(mut known) = attempts::load() else {
+        crate::host::streams::resume();
+        return true;
+    };
+    if known.live > 0 {
+        return false;
+    }
+    match pay(&known) {
+        Ok(()) => {
+            known.paid = known.paid.max(known.started);
+            known.live = 1;
+            attempts::store(&known);
+            crate::host::streams::resume();
+        }
+        Err(denial) => {
+            known.flags.set(Flags::REFUSED);
+            attempts::store(&known);
+            answer::retry_refused(known.death, denial);
+        }
+    }
+    true
+}
+
+/// What an answer says about trying again.
+fn judged(pairs: &Pairs) -> Answer {
+    let pushback = pairs.value("grpc-retry-pushback-ms").is_some();
+    let later: Option<u64> = pairs.number("retry-after");
+    let dated = pairs.value("retry-after").is_some() && later.is_none();
+    let told = pairs.value(NO_RETRY).is_some() || pairs.value(VETO).is_some();
+    Answer {
+        status: pairs.number(":status").unwrap_or(0),
+        grpc: pairs.number("grpc-status"),
+        unwilling: pushback || dated || later.is_some_and(|seconds| seconds > 0) || told,
+    }
+}
+
+/// What an attempt without an answer died of.
+fn death() -> Death {
+    use seawall_policy::outcome::flag;
+    let flags = properties::number("response\0flags").unwrap_or(0);
+    if flags & flag::UPSTREAM_CONNECT != 0
+        || properties::bytes("upstream\0transport_failure_reason")
+            .is_some_and(|reason| !reason.is_empty())
+    {
+        return Death::Connect;
+    }
+    if flags & flag::UPSTREAM_TIMEOUT != 0 {
+        return Death::Timeout;
+    }
+    if flags & (flag::UPSTREAM_RESET | flag::UPSTREAM_TERMINATION | flag::UPSTREAM_PROTOCOL) != 0 {
+        return Death::Reset;
+    }
+    Death::None
+}

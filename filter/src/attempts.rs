@@ -1,0 +1,25 @@
+//! The property in which both positions of the filter keep the attempts of a request.
+
+use seawall_policy::retry::attempts::Attempts;
+
+use crate::host::properties;
+
+const KEY: &str = "seawall.attempts";
+/// The upstream position votes for another attempt by this header on an answer.
+pub(crate) const VOTE: &str = "x-seawall-retry";
+/// It stops every retry of the route's own by this one.
+pub(crate) const VETO: &str = "x-envoy-ratelimited";
+/// On an answer: it was retried below, or could not be, so that another retry would multiply.
+pub(crate) const NO_RETRY: &str = "x-seawall-no-retry";
+/// On a request: which attempt it is, or that it belongs to one.
+pub(crate) const ATTEMPT: &str = "x-seawall-attempt";
+
+/// What stands there; nothing where the request's policy has no retries.
+pub(crate) fn load() -> Option<Attempts> {
+    Attempts::decode(&properties::bytes(KEY)?)
+}
+
+/// Puts it there.
+pub(crate) fn store(attempts: &Attempts) -> bool {
+    properties::set_bytes(KEY, &attempts.encode())
+}

@@ -1,0 +1,251 @@
+//! The way of a request up to the router: what came with it, whether it goes, and what it takes along.
+
+use seawall_policy::across::Kept;
+use seawall_policy::admission::{Decision, Reason};
+use seawall_policy::deadline::Limit;
+use seawall_policy::outcome::Lenience;
+use seawall_policy::retry::attempts::{Attempts, Flags};
+use seawall_policy::retry::{Mode, Settings};
+use seawall_policy::time::{Span, Timestamp};
+
+use super::{HttpRequest, Stage, Waiting};
+use crate::account::Accounted;
+use crate::answer::{self, About, Sent};
+use crate::arrival::{Arrival, PRIORITY, priority_name};
+use crate::attempts::{self, ATTEMPT};
+use crate::facts::Facts;
+use crate::host::exports::Action;
+use crate::host::headers::{Map, Pairs};
+use crate::host::{clock, properties};
+use crate::steer::{self, Leave};
+use crate::telemetry::{Concern, Event};
+use crate::worker::{self, Admitted, Asking, Selected};
+
+impl HttpRequest {
+    /// Asks about a governed request, and does what is said. Nothing if something could not be found out.
+    pub(super) fn ask(
+        &mut self,
+        selected: Selected,
+        cluster: &str,
+        facts: &Facts,
+        pairs: &Pairs,
+    ) -> Option<Action> {
+        const INBOUND: u64 = 1;
+        let inbound = properties::number("xds\0listener_direction") == Some(INBOUND);
+        let arrival = self.with(|worker| Some(Arrival::read(worker, facts, pairs, inbound)));
+        self.arrival = arrival.unwrap_or_default();
+        self.strip(facts, true);
+        let route = selected
+            .by_route
+            .then(|| properties::text("xds\0route_name"))
+            .flatten();
+        let part = match (selected.by_authority, &facts.authority, &route) {
+            (Some(_), Some(authority), _) => Some(("authority", authority.as_str())),
+            (Some(_), None, _) => Some(("authority", "")),
+            (None, _, Some(route)) => Some(("route", route.as_str())),
+            (None, _, None) => None,
+        };
+        let asking = Asking {
+            selected,
+            cluster,
+            part,
+            inbound,
+            draw: facts.draw,
+        };
+        let upstream = self.with(|worker| worker.find(&asking))?;
+        let limit = self.with(|worker| {
+            let adaptive = worker.adaptive(upstream);
+            let policy = worker.policy(selected.policy)?;
+            Some(self.arrival.limit(policy, facts, pairs, adaptive))
+        });
+        let limit = limit.unwrap_or(Limit::None);
+        if limit == Limit::Doomed {
+            self.count(upstream, Event::Refused(Reason::Deadline));
+            let policy = selected.policy;
+            return Some(self.refuse(policy, upstream, facts, Reason::Deadline, Span::ZERO));
+        }
+        let admitted = self.with(|worker| worker.admit(upstream, &asking))?;
+        if let Decision::Refuse {
+            reason,
+            retry_after,
+        } = admitted.decision
+        {
+            return Some(self.refuse(selected.policy, upstream, facts, reason, retry_after));
+        }
+        self.let_go(&asking, upstream, &admitted, facts, limit);
+        Some(Action::Continue)
+    }
+
+    fn refuse(
+        &self,
+        policy: usize,
+        upstream: usize,
+        facts: &Facts,
+        reason: Reason,
+        retry_after: Span,
+    ) -> Action {
+        let sent = self.with(|worker| {
+            let policy = worker.policy(policy)?;
+            let (name, ladder) = (&policy.name, &policy.fallback);
+            Some(answer::refuse(
+                name,
+                ladder,
+                facts.grpc,
+                reason,
+                retry_after,
+            ))
+        });
+        match sent {
+            Some(Sent::Refusal) => Action::Pause,
+            Some(Sent::Fallback) => {
+                self.count(upstream, Event::Fallback(answer::cause(reason)));
+                Action::Pause
+            }
+            Some(Sent::Nothing) | None => Action::Continue,
+        }
+    }
+
+    /// Lets an admitted request go: the router is told what it may do, and those who come after what they should know.
+    fn let_go(
+        &mut self,
+        asking: &Asking<'_>,
+        upstream: usize,
+        admitted: &Admitted,
+        facts: &Facts,
+        limit: Limit,
+    ) {
+        let policy = asking.selected.policy;
+        let deadline = match limit {
+            Limit::Within { total, .. } => Some(clock::now().after(total)),
+            Limit::None | Limit::Doomed => None,
+        };
+        let marks = self.arrival.marks;
+        let accounted = self.with(|worker| {
+            let known = worker.policy(policy)?;
+            let leave = known
+                .retries
+                .as_ref()
+                .map(|retries| (retries, Leave::of(retries, facts, admitted, marks.retry)));
+            let hedge = leave.and_then(|(_, leave)| leave.hedge);
+            steer::time(known, limit, facts, hedge);
+            let (retries, leave) = leave?;
+            steer::retries(retries, leave);
+            let attempts = attempts_of(retries, leave, admitted, marks, deadline);
+            let attempts = Attempts {
+                policy: known.name.clone(),
+                cluster: asking.cluster.to_owned(),
+                part: asking
+                    .part
+                    .map(|(kind, part)| (kind.to_owned(), part.to_owned())),
+                ..attempts
+            };
+            attempts::store(&attempts);
+            Some(Accounted {
+                position: admitted.position,
+                asks: admitted.asks_position,
+                marked: marks.retry,
+                enforced: retries.mode == Mode::Enforce,
+            })
+        });
+        if let Some(name) = marks.priority.and_then(priority_name) {
+            Map::Request.set(PRIORITY, name);
+        }
+        if marks.retry && accounted.is_none() {
+            Map::Request.set(ATTEMPT, "2");
+        }
+        self.arrival.keep(deadline);
+        let marked = worker::reason(admitted.decision);
+        if let Some(reason) = marked {
+            self.tell_marked(policy, reason.name());
+        }
+        let permit = match admitted.decision {
+            Decision::Admit(permit) => permit,
+            Decision::Mark(_) | Decision::Refuse { .. } => None,
+        };
+        self.stage = Stage::Waiting(Waiting {
+            policy,
+            upstream,
+            permit,
+            marked: marked.is_some(),
+            at: admitted.at,
+            grpc: facts.grpc,
+            lenience: Lenience {
+                never_slow: facts.never_slow,
+                impatient: matches!(
+                    limit,
+                    Limit::Within {
+                        by_caller: true,
+                        ..
+                    }
+                ),
+            },
+            wants_host: admitted.wants_host,
+            accounted,
+        });
+    }
+
+    /// Removes what a client may not send: router control where we steer, our own headers everywhere. Marks of a peer that
+    /// is trusted were read before.
+    pub(super) fn strip(&self, facts: &Facts, governed: bool) {
+        if facts.control.is_empty() || !(governed || facts.own) {
+            return;
+        }
+        let mut foreign = false;
+        for name in &facts.control {
+            if governed || Facts::is_own(name) {
+                Map::Request.remove(name);
+                let mark = [ATTEMPT, PRIORITY]
+                    .iter()
+                    .any(|mark| mark.as_bytes() == name);
+                foreign |= !(mark && self.arrival.trusted);
+            }
+        }
+        if foreign {
+            self.with(|worker| {
+                worker.concern(Concern::ControlHeader);
+                Some(())
+            });
+        }
+    }
+
+    fn tell_marked(&self, policy: usize, reason: &str) {
+        self.with(|worker| {
+            let about = About {
+                policy: &worker.policy(policy)?.name,
+                decision: "shadow_refused",
+                reason,
+            };
+            about.tell();
+            Some(())
+        });
+    }
+}
+
+/// What the upstream position is told of a request.
+fn attempts_of(
+    retries: &Settings,
+    leave: Leave,
+    admitted: &Admitted,
+    marks: Kept,
+    deadline: Option<Timestamp>,
+) -> Attempts {
+    let mut flags = Flags::default();
+    for (bit, holds) in [
+        (Flags::SAFE, leave.safe),
+        (Flags::MARKED, marks.retry),
+        (Flags::ASKED, admitted.asks_position),
+        (Flags::HEDGED, leave.hedge.is_some()),
+        (Flags::SHADOW, retries.mode == Mode::Shadow),
+    ] {
+        if holds {
+            flags.set(bit);
+        }
+    }
+    Attempts {
+        max: leave.attempts,
+        paid: 1,
+        flags,
+        deadline: deadline.unwrap_or(Timestamp::ZERO),
+        ..Attempts::default()
+    }
+}

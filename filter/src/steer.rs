@@ -1,0 +1,145 @@
+//! What Envoy's router is told of a request: its time limits, which retries it may make, when it hedges.
+//!
+//! Each header that is written makes Envoy match the route again, so only what differs from silence is written.
+
+use seawall_policy::deadline::{Form, Limit};
+use seawall_policy::policy::Policy;
+use seawall_policy::retry::{BODY_MAX, Condition, Delay, Mode, Settings};
+use seawall_policy::time::Span;
+
+use crate::attempts::VOTE;
+use crate::facts::Facts;
+use crate::host::headers::Map;
+use crate::upstreams::Position;
+use crate::worker::Admitted;
+
+/// What a request may do about attempts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Leave {
+    /// The most attempts, the first included.
+    pub(crate) attempts: u8,
+    /// Whether it is safe to repeat.
+    pub(crate) safe: bool,
+    /// When a second attempt may start beside the first.
+    pub(crate) hedge: Option<Span>,
+    /// Whether the upstream position votes.
+    pub(crate) votes: bool,
+}
+
+impl Leave {
+    /// The leave of a request that was admitted.
+    pub(crate) fn of(retries: &Settings, facts: &Facts, admitted: &Admitted, marked: bool) -> Self {
+        let safe = (facts.idempotent || retries.any_method) && facts.length <= BODY_MAX;
+        let votes = admitted.position != Position::Absent;
+        let denied = matches!(admitted.retries, Some(Err(_)));
+        let attempts = match denied || marked {
+            true => 1,
+            // Without votes each request has leave for one retry, which is charged when it is over.
+            false if !votes => retries.attempts.min(2),
+            false => retries.attempts,
+        };
+        let hedge = match retries.hedge {
+            Some(Delay::After(delay)) => Some(delay),
+            Some(Delay::Percentile(_)) => admitted.hedge,
+            None => None,
+        };
+        Self {
+            attempts,
+            safe,
+            hedge: hedge.filter(|_| safe && attempts > 1 && !facts.open_ended),
+            votes,
+        }
+    }
+}
+
+/// Tells the router its time limits, and those behind it what is left.
+pub(crate) fn time(policy: &Policy, limit: Limit, facts: &Facts, hedge: Option<Span>) {
+    if let Some(per_try) = hedge.or(policy.time.per_try) {
+        let millis = per_try.as_millis().max(1).to_string();
+        Map::Request.set("x-envoy-upstream-rq-per-try-timeout-ms", &millis);
+    }
+    let Limit::Within { total, .. } = limit else {
+        return;
+    };
+    let millis = total.as_millis().max(1).to_string();
+    Map::Request.set("x-envoy-upstream-rq-timeout-ms", &millis);
+    for form in &policy.time.propagate {
+        let due = match form {
+            Form::Grpc => facts.grpc,
+            // The router says it itself; where it is told not to, a stale one must not stand.
+            Form::Expected => facts.expected,
+            Form::Header(_) => true,
+        };
+        if due {
+            Map::Request.set(form.name(), &form.write(total));
+        }
+    }
+}
+
+/// Tells the router which retries it may make.
+pub(crate) fn retries(retries: &Settings, leave: Leave) {
+    if retries.mode == Mode::Shadow {
+        return;
+    }
+    if leave.attempts <= 1 {
+        Map::Request.set("x-envoy-max-retries", "0");
+        return;
+    }
+    let on = &retries.on;
+    let mut words = Vec::new();
+    if leave.safe && leave.votes {
+        words.push("retriable-headers");
+        Map::Request.set("x-envoy-retriable-header-names", VOTE);
+    }
+    if leave.safe && !leave.votes {
+        let named = [
+            (Condition::ServerError, "5xx"),
+            (Condition::Gateway, "gateway-error"),
+        ];
+        words.extend(
+            named
+                .iter()
+                .filter(|(kind, _)| on.has(*kind))
+                .map(|(_, name)| *name),
+        );
+        if !on.statuses.is_empty() {
+            words.push("retriable-status-codes");
+            let mut list = String::new();
+            for status in &on.statuses {
+                list.push_str(&format!("{status},"));
+            }
+            let list = list.trim_end_matches(',');
+            Map::Request.set("x-envoy-retriable-status-codes", list);
+        }
+        let grpc = Condition::GRPC_NAMES.iter();
+        let named = grpc
+            .filter(|(_, status)| on.grpc.contains(status))
+            .map(|(name, _)| *name);
+        let mut list = String::new();
+        for name in named {
+            list.push_str(name);
+            list.push(',');
+        }
+        if !list.is_empty() {
+            Map::Request.set("x-envoy-retry-grpc-on", list.trim_end_matches(','));
+        }
+    }
+    // Envoy's "reset" is broken connections and limits of attempts in one.
+    if leave.safe && (on.has(Condition::Reset) || on.has(Condition::Timeout)) {
+        words.push("reset");
+    }
+    for (kind, name) in [
+        (Condition::Connect, "connect-failure"),
+        (Condition::RefusedStream, "refused-stream"),
+    ] {
+        words.extend(on.has(kind).then_some(name));
+    }
+    if !words.is_empty() {
+        Map::Request.set("x-envoy-retry-on", &words.join(","));
+    }
+    let most = leave.attempts.saturating_sub(1).to_string();
+    Map::Request.set("x-envoy-max-retries", &most);
+    if leave.hedge.is_some() {
+        Map::Request.set("x-envoy-hedge-on-per-try-timeout", "true");
+    }
+}

@@ -1,0 +1,85 @@
+//! One stream, in whichever of the two positions it turns out to stand.
+//!
+//! The same configuration in both positions is the same root to Envoy, so that only the stream itself can tell: the
+//! router counts attempts, and before it there is nothing to count.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use crate::attempt::Attempt;
+use crate::host::exports::Action;
+use crate::host::properties;
+use crate::request::HttpRequest;
+use crate::worker::Worker;
+
+/// A worker, where its root has taken a configuration.
+pub(crate) type SharedWorker = Rc<RefCell<Option<Worker>>>;
+
+/// Runs something on the worker; nothing where there is none.
+pub(crate) fn with<T>(
+    worker: &SharedWorker,
+    run: impl FnOnce(&mut Worker) -> Option<T>,
+) -> Option<T> {
+    run(worker.try_borrow_mut().ok()?.as_mut()?)
+}
+
+/// One stream.
+#[derive(Debug)]
+pub(crate) enum Stream {
+    /// A client's request, before the router.
+    Request(HttpRequest),
+    /// An attempt, behind it.
+    Attempt(Attempt),
+}
+
+impl Stream {
+    /// A stream of the root that this worker belongs to.
+    pub(crate) fn new(worker: SharedWorker) -> Self {
+        Self::Request(HttpRequest::new(worker))
+    }
+
+    /// The headers of the request are there.
+    pub(crate) fn request_headers(&mut self, id: u32) -> Action {
+        if let Self::Request(request) = self
+            && let Some(number) = properties::number("upstream\0request_attempt_count")
+        {
+            *self = Self::Attempt(Attempt::new(request.worker(), number));
+        }
+        match self {
+            Self::Request(request) => request.request_headers(),
+            Self::Attempt(attempt) => attempt.request_headers(id),
+        }
+    }
+
+    /// The headers of the answer are there.
+    pub(crate) fn response_headers(&mut self, end_of_stream: bool) -> Action {
+        match self {
+            Self::Request(request) => request.response_headers(end_of_stream),
+            Self::Attempt(attempt) => {
+                attempt.response_headers();
+                Action::Continue
+            }
+        }
+    }
+
+    /// The trailers of the answer are there.
+    pub(crate) fn response_trailers(&mut self) {
+        if let Self::Request(request) = self {
+            request.response_trailers();
+        }
+    }
+
+    /// The request is over.
+    pub(crate) fn log(&mut self) {
+        if let Self::Request(request) = self {
+            request.log();
+        }
+    }
+
+    /// The stream is over.
+    pub(crate) fn done(&mut self, id: u32) {
+        if let Self::Attempt(attempt) = self {
+            attempt.done(id);
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! What a worker does for limits that follow latency: it collects samples and shares them at the tick.
+
+use seawall_policy::latency::Latencies;
+use seawall_policy::policy::Policy;
+use seawall_policy::retry::Delay;
+use seawall_policy::store::exchange;
+use seawall_policy::time::Span;
+
+use super::Worker;
+use crate::host::shared::Shared;
+use crate::telemetry::Concern;
+
+impl Worker {
+    /// An answer came after this time, or its time was over: a limit that did not count what it cut off would follow
+    /// its own tail.
+    pub(crate) fn observe(&mut self, upstream: usize, latency: Span) {
+        let entry = self.upstreams.entry(upstream);
+        let policies = &self.routing.policies;
+        if let Some(entry) = entry
+            && policies.get(entry.policy).is_some_and(follows)
+        {
+            entry.seen.add(latency);
+        }
+    }
+
+    /// The limit that follows the latency of this upstream.
+    pub(crate) fn adaptive(&mut self, upstream: usize) -> Option<Span> {
+        self.upstreams.entry(upstream)?.adaptive
+    }
+
+    /// Shares what was seen, and learns what all saw.
+    pub(super) fn tend_latency(&mut self, number: usize) {
+        let (now, _) = self.moment();
+        let Some(entry) = self.upstreams.entry(number) else {
+            return;
+        };
+        let policy = self.routing.policies.get(entry.policy);
+        let Some(policy) = policy.filter(|policy| follows(policy)) else {
+            return;
+        };
+        let Some(key) = entry.key.as_deref() else {
+            return;
+        };
+        let key = format!("{key}/latency");
+        let shared = exchange(&Shared, &key, |bytes| {
+            let mut all = Latencies::decode(bytes);
+            all.merge(&entry.seen, now);
+            let after = (!entry.seen.is_empty()).then(|| all.encode());
+            (all, after)
+        });
+        match shared {
+            Ok(Some(all)) => {
+                entry.seen = Default::default();
+                entry.adaptive = policy.time.adaptive.and_then(|follow| all.limit(&follow));
+                let hedge = policy.retries.as_ref().and_then(|retries| retries.hedge);
+                entry.hedge = match hedge {
+                    Some(Delay::Percentile(follow)) => all.limit(&follow),
+                    Some(Delay::After(_)) | None => None,
+                };
+            }
+            Ok(None) => self.own.count(Concern::LostRaces),
+            Err(_) => self.own.count(Concern::UndecidedHost),
+        }
+    }
+}
+
+/// Whether a policy has a limit that follows latency.
+fn follows(policy: &Policy) -> bool {
+    let hedge = policy.retries.as_ref().and_then(|retries| retries.hedge);
+    policy.time.adaptive.is_some() || matches!(hedge, Some(Delay::Percentile(_)))
+}

@@ -1,0 +1,257 @@
+//! What a worker does for retries: it collects deposits, pays, refunds, and keeps hedges that wait.
+
+use seawall_policy::admission::Notes;
+use seawall_policy::policy::Policy;
+use seawall_policy::retry::Conditions;
+use seawall_policy::retry::account::{self, Entry};
+use seawall_policy::retry::attempts::{Answer, Attempts, Denial, Flags, Left};
+use seawall_policy::retry::budget::RETRY;
+
+use super::{Asking, Selected, Worker, note, place};
+use crate::attempt;
+use crate::host::shared::Shared;
+use crate::host::{plugin, streams};
+use crate::telemetry::{Concern, Event};
+use crate::upstreams::{Name, Position};
+
+/// The most hedges that may wait in one VM.
+const PARKED_MAX: usize = 256;
+/// The tick's period in milliseconds while hedges wait: a client waits as long.
+const PARKED_TICK_MILLIS: u32 = 20;
+
+impl Worker {
+    /// A first attempt starts; what it pays in is told to the others later.
+    pub(crate) fn deposit(&mut self, known: &Attempts) -> Option<()> {
+        let number = self.upstream_of(known)?;
+        let entry = self.upstreams.entry(number)?;
+        entry.deposits = entry.deposits.saturating_add(1);
+        Some(())
+    }
+
+    /// Attempt `number` failed with an answer: pays for the next one, if there may be one.
+    pub(crate) fn vote(
+        &mut self,
+        known: &Attempts,
+        number: u8,
+        answer: &Answer,
+    ) -> Result<(), Denial> {
+        let upstream = self.upstream_of(known).ok_or(Denial::Undecided)?;
+        let may = self.judge(known, |on, left| known.may_follow(number, answer, on, left));
+        self.paid(upstream, known, may)
+    }
+
+    /// Attempt `number` is about to start without a vote: pays for it, if it may.
+    pub(crate) fn pay_for_start(&mut self, known: &Attempts, number: u8) -> Result<(), Denial> {
+        let upstream = self.upstream_of(known).ok_or(Denial::Undecided)?;
+        let may = self.judge(known, |on, left| known.may_start_unvoted(number, on, left));
+        self.paid(upstream, known, may)
+    }
+
+    /// Retries that were paid for were never sent.
+    pub(crate) fn refund(&mut self, upstream: usize, retries: u8) {
+        if retries == 0 {
+            return;
+        }
+        self.enter(upstream, Entry::Refund(retries));
+        self.count(upstream, Event::RetryRefunded);
+    }
+
+    /// A retry went without having been paid for.
+    pub(crate) fn charge(&mut self, known: &Attempts, retries: u8) {
+        if let Some(upstream) = self.upstream_of(known) {
+            self.enter(upstream, Entry::Charge(retries));
+            self.own.count(Concern::ParkingFull);
+        }
+    }
+
+    /// A request is over of which nobody accounted the attempts one by one.
+    pub(crate) fn account_request(&mut self, upstream: usize, attempts: u64, marked: bool) {
+        let Some(entry) = self.upstreams.entry(upstream).filter(|_| attempts > 0) else {
+            return;
+        };
+        entry.deposits = entry.deposits.saturating_add(u64::from(!marked));
+        let retries = attempts.saturating_sub(1).min(u64::from(u8::MAX)) as u8;
+        if retries > 0 {
+            self.enter(upstream, Entry::Charge(retries));
+            for _ in 0..retries {
+                self.count(upstream, Event::RetryCharged);
+            }
+        }
+    }
+
+    /// What was learned of the upstream position.
+    pub(crate) fn learn_position(&mut self, upstream: usize, position: Position) {
+        if let Some(entry) = self
+            .upstreams
+            .entry(upstream)
+            .filter(|entry| entry.position != position)
+        {
+            entry.position = position;
+            entry
+                .series
+                .position(if position == Position::Present { 2 } else { 1 });
+        }
+    }
+
+    /// Whether a retry would be paid for, asked where no admission said it.
+    pub(super) fn affords(&mut self, upstream: usize) -> Result<(), Denial> {
+        let (_, moment) = self.moment();
+        let entry = self.upstreams.entry(upstream).ok_or(Denial::Undecided)?;
+        let policy = self.routing.policies.get(entry.policy);
+        let policy = policy.ok_or(Denial::Undecided)?;
+        let place = place(policy, entry.key.as_deref(), self.configured_at);
+        let (afforded, notes) = account::affords(&Shared, &place, entry.deposits, moment);
+        note(entry, &mut self.own, &notes);
+        afforded
+    }
+
+    /// A hedge waits from now on; `false` if there is no place for it.
+    pub(crate) fn park(&mut self, context: u32) -> bool {
+        if self.parked.len() >= PARKED_MAX {
+            return false;
+        }
+        self.parked.push(context);
+        plugin::set_tick_period(PARKED_TICK_MILLIS);
+        true
+    }
+
+    /// A hedge waits no longer; `false` if it did not.
+    pub(crate) fn unpark(&mut self, context: u32) -> bool {
+        let before = self.parked.len();
+        self.parked.retain(|parked| *parked != context);
+        self.parked.len() < before
+    }
+
+    /// Looks at the hedges that wait: those with nothing beside them any more go, or are answered.
+    pub(super) fn tend_parked(&mut self) {
+        if self.parked.is_empty() {
+            return;
+        }
+        for context in std::mem::take(&mut self.parked) {
+            if !streams::speak_for(context) {
+                continue;
+            }
+            let stays = !attempt::leave_parking(|known| self.pay_for_start(known, known.started));
+            self.parked.extend(stays.then_some(context));
+        }
+        if self.parked.is_empty() {
+            plugin::set_tick_period(super::TICK_MILLIS);
+        }
+    }
+
+    /// Tells the others what first attempts paid in.
+    pub(super) fn flush_deposits(&mut self, number: usize) {
+        let pending = self.upstreams.entry(number).map(|entry| entry.deposits);
+        if pending.is_some_and(|deposits| deposits > 0) {
+            self.enter(number, Entry::Flush);
+        }
+    }
+
+    fn enter(&mut self, upstream: usize, what: Entry) {
+        let (_, moment) = self.moment();
+        let left = self.with_account(upstream, |policy, place, deposits| {
+            let retries = policy.retries.as_ref()?;
+            Some(account::enter(
+                &Shared, place, retries, deposits, what, moment,
+            ))
+        });
+        if let (Some(Some(left)), Some(entry)) = (left, self.upstreams.entry(upstream)) {
+            entry.series.budget(left / RETRY);
+        }
+    }
+
+    fn paid(
+        &mut self,
+        upstream: usize,
+        known: &Attempts,
+        may: Result<(), Denial>,
+    ) -> Result<(), Denial> {
+        let (_, moment) = self.moment();
+        let paid = may.and_then(|()| {
+            let paid = self.with_account(upstream, |policy, place, deposits| {
+                let retries = policy.retries.as_ref()?;
+                Some(account::withdraw(&Shared, place, retries, deposits, moment))
+            });
+            paid.unwrap_or(Err(Denial::Undecided))
+        });
+        match paid {
+            Ok(()) => self.count(upstream, Event::RetryGranted),
+            Err(Denial::NotRetriable | Denial::Overtaken) => {}
+            Err(denial) if known.flags.has(Flags::SHADOW) => {
+                self.count(upstream, Event::RetryMarked(denial));
+            }
+            Err(denial) => self.count(upstream, Event::RetryDenied(denial)),
+        }
+        paid
+    }
+
+    /// Runs something on an account, with the deposits that are due; they are told once what was done stands.
+    fn with_account<T>(
+        &mut self,
+        upstream: usize,
+        run: impl FnOnce(&Policy, &seawall_policy::admission::Upstream<'_>, u64) -> Option<(T, Notes)>,
+    ) -> Option<T> {
+        let entry = self.upstreams.entry(upstream)?;
+        let policy = self.routing.policies.get(entry.policy)?;
+        let place = place(policy, entry.key.as_deref(), self.configured_at);
+        let (value, notes) = run(policy, &place, entry.deposits)?;
+        if notes.stands() {
+            entry.deposits = 0;
+        }
+        note(entry, &mut self.own, &notes);
+        Some(value)
+    }
+
+    /// Asks whether there may be another attempt, by the policy's conditions and the time that is left.
+    fn judge(
+        &mut self,
+        known: &Attempts,
+        ask: impl FnOnce(&Conditions, Left) -> Result<(), Denial>,
+    ) -> Result<(), Denial> {
+        let (now, _) = self.moment();
+        let mut policies = self.routing.policies.iter();
+        let named = policies.find(|policy| policy.name == known.policy);
+        let policy = named.ok_or(Denial::Undecided)?;
+        let retries = policy.retries.as_ref().ok_or(Denial::Undecided)?;
+        let needed = policy.time.doomed_under;
+        ask(&retries.on, Left { now, needed })
+    }
+
+    /// The upstream of these attempts, which is made known if it is not.
+    fn upstream_of(&mut self, known: &Attempts) -> Option<usize> {
+        let policies = &self.routing.policies;
+        let policy = policies
+            .iter()
+            .position(|policy| policy.name == known.policy)?;
+        let part = known.part.as_ref().map(|(kind, part)| {
+            let kind = if kind == "authority" {
+                "authority"
+            } else {
+                "route"
+            };
+            (kind, part.as_str())
+        });
+        let name = Name {
+            policy,
+            scope: &known.policy,
+            cluster: &known.cluster,
+            part,
+        };
+        if let Some(number) = name.key().and_then(|key| self.upstreams.find(&key)) {
+            return Some(number);
+        }
+        let selected = Selected {
+            policy,
+            by_route: false,
+            by_authority: None,
+            upstream: None,
+        };
+        self.upstream(&Asking {
+            selected,
+            cluster: &known.cluster,
+            part,
+            inbound: false,
+            draw: None,
+        })
+    }
+}

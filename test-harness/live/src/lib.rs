@@ -1,11 +1,14 @@
-//! Seawall among real processes: the upstream program, a load client, Envoy, the demo.
+//! Seawall among real processes: the upstream program, an app between sidecars, a load client, Envoy, the demo.
 //!
 //! Everything here is about the real world: real sockets, real time, real Envoy. What can be decided without them stands
 //! in the harness.
 
+pub mod app;
 pub mod clock;
 pub mod demo;
 pub mod envoy;
+mod listen;
 pub mod load;
+pub mod pool;
 pub mod raw;
 pub mod upstream;

@@ -1,4 +1,4 @@
-//! Load: requests at a rate over a fixed set of connections, each sorted by what the user got.
+//! Load over a fixed set of connections, each request sorted by what the user got: at a rate, or as fast as it goes.
 //!
 //! Requests go round the connections, so that Envoy's workers, among which it balances connections, get equal shares. A
 //! request that has to wait for its connection waits on its own latency: nothing is left out of the account.
@@ -144,6 +144,29 @@ impl Client {
             tasks.spawn(async move { client.sample(begin, at, number as usize, &path).await });
         }
         let mut samples = tasks.join_all().await;
+        samples.sort_by_key(|sample| sample.at);
+        samples
+    }
+
+    /// So many requests to `path`, as fast as they are answered: each connection asks again at once.
+    pub async fn flood(&self, path: &str, count: usize) -> Vec<Sample> {
+        let begin = clock::now();
+        let connections = self.slots.len();
+        let mut tasks = JoinSet::new();
+        for slot in 0..connections {
+            let client = self.clone();
+            let path = path.to_owned();
+            let share = count / connections + usize::from(slot < count % connections);
+            tasks.spawn(async move {
+                let mut samples = Vec::with_capacity(share);
+                for _ in 0..share {
+                    let at = clock::now().duration_since(begin);
+                    samples.push(client.sample(begin, at, slot, &path).await);
+                }
+                samples
+            });
+        }
+        let mut samples = tasks.join_all().await.concat();
         samples.sort_by_key(|sample| sample.at);
         samples
     }

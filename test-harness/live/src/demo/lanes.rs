@@ -31,8 +31,8 @@ pub(super) fn bootstrap(wasm: &Path, upstreams: &[Upstream]) -> Value {
             name: lane.to_owned(),
             policy: (lane == "seawall").then(policy),
             routes: routes.collect(),
-            direction: None,
             filters: if native { shedding() } else { Vec::new() },
+            ..Listener::default()
         });
         for (part, upstream) in PARTS.iter().zip(upstreams) {
             clusters.push(Cluster {

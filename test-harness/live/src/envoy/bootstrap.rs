@@ -18,6 +18,12 @@ pub struct Listener {
     pub direction: Option<&'static str>,
     /// HTTP filters before Seawall's.
     pub filters: Vec<Value>,
+    /// The same filter once more, in the router's upstream filters, where it sees each attempt.
+    pub upstream: bool,
+    /// Where it listens; a free port of this machine without it.
+    pub address: Option<SocketAddr>,
+    /// More of its virtual host, such as `include_request_attempt_count`.
+    pub virtual_host: Value,
 }
 
 /// A route.
@@ -90,7 +96,7 @@ pub fn bootstrap(wasm: &Path, listeners: &[Listener], clusters: &[Cluster]) -> V
         .collect();
     let clusters: Vec<Value> = clusters.iter().map(cluster).collect();
     json!({
-        "admin": {"address": address("127.0.0.1:0".parse().expect("an address"))},
+        "admin": {"address": address(free_port())},
         "stats_config": {"stats_tags": stats_tags()},
         "static_resources": {"listeners": listeners, "clusters": clusters}
     })
@@ -99,14 +105,13 @@ pub fn bootstrap(wasm: &Path, listeners: &[Listener], clusters: &[Cluster]) -> V
 fn listener(wasm: &Path, listener: &Listener) -> Value {
     let mut filters = listener.filters.clone();
     filters.extend(listener.policy.as_ref().map(|policy| seawall(wasm, policy)));
-    filters.push(json!({
-        "name": "envoy.filters.http.router",
-        "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}
-    }));
+    filters.push(router(wasm, listener));
     let routes: Vec<Value> = listener.routes.iter().map(route).collect();
+    let mut virtual_host = json!({"name": "all", "domains": ["*"], "routes": routes});
+    extend(&mut virtual_host, &listener.virtual_host);
     json!({
         "name": listener.name,
-        "address": address("127.0.0.1:0".parse().expect("an address")),
+        "address": address(listener.address.unwrap_or_else(free_port)),
         "traffic_direction": listener.direction.unwrap_or("OUTBOUND"),
         "connection_balance_config": {"exact_balance": {}},
         "filter_chains": [{"filters": [{
@@ -117,12 +122,32 @@ fn listener(wasm: &Path, listener: &Listener) -> Value {
                 "max_request_headers_kb": 96,
                 "upgrade_configs": [{"upgrade_type": "websocket"}],
                 "generate_request_id": true,
-                "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": routes}]},
+                "route_config": {"virtual_hosts": [virtual_host]},
                 "http_filters": filters,
                 "access_log": [access_log()]
             }
         }]}]
     })
+}
+
+/// The router; with the filter in the upstream position too, if the listener wants that. The codec must be the last there.
+fn router(wasm: &Path, listener: &Listener) -> Value {
+    let mut router = json!({
+        "name": "envoy.filters.http.router",
+        "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}
+    });
+    if let (true, Some(policy)) = (listener.upstream, &listener.policy) {
+        router["typed_config"]["upstream_http_filters"] = json!([
+            seawall(wasm, policy),
+            {
+                "name": "envoy.filters.http.upstream_codec",
+                "typed_config": {
+                    "@type": "type.googleapis.com/envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec"
+                }
+            }
+        ]);
+    }
+    router
 }
 
 /// An access log that says what Seawall did, beside what Envoy did.
@@ -140,9 +165,7 @@ fn access_log() -> Value {
 
 fn route(route: &Route) -> Value {
     let mut action = json!({"cluster": route.cluster, "timeout": "15s"});
-    if let (Some(action), Some(more)) = (action.as_object_mut(), route.action.as_object()) {
-        action.extend(more.clone());
-    }
+    extend(&mut action, &route.action);
     let mut whole =
         json!({"match": {"prefix": route.prefix}, "route": action, "name": route.prefix});
     if let Some(policy) = &route.policy {
@@ -174,10 +197,19 @@ fn cluster(cluster: &Cluster) -> Value {
             }
         });
     }
-    if let (Some(whole), Some(more)) = (whole.as_object_mut(), cluster.more.as_object()) {
+    extend(&mut whole, &cluster.more);
+    whole
+}
+
+/// Puts what is given on top of what there is.
+fn extend(whole: &mut Value, more: &Value) {
+    if let (Some(whole), Some(more)) = (whole.as_object_mut(), more.as_object()) {
         whole.extend(more.clone());
     }
-    whole
+}
+
+fn free_port() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 0))
 }
 
 fn address(socket: SocketAddr) -> Value {

@@ -12,13 +12,13 @@ use bytes::Bytes;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
-use hyper::header::HeaderMap;
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 
-use super::{Knobs, Shared};
+use super::{Arrival, Knobs, Shared};
 
 type Body = BoxBody<Bytes, std::io::Error>;
 
@@ -50,19 +50,7 @@ pub(super) async fn answer(
     request: Request<Incoming>,
     shared: Arc<Shared>,
 ) -> Result<Response<Body>, Cut> {
-    let text = |name: &str| {
-        let value = request.headers().get(name);
-        value
-            .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
-            .unwrap_or_default()
-    };
-    let names = request
-        .headers()
-        .keys()
-        .map(|name| name.as_str().to_owned())
-        .collect();
-    let id = text("x-request-id");
-    shared.stats(|stats| stats.arrived(request.uri().to_string(), id, names));
+    let attempt = shared.stats(|stats| stats.arrived(Arrival::of(&request)));
     let mut work = InWork {
         shared: Arc::clone(&shared),
         status: None,
@@ -73,32 +61,43 @@ pub(super) async fn answer(
         let mut changes = shared.knobs.subscribe();
         let _ = changes.wait_for(|knobs| !knobs.hang).await;
     }
-    let draws: [f64; 3] = shared.draws();
-    let jitter = (knobs.jitter_ms as f64 * draws[0]) as u64;
+    let draw = shared.draw(attempt);
+    let jitter = (knobs.jitter_ms as f64 * draw.jitter) as u64;
     tokio::time::sleep(Duration::from_millis(knobs.latency_ms + jitter)).await;
-    if knobs.reset {
+    if knobs.reset || draw.reset < knobs.reset_rate {
         return Err(Cut);
     }
     drop(place);
-    if draws[1] < knobs.error_rate {
-        work.status = Some(knobs.error_status);
-        return Ok(failure(&knobs));
-    }
-    let response = match request.uri().path() {
+    let first_fails = attempt == 1 && draw.first_error < knobs.first_error_rate;
+    let fails = first_fails || draw.error < knobs.error_rate;
+    let mut response = if fails {
+        failure(&knobs, request.uri().path())
+    } else {
+        success(&shared.name, request, draw.not_found < knobs.not_found_rate)
+    };
+    work.status = Some(response.status().as_u16());
+    let headers = response.headers_mut();
+    headers.extend(knobs.answer_headers.iter().filter_map(|(name, value)| {
+        let name = HeaderName::try_from(name).ok()?;
+        Some((name, HeaderValue::try_from(value).ok()?))
+    }));
+    Ok(response)
+}
+
+fn success(name: &str, request: Request<Incoming>, not_found: bool) -> Response<Body> {
+    match request.uri().path() {
         "/events" => events(),
         "/ws" => upgrade(request),
         "/grpc" => grpc(request.uri().query().unwrap_or_default()),
         "/broken" => broken(),
         _ => {
-            let mut response = Response::new(full(format!("{}\n", shared.name)));
-            if draws[2] < knobs.not_found_rate {
+            let mut response = Response::new(full(format!("{name}\n")));
+            if not_found {
                 *response.status_mut() = StatusCode::NOT_FOUND;
             }
             response
         }
-    };
-    work.status = Some(response.status().as_u16());
-    Ok(response)
+    }
 }
 
 fn full(text: String) -> Body {
@@ -107,13 +106,26 @@ fn full(text: String) -> Body {
         .boxed()
 }
 
-fn failure(knobs: &Knobs) -> Response<Body> {
-    let mut response = Response::new(full("sick\n".to_owned()));
-    *response.status_mut() =
-        StatusCode::from_u16(knobs.error_status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+fn failure(knobs: &Knobs, path: &str) -> Response<Body> {
+    let mut response = if path == "/grpc" {
+        grpc_headers_only(knobs.grpc_status.into())
+    } else {
+        let mut response = Response::new(full("sick\n".to_owned()));
+        *response.status_mut() =
+            StatusCode::from_u16(knobs.error_status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+        response
+    };
     if let Some(seconds) = knobs.retry_after {
         response.headers_mut().insert("retry-after", seconds.into());
     }
+    response
+}
+
+fn grpc_headers_only(status: HeaderValue) -> Response<Body> {
+    let mut response = Response::new(full(String::new()));
+    let headers = response.headers_mut();
+    headers.insert("content-type", HeaderValue::from_static("application/grpc"));
+    headers.insert("grpc-status", status);
     response
 }
 
@@ -169,15 +181,11 @@ fn grpc(query: &str) -> Response<Body> {
         .split('&')
         .find_map(|part| part.strip_prefix("status="))
         .unwrap_or("0");
-    let status: hyper::header::HeaderValue = status
+    let status: HeaderValue = status
         .parse()
-        .unwrap_or_else(|_| hyper::header::HeaderValue::from_static("2"));
+        .unwrap_or_else(|_| HeaderValue::from_static("2"));
     if !query.split('&').any(|part| part == "trailers") {
-        let mut response = Response::new(full(String::new()));
-        let headers = response.headers_mut();
-        headers.insert("content-type", "application/grpc".parse().expect("a value"));
-        headers.insert("grpc-status", status);
-        return response;
+        return grpc_headers_only(status);
     }
     let (send, receive) = mpsc::channel(2);
     tokio::spawn(async move {

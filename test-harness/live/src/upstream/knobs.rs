@@ -14,18 +14,27 @@ pub struct Knobs {
     pub error_rate: f64,
     /// The status of a failed answer.
     pub error_status: u16,
+    /// The `grpc-status` of a failed answer on `/grpc`, where it takes the status' place.
+    pub grpc_status: u16,
+    /// The share of first attempts that fail, 0 to 1: requests whose `x-request-id` was not seen before. Their retries
+    /// are answered well.
+    pub first_error_rate: f64,
     /// The share of answers that are 404, 0 to 1.
     pub not_found_rate: f64,
     /// Takes requests and never answers.
     pub hang: bool,
     /// Takes requests and cuts the connection.
     pub reset: bool,
+    /// The share of requests whose connection is cut, 0 to 1.
+    pub reset_rate: f64,
     /// Refuses connections, and cuts those there are.
     pub refuse: bool,
     /// Answers so many at the same time; the others wait.
     pub capacity: Option<usize>,
     /// A `retry-after` header on failed answers, in seconds.
     pub retry_after: Option<u64>,
+    /// Headers on every answer, as pairs of name and value. What is no header is left out.
+    pub answer_headers: Vec<(String, String)>,
 }
 
 impl Default for Knobs {
@@ -35,12 +44,16 @@ impl Default for Knobs {
             jitter_ms: 0,
             error_rate: 0.0,
             error_status: 503,
+            grpc_status: 14,
+            first_error_rate: 0.0,
             not_found_rate: 0.0,
             hang: false,
             reset: false,
+            reset_rate: 0.0,
             refuse: false,
             capacity: None,
             retry_after: None,
+            answer_headers: Vec::new(),
         }
     }
 }
@@ -50,6 +63,14 @@ impl Knobs {
     pub fn failing(error_rate: f64) -> Self {
         Self {
             error_rate,
+            ..Self::default()
+        }
+    }
+
+    /// Well but for one thing: this share of the first attempts fails, and their retries succeed.
+    pub fn failing_first(first_error_rate: f64) -> Self {
+        Self {
+            first_error_rate,
             ..Self::default()
         }
     }

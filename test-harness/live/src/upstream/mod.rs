@@ -3,6 +3,8 @@
 //! It counts what reaches it, so that a test asks the upstream, and not the filter, what the filter let through.
 
 mod answer;
+mod attempts;
+mod draws;
 mod knobs;
 mod serve;
 mod stats;
@@ -12,16 +14,15 @@ pub use stats::{Arrival, Snapshot};
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
+use draws::{Draw, Draws};
 use stats::Stats;
 
-/// Every run draws the same errors and jitter in the same order.
-const SEED: u64 = 1;
+use crate::listen;
 
 /// A running upstream; it ends when it is dropped.
 #[derive(Debug)]
@@ -38,15 +39,15 @@ pub(crate) struct Shared {
     knobs: watch::Sender<Knobs>,
     places: Mutex<Arc<Semaphore>>,
     stats: Mutex<Stats>,
-    random: Mutex<ChaCha8Rng>,
+    draws: Mutex<Draws>,
 }
 
 impl Shared {
-    fn draws(&self) -> [f64; 3] {
-        self.random
+    fn draw(&self, attempt: u32) -> Draw {
+        self.draws
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .random()
+            .next(attempt)
     }
 
     fn places(&self) -> Arc<Semaphore> {
@@ -70,14 +71,14 @@ impl Upstream {
     /// # Errors
     /// If the address cannot be bound.
     pub async fn start(name: &str, address: SocketAddr) -> std::io::Result<Self> {
-        let listener = serve::bind(address).await?;
+        let listener = listen::bind(address).await?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
             name: name.to_owned(),
             knobs: watch::Sender::new(Knobs::default()),
             places: Mutex::new(Arc::new(Semaphore::new(Knobs::default().places()))),
             stats: Mutex::new(Stats::new()),
-            random: Mutex::new(ChaCha8Rng::seed_from_u64(SEED)),
+            draws: Mutex::new(Draws::new()),
         });
         let task = tokio::spawn(serve::run(listener, address, Arc::clone(&shared)));
         Ok(Self {
@@ -102,7 +103,12 @@ impl Upstream {
         self.shared.stats(|stats| stats.snapshot())
     }
 
-    /// Forgets what reached it; what is in flight stays counted.
+    /// How long it runs: an [`Arrival`] at this time would be one of now.
+    pub fn age(&self) -> Duration {
+        self.shared.stats(|stats| stats.age())
+    }
+
+    /// Forgets what reached it, ids included; what is in flight stays counted.
     pub fn reset_stats(&self) {
         self.shared.stats(Stats::reset);
     }
@@ -124,7 +130,7 @@ impl Drop for Upstream {
 /// # Errors
 /// If the address cannot be bound.
 pub async fn admin(address: SocketAddr, upstreams: &[Upstream]) -> std::io::Result<SocketAddr> {
-    let listener = serve::bind(address).await?;
+    let listener = listen::bind(address).await?;
     let address = listener.local_addr()?;
     let shared = upstreams.iter().map(Upstream::shared).collect();
     tokio::spawn(serve::admin(listener, shared));

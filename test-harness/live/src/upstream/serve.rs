@@ -11,20 +11,10 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpStream};
 
 use super::{Knobs, Shared, answer};
-
-/// Binds an address that may have been in use a moment ago.
-pub(super) async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
-    let socket = match address {
-        SocketAddr::V4(_) => TcpSocket::new_v4()?,
-        SocketAddr::V6(_) => TcpSocket::new_v6()?,
-    };
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(1_024)
-}
+use crate::listen::bind;
 
 /// Accepts as long as the knobs say so; while they say "refuse" nobody listens.
 pub(super) async fn run(listener: TcpListener, address: SocketAddr, shared: Arc<Shared>) {

@@ -271,7 +271,7 @@ async fn direction_and_metadata_choose_who_is_governed() -> anyhow::Result<()> {
         policy: Some(forced.clone()),
         routes: routes.clone(),
         direction: Some(direction),
-        filters: Vec::new(),
+        ..Listener::default()
     };
     let listeners = [listener("out", "OUTBOUND"), listener("in", "INBOUND")];
     let clusters = [cluster("upstream"), cluster("PassthroughCluster")];

@@ -6,6 +6,7 @@ mod breaker;
 mod configuration;
 mod demo;
 mod hostile;
+mod own;
 mod quiet;
 mod shipped;
 mod support;

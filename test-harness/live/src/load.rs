@@ -75,6 +75,11 @@ impl Client {
         self
     }
 
+    /// Where its requests go.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// One request on connection number `slot`.
     pub async fn get(&self, slot: usize, path: &str) -> (u16, Kind) {
         let slot = &self.slots[slot % self.slots.len()];

@@ -3,10 +3,12 @@
 mod agreement;
 mod answers;
 mod breaker;
+mod budget;
 mod configuration;
 mod demo;
 mod hostile;
 mod own;
+mod positions;
 mod quiet;
 mod shipped;
 mod support;

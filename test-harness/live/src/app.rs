@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -40,8 +40,18 @@ pub struct Counts {
     pub sent: u64,
     /// How often its patience ended.
     pub given_up: u64,
+    /// How often there was nobody to ask, or no whole answer.
+    pub broken: u64,
     /// Answers that it got, by HTTP status.
     pub answers: BTreeMap<u16, u64>,
+}
+
+impl Counts {
+    /// Requests that it still works on, also for callers who have gone.
+    pub fn in_work(&self) -> u64 {
+        let ended = self.given_up + self.broken + self.answers.values().sum::<u64>();
+        self.arrived.saturating_sub(ended)
+    }
 }
 
 /// A running app; it ends when it is dropped.
@@ -56,6 +66,7 @@ pub struct App {
 struct Shared {
     name: String,
     next: Mutex<Option<Arc<Next>>>,
+    think: Mutex<Duration>,
     counts: Mutex<Counts>,
 }
 
@@ -92,6 +103,7 @@ impl App {
         let shared = Arc::new(Shared {
             name: name.to_owned(),
             next: Mutex::new(None),
+            think: Mutex::new(Duration::ZERO),
             counts: Mutex::new(Counts::default()),
         });
         let task = tokio::spawn(accept(listener, Arc::clone(&shared)));
@@ -116,6 +128,11 @@ impl App {
         *self.shared.next() = Some(Arc::new(next));
     }
 
+    /// From now on it thinks for so long before it asks.
+    pub fn think(&self, think: Duration) {
+        *self.shared.think() = think;
+    }
+
     /// What it saw so far.
     pub fn counts(&self) -> Counts {
         self.shared.count(|counts| counts.clone())
@@ -129,8 +146,12 @@ impl Drop for App {
 }
 
 impl Shared {
-    fn next(&self) -> std::sync::MutexGuard<'_, Option<Arc<Next>>> {
+    fn next(&self) -> MutexGuard<'_, Option<Arc<Next>>> {
         self.next.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn think(&self) -> MutexGuard<'_, Duration> {
+        self.think.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn count<T>(&self, run: impl FnOnce(&mut Counts) -> T) -> T {
@@ -198,35 +219,41 @@ impl Asked {
     }
 }
 
-/// The app's own request.
+/// The app's own request, counted.
 async fn ask(asked: &Asked, shared: &Shared) -> Got {
-    let Some(next) = shared.next().clone() else {
-        return Got::Broken;
+    let think = *shared.think();
+    if !think.is_zero() {
+        tokio::time::sleep(think).await;
+    }
+    let next = shared.next().clone();
+    let got = match next {
+        Some(next) => {
+            shared.count(|counts| counts.sent += 1);
+            let exchange = tokio::time::timeout(PATIENCE, exchange(asked, &next));
+            exchange.await.unwrap_or(Got::GaveUp)
+        }
+        None => Got::Broken,
     };
-    shared.count(|counts| counts.sent += 1);
+    shared.count(|counts| match got {
+        Got::Answer { status, .. } => *counts.answers.entry(status).or_default() += 1,
+        Got::Broken => counts.broken += 1,
+        Got::GaveUp => counts.given_up += 1,
+    });
+    got
+}
+
+async fn exchange(asked: &Asked, next: &Next) -> Got {
     let id = asked.id.as_deref().map(|id| ("x-request-id", id));
     let headers = id.as_slice();
-    let exchange = async {
-        if asked.grpc {
-            next.grpc.grpc(&asked.path, headers).await
-        } else {
-            next.http.send(&asked.method, &asked.path, headers).await
-        }
+    let answer = if asked.grpc {
+        next.grpc.grpc(&asked.path, headers).await
+    } else {
+        next.http.send(&asked.method, &asked.path, headers).await
     };
-    match tokio::time::timeout(PATIENCE, exchange).await {
-        Ok(Ok(answer)) => {
-            shared.count(|counts| *counts.answers.entry(answer.status).or_default() += 1);
-            Got::Answer {
-                status: answer.status,
-                grpc: answer.grpc_status(),
-            }
-        }
-        Ok(Err(_)) => Got::Broken,
-        Err(_) => {
-            shared.count(|counts| counts.given_up += 1);
-            Got::GaveUp
-        }
-    }
+    answer.map_or(Got::Broken, |answer| Got::Answer {
+        status: answer.status,
+        grpc: answer.grpc_status(),
+    })
 }
 
 fn answer(name: &str, got: &Got) -> Response<Full<Bytes>> {

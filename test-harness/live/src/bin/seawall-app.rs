@@ -1,6 +1,7 @@
 //! The app: makes a new request of its own for each that comes, and forgets all but `x-request-id`.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
@@ -21,6 +22,9 @@ struct Arguments {
     /// Where its own requests go: its sidecar's outbound listener.
     #[arg(long, value_name = "ADDRESS:PORT")]
     next: SocketAddr,
+    /// How long it thinks before it asks, in milliseconds.
+    #[arg(long, default_value_t = 0)]
+    think_ms: u64,
 }
 
 #[tokio::main]
@@ -29,6 +33,7 @@ async fn main() -> anyhow::Result<()> {
     let app = App::start(&arguments.name, arguments.listen).await;
     let app = app.with_context(|| format!("listening on {}", arguments.listen))?;
     app.send_to(arguments.next);
+    app.think(Duration::from_millis(arguments.think_ms));
     println!(
         "{} listens on {} and asks {}",
         arguments.name,

@@ -119,9 +119,11 @@ async fn the_app_copies_the_id_alone_and_gives_the_status_back() -> anyhow::Resu
         arrived: 6,
         sent: 5,
         given_up: 0,
+        broken: 2,
         answers: [(200, 3), (503, 1)].into(),
     };
     assert_eq!(app.counts(), expected);
+    assert_eq!(app.counts().in_work(), 0);
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use seawall_live::upstream::Knobs;
 use serde_json::{Value, json};
 
 use crate::chain::{Chain, Side};
-use crate::support::until;
+use crate::support::{alone, until};
 
 /// The hops that retry.
 const CALLING: [&str; 3] = ["gateway", "a-out", "b-out"];
@@ -114,6 +114,7 @@ async fn without_seawall_a_deadline_ends_at_the_first_app() -> anyhow::Result<()
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs deadlines in the filter"]
 async fn a_deadline_holds_over_three_services() -> anyhow::Result<()> {
+    let _alone = alone().await;
     let chain = with_deadlines().await?;
     let door = chain.door(Protocol::Http2);
     chain.upstream.set(Knobs {
@@ -141,6 +142,7 @@ async fn a_deadline_holds_over_three_services() -> anyhow::Result<()> {
 #[ignore = "needs deadlines in the filter"]
 async fn what_an_app_spends_is_missing_further_on_and_what_is_doomed_is_not_sent()
 -> anyhow::Result<()> {
+    let _alone = alone().await;
     let chain = with_deadlines().await?;
     let door = chain.door(Protocol::Http2);
     let mut number = 0;

@@ -13,6 +13,12 @@ use serde_json::{Value, json};
 
 pub(crate) const WORKERS: usize = 2;
 
+/// Tests that measure short times, and tests that use all of the machine, take turns.
+pub(crate) async fn alone() -> tokio::sync::MutexGuard<'static, ()> {
+    static MACHINE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+    MACHINE.lock().await
+}
+
 /// A free port on this machine.
 pub(crate) fn anywhere() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 0))

@@ -37,9 +37,12 @@ pub struct Fault {
     pub share: f64,
     /// With latency: how much later, in nanoseconds.
     pub by: u64,
+    /// On the first so many attempts of a request alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempts: Option<u32>,
 }
 
-const HOW: &str = "write KIND,at=TIME,for=TIME[,share=PERCENT][,by=TIME], where KIND is errors, refuse, hang, reset, \
+const HOW: &str = "write KIND,at=TIME,for=TIME[,share=PERCENT][,by=TIME][,attempts=COUNT], where KIND is errors, refuse, hang, reset, \
                    latency or not_found";
 
 impl Fault {
@@ -70,7 +73,11 @@ impl fmt::Display for Fault {
             f,
             "{kind},at={at},for={length},share={},by={by}",
             self.share
-        )
+        )?;
+        match self.attempts {
+            Some(attempts) => write!(f, ",attempts={attempts}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -99,6 +106,7 @@ impl FromStr for Fault {
             other => return Err(format!("\"{other}\" is no kind of fault: {HOW}")),
         };
         let (mut at, mut length, mut share, mut by) = (None, None, 100.0, Span::secs(1));
+        let mut attempts = None;
         for part in parts {
             let (key, value) = part
                 .split_once('=')
@@ -113,6 +121,11 @@ impl FromStr for Fault {
                     let percent = percent.filter(|percent| (0.0..=100.0).contains(percent));
                     share = percent.ok_or_else(|| format!("share={value} is no percentage"))?;
                 }
+                "attempts" => {
+                    let count = value.parse().ok().filter(|count| *count > 0);
+                    let problem = || format!("attempts={value} is no count of attempts");
+                    attempts = Some(count.ok_or_else(problem)?);
+                }
                 other => return Err(format!("\"{other}\" is unknown: {HOW}")),
             }
         }
@@ -126,6 +139,7 @@ impl FromStr for Fault {
                 .as_nanos(),
             share,
             by: by.as_nanos(),
+            attempts,
         })
     }
 }
@@ -144,8 +158,12 @@ mod tests {
         assert_eq!(fault.to_string(), "errors,at=60s,for=60s,share=50,by=1s");
         assert_eq!(fault.to_string().parse(), Ok(fault.clone()));
         assert!(fault.holds(60_000_000_000) && !fault.holds(120_000_000_000));
+        let first: Fault = "errors,at=0s,for=1s,attempts=1".parse().unwrap();
+        assert_eq!(first.attempts, Some(1));
+        assert_eq!(first.to_string().parse(), Ok(first));
         for text in [
             "",
+            "errors,at=1s,for=1s,attempts=0",
             "errors",
             "errors,at=1",
             "flood,at=1s,for=1s",

@@ -1,5 +1,7 @@
 //! What a run is judged by: what users got, what reached the upstream, how fast it was noticed and over.
 
+use std::collections::BTreeMap;
+
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
@@ -66,8 +68,12 @@ pub struct Measure {
     first_refusal: Option<u64>,
     last_trouble: Option<u64>,
     per_second: Vec<Counts>,
+    ended_per_second: Vec<Counts>,
+    reached_per_second: Vec<u64>,
     /// Transitions, in order.
     pub transitions: Vec<Transition>,
+    /// Transitions of each Envoy, in order.
+    pub by_envoy: BTreeMap<usize, Vec<Transition>>,
 }
 
 /// The figures of one lane.
@@ -79,9 +85,9 @@ pub struct Figures {
     pub answers: Counts,
     /// What users got of requests that came while the fault held.
     pub answers_in_fault: Counts,
-    /// Requests that reached the upstream.
+    /// Attempts that reached the upstream.
     pub reached_upstream: u64,
-    /// Requests that reached the upstream while the fault held.
+    /// Attempts that reached the upstream while the fault held.
     pub reached_upstream_in_fault: u64,
     /// Median latency, in milliseconds.
     pub p50_ms: f64,
@@ -108,7 +114,10 @@ impl Default for Measure {
             first_refusal: None,
             last_trouble: None,
             per_second: Vec::new(),
+            ended_per_second: Vec::new(),
+            reached_per_second: Vec::new(),
             transitions: Vec::new(),
+            by_envoy: BTreeMap::new(),
         }
     }
 }
@@ -122,11 +131,8 @@ impl Measure {
             self.in_fault.add(got);
         }
         self.latency_us.saturating_record(latency / 1_000);
-        let second = (at / 1_000_000_000) as usize;
-        if self.per_second.len() <= second {
-            self.per_second.resize(second + 1, Counts::default());
-        }
-        self.per_second[second].add(got);
+        slot(&mut self.per_second, at).add(got);
+        slot(&mut self.ended_per_second, at.saturating_add(latency)).add(got);
         if got != Got::Good {
             self.last_trouble = self.last_trouble.max(Some(at));
         }
@@ -137,10 +143,40 @@ impl Measure {
         self.first_refusal.get_or_insert(at);
     }
 
-    /// A request reached the upstream.
-    pub fn reached(&mut self, in_fault: bool) {
+    /// An attempt of a request reached the upstream, at this time in nanoseconds since the trace began.
+    pub fn reached(&mut self, at: u64, in_fault: bool) {
         self.reached += 1;
         self.reached_in_fault += u64::from(in_fault);
+        *slot(&mut self.reached_per_second, at) += 1;
+    }
+
+    /// Attempts that reached the upstream for each request that was answered: the amplification.
+    pub fn load(&self) -> f64 {
+        self.reached as f64 / self.answers().max(1) as f64
+    }
+
+    /// The share of requests that got the upstream's own answer, or one of the fallback ladder.
+    pub fn success(&self) -> f64 {
+        (self.counts.good + self.counts.degraded) as f64 / self.answers().max(1) as f64
+    }
+
+    /// What users got.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// What users got, second by second of the answers.
+    pub fn ended_per_second(&self) -> &[Counts] {
+        &self.ended_per_second
+    }
+
+    /// Attempts that reached the upstream, second by second.
+    pub fn reached_per_second(&self) -> &[u64] {
+        &self.reached_per_second
+    }
+
+    fn answers(&self) -> u64 {
+        self.counts.good + self.counts.degraded + self.counts.refused + self.counts.failed
     }
 
     /// The figures, given when the fault held.
@@ -162,4 +198,13 @@ impl Measure {
             per_second: self.per_second,
         }
     }
+}
+
+/// The entry of the second that holds this time in nanoseconds.
+fn slot<T: Clone + Default>(seconds: &mut Vec<T>, at: u64) -> &mut T {
+    let second = (at / 1_000_000_000) as usize;
+    if seconds.len() <= second {
+        seconds.resize(second + 1, T::default());
+    }
+    &mut seconds[second]
 }

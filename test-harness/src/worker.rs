@@ -3,16 +3,17 @@
 //! Every call is plain: a stream is opened, gets its headers, is closed. Time and randomness come from outside. A VM can
 //! be driven while another stands inside a host call (see [`crate::abi::Hook`]): that is how interleavings are tested.
 
+mod positions;
 mod streams;
 mod vm;
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use crate::abi::stream::{Action, HeaderMap, LocalReply, Stream};
+use crate::abi::stream::{Action, HeaderMap, LocalReply};
 use crate::abi::{Common, LogLine};
 use crate::module::{HostError, Module};
+pub use positions::Properties;
 use vm::Vm;
 
 /// What becomes of requests when a VM has trapped.
@@ -137,33 +138,6 @@ impl Process {
         self.inner.options.workers
     }
 
-    /// Opens a stream on a worker (counted from 0). A worker whose VM is dead may get a new one here.
-    pub fn open(&self, worker: usize, properties: BTreeMap<String, Vec<u8>>) -> StreamId {
-        let inner = &self.inner;
-        let number = worker % inner.options.workers + 1;
-        let context = inner.contexts.get() + 1;
-        inner.contexts.set(context);
-        let id = StreamId {
-            worker: number,
-            context,
-        };
-        let Ok(mut vm) = inner.vms[number].try_borrow_mut() else {
-            return id;
-        };
-        inner.revive(number, &mut vm);
-        let Some(root) = vm.roots.last().copied() else {
-            return id;
-        };
-        let stream = Stream {
-            root,
-            properties,
-            ..Stream::default()
-        };
-        vm.store.data_mut().streams.insert(context, stream);
-        inner.call::<_, ()>(&mut vm, context, "proxy_on_context_create", (context, root));
-        id
-    }
-
     /// Sets a property that the filter can read, its path's parts separated by NUL.
     pub fn set_property(&self, id: StreamId, path: &str, value: Vec<u8>) {
         self.with(id, |stream| {
@@ -174,7 +148,7 @@ impl Process {
     /// What the filter set as a property.
     pub fn filter_state(&self, id: StreamId, path: &str) -> Option<String> {
         let value = self
-            .with(id, |stream| stream.state.get(path).cloned())
+            .with(id, |stream| stream.state.borrow().get(path).cloned())
             .flatten()?;
         Some(String::from_utf8_lossy(&value).into_owned())
     }

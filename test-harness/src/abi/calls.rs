@@ -192,11 +192,9 @@ fn properties(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
                 let path = memory::text(c, path, path_size)?;
                 // A root has no stream whose properties it could read.
                 let stream = stream(c).map_err(|_| NOT_FOUND)?;
-                let known = stream
-                    .properties
-                    .get(&path)
-                    .or_else(|| stream.state.get(&path));
-                let value = known.cloned().ok_or(NOT_FOUND)?;
+                let known = stream.properties.get(&path).cloned();
+                let value = known.or_else(|| stream.state.borrow().get(&path).cloned());
+                let value = value.ok_or(NOT_FOUND)?;
                 memory::hand_over(c, &value, at, size_at)
             })
         },
@@ -208,7 +206,8 @@ fn properties(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
             run(&mut c, "proxy_set_property", |c| {
                 let path = memory::text(c, path, path_size)?;
                 let value = memory::read(c, at, size)?;
-                stream(c).map_err(|_| NOT_FOUND)?.state.insert(path, value);
+                let state = &stream(c).map_err(|_| NOT_FOUND)?.state;
+                state.borrow_mut().insert(path, value);
                 Ok(())
             })
         },

@@ -1,6 +1,11 @@
 //! One request as the guest sees it: header maps, properties, and the answer that the guest gives itself.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+/// What guests set as properties: one for a request and all its attempts.
+pub type FilterState = Rc<RefCell<BTreeMap<String, Vec<u8>>>>;
 
 /// Header pairs, in order.
 pub type HeaderMap = Vec<(Vec<u8>, Vec<u8>)>;
@@ -47,7 +52,7 @@ pub struct LocalReply {
     pub grpc_status: i32,
 }
 
-/// One request.
+/// One request in the downstream position, or one attempt in the upstream position.
 #[derive(Clone, Debug, Default)]
 pub struct Stream {
     /// The root that it belongs to.
@@ -68,8 +73,10 @@ pub struct Stream {
     pub lingers: bool,
     /// Properties by their path, parts separated by NUL.
     pub properties: BTreeMap<String, Vec<u8>>,
-    /// What the guest set as properties.
-    pub state: BTreeMap<String, Vec<u8>>,
+    /// What the guest set as properties, shared by a request and its attempts.
+    pub state: FilterState,
+    /// Whether it is an attempt, in the upstream position: that one is never logged.
+    pub attempt: bool,
     /// What the guest answered.
     pub reply: Option<LocalReply>,
 }

@@ -46,6 +46,11 @@ impl Servers {
         }
     }
 
+    /// How many servers are at work.
+    pub fn busy(&self) -> usize {
+        self.busy
+    }
+
     /// A server is done; whom it takes next.
     pub fn finish(&mut self) -> Option<u64> {
         let next = self.waiting.pop_front();

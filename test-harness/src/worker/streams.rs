@@ -8,7 +8,7 @@ use wasmtime::WasmParams;
 
 use super::{Flow, Process, StreamId};
 use crate::abi::stream::{
-    Action, HeaderMap, REQUEST_BODY, REQUEST_HEADERS, REQUEST_TRAILERS, RESPONSE_BODY,
+    Action, HeaderMap, LocalReply, REQUEST_BODY, REQUEST_HEADERS, REQUEST_TRAILERS, RESPONSE_BODY,
     RESPONSE_HEADERS, RESPONSE_TRAILERS, Stream,
 };
 
@@ -72,17 +72,20 @@ impl Process {
         self.trailers(id, RESPONSE_TRAILERS, trailers, name, Answer::Out)
     }
 
-    /// The end of a stream: log, done, delete. A filter that is not done yet keeps it until it says so.
+    /// The end of a stream: log (not for an attempt), done, delete. A filter that is not done yet keeps it until it says so.
     pub fn close(&self, id: StreamId) {
         if self.with(id, |stream| stream.lingers) != Some(false) {
             return;
         }
-        self.with(id, |stream| {
+        let attempt = self.with(id, |stream| {
             stream.open.clear();
-            stream.logs = true;
+            stream.logs = !stream.attempt;
+            stream.attempt
         });
-        self.void(id, "proxy_on_log");
-        self.with(id, |stream| stream.logs = false);
+        if attempt == Some(false) {
+            self.void(id, "proxy_on_log");
+            self.with(id, |stream| stream.logs = false);
+        }
         let done = self.callback(id, "proxy_on_done", id.context);
         if done == Some(0) {
             self.with(id, |stream| stream.lingers = true);
@@ -164,7 +167,7 @@ impl Process {
             };
         };
         match answer {
-            Answer::NotBegun => self.answer_side(id, &reply.headers, reply.status, &reply.body),
+            Answer::NotBegun => self.own_answer(id, &reply),
             Answer::Waiting => {}
             Answer::Out => {
                 self.with(id, |stream| stream.actions.push(Action::ResetResponse));
@@ -172,6 +175,14 @@ impl Process {
             }
         }
         Flow::Reply(reply)
+    }
+
+    /// An own reply before the answer began. That of an attempt ends the whole request: it is the request's stream that
+    /// sees it, not the attempt's.
+    pub(super) fn own_answer(&self, id: StreamId, reply: &LocalReply) {
+        if self.with(id, |stream| stream.attempt) == Some(false) {
+            self.answer_side(id, &reply.headers, reply.status, &reply.body);
+        }
     }
 
     /// Runs an own reply through the answer's side of the same filter.

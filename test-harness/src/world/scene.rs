@@ -1,0 +1,91 @@
+//! Where a trace is played: the world and what else its clients, its network and its upstream are like.
+
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, Exp1};
+
+use super::{Clients, START, World};
+use crate::fault::Fault;
+
+/// From Envoy to the upstream and back, in nanoseconds, unless a scene says otherwise.
+const ROUND_TRIP: u64 = 1_000_000;
+
+/// A world with its details.
+#[derive(Clone, Debug)]
+pub struct Scene {
+    /// What is common to all scenes.
+    pub world: World,
+    /// The clients.
+    pub clients: Clients,
+    /// The mean of an exponential way to the upstream, and back, in nanoseconds; none is a fixed millisecond for both.
+    pub network: Option<u64>,
+    /// Work takes so much longer for each request that is in work when it starts, itself included; in nanoseconds.
+    pub crowding: u64,
+    /// When the upstream works slower.
+    pub slowdowns: Vec<Slowdown>,
+}
+
+/// A time in which all work that starts takes longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slowdown {
+    /// From when, in nanoseconds since the trace began.
+    pub at: u64,
+    /// For how long, in nanoseconds.
+    pub length: u64,
+    /// So much of the speed is left, in percent, at least 1.
+    pub left: u32,
+}
+
+impl From<World> for Scene {
+    /// Clients that never try again, a short network, an upstream of even speed.
+    fn from(world: World) -> Self {
+        Self {
+            world,
+            clients: Clients::default(),
+            network: None,
+            crowding: 0,
+            slowdowns: Vec::new(),
+        }
+    }
+}
+
+impl Scene {
+    /// The ways to the upstream and back, in nanoseconds.
+    pub(super) fn ways(&self, random: &mut ChaCha8Rng) -> (u64, u64) {
+        let Some(mean) = self.network else {
+            return (0, ROUND_TRIP);
+        };
+        let mut way = || {
+            let times: f64 = Exp1.sample(random);
+            (times * mean as f64) as u64
+        };
+        (way(), way())
+    }
+
+    /// How long a piece of work takes that starts now beside so many, itself included.
+    pub(super) fn work(&self, now: u64, work: u64, busy: usize) -> u64 {
+        let busy = u64::try_from(busy).unwrap_or(u64::MAX);
+        let work = work.saturating_add(self.crowding.saturating_mul(busy));
+        let now = now - START;
+        let holds = |slow: &&Slowdown| (slow.at..slow.at + slow.length).contains(&now);
+        let slow = self.slowdowns.iter().find(holds);
+        slow.map_or(work, |slow| {
+            work.saturating_mul(100) / u64::from(slow.left.max(1))
+        })
+    }
+
+    /// What goes wrong with an attempt (counted from 1 over all tries of a request) that starts now.
+    pub(super) fn fault(&self, now: u64, attempt: u32, draw: f64) -> Option<&Fault> {
+        let holds = |fault: &&Fault| {
+            fault.holds(now - START)
+                && draw < fault.share
+                && fault.attempts.is_none_or(|first| attempt <= first)
+        };
+        self.world.faults.iter().find(holds)
+    }
+
+    /// Whether anything goes wrong now.
+    pub(super) fn in_fault(&self, now: u64) -> bool {
+        let mut faults = self.world.faults.iter();
+        faults.any(|fault| fault.holds(now - START))
+    }
+}

@@ -1,7 +1,7 @@
 //! One stream, in whichever of the two positions it turns out to stand.
 //!
 //! The same configuration in both positions is the same root to Envoy, so that only the stream itself can tell: the
-//! router counts attempts, and before it there is nothing to count.
+//! router counts attempts, and before it the count is 0.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -40,8 +40,9 @@ impl Stream {
 
     /// The headers of the request are there.
     pub(crate) fn request_headers(&mut self, id: u32) -> Action {
+        let number = properties::number("upstream\0request_attempt_count").unwrap_or(0);
         if let Self::Request(request) = self
-            && let Some(number) = properties::number("upstream\0request_attempt_count")
+            && number > 0
         {
             *self = Self::Attempt(Attempt::new(request.worker(), number));
         }

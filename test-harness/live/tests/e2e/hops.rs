@@ -101,8 +101,13 @@ async fn three_layers_with_seawall_do_not_multiply() -> anyhow::Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_seawall_a_deadline_ends_at_the_first_app() -> anyhow::Result<()> {
     let chain = Chain::start(|listener| naive(listener, 0)).await?;
-    let call = Call::make(&chain, &chain.door(Protocol::Http2), 0).await?;
-    assert_eq!(call.status, Some(0));
+    let door = chain.door(Protocol::Http2);
+    for number in 0..20 {
+        let call = Call::make(&chain, &door, number).await?;
+        assert_eq!(call.status, Some(0));
+        let last = chain.upstream.snapshot().arrivals.pop();
+        assert_eq!(last.map(|last| last.id), Some(call.id), "the id alone");
+    }
     let arrivals = chain.upstream.snapshot().arrivals;
     let values = &arrivals.first().expect("an arrival").values;
     assert_eq!(values.get("grpc-timeout"), None);

@@ -92,6 +92,7 @@ async fn three_layers_with_seawall_do_not_multiply() -> anyhow::Result<()> {
     );
     assert_eq!(seen.first_attempts, samples.len() as u64);
     assert!(load <= 1.3, "{load:.2} times the load");
+    assert!(load >= 1.1, "the last hop's budget was used: {load:.2}");
     let overflow = chain.sum(&["upstream_rq_retry_overflow"]).await?;
     assert_eq!(overflow, 0, "Envoy's own limit was not in the way");
     chain.assert_no_trap();

@@ -122,10 +122,10 @@ impl HttpRequest {
         let marks = self.arrival.marks;
         let accounted = self.with(|worker| {
             let known = worker.policy(policy)?;
-            let leave = known
-                .retries
-                .as_ref()
-                .map(|retries| (retries, Leave::of(retries, facts, admitted, marks.retry)));
+            // Before its own application nothing is repeated: whoever called does that.
+            let retries = known.retries.as_ref().filter(|_| !asking.inbound);
+            let leave =
+                retries.map(|retries| (retries, Leave::of(retries, facts, admitted, marks.retry)));
             let hedge = leave.and_then(|(_, leave)| leave.hedge);
             steer::time(known, limit, facts, hedge);
             let (retries, leave) = leave?;

@@ -214,7 +214,6 @@ async fn naive_retries_serve_as_well_as_chance_allows() -> anyhow::Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs retries in the filter"]
 async fn a_dead_upstream_gets_a_fifth_more_while_the_naive_lane_triples_it() -> anyhow::Result<()> {
     let _alone = alone().await;
     let stand = Stand::start(&[
@@ -232,7 +231,6 @@ async fn a_dead_upstream_gets_a_fifth_more_while_the_naive_lane_triples_it() -> 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs retries in the filter"]
 async fn an_upstream_that_asks_for_retries_itself_gets_no_more() -> anyhow::Result<()> {
     let _alone = alone().await;
     let stand = Stand::guarded(3).await?;
@@ -254,7 +252,6 @@ async fn an_upstream_that_asks_for_retries_itself_gets_no_more() -> anyhow::Resu
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs retries in the filter"]
 async fn resets_are_paid_for_too() -> anyhow::Result<()> {
     let _alone = alone().await;
     let cut = Knobs {
@@ -268,7 +265,6 @@ async fn resets_are_paid_for_too() -> anyhow::Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs retries in the filter"]
 async fn the_budget_goes_to_whom_it_helps() -> anyhow::Result<()> {
     let _alone = alone().await;
     // Half of the first attempts fail: the budget saves a fifth of all.
@@ -285,7 +281,6 @@ async fn the_budget_goes_to_whom_it_helps() -> anyhow::Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs retries in the filter"]
 async fn a_few_failures_are_all_retried() -> anyhow::Result<()> {
     let _alone = alone().await;
     for (attempts, least) in [(2, 98.9), (3, 99.8)] {
@@ -297,7 +292,6 @@ async fn a_few_failures_are_all_retried() -> anyhow::Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs retries in the filter"]
 async fn a_route_with_retries_of_its_own_keeps_to_the_budget_too() -> anyhow::Result<()> {
     let _alone = alone().await;
     let stand = Stand::start(&[("istio", Some(budget(3)), istio())]).await?;

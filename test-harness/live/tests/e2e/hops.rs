@@ -71,7 +71,6 @@ async fn three_layers_of_plain_retries_multiply_the_load_of_a_dead_service() -> 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs retries in the filter"]
 async fn three_layers_with_seawall_do_not_multiply() -> anyhow::Result<()> {
     let retries = json!({"retries": {"attempts": 3, "budget": {"ratio": 20, "min_per_second": 0}}});
     let chain = Chain::start(|_| seawall(&retries)).await?;
@@ -118,7 +117,6 @@ async fn without_seawall_a_deadline_ends_at_the_first_app() -> anyhow::Result<()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs deadlines in the filter"]
 async fn a_deadline_holds_over_three_services() -> anyhow::Result<()> {
     let _alone = alone().await;
     let chain = with_deadlines().await?;
@@ -145,7 +143,6 @@ async fn a_deadline_holds_over_three_services() -> anyhow::Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs deadlines in the filter"]
 async fn what_an_app_spends_is_missing_further_on_and_what_is_doomed_is_not_sent()
 -> anyhow::Result<()> {
     let _alone = alone().await;

@@ -92,8 +92,12 @@ impl Arrival {
         adaptive: Option<Span>,
     ) -> Limit {
         let forms = policy.time.propagate.iter();
-        let asked = forms.filter(|form| facts.grpc || **form != Form::Grpc);
-        let incoming = asked
+        let came = forms.filter(|form| match form {
+            Form::Grpc => facts.grpc,
+            Form::Expected => facts.expected,
+            Form::Header(_) => true,
+        });
+        let incoming = came
             .filter_map(|form| form.read(pairs.value(form.name())?))
             .min();
         let spent = incoming

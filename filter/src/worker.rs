@@ -101,6 +101,8 @@ pub(crate) struct Worker {
     debts: VecDeque<Debt>,
     /// Hedges that wait, by their context.
     parked: Vec<u32>,
+    /// Whether ticks come more often because of them.
+    often: bool,
     own: OwnSeries,
     draws: Draws,
     last_tick: Timestamp,
@@ -117,6 +119,7 @@ impl Worker {
             selections: BTreeMap::new(),
             debts: VecDeque::new(),
             parked: Vec::new(),
+            often: false,
             own: OwnSeries::default(),
             draws: Draws::seeded(now.as_nanos()),
             last_tick: now,
@@ -251,7 +254,7 @@ impl Worker {
     pub(crate) fn tick(&mut self) {
         let (now, _) = self.moment();
         self.tend_parked();
-        if now.since(self.last_tick) < TICK_DUE {
+        if self.often && now.since(self.last_tick) < TICK_DUE {
             return;
         }
         let on_time = now.since(self.last_tick) <= ON_TIME;

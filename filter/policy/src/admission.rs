@@ -8,8 +8,8 @@ use crate::breaker::{
 };
 use crate::policy::Policy;
 use crate::record::{Claim, Record};
+use crate::retry::account;
 use crate::retry::attempts::Denial;
-use crate::retry::{account, budget};
 use crate::store::{Change, SharedStore, Taken, Undecided, update};
 use crate::time::{Span, Timestamp};
 
@@ -46,10 +46,11 @@ impl Upstream<'_> {
             configured_at: self.configured_at,
             counting: self.policy.breaker.mode.counts(),
             geometry: self.policy.breaker.window,
-            slice: self.policy.retries.as_ref().map_or_else(
-                || budget::Settings::default().slice(),
-                |retries| retries.budget.slice(),
-            ),
+            slice: self
+                .policy
+                .retries
+                .as_ref()
+                .map(|retries| retries.budget.slice()),
         }
     }
 }

@@ -28,8 +28,8 @@ pub struct Record {
     pub counting: bool,
     /// The breaker.
     pub breaker: Breaker,
-    /// The retry budget.
-    pub budget: Budget,
+    /// The retry budget, where the policy has retries.
+    pub budget: Option<Budget>,
 }
 
 /// A root's claim on the shape of a record: the later one wins.
@@ -41,8 +41,8 @@ pub struct Claim {
     pub counting: bool,
     /// The shape it wants for the windows.
     pub geometry: Geometry,
-    /// The length it wants for the budget's buckets.
-    pub slice: Span,
+    /// The length it wants for the budget's buckets; `None` where it has no retries.
+    pub slice: Option<Span>,
 }
 
 /// Why bytes are not a record.
@@ -63,7 +63,7 @@ impl Record {
             configured_at: claim.configured_at,
             counting: claim.counting,
             breaker: Breaker::new(claim.geometry),
-            budget: Budget::new(claim.slice),
+            budget: claim.slice.map(Budget::new),
         }
     }
 
@@ -71,8 +71,8 @@ impl Record {
     /// whether anything changed, and the transition if it was one.
     pub fn adopt(&mut self, claim: Claim, now: Timestamp) -> (bool, Option<Transition>) {
         let same_shape = claim.geometry == self.breaker.geometry;
-        let same =
-            same_shape && claim.counting == self.counting && claim.slice == self.budget.slice;
+        let same_slice = claim.slice == self.budget.as_ref().map(|budget| budget.slice);
+        let same = same_shape && claim.counting == self.counting && same_slice;
         if same || claim.configured_at <= self.configured_at {
             return (false, None);
         }
@@ -87,8 +87,10 @@ impl Record {
             }
             None
         };
-        if claim.slice != self.budget.slice {
-            self.budget.reshape(claim.slice, now);
+        match (&mut self.budget, claim.slice) {
+            (Some(_), Some(_)) if same_slice => {}
+            (Some(budget), Some(slice)) => budget.reshape(slice, now),
+            (budget, slice) => *budget = slice.map(Budget::new),
         }
         (true, transition)
     }
@@ -98,7 +100,10 @@ impl Record {
         let mut out = Writer::new(MAGIC, VERSION);
         out.u64(self.configured_at.as_nanos());
         out.u8(u8::from(self.counting));
-        out.budget(&self.budget);
+        out.u8(u8::from(self.budget.is_some()));
+        if let Some(budget) = &self.budget {
+            out.budget(budget);
+        }
         let breaker = &self.breaker;
         out.u64(breaker.generation);
         out.u32(breaker.trips);
@@ -206,7 +211,10 @@ impl Reader<'_> {
     fn record(&mut self) -> Option<Record> {
         let configured_at = self.time()?;
         let counting = self.flag()?;
-        let budget = self.budget()?;
+        let budget = match self.flag()? {
+            true => Some(self.budget()?),
+            false => None,
+        };
         let generation = self.u64()?;
         let trips = self.u32()?;
         let last = self.time()?;

@@ -29,7 +29,8 @@ pub(crate) enum Action {
 #[derive(Debug, Default)]
 struct Contexts {
     roots: BTreeMap<u32, Root>,
-    streams: BTreeMap<u32, Stream>,
+    /// Boxed, since a map moves what it holds.
+    streams: BTreeMap<u32, Box<Stream>>,
 }
 
 thread_local! {
@@ -46,7 +47,7 @@ fn contexts<T>(run: impl FnOnce(&mut Contexts) -> Option<T>) -> Option<T> {
 }
 
 fn stream<T>(id: u32, run: impl FnOnce(&mut Stream) -> T) -> Option<T> {
-    contexts(|contexts| contexts.streams.get_mut(&id).map(run))
+    contexts(|contexts| contexts.streams.get_mut(&id).map(|stream| run(stream)))
 }
 
 fn root<T>(id: u32, run: impl FnOnce(&mut Root) -> T) -> Option<T> {
@@ -78,7 +79,7 @@ pub(crate) extern "C" fn proxy_on_memory_allocate(size: usize) -> *mut u8 {
 pub(crate) extern "C" fn proxy_on_context_create(id: u32, parent: u32) {
     contexts(|contexts| {
         match contexts.roots.get(&parent) {
-            Some(root) => drop(contexts.streams.insert(id, root.stream())),
+            Some(root) => drop(contexts.streams.insert(id, Box::new(root.stream()))),
             None if parent == 0 => drop(contexts.roots.insert(id, Root::default())),
             None => {}
         }

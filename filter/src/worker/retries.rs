@@ -111,7 +111,9 @@ impl Worker {
             return false;
         }
         self.parked.push(context);
-        plugin::set_tick_period(PARKED_TICK_MILLIS);
+        if !self.often {
+            self.often = plugin::set_tick_period(PARKED_TICK_MILLIS);
+        }
         true
     }
 
@@ -124,9 +126,6 @@ impl Worker {
 
     /// Looks at the hedges that wait: those with nothing beside them any more go, or are answered.
     pub(super) fn tend_parked(&mut self) {
-        if self.parked.is_empty() {
-            return;
-        }
         for context in std::mem::take(&mut self.parked) {
             if !streams::speak_for(context) {
                 continue;
@@ -134,8 +133,8 @@ impl Worker {
             let stays = !attempt::leave_parking(|known| self.pay_for_start(known, known.started));
             self.parked.extend(stays.then_some(context));
         }
-        if self.parked.is_empty() {
-            plugin::set_tick_period(super::TICK_MILLIS);
+        if self.often && self.parked.is_empty() {
+            self.often = !plugin::set_tick_period(super::TICK_MILLIS);
         }
     }
 

@@ -12,7 +12,7 @@ fn claim(geometry: Geometry) -> Claim {
         configured_at: Timestamp::nanos(1),
         counting: true,
         geometry,
-        slice: Span::secs(1),
+        slice: Some(Span::secs(1)),
     }
 }
 
@@ -128,7 +128,7 @@ fn only_a_later_root_shapes_a_record() {
         configured_at: Timestamp::nanos(at),
         counting,
         geometry: Geometry::count(16),
-        slice: Span::secs(1),
+        slice: Some(Span::secs(1)),
     };
     assert!(!record.adopt(wanted(1, true), Timestamp::ZERO).0);
     assert!(record.adopt(wanted(2, true), Timestamp::ZERO).0);
@@ -150,7 +150,7 @@ fn leaving_a_mode_that_does_not_count_starts_closed_and_empty() {
         configured_at: Timestamp::nanos(nanos),
         counting,
         geometry: Geometry::count(8),
-        slice: Span::secs(1),
+        slice: Some(Span::secs(1)),
     };
     let (_, transition) = record.adopt(at(2, false), Timestamp::nanos(50));
     assert_eq!(

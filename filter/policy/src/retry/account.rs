@@ -35,11 +35,17 @@ pub fn withdraw(
     let (paid, notes) = changed_with(store, upstream, moment, |record| {
         let made = advanced(record, upstream, moment);
         let now = moment.now;
-        record.budget.deposit(&retries.budget, deposits, now);
-        let paid = match stays_closed(record, upstream) {
-            false => Err(Denial::Breaker),
-            true if record.budget.withdraw(&retries.budget, now) => Ok(()),
-            true => Err(Denial::Budget),
+        let closed = stays_closed(record, upstream);
+        let paid = match &mut record.budget {
+            None => Err(Denial::Undecided),
+            Some(budget) => {
+                budget.deposit(&retries.budget, deposits, now);
+                match closed {
+                    false => Err(Denial::Breaker),
+                    true if budget.withdraw(&retries.budget, now) => Ok(()),
+                    true => Err(Denial::Budget),
+                }
+            }
         };
         let nothing = made.is_empty() && deposits == 0 && paid.is_err();
         (paid, made, changed(nothing))
@@ -62,15 +68,18 @@ pub fn enter(
 ) -> (Option<u64>, Notes) {
     changed_with(store, upstream, moment, |record| {
         let made = advanced(record, upstream, moment);
-        let (budget, settings, now) = (&mut record.budget, &retries.budget, moment.now);
-        budget.deposit(settings, deposits, now);
-        match entry {
-            Entry::Flush => {}
-            Entry::Refund(count) => budget.refund(settings, u64::from(count), now),
-            Entry::Charge(count) => budget.charge(settings, u64::from(count), now),
-        }
         let nothing = made.is_empty() && deposits == 0 && entry == Entry::Flush;
-        (budget.balance(settings, now), made, changed(nothing))
+        let (settings, now) = (&retries.budget, moment.now);
+        let left = record.budget.as_mut().map_or(0, |budget| {
+            budget.deposit(settings, deposits, now);
+            match entry {
+                Entry::Flush => {}
+                Entry::Refund(count) => budget.refund(settings, u64::from(count), now),
+                Entry::Charge(count) => budget.charge(settings, u64::from(count), now),
+            }
+            budget.balance(settings, now)
+        });
+        (left, made, changed(nothing))
     })
 }
 
@@ -86,10 +95,8 @@ pub(crate) fn foreseen(
         return Some(Err(Denial::Breaker));
     }
     let coming = deposits.saturating_mul(u64::from(settings.ratio.as_basis_points()));
-    let there = record
-        .budget
-        .balance(settings, moment.now)
-        .saturating_add(coming);
+    let budget = record.budget.as_mut()?;
+    let there = budget.balance(settings, moment.now).saturating_add(coming);
     Some(if there < RETRY {
         Err(Denial::Budget)
     } else {

@@ -67,7 +67,7 @@ const CLAIM: Claim = Claim {
     configured_at: Timestamp::ZERO,
     counting: true,
     geometry: Geometry::time(Span::secs(10)),
-    slice: Span::secs(1),
+    slice: Some(Span::secs(1)),
 };
 
 fn bump(store: &Memory) -> Result<Taken<()>, Undecided> {

@@ -287,7 +287,7 @@ impl Pair {
             configured_at: Timestamp::ZERO,
             counting: true,
             breaker: self.breaker.clone(),
-            budget: Budget::new(Span::secs(1)),
+            budget: Some(Budget::new(Span::secs(1))),
         };
         let read = Record::decode(&record.encode());
         prop_assert_eq!(read.as_ref(), Ok(&record));

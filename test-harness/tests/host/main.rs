@@ -1,6 +1,7 @@
 //! The host, with small modules of its own and with the filter.
 
 mod abi;
+mod attempts;
 mod bounds;
 mod cost;
 mod filter;

@@ -1,0 +1,2 @@
+//! Many Envoys before one upstream.
+fn main() {}

@@ -1,0 +1,95 @@
+//! What retries add to the load of an upstream that fails by chance, and what they win.
+
+use seawall_harness::router::{RetryOn, Route};
+use seawall_harness::world::{Clients, Lane, Scene, Tokens, play};
+
+use crate::{even, near, scene};
+
+const SEED: u64 = 3;
+
+fn three_retries<'a>() -> Lane<'a> {
+    Lane::bare(Route::retrying(RetryOn::SERVER_ERROR, 3))
+}
+
+fn failing(percent: u32) -> Scene {
+    scene(SEED, &[&format!("errors,at=0s,for=1h,share={percent}")])
+}
+
+#[test]
+fn three_naive_retries_cost_and_win_what_theory_says() {
+    let trace = even(200, 100, 1_000);
+    for percent in [0, 10, 25, 50, 75, 100] {
+        let p = f64::from(percent) / 100.0;
+        let (load, success) = (1.0 + p + p.powi(2) + p.powi(3), 1.0 - p.powi(4));
+        // In the route, and in a client that tries four times: the same.
+        let route = play(&failing(percent), &trace, &three_retries(), || ());
+        let mut stubborn = failing(percent);
+        stubborn.clients = Clients::trying(4);
+        let client = play(&stubborn, &trace, &Lane::default(), || ());
+        for (who, measure) in [("route", route), ("client", client)] {
+            near(
+                &format!("{who}, load at p={p}"),
+                measure.load(),
+                load,
+                0.02 * load,
+            );
+            near(
+                &format!("{who}, success at p={p}"),
+                measure.success(),
+                success,
+                0.01,
+            );
+        }
+    }
+}
+
+#[test]
+fn layers_multiply() {
+    let mut dead = failing(100);
+    dead.clients = Clients::trying(4);
+    let measure = play(&dead, &even(100, 10, 1_000), &three_retries(), || ());
+    near("four tries of four attempts", measure.load(), 16.0, 0.0);
+}
+
+#[test]
+fn one_retry_saves_what_fails_only_at_first() {
+    let first = scene(SEED, &["errors,at=0s,for=1h,attempts=1"]);
+    let measure = play(&first, &even(100, 10, 1_000), &three_retries(), || ());
+    near("load", measure.load(), 2.0, 0.0);
+    near("success", measure.success(), 1.0, 0.0);
+}
+
+#[test]
+fn the_clusters_default_limit_leaves_most_retries_out() {
+    let lane = Lane {
+        max_retries: Some(3),
+        ..three_retries()
+    };
+    // 30 at the same time, every second.
+    let mut trace = even(30, 10, 1_000);
+    trace
+        .iter_mut()
+        .for_each(|request| request.at_us -= request.at_us % 1_000_000);
+    let first = scene(SEED, &["errors,at=0s,for=1h,attempts=1"]);
+    let measure = play(&first, &trace, &lane, || ());
+    near("load", measure.load(), 1.1, 0.0);
+    near("success", measure.success(), 0.1, 0.0);
+}
+
+#[test]
+fn retry_tokens_of_10_percent_hold_the_load_down() {
+    // 100 clients with 10 requests a second each for 10 s: a tenth, and 4 of the 5 tokens that each begins with.
+    let mut scene = failing(50);
+    scene.clients = Clients {
+        count: 100,
+        tries: u32::MAX,
+        back_off: None,
+        tokens: Some(Tokens {
+            size: 5.0,
+            deposit: 0.1,
+        }),
+    };
+    let measure = play(&scene, &even(1_000, 10, 1_000), &Lane::default(), || ());
+    near("load", measure.load(), 1.14, 0.01);
+    near("success", measure.success(), 0.57, 0.01);
+}

@@ -1,2 +1,60 @@
-//! Many Envoys before one upstream.
-fn main() {}
+//! Many Envoys before one upstream: each default has to be good for all of them together.
+
+mod dead;
+mod probes;
+
+use std::path::PathBuf;
+
+use seawall_harness::fault::Fault;
+use seawall_harness::module::Module;
+use seawall_harness::trace::Request;
+use seawall_harness::worker::{Process, ProcessOptions};
+use seawall_harness::world::{START, Scene, World};
+
+/// The shipped defaults.
+const DEFAULTS: &str = r#"{"version":1,"policies":{"default":{}}}"#;
+
+/// The filter: `SEAWALL_WASM`, or what `make wasm` built.
+fn module() -> Module {
+    let built = concat!(env!("CARGO_MANIFEST_DIR"), "/../dist/seawall.wasm");
+    let path = std::env::var_os("SEAWALL_WASM").map_or_else(|| PathBuf::from(built), PathBuf::from);
+    Module::from_file(&path).unwrap_or_else(|error| panic!("{error}: run make wasm"))
+}
+
+/// So many Envoys with one worker each, with chance of their own.
+fn fleet(size: u64, configuration: &str) -> Vec<Process> {
+    let module = module();
+    let envoy = |number| {
+        let options = ProcessOptions {
+            configuration: configuration.as_bytes().to_vec(),
+            seed: number,
+            ..ProcessOptions::default()
+        };
+        let process = Process::start(&module, options, START).expect("the filter starts");
+        process.take_log();
+        process
+    };
+    (0..size).map(envoy).collect()
+}
+
+/// One request a second from each of them for so long, spread over the second.
+fn one_a_second_each(size: u64, seconds: u64) -> Vec<Request> {
+    (0..size * seconds)
+        .map(|number| Request {
+            at_us: number * 1_000_000 / size,
+            service_us: 5_000,
+            path: "/".to_owned(),
+        })
+        .collect()
+}
+
+/// An upstream with room for all, with this fault.
+fn scene(fault: &str) -> Scene {
+    Scene::from(World {
+        servers: 10_000,
+        queue: 0,
+        faults: vec![fault.parse::<Fault>().expect("a fault")],
+        patience: None,
+        seed: 1,
+    })
+}

@@ -1,6 +1,8 @@
-//! The simulation against theory and against published simulations: what retries do to an upstream. No filter here.
+//! The simulation against theory and against published simulations: what retries do to an upstream, and what a filter can
+//! do about them.
 
 mod load;
+mod positions;
 mod storms;
 
 use seawall_harness::fault::Fault;

@@ -1,0 +1,53 @@
+//! 1,000 Envoys with a request a second each, whose breakers are open, and an upstream that comes back.
+//!
+//! All trip within seconds of each other, so their first probes come together whatever the settings; chance in the open
+//! times drives them apart, outage by outage. What is bounded here is a second of probing once the outage is minutes old.
+
+use seawall_harness::measure::Measure;
+use seawall_harness::world::{Lane, play};
+
+use crate::{DEFAULTS, fleet, one_a_second_each, scene};
+
+const ENVOYS: u64 = 1_000;
+/// Probes a second of all together.
+const MOST: u64 = 50;
+
+/// An outage of so many seconds, and a minute more.
+fn outage(seconds: u64, configuration: &str) -> Measure {
+    let envoys = fleet(ENVOYS, configuration);
+    let trace = one_a_second_each(ENVOYS, seconds + 60);
+    let fault = format!("errors,at=0s,for={seconds}s");
+    play(&scene(&fault), &trace, &Lane::downstream(&envoys), || ())
+}
+
+/// The busiest second of these, at the upstream.
+fn busiest(measure: &Measure, from: usize, to: usize) -> u64 {
+    let seconds = measure.reached_per_second().iter().take(to).skip(from);
+    let most = seconds.copied().max().unwrap_or_default();
+    println!("{from} s to {to} s: at most {most} probes a second");
+    most
+}
+
+#[test]
+fn one_probe_at_a_time_with_full_jitter_stays_below_50_a_second() {
+    let measure = outage(
+        300,
+        r#"{"version":1,"policies":{"default":{"breaker":{"open":{"jitter":100},"half_open":{"permits":1}}}}}"#,
+    );
+    busiest(&measure, 10, 180);
+    assert!(busiest(&measure, 180, 300) <= MOST);
+    assert!(
+        busiest(&measure, 180, 300) >= 5,
+        "it is probed all the time"
+    );
+}
+
+#[test]
+#[ignore = "the defaults (10 permits, 20 % jitter) probe with 484 a second after ten minutes, 133 on average"]
+fn the_defaults_probe_with_at_most_50_a_second() {
+    let measure = outage(600, DEFAULTS);
+    busiest(&measure, 10, 60);
+    busiest(&measure, 60, 180);
+    busiest(&measure, 180, 400);
+    assert!(busiest(&measure, 400, 600) <= MOST);
+}

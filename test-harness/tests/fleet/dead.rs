@@ -30,7 +30,6 @@ fn all_breakers_are_open_within_15_s() {
 }
 
 #[test]
-#[ignore = "needs retries in the filter"]
 fn all_breakers_are_open_within_15_s_with_retries_too() {
     let envoys = fleet(
         ENVOYS,
@@ -44,7 +43,6 @@ fn all_breakers_are_open_within_15_s_with_retries_too() {
 }
 
 #[test]
-#[ignore = "needs retries in the filter"]
 fn without_breakers_the_fleet_sends_at_most_1_35_times_the_load() {
     let envoys = fleet(
         ENVOYS,

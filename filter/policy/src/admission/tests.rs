@@ -184,7 +184,8 @@ fn what_cannot_be_decided_passes_but_an_unstored_permit_is_none() {
 #[test]
 fn a_holder_that_shows_no_life_loses_its_permits_to_others() {
     let store = Memory::default();
-    let policy = policy(Mode::Enforce(Share::ALL));
+    let mut policy = policy(Mode::Enforce(Share::ALL));
+    policy.breaker.half_open.permits = 10;
     let upstream = upstream(&policy);
     trip(&store, &upstream);
     for _ in 0..policy.breaker.half_open.permits {

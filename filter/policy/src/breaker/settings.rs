@@ -85,6 +85,9 @@ impl Settings {
     pub const PERMITS_MAX: u32 = 1_000;
 }
 
+/// The times and rates are those of the best of the field. How a breaker probes is the fleet's arithmetic: 1,000 Envoys
+/// with a request a second each, whose breakers stay open for 60 to 120 seconds and then probe twice, probe with
+/// 22 requests a second together; and chance as long as the open time drives those apart that tripped together.
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -101,10 +104,10 @@ impl Default for Settings {
             open: OpenTime {
                 base: Span::secs(5),
                 cap: Span::secs(60),
-                jitter: Share::percent(20),
+                jitter: Share::ALL,
             },
             half_open: HalfOpen {
-                permits: 10,
+                permits: 2,
                 wait: Span::secs(20),
             },
             ramp: Span::secs(10),

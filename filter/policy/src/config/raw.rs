@@ -290,7 +290,7 @@ object! {
         base ("for"): Duration,
         /// Never longer, but for the jitter (60s).
         up_to ("up_to"): Duration,
-        /// Up to this share is added at random, in percent (20).
+        /// Up to this share is added at random, in percent (100).
         jitter ("jitter"): Percent,
     }
 }
@@ -298,7 +298,7 @@ object! {
 object! {
     /// How a half-open breaker probes.
     RawHalfOpen {
-        /// Probes in flight plus verdicts, over all workers, 1 to 1,000 (10).
+        /// Probes in flight plus verdicts, over all workers, 1 to 1,000 (2).
         permits ("permits"): u32,
         /// Without a verdict for so long it opens again (20s).
         wait ("wait"): Duration,

@@ -65,6 +65,7 @@ pub struct Measure {
     reached: u64,
     reached_in_fault: u64,
     latency_us: Histogram<u64>,
+    good_latency_us: Histogram<u64>,
     first_refusal: Option<u64>,
     last_trouble: Option<u64>,
     per_second: Vec<Counts>,
@@ -110,7 +111,8 @@ impl Default for Measure {
             in_fault: Counts::default(),
             reached: 0,
             reached_in_fault: 0,
-            latency_us: Histogram::new_with_bounds(1, LATENCY_MAX_US, 3).expect("bounds in order"),
+            latency_us: histogram(),
+            good_latency_us: histogram(),
             first_refusal: None,
             last_trouble: None,
             per_second: Vec::new(),
@@ -131,6 +133,9 @@ impl Measure {
             self.in_fault.add(got);
         }
         self.latency_us.saturating_record(latency / 1_000);
+        if got == Got::Good {
+            self.good_latency_us.saturating_record(latency / 1_000);
+        }
         slot(&mut self.per_second, at).add(got);
         slot(&mut self.ended_per_second, at.saturating_add(latency)).add(got);
         if got != Got::Good {
@@ -163,6 +168,11 @@ impl Measure {
     /// What users got.
     pub fn counts(&self) -> Counts {
         self.counts
+    }
+
+    /// A quantile of the latency of the upstream's own good answers, in milliseconds.
+    pub fn good_latency_ms(&self, quantile: f64) -> f64 {
+        self.good_latency_us.value_at_quantile(quantile) as f64 / 1_000.0
     }
 
     /// What users got, second by second of the answers.
@@ -207,4 +217,8 @@ fn slot<T: Clone + Default>(seconds: &mut Vec<T>, at: u64) -> &mut T {
         seconds.resize(second + 1, T::default());
     }
     &mut seconds[second]
+}
+
+fn histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, LATENCY_MAX_US, 3).expect("bounds in order")
 }

@@ -1,4 +1,4 @@
-//! An upstream as a queue in front of servers: first come, first served, with a bound.
+//! An upstream as a queue in front of servers: first come, first served, with a bound on its length and one on the wait.
 
 use std::collections::VecDeque;
 
@@ -13,13 +13,27 @@ pub enum Arrival {
     Full,
 }
 
-/// Servers and their queue. Who calls says when service ends; nothing here knows time.
+/// A queue that drops what waited too long, by the rule of controlled delay: where it has not been empty for an interval,
+/// nothing waits longer than the target; else nothing waits longer than the interval. (B. Maurer, "Fail at Scale", 2015)
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ControlledDelay {
+    /// What waits in a queue that is never empty, in nanoseconds.
+    pub target: u64,
+    /// How long a queue may be there before it counts as one, in nanoseconds.
+    pub interval: u64,
+}
+
+/// Servers and their queue. Who calls says what time it is and when service ends.
 #[derive(Clone, Debug)]
 pub struct Servers {
     servers: usize,
     places: usize,
     busy: usize,
-    waiting: VecDeque<u64>,
+    /// Requests that wait, and since when.
+    waiting: VecDeque<(u64, u64)>,
+    delay: Option<ControlledDelay>,
+    empty_at: u64,
+    dropped: Vec<u64>,
 }
 
 impl Servers {
@@ -30,16 +44,27 @@ impl Servers {
             places,
             busy: 0,
             waiting: VecDeque::new(),
+            delay: None,
+            empty_at: 0,
+            dropped: Vec::new(),
         }
     }
 
-    /// A request arrives.
-    pub fn arrive(&mut self, request: u64) -> Arrival {
+    /// The same, with a bound on how long requests wait.
+    pub fn with_controlled_delay(self, delay: Option<ControlledDelay>) -> Self {
+        Self { delay, ..self }
+    }
+
+    /// A request arrives, at this time in nanoseconds.
+    pub fn arrive(&mut self, request: u64, now: u64) -> Arrival {
+        if self.waiting.is_empty() {
+            self.empty_at = now;
+        }
         if self.busy < self.servers {
             self.busy += 1;
             Arrival::Served
         } else if self.waiting.len() < self.places {
-            self.waiting.push_back(request);
+            self.waiting.push_back((request, now));
             Arrival::Queued
         } else {
             Arrival::Full
@@ -51,13 +76,37 @@ impl Servers {
         self.busy
     }
 
-    /// A server is done; whom it takes next.
-    pub fn finish(&mut self) -> Option<u64> {
-        let next = self.waiting.pop_front();
-        if next.is_none() {
-            self.busy = self.busy.saturating_sub(1);
+    /// A server is done at this time in nanoseconds; whom it takes next.
+    pub fn finish(&mut self, now: u64) -> Option<u64> {
+        while let Some((next, since)) = self.waiting.pop_front() {
+            let longest = self.longest_wait(now);
+            if self.waiting.is_empty() {
+                self.empty_at = now;
+            }
+            if now.saturating_sub(since) <= longest {
+                return Some(next);
+            }
+            self.dropped.push(next);
         }
-        next
+        self.busy = self.busy.saturating_sub(1);
+        None
+    }
+
+    /// What was dropped since the last time.
+    pub fn take_dropped(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.dropped)
+    }
+
+    fn longest_wait(&self, now: u64) -> u64 {
+        let Some(delay) = self.delay else {
+            return u64::MAX;
+        };
+        let standing = now.saturating_sub(self.empty_at) > delay.interval;
+        if standing {
+            delay.target
+        } else {
+            delay.interval
+        }
     }
 }
 
@@ -98,7 +147,7 @@ mod tests {
         while let Some((now, event)) = queue.pop() {
             match event {
                 Event::Arrive(number) => {
-                    match upstream.arrive(number) {
+                    match upstream.arrive(number, now) {
                         Arrival::Served => {
                             waits.push(0.0);
                             queue.push(now + seconds(&mut random, 1.0), Event::Finish);
@@ -112,7 +161,7 @@ mod tests {
                     }
                 }
                 Event::Finish => {
-                    if let Some(next) = upstream.finish() {
+                    if let Some(next) = upstream.finish(now) {
                         let since = arrived.remove(&next).expect("it waited");
                         waits.push((now - since) as f64 / 1e9);
                         queue.push(now + seconds(&mut random, 1.0), Event::Finish);

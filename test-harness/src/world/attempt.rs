@@ -103,7 +103,7 @@ impl Run<'_> {
         match job.end {
             // It never answers.
             End::TimedOut => drop(self.jobs.remove(&number)),
-            End::Answer(200) => match self.upstream.arrive(number) {
+            End::Answer(200) => match self.upstream.arrive(number, now) {
                 Arrival::Served => self.serve(now, number),
                 Arrival::Queued => {}
                 Arrival::Full => {
@@ -125,8 +125,15 @@ impl Run<'_> {
 
     /// The upstream is done with an attempt, even if nobody waits for it any more.
     pub(super) fn served(&mut self, now: u64, number: u64) {
-        if let Some(next) = self.upstream.finish() {
+        if let Some(next) = self.upstream.finish(now) {
             self.serve(now, next);
+        }
+        for dropped in self.upstream.take_dropped() {
+            if let Some(job) = self.jobs.get_mut(&dropped) {
+                job.end = End::Answer(503);
+                let back = now + job.back;
+                self.queue.push(back, Event::Ended(dropped));
+            }
         }
         let back = self.jobs.get(&number).map_or(0, |job| job.back);
         self.queue.push(now + back, Event::Ended(number));

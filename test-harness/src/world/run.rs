@@ -97,7 +97,8 @@ pub fn play(
         trace,
         lane,
         queue: Queue::default(),
-        upstream: Servers::new(scene.world.servers, scene.world.queue),
+        upstream: Servers::new(scene.world.servers, scene.world.queue)
+            .with_controlled_delay(scene.delay),
         flights: BTreeMap::new(),
         jobs: BTreeMap::new(),
         next_job: 0,

@@ -5,6 +5,7 @@ use rand_distr::{Distribution, Exp1};
 
 use super::{Clients, START, World};
 use crate::fault::Fault;
+use crate::upstream::ControlledDelay;
 
 /// From Envoy to the upstream and back, in nanoseconds, unless a scene says otherwise.
 const ROUND_TRIP: u64 = 1_000_000;
@@ -22,6 +23,8 @@ pub struct Scene {
     pub crowding: u64,
     /// When the upstream works slower.
     pub slowdowns: Vec<Slowdown>,
+    /// The upstream's bound on how long requests wait; what waited longer gets 503.
+    pub delay: Option<ControlledDelay>,
 }
 
 /// A time in which all work that starts takes longer.
@@ -44,6 +47,7 @@ impl From<World> for Scene {
             network: None,
             crowding: 0,
             slowdowns: Vec::new(),
+            delay: None,
         }
     }
 }

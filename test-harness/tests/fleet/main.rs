@@ -1,5 +1,6 @@
 //! Many Envoys before one upstream: each default has to be good for all of them together.
 
+mod budget;
 mod dead;
 mod probes;
 

@@ -3,6 +3,7 @@
 
 mod load;
 mod positions;
+mod shedding;
 mod storms;
 
 use seawall_harness::fault::Fault;

@@ -10,7 +10,7 @@ use crate::{near, scene};
 const SECOND: u64 = 1_000_000_000;
 
 /// Poisson arrivals whose work takes `service_us`.
-fn arrivals(rate: f64, seconds: f64, service_us: u64, seed: u64) -> Vec<Request> {
+pub(crate) fn arrivals(rate: f64, seconds: f64, service_us: u64, seed: u64) -> Vec<Request> {
     let mut trace = poisson(rate, seconds, 1.0, 0.0, seed).expect("a trace");
     trace
         .iter_mut()

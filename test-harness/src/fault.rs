@@ -18,6 +18,10 @@ pub enum Kind {
     Hang,
     /// Cuts connections.
     Reset,
+    /// Refuses streams on a connection that stands: nothing was done for them.
+    RefuseStream,
+    /// Resets streams on a connection that stands.
+    ResetStream,
     /// Answers later, by `by`.
     Latency,
     /// Answers 404.
@@ -42,8 +46,8 @@ pub struct Fault {
     pub attempts: Option<u32>,
 }
 
-const HOW: &str = "write KIND,at=TIME,for=TIME[,share=PERCENT][,by=TIME][,attempts=COUNT], where KIND is errors, refuse, hang, reset, \
-                   latency or not_found";
+const HOW: &str = "write KIND,at=TIME,for=TIME[,share=PERCENT][,by=TIME][,attempts=COUNT], where KIND is errors, refuse, \
+                   hang, reset, refuse_stream, reset_stream, latency or not_found";
 
 impl Fault {
     /// Whether it holds at this time.
@@ -65,6 +69,8 @@ impl fmt::Display for Fault {
             Kind::Refuse => "refuse",
             Kind::Hang => "hang",
             Kind::Reset => "reset",
+            Kind::RefuseStream => "refuse_stream",
+            Kind::ResetStream => "reset_stream",
             Kind::Latency => "latency",
             Kind::NotFound => "not_found",
         };
@@ -101,6 +107,8 @@ impl FromStr for Fault {
             "refuse" => Kind::Refuse,
             "hang" => Kind::Hang,
             "reset" => Kind::Reset,
+            "refuse_stream" => Kind::RefuseStream,
+            "reset_stream" => Kind::ResetStream,
             "latency" => Kind::Latency,
             "not_found" => Kind::NotFound,
             other => return Err(format!("\"{other}\" is no kind of fault: {HOW}")),

@@ -30,7 +30,7 @@ pub(super) struct Replay {
     /// The policy file, YAML or JSON; the upstream's cluster is called "upstream".
     #[arg(long, value_name = "FILE")]
     policy: PathBuf,
-    /// What goes wrong: KIND,at=TIME,for=TIME[,share=PERCENT][,by=TIME]; may be given several times.
+    /// What goes wrong: KIND,at=TIME,for=TIME[,share=PERCENT][,by=TIME][,attempts=COUNT]; may be given several times.
     #[arg(long, value_name = "FAULT")]
     fault: Vec<Fault>,
     /// Envoy's workers.

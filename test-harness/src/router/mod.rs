@@ -17,4 +17,6 @@ pub use orders::{Orders, RETRIES, ROUTE_TIMEOUT, RetryPolicy, Route};
 pub use retry_on::RetryOn;
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;

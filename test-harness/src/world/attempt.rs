@@ -227,6 +227,8 @@ fn end(fault: Option<&Fault>, work: u64) -> (End, u64) {
         Some((Kind::Latency, by)) => (End::Answer(200), work.saturating_add(by)),
         Some((Kind::Refuse, _)) => (End::Refused, work),
         Some((Kind::Reset, _)) => (End::Reset, work),
+        Some((Kind::RefuseStream, _)) => (End::StreamRefused, work),
+        Some((Kind::ResetStream, _)) => (End::StreamReset, work),
         Some((Kind::Hang, _)) => (End::TimedOut, work),
     }
 }

@@ -60,6 +60,39 @@ fn one_retry_saves_what_fails_only_at_first() {
 }
 
 #[test]
+fn each_kind_of_failure_is_tried_again_under_its_own_condition() {
+    for (fault, condition) in [
+        ("errors", "gateway-error"),
+        ("refuse", "connect-failure"),
+        ("reset", "reset"),
+        ("refuse_stream", "refused-stream"),
+        ("reset_stream", "reset"),
+        ("not_found", "retriable-status-codes"),
+    ] {
+        for (on, load) in [(condition, 2.0), ("retriable-4xx", 1.0)] {
+            let mut route = Route::retrying(RetryOn::parse(on), 1);
+            route.retry.codes = vec![404];
+            let faults = [&*format!("{fault},at=0s,for=1h,attempts=1")];
+            let scene = scene(SEED, &faults);
+            let measure = play(&scene, &even(10, 1, 1_000), &Lane::bare(route), || ());
+            near(&format!("{fault} under {on}"), measure.load(), load, 0.0);
+        }
+    }
+}
+
+#[test]
+fn an_attempt_that_hangs_is_tried_again_after_its_limit() {
+    let mut route = Route::retrying(RetryOn::RESET, 1);
+    route.retry.per_try = Some(200_000_000);
+    route.back_off = None;
+    let hangs = scene(SEED, &["hang,at=0s,for=1h,attempts=1"]);
+    let measure = play(&hangs, &even(10, 10, 1_000), &Lane::bare(route), || ());
+    near("load", measure.load(), 2.0, 0.0);
+    near("success", measure.success(), 1.0, 0.0);
+    near("p50 in ms", measure.good_latency_ms(0.5), 202.0, 1.0);
+}
+
+#[test]
 fn the_clusters_default_limit_leaves_most_retries_out() {
     let lane = Lane {
         max_retries: Some(3),

@@ -236,3 +236,13 @@ fn a_parked_hedge_is_resumed_or_answered_by_a_tick_or_hangs_until_the_total() {
     let p99 = measure.figures("", None).p99_ms;
     assert!(p99 < 1_000.0, "at the next tick: {p99} ms");
 }
+
+#[test]
+fn the_same_seed_gives_the_same_run() {
+    let faults = ["errors,at=0s,for=1h,share=50"];
+    let figures = || {
+        let measure = run(PLAIN, retrying(), &faults);
+        serde_json::to_string(&measure.figures("", None)).expect("JSON")
+    };
+    assert_eq!(figures(), figures());
+}

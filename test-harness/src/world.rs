@@ -39,7 +39,7 @@ pub struct World {
     pub seed: u64,
 }
 
-/// Runs a trace through a lane with the filter in the downstream position; without a process there is no filter in it.
+/// Runs a trace through a lane with the filter in both positions; without a process there is no filter in it.
 /// `progress` is told of every request.
 pub fn run(
     world: &World,
@@ -48,7 +48,7 @@ pub fn run(
     progress: impl FnMut(),
 ) -> Measure {
     let lane = process.map_or_else(Lane::default, |process| {
-        Lane::downstream(std::slice::from_ref(process))
+        Lane::both(std::slice::from_ref(process))
     });
     play(&Scene::from(world.clone()), trace, &lane, progress)
 }

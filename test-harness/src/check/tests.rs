@@ -187,9 +187,8 @@ fn a_wasm_plugin_with_keys_or_values_that_istio_does_not_know_is_no_plugin() {
 #[test]
 fn the_schema_that_ships_is_the_types_own() {
     let shipped = include_str!("../../../docs/policy.schema.json");
-    assert_eq!(
-        shipped.trim(),
-        schema().trim(),
+    assert!(
+        shipped.trim() == schema().trim(),
         "run: seawall check --schema > docs/policy.schema.json"
     );
     let validator = jsonschema::validator_for(&serde_json::from_str(shipped).unwrap()).unwrap();

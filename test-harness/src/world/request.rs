@@ -278,6 +278,11 @@ fn properties() -> Properties {
             "xds\0listener_direction".to_owned(),
             OUTBOUND.to_le_bytes().to_vec(),
         ),
+        // Before the router Envoy's count is there, and reads 0.
+        (
+            "upstream\0request_attempt_count".to_owned(),
+            0_u64.to_le_bytes().to_vec(),
+        ),
     ])
 }
 

@@ -23,7 +23,6 @@ fn run(configuration: &str, fault: &str) -> Measure {
 }
 
 #[test]
-#[ignore = "needs retries in the filter"]
 fn the_budget_holds_the_load_at_every_failure_rate() {
     // Attempts 2 and a budget of 20 %: until a fifth fails every retry is paid for, then a fifth of the requests' are.
     for percent in [0, 5, 10, 15, 30, 50, 80, 100] {
@@ -44,7 +43,6 @@ fn the_budget_holds_the_load_at_every_failure_rate() {
 }
 
 #[test]
-#[ignore = "needs retries in the filter"]
 fn one_retry_mends_what_only_first_attempts_meet() {
     for kind in ["errors", "refuse", "reset", "refuse_stream", "reset_stream"] {
         let measure = run(RETRIES, &format!("{kind},at=0s,for=1h,share=10,attempts=1"));
@@ -65,7 +63,6 @@ fn one_retry_mends_what_only_first_attempts_meet() {
 }
 
 #[test]
-#[ignore = "needs retries in the filter"]
 fn nothing_is_tried_again_while_the_breaker_is_not_closed() {
     const BOTH: &str = r#"{"version":1,"policies":{"default":{"retries":{}}}}"#;
     let measure = run(BOTH, "errors,at=10s,for=50s");

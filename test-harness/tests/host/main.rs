@@ -7,5 +7,6 @@ mod cost;
 mod filter;
 mod grace;
 mod interleaved;
+mod ledger;
 mod modules;
 mod outcomes;

@@ -6,6 +6,7 @@ mod bounds;
 mod cost;
 mod filter;
 mod grace;
+mod hostile;
 mod interleaved;
 mod ledger;
 mod modules;

@@ -1,52 +1,64 @@
 //! An Envoy bootstrap: every place where the filter stands, and what it needs around it.
 
+mod cluster;
+pub(super) mod place;
+pub(super) mod position;
+mod retries;
+mod route;
+
 use serde_json::Value;
 
 use seawall_policy::config;
 use seawall_policy::route::{Routing, fits};
 
+use self::cluster::Clusters;
+use self::place::Place;
+use self::retries::Governor;
 use super::{Findings, joined};
 
-/// Where the filter stands in a chain of HTTP filters.
-struct Place<'a> {
-    path: String,
-    filter: &'a Value,
-    /// Its place, that of the router, and how many filters there are.
-    order: (usize, Option<usize>),
-}
-
 pub(super) fn check(findings: &mut Findings, at: &str, document: &Value) {
-    let mut places = Vec::new();
-    find(&mut places, at, document);
-    let clusters = clusters(document);
+    let chains = place::chains(at, document);
+    let clusters = Clusters::of(at, document);
     let mut vms = Vec::new();
-    let mut seen = Vec::new();
-    for place in &places {
-        let path = joined(&place.path, "typed_config.config");
-        let config = place
-            .filter
-            .pointer("/typed_config/config")
-            .unwrap_or(&Value::Null);
-        if let Some(routing) = configuration(findings, &path, config) {
-            upstreams(findings, &path, &routing, &clusters);
-            let vm = config.pointer("/vm_config/vm_id").and_then(Value::as_str);
-            one_meaning(findings, &path, vm.unwrap_or_default(), &routing, &seen);
-            seen.push((vm.unwrap_or_default(), path.clone(), routing));
-        }
-        order(findings, place);
-        failure_policy(findings, &path, config);
-        match config.pointer("/vm_config/vm_id").and_then(Value::as_str) {
-            Some(vm) if !vm.is_empty() => vms.push(vm.to_owned()),
-            _ => {
-                let path = joined(&path, "vm_config.vm_id");
-                findings.warning(
-                    &path,
-                    "not set: set it to \"seawall\", so that all listeners share one state",
-                );
+    let mut governors: Vec<(&str, Governor<'_>)> = Vec::new();
+    for chain in &chains {
+        let places = chain.places();
+        for (number, place) in &places {
+            let path = place.config_path();
+            if let Some(routing) = configuration(findings, &path, place.config()) {
+                upstreams(findings, &path, &routing, &clusters);
+                one_meaning(findings, &path, place.vm_id(), &routing, &governors);
+                let path = joined(&path, "configuration");
+                governors.push((
+                    place.vm_id(),
+                    Governor {
+                        chain,
+                        path,
+                        routing,
+                    },
+                ));
             }
+            position::before(findings, chain, *number, place);
+            failure_policy(findings, place);
+            vm_id(findings, place);
+            vms.push(place.vm_id());
+        }
+        if let Some(behind) = chain.behind() {
+            let before = places.last().map(|(_, place)| place);
+            for (_, place) in behind.places() {
+                // What is written as before the router was checked there.
+                let written = |place: &Place<'_>| place.config().get("configuration").cloned();
+                if before.is_none_or(|before| written(before) != written(&place)) {
+                    configuration(findings, &place.config_path(), place.config());
+                }
+                failure_policy(findings, &place);
+                vm_id(findings, &place);
+            }
+            position::behind(findings, &behind, before);
         }
     }
-    vms.sort();
+    vms.retain(|vm| !vm.is_empty());
+    vms.sort_unstable();
     vms.dedup();
     if vms.len() > 1 {
         let problem = format!(
@@ -55,80 +67,18 @@ pub(super) fn check(findings: &mut Findings, at: &str, document: &Value) {
         );
         findings.warning(at, problem);
     }
-    if !places.is_empty() {
+    if chains.iter().any(|chain| !chain.places().is_empty()) {
         stats_tags(findings, at, document);
     }
-}
-
-/// Walks the whole document: chains of HTTP filters stand in many places.
-fn find<'a>(places: &mut Vec<Place<'a>>, at: &str, value: &'a Value) {
-    match value {
-        Value::Object(map) => {
-            for (key, inner) in map {
-                let path = joined(at, key);
-                if let (true, Some(filters)) = (key == "http_filters", inner.as_array()) {
-                    chain(places, &path, filters);
-                }
-                find(places, &path, inner);
-            }
-        }
-        Value::Array(items) => {
-            for (index, inner) in items.iter().enumerate() {
-                find(places, &format!("{at}[{index}]"), inner);
-            }
-        }
-        _ => {}
-    }
-}
-
-fn chain<'a>(places: &mut Vec<Place<'a>>, at: &str, filters: &'a [Value]) {
-    let router = filters.iter().position(is_router);
-    for (index, filter) in filters.iter().enumerate() {
-        if is_seawall(filter) {
-            places.push(Place {
-                path: format!("{at}[{index}]"),
-                filter,
-                order: (index, router),
-            });
-        }
-    }
-}
-
-/// By its type; a filter's name is free, and counts only where no type is given.
-fn is_router(filter: &Value) -> bool {
-    let kind = filter
-        .pointer("/typed_config/@type")
-        .and_then(Value::as_str);
-    let name = filter["name"].as_str().unwrap_or_default();
-    kind.map_or(name.ends_with("router"), |kind| {
-        kind.ends_with("http.router.v3.Router")
-    })
-}
-
-/// A Wasm filter that is named so, or runs a file of this name.
-fn is_seawall(filter: &Value) -> bool {
-    let config = filter.pointer("/typed_config/config");
-    let is_wasm = filter
-        .pointer("/typed_config/@type")
-        .and_then(Value::as_str)
-        .is_some_and(|kind| kind.ends_with("http.wasm.v3.Wasm"));
-    let text = |pointer: &str| {
-        config
-            .and_then(|config| config.pointer(pointer))
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-    };
-    is_wasm
-        && (filter["name"]
-            .as_str()
-            .is_some_and(|name| name.contains("seawall"))
-            || text("/name").contains("seawall")
-            || text("/root_id").contains("seawall")
-            || text("/vm_config/code/local/filename").contains("seawall"))
+    let governors: Vec<_> = governors
+        .into_iter()
+        .map(|(_, governor)| governor)
+        .collect();
+    retries::check(findings, &governors, &clusters);
 }
 
 /// The filter's configuration: a string, a struct, or a struct as it stands.
-fn configuration(findings: &mut Findings, at: &str, config: &Value) -> Option<Routing> {
+pub(super) fn configuration(findings: &mut Findings, at: &str, config: &Value) -> Option<Routing> {
     let at = joined(at, "configuration");
     let Some(given) = config.get("configuration") else {
         findings.configurations += 1;
@@ -160,81 +110,63 @@ fn one_meaning(
     at: &str,
     vm: &str,
     routing: &Routing,
-    seen: &[(&str, String, Routing)],
+    seen: &[(&str, Governor<'_>)],
 ) {
     for policy in &routing.policies {
-        let other = seen.iter().find(|(other_vm, _, other)| {
+        let other = seen.iter().find(|(other_vm, other)| {
             let same_name = other
+                .routing
                 .policies
                 .iter()
                 .find(|other| other.name == policy.name);
             *other_vm == vm && same_name.is_some_and(|other| other != policy)
         });
-        if let Some((_, elsewhere, _)) = other {
+        if let Some((_, elsewhere)) = other {
             let path = format!("{at}.configuration: policies.{}", policy.name);
             let problem = format!(
-                "is another policy than the one of this name in {elsewhere}, but shares its state"
+                "is another policy than the one of this name in {}, but shares its state",
+                elsewhere.path
             );
             findings.warning(&path, problem);
         }
     }
 }
 
-fn order(findings: &mut Findings, place: &Place<'_>) {
-    match place.order {
-        (own, Some(router)) if own > router => {
-            findings.error(
-                &place.path,
-                "stands after the router, so it never runs: put it right before it",
-            );
-        }
-        (own, Some(router)) if own + 1 < router => {
-            let problem = "other filters stand between it and the router: what they answer themselves looks like the \
-                           upstream's answer";
-            findings.warning(&place.path, problem);
-        }
-        (_, Some(_)) => {}
-        (_, None) => findings.warning(&place.path, "there is no router in its chain"),
-    }
-}
-
-fn failure_policy(findings: &mut Findings, at: &str, config: &Value) {
-    let policy = config.get("failure_policy").and_then(Value::as_str);
+pub(super) fn failure_policy(findings: &mut Findings, place: &Place<'_>) {
+    let policy = place.config().get("failure_policy").and_then(Value::as_str);
     let consequence = match policy {
         Some("FAIL_RELOAD") => return,
         Some("FAIL_OPEN") => "after a trap the filter would be passed by for good",
         _ => "after a trap every request would get 503 for good",
     };
     let problem = format!("is not FAIL_RELOAD: {consequence}");
-    findings.warning(&joined(at, "failure_policy"), problem);
+    findings.warning(&joined(&place.config_path(), "failure_policy"), problem);
 }
 
-fn upstreams(findings: &mut Findings, at: &str, routing: &Routing, clusters: &[String]) {
-    if clusters.is_empty() {
+fn vm_id(findings: &mut Findings, place: &Place<'_>) {
+    if place.vm_id().is_empty() {
+        findings.warning(
+            &joined(&place.config_path(), "vm_config.vm_id"),
+            "not set: set it to \"seawall\", so that all listeners share one state",
+        );
+    }
+}
+
+fn upstreams(findings: &mut Findings, at: &str, routing: &Routing, clusters: &Clusters<'_>) {
+    // Where clusters come from elsewhere nothing can be said.
+    if clusters.dynamic || clusters.names().next().is_none() {
         return;
     }
     for (index, entry) in routing.upstreams.iter().enumerate() {
-        if !clusters.iter().any(|cluster| fits(&entry.cluster, cluster)) {
+        if !clusters
+            .names()
+            .any(|cluster| fits(&entry.cluster, cluster))
+        {
             let path = format!("{at}.configuration: upstreams[{index}].cluster");
             let problem = format!("\"{}\" fits no cluster of this bootstrap", entry.cluster);
             findings.warning(&path, problem);
         }
     }
-}
-
-/// The names of the static clusters; none where clusters come from elsewhere, so that nothing can be said.
-fn clusters(document: &Value) -> Vec<String> {
-    if document.pointer("/dynamic_resources/cds_config").is_some() {
-        return Vec::new();
-    }
-    let clusters = document
-        .pointer("/static_resources/clusters")
-        .and_then(Value::as_array);
-    let names = clusters
-        .into_iter()
-        .flatten()
-        .filter_map(|cluster| cluster["name"].as_str());
-    names.map(str::to_owned).collect()
 }
 
 fn stats_tags(findings: &mut Findings, at: &str, document: &Value) {

@@ -1,4 +1,6 @@
-//! A manifest of Istio: a WasmPlugin's `pluginConfig` is the same object as in Envoy.
+//! A manifest of Istio: a WasmPlugin's `pluginConfig` is the same object as in Envoy; an EnvoyFilter holds Envoy's own.
+
+mod envoyfilter;
 
 use serde_json::Value;
 
@@ -34,6 +36,7 @@ const VALUES: [(&str, &[&str]); 2] = [
 pub(super) fn check(findings: &mut Findings, at: &str, document: &Value) {
     match document["kind"].as_str() {
         Some("WasmPlugin") => plugin(findings, at, document),
+        Some("EnvoyFilter") => envoyfilter::check(findings, at, document),
         Some("List") => {
             for (index, item) in document["items"]
                 .as_array()

@@ -1,8 +1,8 @@
 //! Whether a file that holds Seawall's configuration is right, and whether what stands around it lets it work.
 //!
 //! Three kinds are known by what is in them: a bare policy file (`policies`), an Envoy bootstrap (`static_resources`), a
-//! manifest of Istio (`kind: WasmPlugin`). Errors make the filter refuse its configuration; warnings say what would work
-//! otherwise than its owner expects.
+//! manifest of Istio (`kind: WasmPlugin`, `kind: EnvoyFilter`). Errors make the filter, or Envoy, refuse its
+//! configuration; warnings say what would work otherwise than its owner expects.
 
 mod bootstrap;
 mod istio;
@@ -107,7 +107,7 @@ pub fn check(text: &str) -> Result<Findings, Unreadable> {
     }
     if findings.configurations == 0 && findings.errors.is_empty() {
         let problem = "no configuration of Seawall: expected a policy file (\"policies\"), an Envoy bootstrap \
-                       (\"static_resources\") with the filter, or a WasmPlugin";
+                       (\"static_resources\") with the filter, a WasmPlugin, or an EnvoyFilter with the filter";
         findings.error("", problem);
     }
     Ok(findings)

@@ -1,5 +1,9 @@
 //! What is found in each kind of file.
 
+mod bootstrap;
+mod istio;
+mod retries;
+
 use super::*;
 
 fn findings(text: &str) -> Findings {
@@ -55,133 +59,9 @@ fn a_policy_file_is_valid_or_its_path_is_named() {
 }
 
 #[test]
-fn a_bootstrap_is_checked_where_the_filter_stands() {
-    let good = bootstrap(&format!("{}, {ROUTER}", seawall(GOOD, RELOAD)));
-    let found = findings(&good);
-    assert_eq!((found.configurations, found.errors), (1, vec![]));
-    assert_eq!(paths(&found.warnings), ["stats_config.stats_tags"]);
-
-    let at = "static_resources.listeners[0].filter_chains[0].filters[0].typed_config.http_filters";
-    let after = findings(&bootstrap(&format!("{ROUTER}, {}", seawall(GOOD, RELOAD))));
-    assert_eq!(paths(&after.errors), [format!("{at}[1]")]);
-
-    let bad = GOOD.replace("{}", r#"{"breaker":{"ramp":1}}"#);
-    let bad = findings(&bootstrap(&format!("{}, {ROUTER}", seawall(&bad, RELOAD))));
-    let path = format!("{at}[0].typed_config.config.configuration: policies.default.breaker.ramp");
-    assert_eq!(paths(&bad.errors), [path]);
-
-    let closed = findings(&bootstrap(&format!("{}, {ROUTER}", seawall(GOOD, ""))));
-    let warned = paths(&closed.warnings);
-    assert!(
-        warned.iter().any(|path| path.ends_with("failure_policy")),
-        "{warned:?}"
-    );
-    assert!(
-        warned.iter().any(|path| path.ends_with("vm_config.vm_id")),
-        "{warned:?}"
-    );
-
-    let typo = GOOD.replace(
-        "}}}",
-        r#"}},"upstreams":[{"cluster":"usres","policy":"default"}]}"#,
-    );
-    let typo = findings(&bootstrap(&format!("{}, {ROUTER}", seawall(&typo, RELOAD))));
-    assert!(
-        typo.warnings
-            .iter()
-            .any(|found| found.problem.contains("fits no cluster")),
-        "{typo:?}"
-    );
-}
-
-#[test]
-fn the_router_is_known_by_its_type_and_not_by_a_name() {
-    let router = "{name: last, typed_config: {\"@type\": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}";
-    let other = "{name: my-router, typed_config: {\"@type\": type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua}}";
-    let found = findings(&bootstrap(&format!(
-        "{other}, {}, {router}",
-        seawall(GOOD, RELOAD)
-    )));
-    assert_eq!(found.errors, vec![]);
-    assert_eq!(paths(&found.warnings), ["stats_config.stats_tags"]);
-}
-
-#[test]
-fn one_policy_name_with_two_meanings_under_one_vm_is_found() {
-    let other = GOOD.replace("{}", r#"{"breaker":{"ramp":"1s"}}"#);
-    let both = |more: &str| {
-        let first = seawall(GOOD, RELOAD);
-        let found = findings(&bootstrap(&format!(
-            "{first}, {}, {ROUTER}",
-            seawall(&other, more)
-        )));
-        assert_eq!(found.errors, vec![]);
-        let warned = found.warnings.iter();
-        warned
-            .filter(|found| found.problem.contains("shares its state"))
-            .count()
-    };
-    assert_eq!(both(RELOAD), 1);
-    assert_eq!(both(&RELOAD.replace("seawall", "other")), 0);
-}
-
-#[test]
-fn a_key_that_stands_twice_in_a_string_value_is_found() {
-    let twice = GOOD.replace("{}", r#"{"breaker":{"ramp":"1s","ramp":"2s"}}"#);
-    let found = findings(&bootstrap(&format!(
-        "{}, {ROUTER}",
-        seawall(&twice, RELOAD)
-    )));
-    let first = &found.warnings[0];
-    assert!(
-        first.path.ends_with("typed_config.config.configuration"),
-        "{first:?}"
-    );
-    assert_eq!(
-        first.problem,
-        "a key stands twice (line 1, column 60): the filter takes the last one"
-    );
-}
-
-#[test]
 fn plain_off_and_on_are_words() {
     let text = "version: 1\npolicies:\n  default:\n    breaker: {mode: off}\n    fallback: [{on: [open], static: {}}]\n";
     assert_eq!(findings(text).errors, vec![]);
-}
-
-#[test]
-fn a_wasm_plugin_is_checked_among_other_documents() {
-    let plugin = |config: &str, strategy: &str| {
-        format!(
-            "kind: Service\n---\napiVersion: extensions.istio.io/v1alpha1\nkind: WasmPlugin\nmetadata: {{name: seawall}}\n\
-             spec:\n  url: oci://a/seawall\n  failStrategy: {strategy}\n  match: [{{mode: CLIENT}}]\n  pluginConfig: {config}\n"
-        )
-    };
-    let good = findings(&plugin(GOOD, "FAIL_RELOAD"));
-    assert_eq!(
-        (good.configurations, good.errors, good.warnings),
-        (1, vec![], vec![])
-    );
-    let bad = findings(&plugin(
-        r#"{"version":1,"policies":{"default":{"timeout":{"total":3}}}}"#,
-        "FAIL_OPEN",
-    ));
-    assert_eq!(
-        paths(&bad.errors),
-        ["document 2.spec.pluginConfig: policies.default.timeout.total"]
-    );
-    assert_eq!(paths(&bad.warnings), ["document 2.spec.failStrategy"]);
-}
-
-#[test]
-fn a_wasm_plugin_with_keys_or_values_that_istio_does_not_know_is_no_plugin() {
-    let text = "kind: WasmPlugin\nmetadata: {name: seawall}\nspec: {failStrateyg: FAIL_RELOAD, phase: LAST, match: [{mode: CLIENT}], \
-                pluginConfig: {version: 1, policies: {default: {}}}}\n";
-    let found = findings(text);
-    assert_eq!(
-        paths(&found.errors),
-        ["spec.failStrateyg", "spec.phase", "spec.url"]
-    );
 }
 
 #[test]

@@ -1,0 +1,92 @@
+//! The order of filters: Seawall right before the router, and once more behind it, before the codec.
+
+use serde_json::Value;
+
+use super::place::{Chain, List, Place};
+use crate::check::{Findings, joined};
+
+/// What must be the same in both positions, so that both are one VM with one configuration.
+const ALIKE: [(&str, &str); 3] = [
+    (
+        "configuration",
+        "they would go by different policies, and each would count for itself",
+    ),
+    (
+        "vm_config.vm_id",
+        "the two would share no state, so that retries were paid from an account into which nothing is paid",
+    ),
+    (
+        "vm_config.code",
+        "the two would be two VMs, perhaps of different versions",
+    ),
+];
+
+/// The places of a chain before its router.
+pub(super) fn before(findings: &mut Findings, chain: &Chain<'_>, number: usize, place: &Place<'_>) {
+    if chain.is_a_clusters() {
+        findings.warning(
+            &place.path,
+            "stands in a cluster's own filters: put it into the router's upstream_http_filters, which see the \
+             attempts to every cluster",
+        );
+        return;
+    }
+    match chain.router() {
+        Some(router) if number > router => {
+            findings.error(
+                &place.path,
+                "stands after the router, so it never runs: put it right before it",
+            );
+        }
+        Some(router) if number + 1 < router => {
+            let problem = "other filters stand between it and the router: what they answer themselves looks like the \
+                           upstream's answer";
+            findings.warning(&place.path, problem);
+        }
+        Some(_) => {}
+        None => findings.warning(&place.path, "there is no router in its chain"),
+    }
+}
+
+/// What stands behind a router, beside what stands before it.
+pub(super) fn behind(findings: &mut Findings, list: &List<'_>, before: Option<&Place<'_>>) {
+    codec(findings, list);
+    for (_, place) in list.places() {
+        let Some(before) = before else {
+            let problem =
+                "the filter does not stand before this router: nothing decides on its requests";
+            findings.warning(&place.path, problem);
+            continue;
+        };
+        for (key, consequence) in ALIKE {
+            let pointer = format!("/{}", key.replace('.', "/"));
+            let here = place.config().pointer(&pointer).unwrap_or(&Value::Null);
+            let there = before.config().pointer(&pointer).unwrap_or(&Value::Null);
+            if here != there {
+                let problem = format!(
+                    "is written otherwise than in the filter before the router ({}): {consequence}; write both alike",
+                    before.path
+                );
+                findings.warning(&joined(&place.config_path(), key), problem);
+            }
+        }
+    }
+}
+
+/// Envoy takes no list of upstream filters that does not end with the codec.
+pub(in crate::check) fn codec(findings: &mut Findings, list: &List<'_>) {
+    if list.places().is_empty() {
+        return;
+    }
+    match list.codec() {
+        (_, None) => findings.error(
+            &list.path,
+            "there is no envoy.filters.http.upstream_codec: put it after the filter, as the last one",
+        ),
+        (count, Some(codec)) if codec + 1 < count => findings.error(
+            &format!("{}[{codec}]", list.path),
+            "the codec is not the last one, so that Envoy does not start: put it after the filter",
+        ),
+        (_, Some(_)) => {}
+    }
+}

@@ -1,0 +1,194 @@
+//! What retries need around them, so that the budget is what decides about them.
+
+use std::collections::BTreeSet;
+
+use seawall_policy::policy::Policy;
+use seawall_policy::retry::Mode;
+use seawall_policy::route::Routing;
+
+use super::cluster::{Clusters, MAX_RETRIES_DEFAULT};
+use super::place::{Chain, Direction};
+use super::route::{Route, routes};
+use crate::check::{Findings, joined};
+
+/// With fewer retries at a time Envoy's limit comes before any budget.
+const MAX_RETRIES_LEAST: u64 = 100;
+
+/// A filter before a router, and what it was told.
+pub(super) struct Governor<'a> {
+    /// Its chain.
+    pub(super) chain: &'a Chain<'a>,
+    /// Where its configuration stands.
+    pub(super) path: String,
+    /// What it was told.
+    pub(super) routing: Routing,
+}
+
+impl Governor<'_> {
+    /// Whether retries are steered here at all: before its own application nothing is retried.
+    fn retries(&self) -> bool {
+        !self.chain.is_a_clusters()
+            && self.chain.direction != Direction::Inbound
+            && self.routing.policies.iter().any(repeats)
+    }
+}
+
+/// All that is found around all of them.
+pub(super) fn check(findings: &mut Findings, governors: &[Governor<'_>], clusters: &Clusters<'_>) {
+    let mut told = BTreeSet::new();
+    for governor in governors {
+        let routes = routes(&governor.chain.owner_path, governor.chain.owner);
+        if governor.retries() {
+            position(findings, governor);
+            for (cluster, policy) in governed(governor, routes.as_deref(), clusters) {
+                overflow(findings, clusters, &cluster, policy, &mut told);
+            }
+        }
+        for route in routes.iter().flatten() {
+            for policy in route.policies(&governor.routing) {
+                per_try(findings, route, policy);
+                if governor.retries() && repeats(policy) {
+                    own(findings, route, policy, &mut told);
+                }
+            }
+        }
+    }
+    across(findings, governors);
+}
+
+/// Whether a policy has retries that can be made, or would be.
+fn repeats(policy: &Policy) -> bool {
+    let retries = policy.retries.as_ref();
+    retries.is_some_and(|retries| retries.attempts > 1 || retries.mode == Mode::Shadow)
+}
+
+fn position(findings: &mut Findings, governor: &Governor<'_>) {
+    let Some(behind) = governor.chain.behind() else {
+        return;
+    };
+    if behind.places().is_empty() {
+        let problem = "there is no Seawall before envoy.filters.http.upstream_codec: retries are accounted for each \
+                       request, once they were made, and there is at most one for each; put this very filter there \
+                       too, and they are decided and paid one by one";
+        findings.warning(&behind.path, problem);
+    }
+}
+
+/// The clusters to which a policy with retries is applied, as far as they can be known: those of the routes, or else all.
+fn governed<'a>(
+    governor: &'a Governor<'_>,
+    routes: Option<&[Route<'_>]>,
+    clusters: &Clusters<'_>,
+) -> Vec<(String, &'a Policy)> {
+    let known = routes.and_then(|routes| {
+        let each = |route: &Route<'_>| {
+            let names = route.clusters()?.into_iter();
+            Some(
+                names
+                    .map(|name| (name.to_owned(), route.named().map(str::to_owned)))
+                    .collect::<Vec<_>>(),
+            )
+        };
+        routes.iter().map(each).collect::<Option<Vec<_>>>()
+    });
+    let asked: Vec<(String, Option<String>)> = match known {
+        Some(known) => known.into_iter().flatten().collect(),
+        None => clusters
+            .names()
+            .map(|name| (name.to_owned(), None))
+            .collect(),
+    };
+    let selected = asked.into_iter().filter_map(|(cluster, named)| {
+        let (policy, _) = governor.routing.select(&cluster, named.as_deref()).0?;
+        repeats(policy).then_some((cluster, policy))
+    });
+    selected.collect()
+}
+
+/// Envoy's own limit on retries, which is 3 at a time for a cluster that names none.
+fn overflow(
+    findings: &mut Findings,
+    clusters: &Clusters<'_>,
+    cluster: &str,
+    policy: &Policy,
+    told: &mut BTreeSet<String>,
+) {
+    let Some((path, given)) = clusters.max_retries(cluster) else {
+        return;
+    };
+    let limit = given.unwrap_or(MAX_RETRIES_DEFAULT);
+    if limit >= MAX_RETRIES_LEAST || !told.insert(path.clone()) {
+        return;
+    }
+    let is = match given {
+        Some(limit) => format!("max_retries is {limit}"),
+        None => format!("max_retries is not set, which is {MAX_RETRIES_DEFAULT} in Envoy"),
+    };
+    let problem = format!(
+        "{is} at a time: retries to \"{cluster}\" beyond that are not sent, and the answer gets the flag UO, whatever \
+         the retry budget of the policy \"{}\" still holds; set it to 1000",
+        policy.name
+    );
+    findings.warning(&path, problem);
+}
+
+/// Retries that a route makes of its own.
+fn own(findings: &mut Findings, route: &Route<'_>, policy: &Policy, told: &mut BTreeSet<String>) {
+    let Some((path, on)) = route.retries_on() else {
+        return;
+    };
+    if !told.insert(format!("{path} {}", policy.name)) {
+        return;
+    }
+    let shadow = policy
+        .retries
+        .as_ref()
+        .is_some_and(|retries| retries.mode == Mode::Shadow);
+    let name = &policy.name;
+    let problem = if shadow {
+        format!(
+            "these retries ({on}) stay as they are, since those of the policy \"{name}\" are in shadow: what its budget \
+             would refuse is counted"
+        )
+    } else {
+        format!(
+            "these retries ({on}) are brought under the budget of the policy \"{name}\", and its attempts take the place \
+             of num_retries; what Seawall needs here is retry_back_off alone"
+        )
+    };
+    findings.warning(&joined(&path, "retry_on"), problem);
+}
+
+/// Envoy leaves out the limit of an attempt that is not shorter than the whole request's.
+fn per_try(findings: &mut Findings, route: &Route<'_>, policy: &Policy) {
+    let (Some(per_try), Some(limit)) = (policy.time.per_try, route.limit(policy)) else {
+        return;
+    };
+    if per_try >= limit {
+        let problem = format!(
+            "a request has {limit} here, and timeout.per_try of the policy \"{}\" is {per_try}: Envoy then leaves it \
+             out; make it shorter",
+            policy.name
+        );
+        findings.warning(&joined(&route.path, "route.timeout"), problem);
+    }
+}
+
+/// Marks and deadlines pass an application only where both of its sides believe somebody.
+fn across(findings: &mut Findings, governors: &[Governor<'_>]) {
+    let stands = |direction| {
+        governors
+            .iter()
+            .filter(move |governor| governor.chain.direction == direction)
+    };
+    let calls = stands(Direction::Outbound).any(Governor::retries);
+    if !calls || stands(Direction::Inbound).next().is_none() {
+        return;
+    }
+    let sides = stands(Direction::Inbound).chain(stands(Direction::Outbound));
+    for governor in sides.filter(|governor| governor.routing.trust.is_empty()) {
+        let problem = "nobody is trusted: deadlines and the marks of retries are not carried from the inbound to the \
+                       outbound side, so that a retry is retried again; list the callers that are believed, on both sides";
+        findings.warning(&format!("{}: trust", governor.path), problem);
+    }
+}

@@ -1,0 +1,114 @@
+//! The routes that stand beside a chain of HTTP filters, as far as policies ask about them.
+
+use serde_json::{Map, Value};
+
+use seawall_policy::policy::Policy;
+use seawall_policy::route::Routing;
+use seawall_policy::time::{Span, parse_duration};
+
+use crate::check::joined;
+
+/// Envoy's limit for a route that names none.
+const TIMEOUT_DEFAULT: Span = Span::secs(15);
+
+/// A route of a connection manager's own `route_config`.
+pub(super) struct Route<'a> {
+    /// Where it stands.
+    pub(super) path: String,
+    route: &'a Value,
+    host: &'a Value,
+    host_path: String,
+}
+
+/// The routes of a connection manager; `None` where they come from elsewhere.
+pub(super) fn routes<'a>(at: &str, manager: &'a Map<String, Value>) -> Option<Vec<Route<'a>>> {
+    let hosts = manager.get("route_config")?["virtual_hosts"].as_array()?;
+    let mut routes = Vec::new();
+    for (number, host) in hosts.iter().enumerate() {
+        let host_path = joined(at, &format!("route_config.virtual_hosts[{number}]"));
+        for (number, route) in list(&host["routes"]).enumerate() {
+            routes.push(Route {
+                path: format!("{host_path}.routes[{number}]"),
+                route,
+                host,
+                host_path: host_path.clone(),
+            });
+        }
+    }
+    Some(routes)
+}
+
+impl<'a> Route<'a> {
+    /// The clusters it goes to; `None` where only a request tells.
+    pub(super) fn clusters(&self) -> Option<Vec<&'a str>> {
+        let Some(action) = self.route.get("route") else {
+            return Some(Vec::new());
+        };
+        if let Some(cluster) = action["cluster"].as_str() {
+            return Some(vec![cluster]);
+        }
+        let weighted = action.pointer("/weighted_clusters/clusters")?;
+        let names = list(weighted).map(|cluster| cluster["name"].as_str());
+        names.collect()
+    }
+
+    /// The policy that its metadata names.
+    pub(super) fn named(&self) -> Option<&'a str> {
+        self.metadata("policy")
+    }
+
+    /// The policies that govern its requests, each once.
+    pub(super) fn policies<'r>(&self, routing: &'r Routing) -> Vec<&'r Policy> {
+        let mut policies: Vec<&Policy> = Vec::new();
+        for cluster in self.clusters().unwrap_or_default() {
+            if let (Some((policy, _)), _) = routing.select(cluster, self.named())
+                && !policies.iter().any(|known| known.name == policy.name)
+            {
+                policies.push(policy);
+            }
+        }
+        policies
+    }
+
+    /// The time that a request of this policy has here; `None` if there is no limit.
+    pub(super) fn limit(&self, policy: &Policy) -> Option<Span> {
+        let repeated = self.metadata("timeout").and_then(|text| length(text));
+        match (policy.time.total, repeated) {
+            (Some(total), Some(repeated)) => Some(total.min(repeated)),
+            (Some(total), None) => Some(total),
+            // Envoy's own way to say that there is no limit is 0s.
+            (None, _) => match self.route.pointer("/route/timeout") {
+                Some(given) => length(given.as_str()?),
+                None => Some(TIMEOUT_DEFAULT),
+            },
+        }
+    }
+
+    /// Where its retry policy stands, its own or its virtual host's, and on what it retries.
+    pub(super) fn retries_on(&self) -> Option<(String, &'a str)> {
+        let own = self.route.pointer("/route/retry_policy");
+        let (path, policy) = match own {
+            Some(own) => (joined(&self.path, "route.retry_policy"), own),
+            None => {
+                let path = joined(&self.host_path, "retry_policy");
+                (path, self.host.get("retry_policy")?)
+            }
+        };
+        let on = policy["retry_on"].as_str().filter(|on| !on.is_empty())?;
+        Some((path, on))
+    }
+
+    fn metadata(&self, key: &str) -> Option<&'a str> {
+        let seawall = self.route.pointer("/metadata/filter_metadata/seawall")?;
+        seawall[key].as_str()
+    }
+}
+
+fn length(text: &str) -> Option<Span> {
+    let length = parse_duration(text).ok()?;
+    (length > Span::ZERO).then_some(length)
+}
+
+fn list(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}

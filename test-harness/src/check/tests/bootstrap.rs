@@ -1,0 +1,92 @@
+//! What is found in a bootstrap: the filter's place, its configuration, what stands around it.
+
+use super::*;
+
+#[test]
+fn a_bootstrap_is_checked_where_the_filter_stands() {
+    let good = bootstrap(&format!("{}, {ROUTER}", seawall(GOOD, RELOAD)));
+    let found = findings(&good);
+    assert_eq!((found.configurations, found.errors), (1, vec![]));
+    assert_eq!(paths(&found.warnings), ["stats_config.stats_tags"]);
+
+    let at = "static_resources.listeners[0].filter_chains[0].filters[0].typed_config.http_filters";
+    let after = findings(&bootstrap(&format!("{ROUTER}, {}", seawall(GOOD, RELOAD))));
+    assert_eq!(paths(&after.errors), [format!("{at}[1]")]);
+
+    let bad = GOOD.replace("{}", r#"{"breaker":{"ramp":1}}"#);
+    let bad = findings(&bootstrap(&format!("{}, {ROUTER}", seawall(&bad, RELOAD))));
+    let path = format!("{at}[0].typed_config.config.configuration: policies.default.breaker.ramp");
+    assert_eq!(paths(&bad.errors), [path]);
+
+    let closed = findings(&bootstrap(&format!("{}, {ROUTER}", seawall(GOOD, ""))));
+    let warned = paths(&closed.warnings);
+    assert!(
+        warned.iter().any(|path| path.ends_with("failure_policy")),
+        "{warned:?}"
+    );
+    assert!(
+        warned.iter().any(|path| path.ends_with("vm_config.vm_id")),
+        "{warned:?}"
+    );
+
+    let typo = GOOD.replace(
+        "}}}",
+        r#"}},"upstreams":[{"cluster":"usres","policy":"default"}]}"#,
+    );
+    let typo = findings(&bootstrap(&format!("{}, {ROUTER}", seawall(&typo, RELOAD))));
+    assert!(
+        typo.warnings
+            .iter()
+            .any(|found| found.problem.contains("fits no cluster")),
+        "{typo:?}"
+    );
+}
+
+#[test]
+fn the_router_is_known_by_its_type_and_not_by_a_name() {
+    let router = "{name: last, typed_config: {\"@type\": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}";
+    let other = "{name: my-router, typed_config: {\"@type\": type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua}}";
+    let found = findings(&bootstrap(&format!(
+        "{other}, {}, {router}",
+        seawall(GOOD, RELOAD)
+    )));
+    assert_eq!(found.errors, vec![]);
+    assert_eq!(paths(&found.warnings), ["stats_config.stats_tags"]);
+}
+
+#[test]
+fn one_policy_name_with_two_meanings_under_one_vm_is_found() {
+    let other = GOOD.replace("{}", r#"{"breaker":{"ramp":"1s"}}"#);
+    let both = |more: &str| {
+        let first = seawall(GOOD, RELOAD);
+        let found = findings(&bootstrap(&format!(
+            "{first}, {}, {ROUTER}",
+            seawall(&other, more)
+        )));
+        assert_eq!(found.errors, vec![]);
+        let warned = found.warnings.iter();
+        warned
+            .filter(|found| found.problem.contains("shares its state"))
+            .count()
+    };
+    assert_eq!(both(RELOAD), 1);
+    assert_eq!(both(&RELOAD.replace("seawall", "other")), 0);
+}
+
+#[test]
+fn a_key_that_stands_twice_in_a_string_value_is_found() {
+    let twice = GOOD.replace("{}", r#"{"breaker":{"ramp":"1s","ramp":"2s"}}"#);
+    let found = findings(&bootstrap(&format!(
+        "{}, {ROUTER}",
+        seawall(&twice, RELOAD)
+    )));
+    let first = &found.warnings[0];
+    assert!(
+        first.path.ends_with("typed_config.config.configuration"),
+        "{first:?}"
+    );
+    assert_eq!(
+        first.problem,
+        "a key stands twice (line 1, column 60): the filter takes the last one"
+    );
+}

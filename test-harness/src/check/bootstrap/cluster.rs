@@ -36,11 +36,29 @@ impl<'a> Clusters<'a> {
             .filter_map(|(_, cluster)| cluster["name"].as_str())
     }
 
+    fn named(&self, name: &str) -> Option<&(String, &'a Value)> {
+        let mut all = self.all.iter();
+        all.find(|(_, cluster)| cluster["name"].as_str() == Some(name))
+    }
+
+    /// Where this cluster has HTTP filters of its own, if it has any.
+    pub(super) fn own_filters(&self, name: &str) -> Option<String> {
+        const OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+        let (path, cluster) = self.named(name)?;
+        let filters = &cluster["typed_extension_protocol_options"][OPTIONS]["http_filters"];
+        let there = filters
+            .as_array()
+            .is_some_and(|filters| !filters.is_empty());
+        there.then(|| {
+            let path = joined(path, "typed_extension_protocol_options");
+            format!("{path}.{OPTIONS}.http_filters")
+        })
+    }
+
     /// Envoy's limit on retries to this cluster, and where it stands; `None` where a budget of Envoy's takes its place,
     /// or where there is no such cluster.
     pub(super) fn max_retries(&self, name: &str) -> Option<(String, Option<u64>)> {
-        let named = |(_, cluster): &&(String, &Value)| cluster["name"].as_str() == Some(name);
-        let (path, cluster) = self.all.iter().find(named)?;
+        let (path, cluster) = self.named(name)?;
         let path = joined(path, "circuit_breakers.thresholds");
         let thresholds = cluster.pointer("/circuit_breakers/thresholds");
         let mut thresholds = thresholds.and_then(Value::as_array).into_iter().flatten();

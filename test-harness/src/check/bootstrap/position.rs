@@ -26,8 +26,8 @@ pub(super) fn before(findings: &mut Findings, chain: &Chain<'_>, number: usize, 
     if chain.is_a_clusters() {
         findings.warning(
             &place.path,
-            "stands in a cluster's own filters: put it into the router's upstream_http_filters, which see the \
-             attempts to every cluster",
+            "stands in a cluster's own filters, which take the place of the router's upstream_http_filters for this \
+             cluster alone: take them out, and put it into the router's",
         );
         return;
     }

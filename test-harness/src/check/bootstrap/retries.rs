@@ -36,12 +36,24 @@ impl Governor<'_> {
 /// All that is found around all of them.
 pub(super) fn check(findings: &mut Findings, governors: &[Governor<'_>], clusters: &Clusters<'_>) {
     let mut told = BTreeSet::new();
+    let in_clusters: Vec<&str> = governors
+        .iter()
+        .filter(|governor| governor.chain.is_a_clusters())
+        .map(|governor| governor.chain.path.as_str())
+        .collect();
     for governor in governors {
         let routes = routes(&governor.chain.owner_path, governor.chain.owner);
         if governor.retries() {
             position(findings, governor);
             for (cluster, policy) in governed(governor, routes.as_deref(), clusters) {
                 overflow(findings, clusters, &cluster, policy, &mut told);
+                let own = clusters.own_filters(&cluster);
+                let own = own.filter(|path| !in_clusters.contains(&path.as_str()));
+                if let Some(path) = own.filter(|path| told.insert(path.clone())) {
+                    let problem = "take the place of the router's upstream_http_filters for this cluster, so that Seawall \
+                                   does not see its attempts: retries are accounted for each request";
+                    findings.warning(&path, problem);
+                }
             }
         }
         for route in routes.iter().flatten() {

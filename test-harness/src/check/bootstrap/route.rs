@@ -72,7 +72,7 @@ impl<'a> Route<'a> {
 
     /// The time that a request of this policy has here; `None` if there is no limit.
     pub(super) fn limit(&self, policy: &Policy) -> Option<Span> {
-        let repeated = self.metadata("timeout").and_then(|text| length(text));
+        let repeated = self.metadata("timeout").and_then(length);
         match (policy.time.total, repeated) {
             (Some(total), Some(repeated)) => Some(total.min(repeated)),
             (Some(total), None) => Some(total),

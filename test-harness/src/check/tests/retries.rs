@@ -265,6 +265,23 @@ fn the_filter_behind_a_router_is_no_place_before_one() {
 }
 
 #[test]
+fn a_cluster_with_filters_of_its_own_hides_its_attempts() {
+    let found = with(
+        RETRIES,
+        "/static_resources/clusters/0/typed_extension_protocol_options",
+        json!({"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+            "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+            "http_filters": [codec()]
+        }}),
+    );
+    warns(
+        &found,
+        "clusters[0].typed_extension_protocol_options.envoy.extensions.upstreams.http.v3.HttpProtocolOptions.http_filters",
+        "take the place of the router's",
+    );
+}
+
+#[test]
 fn the_codec_must_be_there_and_be_the_last() {
     let behind = format!("{CHAIN}/1/typed_config/upstream_http_filters");
     for (filters, at) in [

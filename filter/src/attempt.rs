@@ -30,6 +30,8 @@ pub(crate) struct Attempt {
     worker: SharedWorker,
     number: u8,
     stage: Stage,
+    /// Whether another may run beside it, so that its end must be known.
+    hedged: bool,
 }
 
 impl Attempt {
@@ -39,6 +41,7 @@ impl Attempt {
             worker,
             number: u8::try_from(number).unwrap_or(u8::MAX),
             stage: Stage::Outside,
+            hedged: false,
         }
     }
 
@@ -48,13 +51,13 @@ impl Attempt {
             return Action::Continue;
         };
         self.stage = Stage::Waiting;
-        let hedged = known.flags.has(Flags::HEDGED);
+        self.hedged = known.flags.has(Flags::HEDGED);
         if self.number <= 1 {
             if !known.flags.has(Flags::MARKED) {
                 with(&self.worker, |worker| worker.deposit(&known));
             }
             let asked = known.flags.has(Flags::ASKED);
-            if asked || hedged {
+            if asked || self.hedged {
                 known.flags.set(Flags::SEEN);
                 self.starts(&mut known);
             }
@@ -123,21 +126,21 @@ impl Attempt {
         if parked && with(&self.worker, |worker| Some(worker.unpark(id))) == Some(true) {
             return;
         }
-        let Some(mut known) = attempts::load() else {
-            return;
-        };
         let death = match stage {
             Stage::Waiting | Stage::Parked => death(),
             Stage::Outside => Death::None,
         };
-        let hedged = known.flags.has(Flags::HEDGED);
-        if death == Death::None && !hedged {
+        if death == Death::None && !self.hedged {
             return;
         }
+        let Some(mut known) = attempts::load() else {
+            return;
+        };
+        known.flags.set(Flags::SEEN);
         if death != Death::None {
             known.death = death;
         }
-        known.live = known.live.saturating_sub(u8::from(hedged));
+        known.live = known.live.saturating_sub(u8::from(self.hedged));
         attempts::store(&known);
     }
 

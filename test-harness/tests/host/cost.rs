@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::filter::{BREAKER, advance, ask, end, process};
+use seawall_harness::abi::stream::headers;
+use seawall_harness::worker::Process;
+
+use crate::filter::{BREAKER, advance, ask, end, process, properties};
 
 const REQUESTS: u64 = 1_000;
 
@@ -35,27 +38,53 @@ fn a_failure_of_long_ago_costs_nothing() {
     assert!(later <= 32 * well + 2, "only the sample is left: {later}");
 }
 
+/// What one request costs on average: fuel and host calls, after the first.
+fn average(process: &Process, request: impl Fn()) -> (u64, BTreeMap<&'static str, u64>) {
+    request();
+    let (fuel, before) = (process.fuel(), process.common().calls.borrow().clone());
+    for _ in 0..REQUESTS {
+        request();
+    }
+    let fuel = (process.fuel() - fuel) / REQUESTS;
+    let calls = process.common().calls.borrow();
+    let made = |(name, count): (&&'static str, &u64)| {
+        (*name, (count - before.get(name).unwrap_or(&0)) / REQUESTS)
+    };
+    let calls = calls.iter().map(made).filter(|(_, count)| *count > 0);
+    (fuel, calls.collect())
+}
+
 #[test]
 fn a_good_request_costs_twelve_host_calls_and_little_fuel() {
     let process = process(1, BREAKER);
-    let warm = ask(&process, 0).expect("passes");
-    end(&process, warm, "200");
-    let (fuel, calls) = (process.fuel(), process.common().calls.borrow().clone());
-    for _ in 0..REQUESTS {
+    let (fuel, calls) = average(&process, || {
         let stream = ask(&process, 0).expect("passes");
         end(&process, stream, "200");
-    }
-    let fuel = (process.fuel() - fuel) / REQUESTS;
-    let calls: BTreeMap<&str, u64> = process
-        .common()
-        .calls
-        .borrow()
-        .iter()
-        .map(|(name, count)| (*name, (count - calls.get(name).unwrap_or(&0)) / REQUESTS))
-        .filter(|(_, count)| *count > 0)
-        .collect();
+    });
     let all: u64 = calls.values().sum();
     println!("a good request: {fuel} fuel, {all} host calls: {calls:?}");
     assert!(all <= 12, "{all} host calls: {calls:?}");
-    assert!(fuel <= 25_000, "{fuel} fuel");
+    assert!(fuel <= 26_000, "{fuel} fuel");
+}
+
+#[test]
+fn retries_cost_a_good_request_so_much_in_both_positions_together() {
+    let with_retries = BREAKER.replace(r#"{"breaker""#, r#"{"retries":{},"breaker""#);
+    let process = process(1, &with_retries);
+    let (fuel, calls) = average(&process, || {
+        let request = ask(&process, 0).expect("passes");
+        let mut known = properties();
+        let path = "upstream\0request_attempt_count".to_owned();
+        known.insert(path, 1_u64.to_le_bytes().to_vec());
+        let attempt = process.open_attempt(request, known);
+        let asked = headers(&[(":method", "GET"), (":path", "/")]);
+        process.request_headers(attempt, asked, true);
+        process.response_headers(attempt, headers(&[(":status", "200")]), true);
+        process.close(attempt);
+        end(&process, request, "200");
+    });
+    let all: u64 = calls.values().sum();
+    println!("a good request with retries: {fuel} fuel, {all} host calls: {calls:?}");
+    assert!(all <= 19, "{all} host calls: {calls:?}");
+    assert!(fuel <= 45_000, "{fuel} fuel");
 }

@@ -64,9 +64,6 @@ pub(crate) fn clean_answer(arrival: &Arrival, retried: bool) {
             Map::Response.remove(VETO.as_bytes());
         }
     }
-    if arrival.places.is_empty() {
-        return;
-    }
     let told = Map::Response.value(NO_RETRY).is_some();
     if retried || told {
         arrival.keep_failure();

@@ -92,7 +92,9 @@ impl Arrival {
         adaptive: Option<Span>,
     ) -> Limit {
         let forms = policy.time.propagate.iter();
+        // A proxy before us writes its route's limit on every request, on those too that it lets run without one.
         let came = forms.filter(|form| match form {
+            _ if facts.endless => false,
             Form::Grpc => facts.grpc,
             Form::Expected => facts.expected,
             Form::Header(_) => true,

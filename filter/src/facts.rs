@@ -33,7 +33,9 @@ pub(crate) struct Facts {
     pub(crate) expected: bool,
     /// Upgrades, CONNECT, event streams, long polls: they take their time.
     pub(crate) never_slow: bool,
-    /// Upgrades, CONNECT, event streams, gRPC without a limit: nobody knows when they end.
+    /// Upgrades, CONNECT, event streams: they last as long as they are wanted.
+    pub(crate) endless: bool,
+    /// Those, and gRPC without a limit: nobody knows when they end.
     pub(crate) open_ended: bool,
     /// A hash of the request id.
     pub(crate) draw: Option<u32>,
@@ -78,6 +80,7 @@ impl Facts {
                 _ => {}
             }
         }
+        facts.endless = endless;
         facts.never_slow = endless || waits;
         facts.open_ended = endless || (facts.grpc && !limited);
         facts

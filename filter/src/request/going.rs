@@ -171,17 +171,28 @@ impl HttpRequest {
             grpc: facts.grpc,
             lenience: Lenience {
                 never_slow: facts.never_slow,
-                impatient: matches!(
-                    limit,
-                    Limit::Within {
-                        by_caller: true,
-                        ..
-                    }
-                ),
+                impatient: self.is_impatient(policy, limit),
             },
             wants_host: admitted.wants_host,
             accounted,
         });
+    }
+
+    /// Whether a caller set a limit below the policy's, so that its passing says nothing about the upstream. Where the
+    /// policy has none, whoever waited longer than a slow call takes has seen a failure.
+    fn is_impatient(&self, policy: usize, limit: Limit) -> bool {
+        let Limit::Within {
+            total,
+            by_caller: true,
+        } = limit
+        else {
+            return false;
+        };
+        let judged = self.with(|worker| {
+            let policy = worker.policy(policy)?;
+            Some(policy.time.total.is_some() || total < policy.breaker.thresholds.slow_over)
+        });
+        judged.unwrap_or(true)
     }
 
     /// Removes what a client may not send: router control where we steer, our own headers everywhere. Marks of a peer that

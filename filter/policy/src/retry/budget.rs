@@ -231,6 +231,12 @@ mod tests {
         budget.deposit(&settings, 1, at(1_500));
         assert_eq!(budget.balance(&settings, at(11_999)), RETRY);
         assert_eq!(budget.balance(&settings, at(12_000)), 0);
+        // However long nobody looked.
+        for later in [12_000, 12_500, 23_000, 1_000_000] {
+            let mut budget = Budget::new(settings.slice());
+            budget.deposit(&settings, 1, at(1_500));
+            assert_eq!(budget.balance(&settings, at(later)), 0, "{later}");
+        }
     }
 
     #[test]

@@ -91,8 +91,10 @@ fn module(filter: Filter<'_>) -> Module {
         (func (export "proxy_on_configure") (param i32 i32) (result i32)
             (drop (call $ticks (i32.const 500))) (i32.const 1))
         (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
-            (if (result i32)
-                (call $property {at} (i32.const 8200) (i32.const 8204))
+            ;; The count is there in both positions; before the router it is 0.
+            (i32.store8 (i32.const 8192) (i32.const 0))
+            (drop (call $property {at} (i32.const 8200) (i32.const 8204)))
+            (if (result i32) (i32.eqz (i32.load8_u (i32.const 8192)))
                 (then {orders} (i32.const 0))
                 (else (call $attempt (local.get 0) (i32.load8_u (i32.const 8192))))))
         (func (export "proxy_on_response_headers") (param i32 i32 i32) (result i32)

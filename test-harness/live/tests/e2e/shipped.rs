@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use seawall_harness::check::parse;
+use seawall_harness::check::{check, parse};
 use seawall_live::envoy::bootstrap::{Cluster, Listener, Route, bootstrap, stats_tags};
 use seawall_live::envoy::{Envoy, filter, repository, validate};
 use seawall_live::load::{Client, Kind, count};
@@ -179,5 +179,56 @@ async fn what_the_envoyfilter_merges_works_beside_a_wasm_plugin() -> anyhow::Res
         .expect("the router") = router;
     let envoy = Envoy::start(&whole, WORKERS).await?;
     assert_retries(&envoy, &upstream, "examples/istio").await?;
+    Ok(())
+}
+
+/// What `seawall check` finds in a bootstrap, by the last key of its path.
+fn found(whole: &Value) -> Vec<String> {
+    let found = check(&whole.to_string()).expect("JSON");
+    let all = found.errors.iter().chain(&found.warnings);
+    let key = |path: &str| path.rsplit('.').next().unwrap_or_default().to_owned();
+    all.map(|finding| key(&finding.path)).collect()
+}
+
+#[test]
+fn envoy_refuses_a_codec_that_is_not_the_last_as_check_does() -> anyhow::Result<()> {
+    let whole = on_free_ports(BOOTSTRAPS[0], &filter()?, anywhere());
+    assert_eq!((found(&whole), validate(&whole)?), (Vec::new(), Ok(())));
+    let behind = format!("{FILTERS}/1/typed_config/upstream_http_filters");
+    let filters = whole.pointer(&behind).expect("filters").clone();
+    for (wrong, key) in [
+        (json!([filters[0]]), "upstream_http_filters"),
+        (json!([filters[1], filters[0]]), "upstream_http_filters[0]"),
+    ] {
+        let mut whole = whole.clone();
+        *whole.pointer_mut(&behind).expect("filters") = wrong;
+        assert_eq!(found(&whole), [key]);
+        assert!(validate(&whole)?.is_err(), "{key}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_with_filters_of_its_own_hides_its_attempts_as_check_says() -> anyhow::Result<()>
+{
+    const OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+    let upstream = Upstream::start("backend", anywhere()).await?;
+    let mut whole = on_free_ports(BOOTSTRAPS[0], &filter()?, upstream.address());
+    let codec = format!("{FILTERS}/1/typed_config/upstream_http_filters/1");
+    let codec = whole.pointer(&codec).expect("the codec").clone();
+    whole["static_resources"]["clusters"][0]["typed_extension_protocol_options"] = json!({
+        OPTIONS: {
+            "@type": format!("type.googleapis.com/{OPTIONS}"),
+            "explicit_http_config": {"http_protocol_options": {}},
+            "http_filters": [codec]
+        }
+    });
+    assert_eq!(found(&whole), ["http_filters"]);
+    let envoy = Envoy::start(&whole, WORKERS).await?;
+    let client = Client::new(envoy.listener("edge")?, 8, Duration::from_secs(5));
+    let samples = client.flood("/", 100).await;
+    assert_eq!(count(&samples, Kind::Good), 100);
+    let accounting = ["wasmcustom.seawall_retry_accounting"];
+    assert_eq!(envoy.wait_for(&accounting, 1).await?, 1, "by request");
     Ok(())
 }

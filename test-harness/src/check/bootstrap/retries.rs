@@ -164,8 +164,8 @@ fn own(findings: &mut Findings, route: &Route<'_>, policy: &Policy, told: &mut B
         )
     } else {
         format!(
-            "these retries ({on}) are brought under the budget of the policy \"{name}\", and its attempts take the place \
-             of num_retries; what Seawall needs here is retry_back_off alone"
+            "these retries ({on}) are brought under the budget of the policy \"{name}\", and its conditions and attempts \
+             decide; what Seawall needs here is retry_back_off alone"
         )
     };
     findings.warning(&joined(&path, "retry_on"), problem);

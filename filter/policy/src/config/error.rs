@@ -1,36 +1,29 @@
 //! What is wrong with a configuration: where it is, what stood there, what would be right.
 
-/// One thing that is wrong.
+/// One thing that is wrong. Boxed, since every function that reads or checks hands it on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{}{problem}", prefix(path))]
-pub struct Error {
+#[error("{}{}{}", .0.path, if .0.path.is_empty() { "" } else { ": " }, .0.problem)]
+pub struct Error(Box<Wrong>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Wrong {
     path: String,
     problem: String,
 }
 
-fn prefix(path: &str) -> String {
-    match path {
-        "" => String::new(),
-        path => format!("{path}: "),
-    }
-}
-
 impl Error {
-    pub(super) fn new(path: &str, problem: &str) -> Self {
-        Self {
-            path: path.to_owned(),
-            problem: problem.to_owned(),
-        }
+    pub(super) fn new(path: String, problem: String) -> Self {
+        Self(Box::new(Wrong { path, problem }))
     }
 
     /// Where it is, such as `policies.payments.breaker.open.for`; empty for the whole.
     pub fn path(&self) -> &str {
-        &self.path
+        &self.0.path
     }
 
     /// What is wrong, and what would be right.
     pub fn problem(&self) -> &str {
-        &self.problem
+        &self.0.problem
     }
 }
 

@@ -12,17 +12,15 @@ const DEPTH_MAX: usize = 16;
 /// The policies, each with what it extends. They must have been read on their own before, so that an error points to
 /// where it was written.
 pub(super) fn resolve(policies: &Map<String, Value>) -> Result<Vec<(String, RawPolicy)>, Error> {
-    let root = Path::Key(&Path::Root, "policies");
-    policies
-        .iter()
-        .map(|(name, own)| {
-            let whole = inherited(policies, name, own)?;
-            Ok((
-                name.clone(),
-                RawPolicy::read(&whole, &Path::Key(&root, name))?,
-            ))
-        })
-        .collect()
+    let root = Path::Root.key("policies");
+    let mut resolved = Vec::new();
+    for (name, own) in policies {
+        let whole = inherited(policies, name, own)?;
+        let mut read = None;
+        RawPolicy::read(&mut read, &whole, &root.key(name))?;
+        resolved.extend(read.map(|read| (name.clone(), read)));
+    }
+    Ok(resolved)
 }
 
 fn inherited(policies: &Map<String, Value>, name: &str, own: &Value) -> Result<Value, Error> {
@@ -30,27 +28,20 @@ fn inherited(policies: &Map<String, Value>, name: &str, own: &Value) -> Result<V
     let mut values = vec![own];
     let mut current = own;
     while let Some(parent) = current.get("extends").and_then(Value::as_str) {
-        let path = format!("policies.{}.extends", chain.last().copied().unwrap_or(name));
+        let path = Path::Root.key("policies");
+        let path = path.key(chain.last().copied().unwrap_or(name));
+        let path = path.key("extends");
         if chain.contains(&parent) {
             let way = chain.join(" -> ");
-            return Err(Error::new(
-                &path,
-                &format!("goes in a circle: {way} -> {parent}"),
-            ));
+            return Err(path.error(format_args!("goes in a circle: {way} -> {parent}")));
         }
         if chain.len() >= DEPTH_MAX {
-            return Err(Error::new(
-                &path,
-                &format!("more than {DEPTH_MAX} policies deep"),
-            ));
+            return Err(path.error(format_args!("more than {DEPTH_MAX} policies deep")));
         }
         let Some(value) = policies.get(parent) else {
             let known: Vec<&str> = policies.keys().map(String::as_str).collect();
             let near = suggestion(parent, &known);
-            return Err(Error::new(
-                &path,
-                &format!("there is no policy \"{parent}\"{near}"),
-            ));
+            return Err(path.error(format_args!("there is no policy \"{parent}\"{near}")));
         };
         chain.push(parent);
         values.push(value);

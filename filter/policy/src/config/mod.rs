@@ -27,24 +27,22 @@ pub const VERSION: u32 = 1;
 
 /// Reads a configuration: a JSON object, a JSON string that holds one, or a `google.protobuf.Struct` in its wire format.
 pub fn parse(json: &[u8]) -> Result<Routing, Error> {
-    let whole = |problem: &str| Error::new("", problem);
+    let whole = Path::Root;
     if json.iter().all(u8::is_ascii_whitespace) {
-        return Err(whole(
-            "empty: write an object with \"version\" and \"policies\"",
-        ));
+        let problem = format_args!("empty: write an object with \"version\" and \"policies\"");
+        return Err(whole.error(problem));
     }
     if json.len() > BYTES_MAX {
-        return Err(whole("longer than 1 MiB"));
+        return Err(whole.error(format_args!("longer than 1 MiB")));
     }
     let value: Value = match serde_json::from_slice(json) {
         Ok(value) => value,
-        Err(error) => {
-            protobuf::object(json, 0).ok_or_else(|| whole(&format!("no JSON: {error}")))?
-        }
+        Err(error) => protobuf::object(json, 0)
+            .ok_or_else(|| whole.error(format_args!("no JSON: {error}")))?,
     };
     let value = match value {
         Value::String(inner) => serde_json::from_slice(inner.as_bytes())
-            .map_err(|error| whole(&format!("the string holds no JSON: {error}")))?,
+            .map_err(|error| whole.error(format_args!("the string holds no JSON: {error}")))?,
         other => other,
     };
     from_value(&value)
@@ -53,21 +51,23 @@ pub fn parse(json: &[u8]) -> Result<Routing, Error> {
 /// Reads a configuration that is parsed already.
 pub fn from_value(value: &Value) -> Result<Routing, Error> {
     if !value.is_object() {
-        return Err(Error::new(
-            "",
-            "not an object: write an object with \"version\" and \"policies\"",
-        ));
+        let problem =
+            format_args!("not an object: write an object with \"version\" and \"policies\"");
+        return Err(Path::Root.error(problem));
     }
-    let file = raw::File::read(value, &Path::Root)?;
+    let mut file = None;
+    raw::File::read(&mut file, value, &Path::Root)?;
+    let file = file.unwrap_or_default();
+    let version = Path::Root.key("version");
     match file.version {
         Some(VERSION) => {}
         Some(other) => {
-            let problem = format!("{other} is unknown: this Seawall reads version {VERSION}");
-            return Err(Error::new("version", &problem));
+            let problem = format_args!("{other} is unknown: this Seawall reads version {VERSION}");
+            return Err(version.error(problem));
         }
         None => {
-            let problem = format!("missing: write \"version\": {VERSION}");
-            return Err(Error::new("version", &problem));
+            let problem = format_args!("missing: write \"version\": {VERSION}");
+            return Err(version.error(problem));
         }
     }
     let empty = Map::new();

@@ -3,9 +3,7 @@
 //! The JSON Schema for editors is made from these types, so that it cannot say anything else than the parser does.
 //! Everything is optional here; defaults and limits belong to the step from these types to the valid ones.
 
-use std::collections::BTreeMap;
-
-use super::read::{Decimal, Duration, Percent, choice, object};
+use super::read::{Decimal, Duration, Named, Percent, choice, object};
 
 object! {
     /// A whole configuration.
@@ -13,7 +11,7 @@ object! {
         /// The version of this format: 1.
         version ("version"): u32,
         /// Policies by name. The one named "default" is for every upstream that no entry names.
-        policies ("policies"): BTreeMap<String, RawPolicy>,
+        policies ("policies"): Named<RawPolicy>,
         /// Which policy is for which cluster; the first entry that fits wins.
         upstreams ("upstreams"): Vec<RawUpstream>,
         /// Bounds of the whole process.
@@ -343,7 +341,7 @@ object! {
         /// `content-type`.
         content_type ("content_type"): String,
         /// Further headers.
-        headers ("headers"): BTreeMap<String, String>,
+        headers ("headers"): Named<String>,
         /// The body, at most 64 KiB.
         body ("body"): String,
         /// What a gRPC caller gets; without it the rung does not stand for gRPC.

@@ -6,7 +6,6 @@
 //! YAML 1.1 takes a plain `off` for false and a plain `on` for true. Envoy does so with values, Kubernetes with keys too,
 //! before the filter sees them; so false is read as the word `off`, and the key `true` as `on`, where those are known.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use serde_json::{Map, Value};
@@ -36,84 +35,107 @@ impl fmt::Display for Path<'_> {
     }
 }
 
-impl Path<'_> {
-    pub(super) fn error(&self, problem: &str) -> Error {
-        Error::new(&self.to_string(), problem)
+impl<'a> Path<'a> {
+    /// Under a key of this.
+    pub(super) fn key(&'a self, key: &'a str) -> Self {
+        Self::Key(self, key)
     }
 
+    /// An item of this list.
+    pub(super) fn at(&'a self, index: usize) -> Self {
+        Self::Index(self, index)
+    }
+}
+
+impl Path<'_> {
+    #[cold]
+    #[inline(never)]
+    pub(super) fn error(&self, problem: fmt::Arguments<'_>) -> Error {
+        Error::new(self.to_string(), problem.to_string())
+    }
+
+    #[inline(never)]
     fn expected(&self, what: &str, value: &Value) -> Error {
         let got = match value {
-            Value::Null => "nothing".to_owned(),
-            Value::Bool(_) => "a truth value".to_owned(),
-            Value::Number(_) => "a number".to_owned(),
-            Value::String(text) => format!("\"{text}\""),
-            Value::Array(_) => "a list".to_owned(),
-            Value::Object(_) => "an object".to_owned(),
+            Value::Null => "nothing",
+            Value::Bool(_) => "a truth value",
+            Value::Number(_) => "a number",
+            Value::String(text) => {
+                return self.error(format_args!("expected {what}, got \"{text}\""));
+            }
+            Value::Array(_) => "a list",
+            Value::Object(_) => "an object",
         };
-        self.error(&format!("expected {what}, got {got}"))
+        self.error(format_args!("expected {what}, got {got}"))
     }
 }
 
 /// What can be read.
 pub(super) trait Read: Sized {
-    fn read(value: &Value, path: &Path<'_>) -> Result<Self, Error>;
+    /// Fills the slot.
+    fn read(slot: &mut Option<Self>, value: &Value, path: &Path<'_>) -> Result<(), Error>;
 }
 
-/// An object of which all keys are known.
-pub(super) fn known_keys<'a>(
-    value: &'a Value,
-    path: &Path<'_>,
-    known: &[&str],
-) -> Result<&'a Map<String, Value>, Error> {
-    let map = value
-        .as_object()
-        .ok_or_else(|| path.expected("an object", value))?;
-    let is_known = |key: &str| {
-        known.contains(&key) || key == "true" && known.contains(&"on") && !map.contains_key("on")
-    };
-    match map.keys().find(|key| !is_known(key)) {
-        None => Ok(map),
-        Some(key) => {
-            let near = suggestion(key, known);
-            let problem = format!("unknown key{near}; known: {}", known.join(", "));
-            Err(Path::Key(path, key).error(&problem))
-        }
+/// Where what stands under a key goes. An object's fields have many types; through this they are read by one function, which
+/// is there once and not once a type.
+pub(super) trait Slot {
+    fn fill(&mut self, value: &Value, path: &Path<'_>) -> Result<(), Error>;
+}
+
+impl<T: Read> Slot for Option<T> {
+    fn fill(&mut self, value: &Value, path: &Path<'_>) -> Result<(), Error> {
+        T::read(self, value, path)
     }
 }
 
-/// What stands under a key; a key without a value is as if it were not there.
-pub(super) fn field<T: Read>(
-    map: &Map<String, Value>,
-    key: &str,
-    path: &Path<'_>,
-) -> Result<Option<T>, Error> {
-    let found = map.get(key);
-    let found = found.or_else(|| map.get("true").filter(|_| key == "on"));
-    match found {
-        None | Some(Value::Null) => Ok(None),
-        Some(value) => T::read(value, &Path::Key(path, key)).map(Some),
-    }
-}
-
-/// One of several words.
-pub(super) fn word<T: Copy>(
+/// An object of which all keys are known; a key without a value is as if it were not there.
+pub(super) fn fields(
     value: &Value,
     path: &Path<'_>,
-    words: &[(&str, T)],
-) -> Result<T, Error> {
-    let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-    let list = known.join(", ");
+    fields: &mut [(&str, &mut dyn Slot)],
+) -> Result<(), Error> {
+    let map = as_object(value, path)?;
+    for key in map.keys() {
+        let is = |word: &str| fields.iter().any(|(known, _)| *known == word);
+        let is_known = is(key) || key == "true" && is("on") && !map.contains_key("on");
+        if !is_known {
+            let known: Vec<&str> = fields.iter().map(|(known, _)| *known).collect();
+            let (near, known) = (suggestion(key, &known), known.join(", "));
+            let at = Path::Key(path, key);
+            return Err(at.error(format_args!("unknown key{near}; known: {known}")));
+        }
+    }
+    for (key, slot) in fields {
+        let found = map.get(*key);
+        let found = found.or_else(|| map.get("true").filter(|_| *key == "on"));
+        if let Some(value) = found.filter(|value| !value.is_null()) {
+            slot.fill(value, &Path::Key(path, key))?;
+        }
+    }
+    Ok(())
+}
+
+fn as_object<'a>(value: &'a Value, path: &Path<'_>) -> Result<&'a Map<String, Value>, Error> {
+    let map = value.as_object();
+    map.ok_or_else(|| path.expected("an object", value))
+}
+
+/// A place in a list of words.
+pub(super) fn word(value: &Value, path: &Path<'_>, known: &[&str]) -> Result<usize, Error> {
     let written = match value {
         Value::Bool(false) if known.contains(&"off") => Some("off"),
         other => other.as_str(),
     };
-    let Some(text) = written else {
-        return Err(path.expected(&format!("one of {list}"), value));
-    };
-    let found = words.iter().find(|(word, _)| *word == text);
-    found.map(|(_, value)| *value).ok_or_else(|| {
-        let near = suggestion(text, &known);
-        path.error(&format!("unknown value \"{text}\"{near}; known: {list}"))
+    let found = written.and_then(|text| known.iter().position(|word| *word == text));
+    found.ok_or_else(|| {
+        let list = known.join(", ");
+        let Some(text) = written else {
+            return path.expected(&format!("one of {list}"), value);
+        };
+        let near = suggestion(text, known);
+        path.error(format_args!(
+            "unknown value \"{text}\"{near}; known: {list}"
+        ))
     })
 }
 
@@ -136,11 +158,12 @@ macro_rules! object {
 
         impl $crate::config::read::Read for $name {
             fn read(
+                slot: &mut Option<Self>,
                 value: &serde_json::Value,
                 path: &$crate::config::read::Path<'_>,
-            ) -> Result<Self, $crate::config::Error> {
-                let map = $crate::config::read::known_keys(value, path, &[$($key),*])?;
-                Ok(Self { $($field: $crate::config::read::field(map, $key, path)?,)* })
+            ) -> Result<(), $crate::config::Error> {
+                let read = slot.insert(Self::default());
+                $crate::config::read::fields(value, path, &mut [$(($key, &mut read.$field)),*])
             }
         }
     };
@@ -164,10 +187,13 @@ macro_rules! choice {
 
         impl $crate::config::read::Read for $name {
             fn read(
+                slot: &mut Option<Self>,
                 value: &serde_json::Value,
                 path: &$crate::config::read::Path<'_>,
-            ) -> Result<Self, $crate::config::Error> {
-                $crate::config::read::word(value, path, &[$(($word, Self::$variant)),*])
+            ) -> Result<(), $crate::config::Error> {
+                let at = $crate::config::read::word(value, path, &[$($word),*])?;
+                *slot = [$(Self::$variant),*].get(at).copied();
+                Ok(())
             }
         }
     };
@@ -176,54 +202,62 @@ macro_rules! choice {
 pub(super) use {choice, object};
 
 impl Read for bool {
-    fn read(value: &Value, path: &Path<'_>) -> Result<Self, Error> {
-        value
-            .as_bool()
+    fn read(slot: &mut Option<Self>, value: &Value, path: &Path<'_>) -> Result<(), Error> {
+        *slot = value.as_bool();
+        slot.map(|_| ())
             .ok_or_else(|| path.expected("true or false", value))
     }
 }
 
 impl Read for u32 {
     /// A whole number may come as `1.0`: a protobuf Struct knows no other numbers.
-    fn read(value: &Value, path: &Path<'_>) -> Result<Self, Error> {
+    fn read(slot: &mut Option<Self>, value: &Value, path: &Path<'_>) -> Result<(), Error> {
         let whole =
             |number: &f64| number.fract() == 0.0 && (0.0..=f64::from(Self::MAX)).contains(number);
         let number = value.as_f64().filter(whole);
-        number
-            .map(|number| number as Self)
+        *slot = number.map(|number| number as Self);
+        slot.map(|_| ())
             .ok_or_else(|| path.expected("a whole number", value))
     }
 }
 
 impl Read for String {
-    fn read(value: &Value, path: &Path<'_>) -> Result<Self, Error> {
+    fn read(slot: &mut Option<Self>, value: &Value, path: &Path<'_>) -> Result<(), Error> {
         let text = value.as_str().ok_or_else(|| path.expected("text", value))?;
-        Ok(text.to_owned())
+        *slot = Some(text.to_owned());
+        Ok(())
     }
 }
 
 impl<T: Read> Read for Vec<T> {
-    fn read(value: &Value, path: &Path<'_>) -> Result<Self, Error> {
-        let list = value
-            .as_array()
-            .ok_or_else(|| path.expected("a list", value))?;
-        let items = list.iter().enumerate();
-        items
-            .map(|(index, item)| T::read(item, &Path::Index(path, index)))
-            .collect()
+    fn read(slot: &mut Option<Self>, value: &Value, path: &Path<'_>) -> Result<(), Error> {
+        let Value::Array(items) = value else {
+            return Err(path.expected("a list", value));
+        };
+        let list = slot.insert(Self::new());
+        for (index, item) in items.iter().enumerate() {
+            let mut read = None;
+            T::read(&mut read, item, &Path::Index(path, index))?;
+            list.extend(read);
+        }
+        Ok(())
     }
 }
 
-impl<T: Read> Read for BTreeMap<String, T> {
-    fn read(value: &Value, path: &Path<'_>) -> Result<Self, Error> {
-        let map = value
-            .as_object()
-            .ok_or_else(|| path.expected("an object", value))?;
-        let mut read = Self::new();
+/// What stands under names, in their order.
+#[derive(Debug)]
+pub struct Named<T>(pub Vec<(String, T)>);
+
+impl<T: Read> Read for Named<T> {
+    fn read(slot: &mut Option<Self>, value: &Value, path: &Path<'_>) -> Result<(), Error> {
+        let map = as_object(value, path)?;
+        let list = slot.insert(Self(Vec::new()));
         for (key, value) in map {
-            read.insert(key.clone(), T::read(value, &Path::Key(path, key))?);
+            let mut read = None;
+            T::read(&mut read, value, &Path::Key(path, key))?;
+            list.0.extend(read.map(|read| (key.clone(), read)));
         }
-        Ok(read)
+        Ok(())
     }
 }
 
@@ -232,12 +266,12 @@ impl<T: Read> Read for BTreeMap<String, T> {
 pub struct Duration(pub Span);
 
 impl Read for Duration {
-    fn read(value: &Value, path: &Path<'_>) -> Result<Self, Error> {
+    fn read(slot: &mut Option<Self>, value: &Value, path: &Path<'_>) -> Result<(), Error> {
         let what = "a duration with its unit, such as \"250ms\", \"5s\" or \"2m\"";
         let text = value.as_str().ok_or_else(|| path.expected(what, value))?;
-        parse_duration(text)
-            .map(Self)
-            .map_err(|error| path.error(&error.to_string()))
+        let span = parse_duration(text).map_err(|error| path.error(format_args!("{error}")))?;
+        *slot = Some(Self(span));
+        Ok(())
     }
 }
 
@@ -246,7 +280,7 @@ impl Read for Duration {
 pub struct Percent(pub Share);
 
 impl Read for Percent {
-    fn read(value: &Value, path: &Path<'_>) -> Result<Self, Error> {
+    fn read(slot: &mut Option<Self>, value: &Value, path: &Path<'_>) -> Result<(), Error> {
         let percent = match value {
             Value::String(text) => text.trim().trim_end_matches('%').trim_end().parse().ok(),
             other => other.as_f64(),
@@ -257,7 +291,8 @@ impl Read for Percent {
             let what = "a percentage from 0 to 100 with at most two decimals, such as 50 or \"5%\"";
             return Err(path.expected(what, value));
         }
-        Ok(Self(Share::basis_points(points.round() as u16)))
+        *slot = Some(Self(Share::basis_points(points.round() as u16)));
+        Ok(())
     }
 }
 
@@ -266,24 +301,40 @@ impl Read for Percent {
 pub struct Decimal(pub u32);
 
 impl Read for Decimal {
-    fn read(value: &Value, path: &Path<'_>) -> Result<Self, Error> {
+    fn read(slot: &mut Option<Self>, value: &Value, path: &Path<'_>) -> Result<(), Error> {
         let parts = value.as_f64().map_or(f64::NAN, |number| number * 10_000.0);
         let exact = (parts.round() - parts).abs() < 1e-6;
         if !exact || !(0.0..=1e9).contains(&parts) {
             let what = "a number from 0 to 100000 with at most four decimals, such as 2 or 0.1";
             return Err(path.expected(what, value));
         }
-        Ok(Self(parts.round() as u32))
+        *slot = Some(Self(parts.round() as u32));
+        Ok(())
     }
 }
 
 #[cfg(feature = "schema")]
 mod schema {
     use std::borrow::Cow;
+    use std::collections::BTreeMap;
 
     use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-    use super::{Decimal, Duration, Percent};
+    use super::{Decimal, Duration, Named, Percent};
+
+    impl<T: JsonSchema> JsonSchema for Named<T> {
+        fn inline_schema() -> bool {
+            true
+        }
+
+        fn schema_name() -> Cow<'static, str> {
+            <BTreeMap<String, T>>::schema_name()
+        }
+
+        fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+            <BTreeMap<String, T>>::json_schema(generator)
+        }
+    }
 
     impl JsonSchema for Duration {
         fn schema_name() -> Cow<'static, str> {

@@ -8,32 +8,29 @@ use crate::time::Span;
 use super::error::{Error, suggestion};
 use super::limits::followed;
 use super::raw::{RawBudget, RawHedge, RawMethods, RawRetries, RawRetryMode};
+use super::read::Path;
 use super::valid::{at_most, within};
 
 const CONDITIONS_MAX: usize = 64;
 
 /// The retries of a policy; none where they are off.
 pub(super) fn retries(
-    path: &str,
+    path: &Path<'_>,
     raw: RawRetries,
     time: &Limits,
 ) -> Result<Option<Settings>, Error> {
     let default = Settings::default();
     let attempts = raw.attempts.unwrap_or(u32::from(default.attempts));
-    within(
-        &format!("{path}.attempts"),
-        attempts,
-        1,
-        Settings::ATTEMPTS_MAX,
-    )?;
+    within(&path.key("attempts"), attempts, 1, Settings::ATTEMPTS_MAX)?;
     let on = match raw.on {
-        Some(words) => conditions(&format!("{path}.on"), &words)?,
+        Some(words) => conditions(&path.key("on"), &words)?,
         None => default.on,
     };
-    let budget = budget(&format!("{path}.budget"), &raw.budget.unwrap_or_default())?;
-    let hedge = raw
-        .hedge
-        .map(|raw| hedge(&format!("{path}.hedge"), &raw, time));
+    let budget = budget(&path.key("budget"), &raw.budget.unwrap_or_default())?;
+    let hedge = match raw.hedge {
+        Some(raw) => Some(hedge(&path.key("hedge"), &raw, time)?),
+        None => None,
+    };
     let settings = Settings {
         mode: match raw.mode {
             Some(RawRetryMode::Shadow) => Mode::Shadow,
@@ -43,12 +40,12 @@ pub(super) fn retries(
         on,
         any_method: matches!(raw.methods, Some(RawMethods::Any)),
         budget,
-        hedge: hedge.transpose()?,
+        hedge,
     };
     Ok((raw.mode != Some(RawRetryMode::Off)).then_some(settings))
 }
 
-fn conditions(path: &str, words: &[String]) -> Result<Conditions, Error> {
+fn conditions(path: &Path<'_>, words: &[String]) -> Result<Conditions, Error> {
     at_most(path, words.len(), CONDITIONS_MAX)?;
     let mut on = Conditions::default();
     for (index, word) in words.iter().enumerate() {
@@ -68,29 +65,29 @@ fn conditions(path: &str, words: &[String]) -> Result<Conditions, Error> {
                 let known: Vec<&str> = known.collect();
                 let near = suggestion(word, &known);
                 let list = known.join(", ");
-                let problem = format!(
+                let problem = format_args!(
                     "unknown condition \"{word}\"{near}; known: {list}, and statuses 400 to 599"
                 );
-                return Err(Error::new(&format!("{path}[{index}]"), &problem));
+                return Err(path.at(index).error(problem));
             }
         }
     }
     Ok(on)
 }
 
-fn budget(path: &str, raw: &RawBudget) -> Result<budget::Settings, Error> {
+fn budget(path: &Path<'_>, raw: &RawBudget) -> Result<budget::Settings, Error> {
     let default = budget::Settings::default();
     let floor = raw.min_per_second.map_or(default.floor, |rate| rate.0);
     let ttl = raw.ttl.map_or(default.ttl, |ttl| ttl.0);
     within(
-        &format!("{path}.min_per_second"),
+        &path.key("min_per_second"),
         floor.div_ceil(10_000),
         0,
         1_000,
     )?;
     if !(Span::secs(1)..=Span::secs(60)).contains(&ttl) {
-        let problem = format!("{ttl} is out of bounds: 1s to 60s");
-        return Err(Error::new(&format!("{path}.ttl"), &problem));
+        let problem = format_args!("{ttl} is out of bounds: 1s to 60s");
+        return Err(path.key("ttl").error(problem));
     }
     Ok(budget::Settings {
         ratio: raw.ratio.map_or(default.ratio, |ratio| ratio.0),
@@ -99,10 +96,12 @@ fn budget(path: &str, raw: &RawBudget) -> Result<budget::Settings, Error> {
     })
 }
 
-fn hedge(path: &str, raw: &RawHedge, time: &Limits) -> Result<Delay, Error> {
+fn hedge(path: &Path<'_>, raw: &RawHedge, time: &Limits) -> Result<Delay, Error> {
     if time.per_try.is_some() {
-        let problem = "cannot stand beside timeout.per_try: Envoy's router has one clock for both";
-        return Err(Error::new(path, problem));
+        let problem = format_args!(
+            "cannot stand beside timeout.per_try: Envoy's router has one clock for both"
+        );
+        return Err(path.error(problem));
     }
     match (raw.after, raw.percentile) {
         (Some(after), None) => {
@@ -113,7 +112,7 @@ fn hedge(path: &str, raw: &RawHedge, time: &Limits) -> Result<Delay, Error> {
                 (false, _) => "min and max bound a percentile; \"after\" needs none",
                 (true, false) => "after: at least 1ms",
             };
-            Err(Error::new(path, problem))
+            Err(path.error(format_args!("{problem}")))
         }
         (None, Some(percentile)) => {
             let follow = Follow {
@@ -126,8 +125,8 @@ fn hedge(path: &str, raw: &RawHedge, time: &Limits) -> Result<Delay, Error> {
             followed(path, follow).map(Delay::Percentile)
         }
         (None, None) | (Some(_), Some(_)) => {
-            let problem = "write either \"after\" (a time) or \"percentile\"";
-            Err(Error::new(path, problem))
+            let problem = format_args!("write either \"after\" (a time) or \"percentile\"");
+            Err(path.error(problem))
         }
     }
 }

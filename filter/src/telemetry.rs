@@ -220,7 +220,7 @@ impl UpstreamSeries {
         if let Some(state) = self.state {
             state.set(transition.to.gauge());
         }
-        let labels = self.labels.replace("..", " ");
+        let labels = parted(&self.labels, " ");
         match transition.to {
             Phase::Open => log::warn!("seawall: {labels} {transition}"),
             Phase::Closed | Phase::HalfOpen => log::info!("seawall: {labels} {transition}"),
@@ -292,5 +292,21 @@ fn label(name: &str) -> String {
         .chars()
         .map(|c| if c.is_control() || c == ' ' { '_' } else { c })
         .collect();
-    plain.replace("..", "._")
+    parted(&plain, "._")
+}
+
+/// Puts something else in the place of each `..`.
+fn parted(text: &str, instead: &str) -> String {
+    let mut parted = String::new();
+    let mut rest = text.chars();
+    while let Some(c) = rest.next() {
+        match rest.as_str().strip_prefix('.').filter(|_| c == '.') {
+            Some(after) => {
+                parted.push_str(instead);
+                rest = after.chars();
+            }
+            None => parted.push(c),
+        }
+    }
+    parted
 }

@@ -145,7 +145,7 @@ pub fn parse_duration(text: &str) -> Result<Span, DurationError> {
     let unit_at = trimmed
         .find(|c: char| !(c.is_ascii_digit() || c == '.'))
         .unwrap_or(trimmed.len());
-    let (number, unit) = trimmed.split_at(unit_at);
+    let (number, unit) = trimmed.split_at_checked(unit_at).unwrap_or((trimmed, ""));
     let not_a_number = || DurationError::NotANumber(trimmed.to_owned());
     if number.is_empty() {
         return Err(not_a_number());

@@ -11,6 +11,7 @@ mod protobuf;
 pub mod raw;
 mod read;
 mod retries;
+mod units;
 mod valid;
 
 pub use error::Error;

@@ -3,7 +3,8 @@
 //! The JSON Schema for editors is made from these types, so that it cannot say anything else than the parser does.
 //! Everything is optional here; defaults and limits belong to the step from these types to the valid ones.
 
-use super::read::{Decimal, Duration, Named, Percent, choice, object};
+use super::read::{Named, choice, object};
+use super::units::{Decimal, Duration, Percent};
 
 object! {
     /// A whole configuration.

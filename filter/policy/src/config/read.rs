@@ -11,8 +11,6 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 use super::error::{Error, suggestion};
-use crate::share::Share;
-use crate::time::{Span, parse_duration};
 
 /// Where a value stands.
 pub(super) enum Path<'a> {
@@ -55,7 +53,7 @@ impl Path<'_> {
     }
 
     #[inline(never)]
-    fn expected(&self, what: &str, value: &Value) -> Error {
+    pub(super) fn expected(&self, what: &str, value: &Value) -> Error {
         let got = match value {
             Value::Null => "nothing",
             Value::Bool(_) => "a truth value",
@@ -258,122 +256,5 @@ impl<T: Read> Read for Named<T> {
             list.0.extend(read.map(|read| (key.clone(), read)));
         }
         Ok(())
-    }
-}
-
-/// A length of time with its unit.
-#[derive(Clone, Copy, Debug)]
-pub struct Duration(pub Span);
-
-impl Read for Duration {
-    fn read(slot: &mut Option<Self>, value: &Value, path: &Path<'_>) -> Result<(), Error> {
-        let what = "a duration with its unit, such as \"250ms\", \"5s\" or \"2m\"";
-        let text = value.as_str().ok_or_else(|| path.expected(what, value))?;
-        let span = parse_duration(text).map_err(|error| path.error(format_args!("{error}")))?;
-        *slot = Some(Self(span));
-        Ok(())
-    }
-}
-
-/// A share in percent: a number from 0 to 100, or text such as `5%`.
-#[derive(Clone, Copy, Debug)]
-pub struct Percent(pub Share);
-
-impl Read for Percent {
-    fn read(slot: &mut Option<Self>, value: &Value, path: &Path<'_>) -> Result<(), Error> {
-        let percent = match value {
-            Value::String(text) => text.trim().trim_end_matches('%').trim_end().parse().ok(),
-            other => other.as_f64(),
-        };
-        let points = percent.map_or(f64::NAN, |percent: f64| percent * 100.0);
-        let exact = (points.round() - points).abs() < 1e-6;
-        if !exact || !(0.0..=10_000.0).contains(&points) {
-            let what = "a percentage from 0 to 100 with at most two decimals, such as 50 or \"5%\"";
-            return Err(path.expected(what, value));
-        }
-        *slot = Some(Self(Share::basis_points(points.round() as u16)));
-        Ok(())
-    }
-}
-
-/// A number with at most four decimals, in parts of ten thousand.
-#[derive(Clone, Copy, Debug)]
-pub struct Decimal(pub u32);
-
-impl Read for Decimal {
-    fn read(slot: &mut Option<Self>, value: &Value, path: &Path<'_>) -> Result<(), Error> {
-        let parts = value.as_f64().map_or(f64::NAN, |number| number * 10_000.0);
-        let exact = (parts.round() - parts).abs() < 1e-6;
-        if !exact || !(0.0..=1e9).contains(&parts) {
-            let what = "a number from 0 to 100000 with at most four decimals, such as 2 or 0.1";
-            return Err(path.expected(what, value));
-        }
-        *slot = Some(Self(parts.round() as u32));
-        Ok(())
-    }
-}
-
-#[cfg(feature = "schema")]
-mod schema {
-    use std::borrow::Cow;
-    use std::collections::BTreeMap;
-
-    use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-
-    use super::{Decimal, Duration, Named, Percent};
-
-    impl<T: JsonSchema> JsonSchema for Named<T> {
-        fn inline_schema() -> bool {
-            true
-        }
-
-        fn schema_name() -> Cow<'static, str> {
-            <BTreeMap<String, T>>::schema_name()
-        }
-
-        fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-            <BTreeMap<String, T>>::json_schema(generator)
-        }
-    }
-
-    impl JsonSchema for Duration {
-        fn schema_name() -> Cow<'static, str> {
-            "Duration".into()
-        }
-
-        fn json_schema(_generator: &mut SchemaGenerator) -> Schema {
-            json_schema!({
-                "type": "string",
-                "description": "A length of time with its unit: ns, us, ms, s, m or h.",
-                "pattern": r"^\s*[0-9]+(\.[0-9]{1,9})?\s*(ns|us|ms|s|m|h)\s*$",
-                "examples": ["250ms", "5s"]
-            })
-        }
-    }
-
-    impl JsonSchema for Decimal {
-        fn schema_name() -> Cow<'static, str> {
-            "Decimal".into()
-        }
-
-        fn json_schema(_generator: &mut SchemaGenerator) -> Schema {
-            json_schema!({"type": "number", "minimum": 0, "maximum": 100_000})
-        }
-    }
-
-    impl JsonSchema for Percent {
-        fn schema_name() -> Cow<'static, str> {
-            "Percent".into()
-        }
-
-        fn json_schema(_generator: &mut SchemaGenerator) -> Schema {
-            json_schema!({
-                "description": "A share in percent.",
-                "anyOf": [
-                    {"type": "number", "minimum": 0, "maximum": 100},
-                    {"type": "string", "pattern": r"^\s*[0-9]+(\.[0-9]{1,2})?\s*%?\s*$"}
-                ]
-            })
-        }
     }
 }

@@ -161,9 +161,9 @@ impl Arrival {
     fn write(&self, change: impl Fn(Kept) -> Kept) {
         let now = clock::now();
         for place in &self.places {
-            let _ = exchange(&Shared, &place.key, |bytes| {
+            let _ = exchange(&Shared, &place.key, &mut |bytes| {
                 let kept = change(place.read(bytes, now).unwrap_or_default());
-                ((), Some(place.write(&kept, now)))
+                Some(place.write(&kept, now))
             });
         }
     }

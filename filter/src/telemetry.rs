@@ -4,8 +4,6 @@
 //! labels as `seawall_decisions..policy=P..upstream=C..decision=refused..reason=R`, which the stats tags of the shipped
 //! bootstrap take apart. The number of series is bounded by the number of events times that of upstreams.
 
-use std::collections::BTreeMap;
-
 use seawall_policy::admission::Reason;
 use seawall_policy::breaker::{Phase, Transition};
 use seawall_policy::fallback::Cause;
@@ -160,6 +158,17 @@ struct Series {
 }
 
 impl Series {
+    fn one(pending: u64) -> Self {
+        Self {
+            metric: None,
+            pending,
+        }
+    }
+
+    fn add(&mut self, count: u64) {
+        self.pending = self.pending.saturating_add(count);
+    }
+
     fn flush(&mut self, name: impl FnOnce() -> String) {
         if self.metric.is_none() {
             self.metric = Metric::define(Kind::Counter, &name());
@@ -174,7 +183,7 @@ impl Series {
 #[derive(Debug, Default)]
 pub(crate) struct UpstreamSeries {
     labels: String,
-    events: BTreeMap<Event, Series>,
+    events: Vec<(Event, Series)>,
     state: Option<Metric>,
     budget: Option<Metric>,
     position: Option<Metric>,
@@ -193,24 +202,22 @@ impl UpstreamSeries {
             Event::Outcome(Outcome::Failure),
             Event::Transition(Phase::Closed, Phase::Open),
         ];
-        let mut series = Self {
+        Self {
             state: Metric::define(Kind::Gauge, &name),
-            events: BTreeMap::new(),
+            events: first.map(|event| (event, Series::default())).into(),
             budget: None,
             position: None,
             labels,
             dirty: true,
-        };
-        for event in first {
-            series.events.insert(event, Series::default());
         }
-        series
     }
 
     /// Counts one.
     pub(crate) fn count(&mut self, event: Event) {
-        let series = self.events.entry(event).or_default();
-        series.pending = series.pending.saturating_add(1);
+        match self.events.iter_mut().find(|(known, _)| *known == event) {
+            Some((_, series)) => series.add(1),
+            None => self.events.push((event, Series::one(1))),
+        }
         self.dirty = true;
     }
 
@@ -260,7 +267,7 @@ impl UpstreamSeries {
 
 /// What is counted about the filter itself.
 #[derive(Debug, Default)]
-pub(crate) struct OwnSeries(BTreeMap<Concern, Series>);
+pub(crate) struct OwnSeries(Vec<(Concern, Series)>);
 
 impl OwnSeries {
     /// Counts one.
@@ -281,8 +288,10 @@ impl OwnSeries {
     }
 
     fn add(&mut self, concern: Concern, count: u64) {
-        let series = self.0.entry(concern).or_default();
-        series.pending = series.pending.saturating_add(count);
+        match self.0.iter_mut().find(|(known, _)| *known == concern) {
+            Some((_, series)) => series.add(count),
+            None => self.0.push((concern, Series::one(count))),
+        }
     }
 }
 

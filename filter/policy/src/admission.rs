@@ -151,7 +151,8 @@ pub fn admit(
         _ => return (Decision::Admit(None), Notes::default()),
     };
     let ramp_draw = mixed(request.draw);
-    let step = |record: &mut Record| {
+    let mut found = None;
+    let mut step = |record: &mut Record| {
         let expired = record.breaker.has_lost(request.holding);
         let instance = match expired {
             true => request.spare,
@@ -172,13 +173,15 @@ pub fn admit(
             retries: account::foreseen(record, upstream, request.deposits, moment),
             ..seen(record, made)
         };
-        ((admission, notes), change)
+        found = Some((admission, notes));
+        change
     };
-    let taken = match update(store, key, upstream.claim(), moment.now, step) {
-        Ok(taken) => taken,
-        Err(undecided) => return (Decision::Admit(None), Notes::undecided(undecided)),
+    let taken = update(store, key, upstream.claim(), moment.now, &mut step);
+    let (admission, notes) = match (taken, found) {
+        (Ok(taken), Some((admission, notes))) => (admission, noted(&taken, notes)),
+        (Ok(_), None) => return (Decision::Admit(None), Notes::default()),
+        (Err(undecided), _) => return (Decision::Admit(None), Notes::undecided(undecided)),
     };
-    let (admission, notes) = noted(taken);
     let decision = match admission {
         // A permit that could not be stored is none.
         Admission::Admitted(Permit { probe: Some(_), .. }) if notes.lost_races => refusal(
@@ -217,7 +220,7 @@ pub fn settle(
     moment: Moment,
 ) -> Notes {
     let settings = &upstream.policy.breaker;
-    changed(store, upstream, moment, |record| {
+    changed(store, upstream, moment, &mut |record| {
         let breaker = &mut record.breaker;
         let counts = match settlement {
             Settlement::Verdict(verdict) => permit.probe.is_some() || verdict.outcome.counts(),
@@ -241,7 +244,7 @@ pub fn settle(
 /// Lets this root's claim shape the record where there is one: called once for an upstream whose breaker does not
 /// count, so that a breaker that is switched off or forced open for a while starts anew afterwards.
 pub fn claim(store: &impl SharedStore, upstream: &Upstream<'_>, moment: Moment) -> Notes {
-    changed(store, upstream, moment, |_| {
+    changed(store, upstream, moment, &mut |_| {
         (Transitions::new(), Change::Nothing)
     })
 }
@@ -258,7 +261,7 @@ pub fn tend(
     let settings = &upstream.policy.breaker;
     let mut holders = Vec::new();
     let mut lost = false;
-    let mut notes = changed(store, upstream, moment, |record| {
+    let mut notes = changed(store, upstream, moment, &mut |record| {
         let breaker = &mut record.breaker;
         let made = breaker.advance(settings, moment);
         lost = breaker.has_lost(holding);
@@ -299,39 +302,25 @@ impl Notes {
     }
 }
 
-fn changed(
+/// Takes a step on the record, where there is one and the host answers.
+pub(crate) fn changed(
     store: &impl SharedStore,
     upstream: &Upstream<'_>,
     moment: Moment,
-    mut step: impl FnMut(&mut Record) -> (Transitions, Change),
+    step: &mut dyn FnMut(&mut Record) -> (Transitions, Change),
 ) -> Notes {
-    let step = |record: &mut Record| {
-        let (made, change) = step(record);
-        ((), made, change)
-    };
-    changed_with(store, upstream, moment, step).1
-}
-
-/// Takes a step on the record; what it said is missing where there is no record or the host did not answer.
-pub(crate) fn changed_with<T>(
-    store: &impl SharedStore,
-    upstream: &Upstream<'_>,
-    moment: Moment,
-    mut step: impl FnMut(&mut Record) -> (T, Transitions, Change),
-) -> (Option<T>, Notes) {
     let Some(key) = upstream.key else {
-        return (None, Notes::default());
+        return Notes::default();
     };
-    let step = |record: &mut Record| {
-        let (value, made, change) = step(record);
-        ((value, seen(record, made)), change)
+    let mut notes = Notes::default();
+    let mut step = |record: &mut Record| {
+        let (made, change) = step(record);
+        notes = seen(record, made);
+        change
     };
-    match update(store, key, upstream.claim(), moment.now, step) {
-        Ok(taken) => {
-            let (value, notes) = noted(taken);
-            (Some(value), notes)
-        }
-        Err(undecided) => (None, Notes::undecided(undecided)),
+    match update(store, key, upstream.claim(), moment.now, &mut step) {
+        Ok(taken) => noted(&taken, notes),
+        Err(undecided) => Notes::undecided(undecided),
     }
 }
 
@@ -344,8 +333,7 @@ fn seen(record: &Record, transitions: Transitions) -> Notes {
     }
 }
 
-fn noted<T>(taken: Taken<(T, Notes)>) -> (T, Notes) {
-    let (value, mut notes) = taken.value;
+fn noted(taken: &Taken, mut notes: Notes) -> Notes {
     notes.healed = taken.healed && taken.stands;
     notes.lost_races = !taken.stands;
     if taken.stands {
@@ -355,7 +343,7 @@ fn noted<T>(taken: Taken<(T, Notes)>) -> (T, Notes) {
     } else {
         notes.transitions.clear();
     }
-    (value, notes)
+    notes
 }
 
 fn refusal(mode: Mode, draw: u32, reason: Reason, retry_after: Span) -> Decision {

@@ -56,9 +56,7 @@ pub enum Undecided {
 
 /// A step that was taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Taken<T> {
-    /// What the step said.
-    pub value: T,
+pub struct Taken {
     /// The transition of a record that a later configuration made start anew.
     pub restarted: Option<Transition>,
     /// Whether it stands: nothing had to be stored, or it was. `false` after [`TRIES`] lost races.
@@ -69,24 +67,26 @@ pub struct Taken<T> {
 
 /// Takes one step on the record under `key`: read, let the root's claim shape it, step, and store if there is something
 /// to store, until nobody came in between. An absent or damaged record is as a new one.
-pub fn update<T>(
+///
+/// The step is a reference, and leaves what it found where it was made: so all steps share one loop, with one copy of the
+/// record's codec.
+pub fn update(
     store: &impl SharedStore,
     key: &str,
     claim: Claim,
     now: Timestamp,
-    mut step: impl FnMut(&mut Record) -> (T, Change),
-) -> Result<Taken<T>, Undecided> {
+    step: &mut dyn FnMut(&mut Record) -> Change,
+) -> Result<Taken, Undecided> {
     let mut tries: u32 = 0;
     loop {
         let (mut record, cas, healed) = read(store, key, claim)?;
         let (adopted, restarted) = record.adopt(claim, now);
-        let (value, change) = step(&mut record);
+        let change = step(&mut record);
         let nothing = change == Change::Nothing && !adopted && !healed;
         let stands = nothing || store.swap(key, &record.encode(), cas)?;
         tries = tries.saturating_add(1);
         if stands || tries >= TRIES {
             return Ok(Taken {
-                value,
                 restarted,
                 stands,
                 healed,
@@ -95,25 +95,24 @@ pub fn update<T>(
     }
 }
 
-/// Changes plain bytes under `key` by the same rules; without bytes from `step` there is nothing to store. `None` after
+/// Changes plain bytes under `key` by the same rules; without bytes from `step` there is nothing to store. `false` after
 /// [`TRIES`] lost races.
-pub fn exchange<T>(
+pub fn exchange(
     store: &impl SharedStore,
     key: &str,
-    mut step: impl FnMut(&[u8]) -> (T, Option<Vec<u8>>),
-) -> Result<Option<T>, HostError> {
+    step: &mut dyn FnMut(&[u8]) -> Option<Vec<u8>>,
+) -> Result<bool, HostError> {
     for _ in 0..TRIES {
         let found = store.load(key)?;
         let (cas, before) = found.map_or((CREATE, Vec::new()), |found| (found.cas, found.bytes));
-        let (value, after) = step(&before);
-        let Some(after) = after else {
-            return Ok(Some(value));
+        let Some(after) = step(&before) else {
+            return Ok(true);
         };
         if store.swap(key, &after, cas)? {
-            return Ok(Some(value));
+            return Ok(true);
         }
     }
-    Ok(None)
+    Ok(false)
 }
 
 /// Makes sure that a record stands under `key`, as long as the process has fewer than `max` of them; says whether it
@@ -161,14 +160,13 @@ fn count(
     key: &str,
     change: impl Fn(u32) -> Option<u32>,
 ) -> Result<bool, HostError> {
-    let changed = exchange(store, key, |bytes| {
+    let mut wanted = false;
+    let stored = exchange(store, key, &mut |bytes| {
         let after = change(number(bytes));
-        (
-            after.is_some(),
-            after.map(|after| after.to_le_bytes().to_vec()),
-        )
+        wanted = after.is_some();
+        after.map(|after| after.to_le_bytes().to_vec())
     })?;
-    Ok(changed == Some(true))
+    Ok(stored && wanted)
 }
 
 fn number(bytes: &[u8]) -> u32 {

@@ -1,26 +1,27 @@
 //! Statuses that nobody expected, counted by the name of the call until telemetry takes them.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 
 use super::abi::Status;
 
 thread_local! {
-    static COUNTS: RefCell<BTreeMap<&'static str, u64>> = const { RefCell::new(BTreeMap::new()) };
+    static COUNTS: RefCell<Vec<(&'static str, u64)>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Counts one. The names are those of the calls, so their number is bounded.
 pub(super) fn count(call: &'static str) {
     COUNTS.with(|counts| {
         if let Ok(mut counts) = counts.try_borrow_mut() {
-            let count = counts.entry(call).or_default();
-            *count = count.saturating_add(1);
+            match counts.iter_mut().find(|(known, _)| *known == call) {
+                Some((_, count)) => *count = count.saturating_add(1),
+                None => counts.push((call, 1)),
+            }
         }
     });
 }
 
 /// Takes the counts since the last time.
-pub(crate) fn take() -> BTreeMap<&'static str, u64> {
+pub(crate) fn take() -> Vec<(&'static str, u64)> {
     COUNTS.with(|counts| {
         counts
             .try_borrow_mut()

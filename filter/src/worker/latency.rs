@@ -42,14 +42,14 @@ impl Worker {
             return;
         };
         let key = format!("{key}/latency");
-        let shared = exchange(&Shared, &key, |bytes| {
-            let mut all = Latencies::decode(bytes);
+        let mut all = Latencies::default();
+        let shared = exchange(&Shared, &key, &mut |bytes| {
+            all = Latencies::decode(bytes);
             all.merge(&entry.seen, now);
-            let after = (!entry.seen.is_empty()).then(|| all.encode());
-            (all, after)
+            (!entry.seen.is_empty()).then(|| all.encode())
         });
         match shared {
-            Ok(Some(all)) => {
+            Ok(true) => {
                 entry.seen = Default::default();
                 entry.adaptive = policy.time.adaptive.and_then(|follow| all.limit(&follow));
                 let hedge = policy.retries.as_ref().and_then(|retries| retries.hedge);
@@ -58,7 +58,7 @@ impl Worker {
                     Some(Delay::After(_)) | None => None,
                 };
             }
-            Ok(None) => self.own.count(Concern::LostRaces),
+            Ok(false) => self.own.count(Concern::LostRaces),
             Err(_) => self.own.count(Concern::UndecidedHost),
         }
     }

@@ -6,7 +6,7 @@
 use super::Settings;
 use super::attempts::Denial;
 use super::budget::RETRY;
-use crate::admission::{Notes, Upstream, changed_with};
+use crate::admission::{Notes, Upstream, changed};
 use crate::breaker::{self, Moment};
 use crate::record::Record;
 use crate::store::{Change, SharedStore};
@@ -32,11 +32,12 @@ pub fn withdraw(
     deposits: u64,
     moment: Moment,
 ) -> (Result<(), Denial>, Notes) {
-    let (paid, notes) = changed_with(store, upstream, moment, |record| {
+    let mut paid = Err(Denial::Undecided);
+    let notes = changed(store, upstream, moment, &mut |record| {
         let made = advanced(record, upstream, moment);
         let now = moment.now;
         let closed = stays_closed(record, upstream);
-        let paid = match &mut record.budget {
+        paid = match &mut record.budget {
             None => Err(Denial::Undecided),
             Some(budget) => {
                 budget.deposit(&retries.budget, deposits, now);
@@ -48,11 +49,11 @@ pub fn withdraw(
             }
         };
         let nothing = made.is_empty() && deposits == 0 && paid.is_err();
-        (paid, made, changed(nothing))
+        (made, change(nothing))
     });
-    match paid {
-        Some(paid) if notes.stands() => (paid, notes),
-        _ => (Err(Denial::Undecided), notes),
+    match notes.stands() {
+        true => (paid, notes),
+        false => (Err(Denial::Undecided), notes),
     }
 }
 
@@ -66,11 +67,12 @@ pub fn enter(
     entry: Entry,
     moment: Moment,
 ) -> (Option<u64>, Notes) {
-    changed_with(store, upstream, moment, |record| {
+    let mut left = None;
+    let notes = changed(store, upstream, moment, &mut |record| {
         let made = advanced(record, upstream, moment);
         let nothing = made.is_empty() && deposits == 0 && entry == Entry::Flush;
         let (settings, now) = (&retries.budget, moment.now);
-        let left = record.budget.as_mut().map_or(0, |budget| {
+        let there = record.budget.as_mut().map_or(0, |budget| {
             budget.deposit(settings, deposits, now);
             match entry {
                 Entry::Flush => {}
@@ -79,8 +81,10 @@ pub fn enter(
             }
             budget.balance(settings, now)
         });
-        (left, made, changed(nothing))
-    })
+        left = Some(there);
+        (made, change(nothing))
+    });
+    (left.filter(|_| notes.undecided.is_none()), notes)
 }
 
 /// Whether a retry would be paid for after these deposits, as the record stands; `None` where the policy has no retries.
@@ -111,11 +115,13 @@ pub fn affords(
     deposits: u64,
     moment: Moment,
 ) -> (Result<(), Denial>, Notes) {
-    let (foreseen, notes) = changed_with(store, upstream, moment, |record| {
-        let foreseen = foreseen(record, upstream, deposits, moment);
-        (foreseen, breaker::Transitions::new(), Change::Nothing)
+    let mut seen = None;
+    let notes = changed(store, upstream, moment, &mut |record| {
+        seen = foreseen(record, upstream, deposits, moment);
+        (breaker::Transitions::new(), Change::Nothing)
     });
-    (foreseen.flatten().unwrap_or(Err(Denial::Undecided)), notes)
+    let seen = seen.filter(|_| notes.undecided.is_none());
+    (seen.unwrap_or(Err(Denial::Undecided)), notes)
 }
 
 fn advanced(record: &mut Record, upstream: &Upstream<'_>, moment: Moment) -> breaker::Transitions {
@@ -136,7 +142,7 @@ fn stays_closed(record: &Record, upstream: &Upstream<'_>) -> bool {
     }
 }
 
-const fn changed(nothing: bool) -> Change {
+const fn change(nothing: bool) -> Change {
     if nothing {
         Change::Nothing
     } else {

@@ -70,18 +70,21 @@ const CLAIM: Claim = Claim {
     slice: Some(Span::secs(1)),
 };
 
-fn bump(store: &Memory) -> Result<Taken<()>, Undecided> {
-    update(store, "key", CLAIM, Timestamp::ZERO, |record| {
+fn bump(store: &Memory) -> Result<Taken, Undecided> {
+    update(store, "key", CLAIM, Timestamp::ZERO, &mut |record| {
         record.breaker.trips += 1;
-        ((), Change::Store)
+        Change::Store
     })
 }
 
 fn trips(store: &Memory) -> u32 {
-    let step = |record: &mut Record| (record.breaker.trips, Change::Nothing);
-    update(store, "key", CLAIM, Timestamp::ZERO, step)
-        .unwrap()
-        .value
+    let mut trips = 0;
+    update(store, "key", CLAIM, Timestamp::ZERO, &mut |record| {
+        trips = record.breaker.trips;
+        Change::Nothing
+    })
+    .unwrap();
+    trips
 }
 
 #[test]

@@ -20,6 +20,7 @@ mod attempt;
 mod attempts;
 mod facts;
 mod host;
+mod names;
 mod request;
 mod root;
 mod seen;

@@ -3,13 +3,12 @@
 //! The state itself stands in shared data. Here stands what belongs to this VM: which permits it holds, whom it watches,
 //! what it counted since the last tick.
 
-use std::collections::BTreeMap;
-
 use seawall_policy::breaker::{Holding, Phase};
 use seawall_policy::latency::Histogram;
 use seawall_policy::time::Span;
 use seawall_policy::watch::Watch;
 
+use crate::names::Names;
 use crate::telemetry::UpstreamSeries;
 
 /// The longest key in shared data, in bytes; what would need a longer one has no state.
@@ -126,7 +125,7 @@ pub(crate) fn others(scope: &str) -> String {
 pub(crate) struct Upstreams {
     entries: Vec<Upstream>,
     /// By key; the key holds the policy's name.
-    index: BTreeMap<String, usize>,
+    index: Names<usize>,
 }
 
 impl Upstreams {
@@ -157,8 +156,7 @@ impl Upstreams {
         let Some(prefix) = prefix.key() else {
             return 0;
         };
-        let from = self.index.range(prefix.clone()..);
-        from.take_while(|(key, _)| key.starts_with(&prefix)).count() as u32
+        self.index.count_with(&prefix) as u32
     }
 
     /// Adds an upstream.

@@ -5,7 +5,7 @@
 mod latency;
 mod retries;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use seawall_policy::admission::{self, Decision, Notes, Reason, Request, Settlement};
 use seawall_policy::breaker::{Holding, Moment, Permit};
@@ -19,6 +19,7 @@ use seawall_policy::trust::Trust;
 use crate::host::clock;
 use crate::host::random::Draws;
 use crate::host::shared::Shared;
+use crate::names::Names;
 use crate::telemetry::{Concern, Event, OwnSeries};
 use crate::upstreams::{Name, OTHERS, Position, Upstream, Upstreams, others};
 
@@ -97,7 +98,7 @@ pub(crate) struct Worker {
     configured_at: Timestamp,
     upstreams: Upstreams,
     /// By cluster, where no route named a policy.
-    selections: BTreeMap<String, Option<Selected>>,
+    selections: Names<Option<Selected>>,
     debts: VecDeque<Debt>,
     /// Hedges that wait, by their context.
     parked: Vec<u32>,
@@ -116,7 +117,7 @@ impl Worker {
             routing,
             configured_at: now,
             upstreams: Upstreams::default(),
-            selections: BTreeMap::new(),
+            selections: Names::default(),
             debts: VecDeque::new(),
             parked: Vec::new(),
             often: false,

@@ -28,15 +28,24 @@ pub(crate) enum Action {
 
 #[derive(Debug, Default)]
 struct Contexts {
-    roots: BTreeMap<u32, Root>,
+    /// One or two.
+    roots: Vec<(u32, Root)>,
     /// Boxed, since a map moves what it holds.
     streams: BTreeMap<u32, Box<Stream>>,
+}
+
+impl Contexts {
+    fn root(&mut self, id: u32) -> Option<&mut Root> {
+        let mut roots = self.roots.iter_mut();
+        let (_, root) = roots.find(|(known, _)| *known == id)?;
+        Some(root)
+    }
 }
 
 thread_local! {
     static CONTEXTS: RefCell<Contexts> = const {
         RefCell::new(Contexts {
-            roots: BTreeMap::new(),
+            roots: Vec::new(),
             streams: BTreeMap::new(),
         })
     };
@@ -51,7 +60,7 @@ fn stream<T>(id: u32, run: impl FnOnce(&mut Stream) -> T) -> Option<T> {
 }
 
 fn root<T>(id: u32, run: impl FnOnce(&mut Root) -> T) -> Option<T> {
-    contexts(|contexts| contexts.roots.get_mut(&id).map(run))
+    contexts(|contexts| contexts.root(id).map(run))
 }
 
 fn action(action: Option<Action>) -> u32 {
@@ -78,9 +87,15 @@ pub(crate) extern "C" fn proxy_on_memory_allocate(size: usize) -> *mut u8 {
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn proxy_on_context_create(id: u32, parent: u32) {
     contexts(|contexts| {
-        match contexts.roots.get(&parent) {
-            Some(root) => drop(contexts.streams.insert(id, Box::new(root.stream()))),
-            None if parent == 0 => drop(contexts.roots.insert(id, Root::default())),
+        match contexts.root(parent) {
+            Some(root) => {
+                let stream = Box::new(root.stream());
+                contexts.streams.insert(id, stream);
+            }
+            None if parent == 0 => {
+                contexts.roots.retain(|(known, _)| *known != id);
+                contexts.roots.push((id, Root::default()));
+            }
             None => {}
         }
         Some(())
@@ -141,8 +156,8 @@ pub(crate) extern "C" fn proxy_on_done(id: u32) -> u32 {
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn proxy_on_delete(id: u32) {
     contexts(|contexts| {
-        drop(contexts.streams.remove(&id));
-        drop(contexts.roots.remove(&id));
+        contexts.streams.remove(&id);
+        contexts.roots.retain(|(known, _)| *known != id);
         Some(())
     });
 }

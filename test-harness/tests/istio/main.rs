@@ -76,7 +76,11 @@ fn the_manifests_fit_istios_own_definitions() {
     let directory = std::env::var_os("ISTIO_CRDS").expect("ISTIO_CRDS");
     let schemas = schemas(Path::new(&directory));
     let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/istio");
-    for file in ["wasmplugin.yaml", "envoyfilter-stats-tags.yaml"] {
+    for file in [
+        "wasmplugin.yaml",
+        "envoyfilter-stats-tags.yaml",
+        "envoyfilter-upstream.yaml",
+    ] {
         let text = std::fs::read_to_string(Path::new(examples).join(file)).expect("a manifest");
         let manifest = parse(&text).expect("YAML").remove(0);
         let name = |key: &str| manifest[key].as_str().unwrap_or_default().to_owned();

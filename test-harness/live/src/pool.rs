@@ -135,7 +135,11 @@ impl Pool {
         self.exchange(&Method::POST, path, &headers, message).await
     }
 
-    async fn exchange(
+    /// One request with a body.
+    ///
+    /// # Errors
+    /// As for [`Pool::send`].
+    pub async fn exchange(
         &self,
         method: &Method,
         path: &str,

@@ -63,7 +63,12 @@ pub(super) async fn answer(
     }
     let draw = shared.draw(attempt);
     let jitter = (knobs.jitter_ms as f64 * draw.jitter) as u64;
-    tokio::time::sleep(Duration::from_millis(knobs.latency_ms + jitter)).await;
+    let first = if attempt == 1 {
+        knobs.first_latency_ms
+    } else {
+        0
+    };
+    tokio::time::sleep(Duration::from_millis(knobs.latency_ms + jitter + first)).await;
     if knobs.reset || draw.reset < knobs.reset_rate {
         return Err(Cut);
     }

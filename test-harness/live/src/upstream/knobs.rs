@@ -10,6 +10,8 @@ pub struct Knobs {
     pub latency_ms: u64,
     /// Up to so much more, at random, in milliseconds.
     pub jitter_ms: u64,
+    /// So much more for first attempts, in milliseconds.
+    pub first_latency_ms: u64,
     /// The share of answers that fail, 0 to 1.
     pub error_rate: f64,
     /// The status of a failed answer.
@@ -42,6 +44,7 @@ impl Default for Knobs {
         Self {
             latency_ms: 2,
             jitter_ms: 0,
+            first_latency_ms: 0,
             error_rate: 0.0,
             error_status: 503,
             grpc_status: 14,
@@ -79,6 +82,22 @@ impl Knobs {
     pub fn slow(latency_ms: u64) -> Self {
         Self {
             latency_ms,
+            ..Self::default()
+        }
+    }
+
+    /// Well, but first attempts are slow: whoever sends a second one meanwhile is answered by that.
+    pub fn slow_first(first_latency_ms: u64) -> Self {
+        Self {
+            first_latency_ms,
+            ..Self::default()
+        }
+    }
+
+    /// Takes requests and never answers.
+    pub fn hanging() -> Self {
+        Self {
+            hang: true,
             ..Self::default()
         }
     }

@@ -13,7 +13,7 @@ use crate::clock;
 /// No more arrivals are kept one by one.
 const ARRIVALS_MAX: usize = 200_000;
 /// Headers whose values are kept.
-const KEPT: [&str; 2] = ["grpc-timeout", "x-envoy-expected-rq-timeout-ms"];
+const KEPT: [&str; 3] = ["grpc-timeout", "x-envoy-expected-rq-timeout-ms", "x-left"];
 
 /// One request that reached the upstream.
 #[derive(Clone, Debug, Serialize)]

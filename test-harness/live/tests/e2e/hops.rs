@@ -251,7 +251,7 @@ fn late(chain: &Chain) -> Vec<String> {
 }
 
 /// A `grpc-timeout` as a duration.
-fn left(text: &str) -> Option<Duration> {
+pub(crate) fn left(text: &str) -> Option<Duration> {
     let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     let number: u64 = number.parse().ok()?;
     Some(match unit {

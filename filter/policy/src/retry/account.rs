@@ -87,9 +87,10 @@ pub fn enter(
     (left.filter(|_| notes.undecided.is_none()), notes)
 }
 
-/// Whether a retry would be paid for after these deposits, as the record stands; `None` where the policy has no retries.
+/// Whether a retry would be paid for after these deposits and the one of the request that asks, as the record stands;
+/// `None` where the policy has no retries.
 pub(crate) fn foreseen(
-    record: &mut Record,
+    record: &Record,
     upstream: &Upstream<'_>,
     deposits: u64,
     moment: Moment,
@@ -98,9 +99,10 @@ pub(crate) fn foreseen(
     if !stays_closed(record, upstream) {
         return Some(Err(Denial::Breaker));
     }
-    let coming = deposits.saturating_mul(u64::from(settings.ratio.as_basis_points()));
-    let budget = record.budget.as_mut()?;
-    let there = budget.balance(settings, moment.now).saturating_add(coming);
+    // On a copy, and in the account's own order: what comes in pays debts first.
+    let mut budget = record.budget.clone()?;
+    budget.deposit(settings, deposits.saturating_add(1), moment.now);
+    let there = budget.balance(settings, moment.now);
     Some(if there < RETRY {
         Err(Denial::Budget)
     } else {

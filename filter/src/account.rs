@@ -7,6 +7,7 @@ use crate::arrival::Arrival;
 use crate::attempts::{self, NO_RETRY, VETO, VOTE};
 use crate::host::headers::Map;
 use crate::host::properties;
+use crate::seen;
 use crate::upstreams::Position;
 use crate::worker::Worker;
 
@@ -43,8 +44,9 @@ pub(crate) fn finish(
     if seen {
         worker.learn_position(upstream, Position::Present);
     } else if accounted.position != Position::Present || accounted.asks {
-        // Whether there is none shows only where an attempt was made for certain.
-        if accounted.asks && !bad {
+        // Whether there is none shows only where an attempt was made for certain. Nobody's answer is good, and a bad
+        // one may be Envoy's own; were those of the upstream not believed, one that is down would never be retried.
+        if accounted.asks && (!bad || seen::is_upstreams()) {
             worker.learn_position(upstream, Position::Absent);
         }
         let count = properties::number("upstream\0request_attempt_count").unwrap_or(0);

@@ -17,6 +17,11 @@ pub(crate) fn origin() -> Origin {
     }
 }
 
+/// Whether the upstream itself gave an answer.
+pub(crate) fn is_upstreams() -> bool {
+    matches!(origin(), Origin::Upstream)
+}
+
 /// Envoy's flags.
 pub(crate) fn flags() -> u64 {
     properties::number("response\0flags").unwrap_or(0)

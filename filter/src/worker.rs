@@ -212,7 +212,7 @@ impl Worker {
         note(entry, &mut self.own, &notes);
         let (position, hedge) = (entry.position, entry.hedge);
         let asks_position = policy.retries.is_some() && entry.asks_position();
-        let unasked = policy.retries.is_some() && position == Position::Absent;
+        let unasked = policy.retries.is_some() && position != Position::Present;
         let retries = match notes.retries {
             None if unasked => Some(self.affords(upstream)),
             seen => seen,

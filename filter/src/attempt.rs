@@ -5,12 +5,13 @@
 //! came before it; a hedge that cannot be paid for waits instead, since the attempt beside it may still win.
 
 use seawall_policy::retry::attempts::{Answer, Attempts, Death, Denial, Flags};
+use seawall_policy::time::Timestamp;
 
 use crate::answer;
 use crate::attempts::{self, ATTEMPT, NO_RETRY, VETO, VOTE};
 use crate::host::exports::Action;
 use crate::host::headers::{Map, Pairs};
-use crate::host::properties;
+use crate::host::{clock, properties};
 use crate::stream::{SharedWorker, with};
 
 /// Where an attempt stands.
@@ -32,6 +33,8 @@ pub(crate) struct Attempt {
     stage: Stage,
     /// Whether another may run beside it, so that its end must be known.
     hedged: bool,
+    /// When its own limit passes, if it has one.
+    due: Option<Timestamp>,
 }
 
 impl Attempt {
@@ -42,6 +45,7 @@ impl Attempt {
             number: u8::try_from(number).unwrap_or(u8::MAX),
             stage: Stage::Outside,
             hedged: false,
+            due: None,
         }
     }
 
@@ -52,6 +56,8 @@ impl Attempt {
         };
         self.stage = Stage::Waiting;
         self.hedged = known.flags.has(Flags::HEDGED);
+        let limit = with(&self.worker, |worker| worker.per_try(&known));
+        self.due = limit.map(|limit| clock::now().after(limit));
         if self.number <= 1 {
             if !known.flags.has(Flags::MARKED) {
                 with(&self.worker, |worker| worker.deposit(&known));
@@ -127,7 +133,10 @@ impl Attempt {
             return;
         }
         let death = match stage {
-            Stage::Waiting | Stage::Parked => death(),
+            Stage::Waiting | Stage::Parked => match death() {
+                Death::None if self.overran() => Death::Timeout,
+                known => known,
+            },
             Stage::Outside => Death::None,
         };
         if death == Death::None && !self.hedged {
@@ -142,6 +151,11 @@ impl Attempt {
         }
         known.live = known.live.saturating_sub(u8::from(self.hedged));
         attempts::store(&known);
+    }
+
+    /// Whether the limit of one attempt is over. Envoy flags that on the attempt's own record, which no filter sees.
+    fn overran(&self) -> bool {
+        self.due.is_some_and(|due| clock::now() >= due)
     }
 
     fn starts(&self, known: &mut Attempts) {

@@ -6,6 +6,7 @@ use seawall_policy::retry::Conditions;
 use seawall_policy::retry::account::{self, Entry};
 use seawall_policy::retry::attempts::{Answer, Attempts, Denial, Flags, Left};
 use seawall_policy::retry::budget::RETRY;
+use seawall_policy::time::Span;
 
 use super::{Asking, Selected, Worker, note, place};
 use crate::attempt;
@@ -45,6 +46,13 @@ impl Worker {
         let upstream = self.upstream_of(known).ok_or(Denial::Undecided)?;
         let may = self.judge(known, |on, left| known.may_start_unvoted(number, on, left));
         self.paid(upstream, known, may)
+    }
+
+    /// The limit of one attempt.
+    pub(crate) fn per_try(&self, known: &Attempts) -> Option<Span> {
+        let mut policies = self.routing.policies.iter();
+        let policy = policies.find(|policy| policy.name == known.policy)?;
+        policy.time.per_try
     }
 
     /// Retries that were paid for were never sent.

@@ -4,6 +4,7 @@
 
 use seawall_policy::deadline::{Form, Limit};
 use seawall_policy::policy::Policy;
+use seawall_policy::retry::attempts::Denial;
 use seawall_policy::retry::{BODY_MAX, Condition, Delay, Mode, Settings};
 use seawall_policy::time::Span;
 
@@ -24,6 +25,8 @@ pub(crate) struct Leave {
     pub(crate) hedge: Option<Span>,
     /// Whether the upstream position votes.
     pub(crate) votes: bool,
+    /// Why there is no leave for a retry.
+    pub(crate) denied: Option<Denial>,
 }
 
 impl Leave {
@@ -31,8 +34,11 @@ impl Leave {
     pub(crate) fn of(retries: &Settings, facts: &Facts, admitted: &Admitted, marked: bool) -> Self {
         let safe = (facts.idempotent || retries.any_method) && facts.length <= BODY_MAX;
         let votes = admitted.position != Position::Absent;
-        let denied = matches!(admitted.retries, Some(Err(_)));
-        let attempts = match denied || marked {
+        // A vote asks the budget again, and knows deposits that were not told yet.
+        let asked_again = admitted.position == Position::Present;
+        let denied = admitted.retries.and_then(Result::err);
+        let denied = denied.filter(|denial| *denial != Denial::Budget || !asked_again);
+        let attempts = match denied.is_some() || marked {
             true => 1,
             // Without votes each request has leave for one retry, which is charged when it is over.
             false if !votes => retries.attempts.min(2),
@@ -43,11 +49,13 @@ impl Leave {
             Some(Delay::Percentile(_)) => admitted.hedge,
             None => None,
         };
+        let hedges = safe && attempts > 1 && !facts.open_ended && retries.mode == Mode::Enforce;
         Self {
             attempts,
             safe,
-            hedge: hedge.filter(|_| safe && attempts > 1 && !facts.open_ended),
+            hedge: hedge.filter(|_| hedges),
             votes,
+            denied,
         }
     }
 }

@@ -256,6 +256,7 @@ fn attempts_of(
         max: leave.attempts,
         paid: 1,
         flags,
+        denied: leave.denied,
         deadline: deadline.unwrap_or(Timestamp::ZERO),
         ..Attempts::default()
     }

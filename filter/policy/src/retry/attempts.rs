@@ -110,6 +110,8 @@ pub struct Attempts {
     pub death: Death,
     /// Truths.
     pub flags: Flags,
+    /// Why no retry was allowed from the start.
+    pub denied: Option<Denial>,
     /// When its time is over; zero if nobody knows.
     pub deadline: Timestamp,
     /// The policy's name.
@@ -211,7 +213,7 @@ impl Attempts {
             return Err(Denial::Marked);
         }
         if number > self.max {
-            return Err(Denial::Attempts);
+            return Err(self.denied.unwrap_or(Denial::Attempts));
         }
         let enough =
             self.deadline == Timestamp::ZERO || self.deadline.since(left.now) > left.needed;
@@ -235,6 +237,11 @@ impl Attempts {
             self.live,
             death.unwrap_or(0) as u8,
             self.flags.0,
+            match self.denied {
+                Some(Denial::Breaker) => 1,
+                Some(_) => 2,
+                None => 0,
+            },
         ];
         bytes.extend_from_slice(&self.deadline.as_nanos().to_le_bytes());
         let (kind, part) = match &self.part {
@@ -250,8 +257,8 @@ impl Attempts {
 
     /// Reads what [`Attempts::encode`] wrote.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
-        let (head, rest) = bytes.split_first_chunk::<7>()?;
-        let [version, max, started, paid, live, death, flags] = *head;
+        let (head, rest) = bytes.split_first_chunk::<8>()?;
+        let [version, max, started, paid, live, death, flags, denied] = *head;
         let (deadline, rest) = rest.split_first_chunk::<8>()?;
         if version != VERSION {
             return None;
@@ -266,6 +273,11 @@ impl Attempts {
             live,
             death: *Death::ALL.get(usize::from(death))?,
             flags: Flags(flags),
+            denied: match denied {
+                0 => None,
+                1 => Some(Denial::Breaker),
+                _ => Some(Denial::Budget),
+            },
             deadline: Timestamp::nanos(u64::from_le_bytes(*deadline)),
             policy: policy.to_owned(),
             cluster: cluster.to_owned(),
@@ -426,6 +438,7 @@ mod tests {
         fn it_reads_back_and_rubbish_is_nothing(
             numbers in any::<[u8; 5]>(),
             death in 0..5_usize,
+            denied in prop::sample::select(vec![None, Some(Denial::Breaker), Some(Denial::Budget)]),
             deadline in any::<u64>(),
             names in prop::array::uniform3("[^\0]{0,20}"),
             part in prop::option::of("[^\0]{0,20}"),
@@ -435,7 +448,7 @@ mod tests {
             let [max, started, paid, live, flags] = numbers;
             let [policy, cluster, _] = names;
             let attempts = Attempts {
-                max, started, paid, live, death: Death::ALL[death], flags: Flags(flags),
+                max, started, paid, live, death: Death::ALL[death], flags: Flags(flags), denied,
                 deadline: Timestamp::nanos(deadline), policy, cluster,
                 part: part.map(|part| ("route".to_owned(), part)),
             };

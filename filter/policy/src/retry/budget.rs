@@ -280,6 +280,16 @@ mod tests {
     }
 
     #[test]
+    fn a_debt_is_paid_back_once() {
+        let settings = settings(20, 0, 10);
+        let mut budget = Budget::new(settings.slice());
+        budget.charge(&settings, 2, at(1_000));
+        budget.deposit(&settings, 10, at(1_000));
+        budget.deposit(&settings, 5, at(60_000));
+        assert!(budget.withdraw(&settings, at(60_000)));
+    }
+
+    #[test]
     fn another_ttl_loses_nothing() {
         let before = settings(100, 0, 10);
         let mut budget = Budget::new(before.slice());

@@ -7,7 +7,7 @@ use seawall_live::upstream::Knobs;
 use serde_json::{Value, json};
 
 use crate::support::{WORKERS, alone, assert_no_trap};
-use crate::trial::{Plan, assert_clean, timed};
+use crate::trial::{Plan, Trial, assert_clean, timed};
 
 const HEDGED_AFTER: Duration = Duration::from_millis(50);
 /// What this machine may be late.
@@ -18,6 +18,13 @@ fn hedged(ratio: u32) -> Value {
         "budget": {"ratio": ratio, "min_per_second": 0},
         "hedge": {"after": "50ms"}
     }})
+}
+
+/// Nobody pays for a hedge; whether somebody would is asked when it starts, once the upstream position is known.
+async fn poor() -> anyhow::Result<Trial> {
+    let trial = Plan::new(hedged(0)).start().await?;
+    assert_eq!(trial.get().await?.status, 200);
+    Ok(trial)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -75,7 +82,7 @@ async fn a_flood_of_slow_answers_is_hedged_within_the_budget() -> anyhow::Result
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hedge_that_nobody_pays_for_is_in_nobodys_way() -> anyhow::Result<()> {
     let _alone = alone().await;
-    let trial = Plan::new(hedged(0)).start().await?;
+    let trial = poor().await?;
     for _ in 0..5 {
         trial.set(Knobs::slow(300));
         let (answer, took) = timed(trial.get()).await?;
@@ -95,7 +102,7 @@ async fn a_hedge_that_nobody_pays_for_is_in_nobodys_way() -> anyhow::Result<()> 
 async fn when_the_attempt_beside_a_waiting_hedge_breaks_the_client_is_told_at_once()
 -> anyhow::Result<()> {
     let _alone = alone().await;
-    let trial = Plan::new(hedged(0)).start().await?;
+    let trial = poor().await?;
     let broken_after = Duration::from_millis(200);
     for round in 0..5 {
         trial.set(Knobs {

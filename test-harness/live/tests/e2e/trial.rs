@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::support::{WORKERS, anywhere, assert_no_trap};
 
-const ROUTE: &str = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/route_config/virtual_hosts/0/routes/0";
+const MANAGER: &str = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";
 
 /// What a trial is made of.
 #[derive(Clone, Debug)]
@@ -27,6 +27,8 @@ pub(crate) struct Plan {
     pub(crate) action: Value,
     /// The route's `filter_metadata.seawall`.
     pub(crate) metadata: Value,
+    /// Whose requests are internal to Envoy; nobody's if it says nothing.
+    pub(crate) internal: Value,
     /// More of the virtual host.
     pub(crate) virtual_host: Value,
     /// Whether the filter stands in the upstream position too.
@@ -44,6 +46,7 @@ impl Plan {
             trust: Vec::new(),
             action: json!({}),
             metadata: Value::Null,
+            internal: Value::Null,
             virtual_host: json!({}),
             upstream: true,
             http2: false,
@@ -99,8 +102,12 @@ impl Plan {
             ..Listener::default()
         };
         let mut whole = bootstrap(&filter()?, &[listener], &[cluster]);
+        let manager = whole.pointer_mut(MANAGER).expect("a connection manager");
+        if !self.internal.is_null() {
+            manager["internal_address_config"] = self.internal;
+        }
         if !self.metadata.is_null() {
-            let route = whole.pointer_mut(ROUTE).expect("a route");
+            let route = &mut manager["route_config"]["virtual_hosts"][0]["routes"][0];
             route["metadata"] = json!({"filter_metadata": {"seawall": self.metadata}});
         }
         let envoy = Envoy::start(&whole, WORKERS).await?;

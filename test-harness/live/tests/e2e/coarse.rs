@@ -1,0 +1,123 @@
+//! What holds where attempts are not decided one by one: without the upstream position, and in shadow.
+
+use seawall_live::upstream::Knobs;
+use serde_json::{Value, json};
+
+use crate::support::{alone, assert_no_trap};
+use crate::trial::{Plan, Trial, back_off};
+
+const USERS: usize = 20;
+const REQUESTS: usize = 20_000;
+const GAUGE: &str = "wasmcustom.seawall_retry_accounting";
+
+fn fifth(mode: &str) -> Value {
+    json!({"retries": {"mode": mode, "attempts": 3, "budget": {"ratio": 20, "min_per_second": 0}}})
+}
+
+/// Floods it while everything fails, and gives the retries in percent of the first attempts.
+async fn flooded(trial: &Trial) -> anyhow::Result<f64> {
+    trial.set(Knobs {
+        latency_ms: 0,
+        ..Knobs::failing(1.0)
+    });
+    let samples = trial.client(USERS).flood("/", REQUESTS).await;
+    assert!(samples.iter().all(|sample| sample.status == 503));
+    let (first, retries) = trial.attempts();
+    assert_eq!(first, REQUESTS as u64);
+    let overflow = trial.envoy.sum(&["upstream_rq_retry_overflow"]).await?;
+    assert_eq!(overflow, 0, "Envoy's own limit was not in the way");
+    assert_no_trap(&trial.envoy);
+    Ok(retries as f64 * 100.0 / first as f64)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_the_upstream_position_retries_are_granted_by_request_and_bounded()
+-> anyhow::Result<()> {
+    let _alone = alone().await;
+    let plan = Plan {
+        upstream: false,
+        ..Plan::new(fifth("enforce"))
+    };
+    let trial = plan.start().await?;
+    let share = flooded(&trial).await?;
+    println!("{share:.2} % retries without the upstream position");
+    assert!((15.0..=25.0).contains(&share), "{share:.2} % retries");
+    trial.envoy.wait_for(&[GAUGE], 1).await?;
+    assert_eq!(trial.envoy.sum(&[GAUGE]).await?, 1, "by request");
+    trial
+        .wait_decided("charged", "per_request", trial.attempts().1)
+        .await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_the_upstream_position_nobody_knocks_at_a_closed_door_three_times()
+-> anyhow::Result<()> {
+    const KNOCKS: usize = 4_000;
+    let _alone = alone().await;
+    let plan = Plan {
+        upstream: false,
+        ..Plan::new(fifth("enforce"))
+    };
+    let trial = plan.start().await?;
+    trial.set(Knobs::down());
+    let samples = trial.client(USERS).flood("/", KNOCKS).await;
+    assert!(samples.iter().all(|sample| sample.status == 503));
+    let stats = trial
+        .envoy
+        .stats("cluster.upstream.upstream_rq_retry")
+        .await?;
+    let retries = stats["cluster.upstream.upstream_rq_retry"];
+    let share = retries as f64 * 100.0 / KNOCKS as f64;
+    println!("{share:.2} % retries of refused connections without the upstream position");
+    assert!((15.0..=25.0).contains(&share), "{share:.2} % retries");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_the_upstream_position_retries_are_accounted_one_by_one() -> anyhow::Result<()> {
+    let _alone = alone().await;
+    let trial = Plan::new(fifth("enforce")).start().await?;
+    let share = flooded(&trial).await?;
+    println!("{share:.2} % retries with the upstream position");
+    assert!((19.0..=21.0).contains(&share), "{share:.2} % retries");
+    assert_eq!(trial.envoy.wait_for(&[GAUGE], 2).await?, 2, "by attempt");
+    let granted = trial
+        .wait_decided("granted", "none", trial.attempts().1)
+        .await?;
+    assert_eq!(granted, trial.attempts().1);
+    assert_eq!(
+        trial
+            .envoy
+            .sum(&["seawall_retries", "decision=charged"])
+            .await?,
+        0
+    );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_shadow_the_route_retries_as_ever_and_seawall_counts() -> anyhow::Result<()> {
+    let _alone = alone().await;
+    let plan = Plan {
+        action: json!({"retry_policy": {
+            "retry_on": "5xx", "num_retries": 2, "retry_back_off": back_off()
+        }}),
+        ..Plan::new(fifth("shadow"))
+    };
+    let trial = plan.start().await?;
+    let share = flooded(&trial).await?;
+    assert!((199.0..=200.0).contains(&share), "{share:.2} % retries");
+    let part = ["wasmcustom.seawall_retries", "decision=shadow_denied"];
+    let least = (REQUESTS as u64 * 178) / 100;
+    let denied = trial.envoy.wait_for(&part, least).await?;
+    let denied = denied as f64 * 100.0 / REQUESTS as f64;
+    println!("{share:.2} % retries in shadow, {denied:.2} % would have been denied");
+    assert!((178.0..=182.0).contains(&denied), "{denied:.2} %");
+    let vetoed = trial
+        .envoy
+        .sum(&["seawall_retries", "decision=denied"])
+        .await?;
+    assert_eq!(vetoed, 0);
+    Ok(())
+}

@@ -3,7 +3,7 @@
 use seawall_policy::deadline::grpc_timeout;
 use seawall_policy::retry::is_idempotent;
 
-use crate::host::headers::Pairs;
+use crate::host::headers::{Pairs, decimal};
 
 /// Headers with which a client could steer Envoy's router. Envoy strips them on an edge listener only.
 const CONTROL: [&[u8]; 10] = [
@@ -111,7 +111,5 @@ pub(crate) fn hash(bytes: &[u8]) -> u32 {
 
 /// A length; what cannot be read is longer than anything.
 fn number(value: &[u8]) -> u64 {
-    let text = std::str::from_utf8(value).ok();
-    text.and_then(|text| text.trim().parse().ok())
-        .unwrap_or(u64::MAX)
+    decimal(value).unwrap_or(u64::MAX)
 }

@@ -45,54 +45,30 @@ pub(crate) enum Event {
 impl Event {
     /// Its name and its labels.
     fn series(self, labels: &str) -> String {
-        match self {
-            Self::Admitted => {
-                format!("seawall_decisions..{labels}..decision=admitted..reason=none")
-            }
-            Self::Refused(reason) => format!(
-                "seawall_decisions..{labels}..decision=refused..reason={}",
-                reason.name()
+        let (family, key, value) = match self {
+            Self::Admitted => ("decisions", "decision=admitted..reason", "none"),
+            Self::Refused(reason) => ("decisions", "decision=refused..reason", reason.name()),
+            Self::Marked(reason) => (
+                "decisions",
+                "decision=shadow_refused..reason",
+                reason.name(),
             ),
-            Self::Marked(reason) => format!(
-                "seawall_decisions..{labels}..decision=shadow_refused..reason={}",
-                reason.name()
-            ),
-            Self::Outcome(outcome) => {
-                format!("seawall_outcomes..{labels}..outcome={}", outcome.name())
+            Self::Outcome(outcome) => ("outcomes", "outcome", outcome.name()),
+            Self::MarkedOutcome(outcome) => ("shadow_outcomes", "outcome", outcome.name()),
+            Self::Fallback(cause) => ("fallbacks", "rung=static..reason", cause_name(cause)),
+            Self::RetryGranted => ("retries", "decision=granted..reason", "none"),
+            Self::RetryDenied(denial) => ("retries", "decision=denied..reason", denial.name()),
+            Self::RetryMarked(denial) => {
+                ("retries", "decision=shadow_denied..reason", denial.name())
             }
-            Self::MarkedOutcome(outcome) => {
-                format!(
-                    "seawall_shadow_outcomes..{labels}..outcome={}",
-                    outcome.name()
-                )
+            Self::RetryRefunded => ("retries", "decision=refunded..reason", "none"),
+            Self::RetryCharged => ("retries", "decision=charged..reason", "per_request"),
+            Self::Transition(from, to) => {
+                let (from, to) = (from.name(), to.name());
+                return format!("seawall_transitions..{labels}..from={from}..to={to}");
             }
-            Self::Fallback(cause) => format!(
-                "seawall_fallbacks..{labels}..rung=static..reason={}",
-                cause_name(cause)
-            ),
-            Self::RetryGranted => {
-                format!("seawall_retries..{labels}..decision=granted..reason=none")
-            }
-            Self::RetryDenied(denial) => format!(
-                "seawall_retries..{labels}..decision=denied..reason={}",
-                denial.name()
-            ),
-            Self::RetryMarked(denial) => format!(
-                "seawall_retries..{labels}..decision=shadow_denied..reason={}",
-                denial.name()
-            ),
-            Self::RetryRefunded => {
-                format!("seawall_retries..{labels}..decision=refunded..reason=none")
-            }
-            Self::RetryCharged => {
-                format!("seawall_retries..{labels}..decision=charged..reason=per_request")
-            }
-            Self::Transition(from, to) => format!(
-                "seawall_transitions..{labels}..from={}..to={}",
-                from.name(),
-                to.name()
-            ),
-        }
+        };
+        format!("seawall_{family}..{labels}..{key}={value}")
     }
 }
 
@@ -134,19 +110,20 @@ pub(crate) enum Concern {
 
 impl Concern {
     fn series(self) -> String {
-        match self {
-            Self::UndecidedHost => "seawall_undecided..reason=host".to_owned(),
-            Self::UndecidedLater => "seawall_undecided..reason=later_version".to_owned(),
-            Self::LostRaces => "seawall_undecided..reason=lost_races".to_owned(),
-            Self::RecordReplaced => "seawall_records_replaced".to_owned(),
-            Self::OverLimit => "seawall_requests_over_limit".to_owned(),
-            Self::UnknownPolicy => "seawall_unknown_policy".to_owned(),
-            Self::DebtDropped => "seawall_settlements_dropped".to_owned(),
-            Self::Expired => "seawall_instances_expired".to_owned(),
-            Self::ControlHeader => "seawall_control_headers_removed".to_owned(),
-            Self::ParkingFull => "seawall_hedges_unparked".to_owned(),
-            Self::HostError(call) => format!("seawall_host_errors..call={call}"),
-        }
+        let name = match self {
+            Self::UndecidedHost => "undecided..reason=host",
+            Self::UndecidedLater => "undecided..reason=later_version",
+            Self::LostRaces => "undecided..reason=lost_races",
+            Self::RecordReplaced => "records_replaced",
+            Self::OverLimit => "requests_over_limit",
+            Self::UnknownPolicy => "unknown_policy",
+            Self::DebtDropped => "settlements_dropped",
+            Self::Expired => "instances_expired",
+            Self::ControlHeader => "control_headers_removed",
+            Self::ParkingFull => "hedges_unparked",
+            Self::HostError(call) => return format!("seawall_host_errors..call={call}"),
+        };
+        format!("seawall_{name}")
     }
 }
 
@@ -297,25 +274,26 @@ impl OwnSeries {
 
 /// A name as a label: `..` parts labels, and control bytes have no place in a stat's name.
 fn label(name: &str) -> String {
-    let plain: String = name
-        .chars()
-        .map(|c| if c.is_control() || c == ' ' { '_' } else { c })
-        .collect();
+    let mut plain = String::new();
+    for (index, part) in name.split(|c: char| c.is_control() || c == ' ').enumerate() {
+        if index > 0 {
+            plain.push('_');
+        }
+        plain.push_str(part);
+    }
     parted(&plain, "._")
 }
 
 /// Puts something else in the place of each `..`.
 fn parted(text: &str, instead: &str) -> String {
     let mut parted = String::new();
-    let mut rest = text.chars();
-    while let Some(c) = rest.next() {
-        match rest.as_str().strip_prefix('.').filter(|_| c == '.') {
-            Some(after) => {
-                parted.push_str(instead);
-                rest = after.chars();
-            }
-            None => parted.push(c),
-        }
+    let mut rest = text;
+    while let Some(at) = rest.as_bytes().windows(2).position(|two| two == b"..") {
+        let (before, after) = rest.split_at_checked(at).unwrap_or((rest, ""));
+        parted.push_str(before);
+        parted.push_str(instead);
+        rest = after.get(2..).unwrap_or_default();
     }
+    parted.push_str(rest);
     parted
 }

@@ -146,7 +146,7 @@ pub fn parse_duration(text: &str) -> Result<Span, DurationError> {
         .find(|c: char| !(c.is_ascii_digit() || c == '.'))
         .unwrap_or(trimmed.len());
     let (number, unit) = trimmed.split_at_checked(unit_at).unwrap_or((trimmed, ""));
-    let not_a_number = || DurationError::NotANumber(trimmed.to_owned());
+    let not_a_number = || wrong(DurationError::NotANumber, trimmed);
     if number.is_empty() {
         return Err(not_a_number());
     }
@@ -157,14 +157,14 @@ pub fn parse_duration(text: &str) -> Result<Span, DurationError> {
         "s" => 1_000_000_000,
         "m" => 60 * 1_000_000_000,
         "h" => 3_600 * 1_000_000_000,
-        "" => return Err(DurationError::NoUnit(trimmed.to_owned())),
-        other => return Err(DurationError::UnknownUnit(other.to_owned())),
+        "" => return Err(wrong(DurationError::NoUnit, trimmed)),
+        other => return Err(wrong(DurationError::UnknownUnit, other)),
     };
     let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
     if fraction.is_empty() || fraction.contains('.') || fraction.len() > 9 {
         return Err(not_a_number());
     }
-    let too_long = || DurationError::TooLong(trimmed.to_owned());
+    let too_long = || wrong(DurationError::TooLong, trimmed);
     let whole: u64 = whole.parse().map_err(|_| not_a_number())?;
     let numerator: u64 = fraction.parse().map_err(|_| not_a_number())?;
     let denominator = u32::try_from(fraction.len())
@@ -179,6 +179,12 @@ pub fn parse_duration(text: &str) -> Result<Span, DurationError> {
         return Err(too_long());
     }
     Ok(Span(nanos))
+}
+
+#[cold]
+#[inline(never)]
+fn wrong(error: fn(String) -> DurationError, text: &str) -> DurationError {
+    error(text.to_owned())
 }
 
 #[cfg(test)]

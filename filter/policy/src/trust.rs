@@ -29,7 +29,7 @@ impl Network {
     /// Reads `10.0.0.0/8`, `fd00::/8` or a single address.
     pub fn parse(text: &str) -> Option<Self> {
         let (address, bits) = match text.split_once('/') {
-            Some((address, bits)) => (address, Some(bits.parse::<u8>().ok()?)),
+            Some((address, bits)) => (address, Some(u8::try_from(bits.parse::<u64>().ok()?).ok()?)),
             None => (text, None),
         };
         let (first, v4) = number(address)?;

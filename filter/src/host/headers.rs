@@ -26,9 +26,8 @@ impl Map {
     }
 
     /// The first value of a header, as a decimal number.
-    pub(crate) fn number<T: std::str::FromStr>(self, key: &str) -> Option<T> {
-        let value = self.value(key)?;
-        std::str::from_utf8(&value).ok()?.trim().parse().ok()
+    pub(crate) fn number<T: TryFrom<u64>>(self, key: &str) -> Option<T> {
+        T::try_from(decimal(&self.value(key)?)?).ok()
     }
 
     /// Sets a header.
@@ -48,6 +47,12 @@ impl Map {
     }
 }
 
+/// A decimal number.
+#[inline(never)]
+pub(crate) fn decimal(value: &[u8]) -> Option<u64> {
+    std::str::from_utf8(value).ok()?.trim().parse().ok()
+}
+
 /// A header map as the host serialises it: a count, the sizes of all keys and values, then the bytes, each with a NUL
 /// behind it.
 #[derive(Debug, Default)]
@@ -61,12 +66,8 @@ impl Pairs {
     }
 
     /// The first value of a header, as a decimal number.
-    pub(crate) fn number<T: std::str::FromStr>(&self, name: &str) -> Option<T> {
-        std::str::from_utf8(self.value(name)?)
-            .ok()?
-            .trim()
-            .parse()
-            .ok()
+    pub(crate) fn number<T: TryFrom<u64>>(&self, name: &str) -> Option<T> {
+        T::try_from(decimal(self.value(name)?)?).ok()
     }
 
     /// Keys and values, in order. What does not fit the serialisation ends it.

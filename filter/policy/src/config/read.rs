@@ -35,11 +35,13 @@ impl fmt::Display for Path<'_> {
 
 impl<'a> Path<'a> {
     /// Under a key of this.
+    #[inline(never)]
     pub(super) fn key(&'a self, key: &'a str) -> Self {
         Self::Key(self, key)
     }
 
     /// An item of this list.
+    #[inline(never)]
     pub(super) fn at(&'a self, index: usize) -> Self {
         Self::Index(self, index)
     }
@@ -90,20 +92,20 @@ impl<T: Read> Slot for Option<T> {
 pub(super) fn fields(
     value: &Value,
     path: &Path<'_>,
-    fields: &mut [(&str, &mut dyn Slot)],
+    known: &[&str],
+    slots: &mut [&mut dyn Slot],
 ) -> Result<(), Error> {
     let map = as_object(value, path)?;
     for key in map.keys() {
-        let is = |word: &str| fields.iter().any(|(known, _)| *known == word);
+        let is = |word: &str| known.contains(&word);
         let is_known = is(key) || key == "true" && is("on") && !map.contains_key("on");
         if !is_known {
-            let known: Vec<&str> = fields.iter().map(|(known, _)| *known).collect();
-            let (near, known) = (suggestion(key, &known), known.join(", "));
+            let (near, known) = (suggestion(key, known), known.join(", "));
             let at = Path::Key(path, key);
             return Err(at.error(format_args!("unknown key{near}; known: {known}")));
         }
     }
-    for (key, slot) in fields {
+    for (key, slot) in known.iter().zip(slots) {
         let found = map.get(*key);
         let found = found.or_else(|| map.get("true").filter(|_| *key == "on"));
         if let Some(value) = found.filter(|value| !value.is_null()) {
@@ -161,7 +163,7 @@ macro_rules! object {
                 path: &$crate::config::read::Path<'_>,
             ) -> Result<(), $crate::config::Error> {
                 let read = slot.insert(Self::default());
-                $crate::config::read::fields(value, path, &mut [$(($key, &mut read.$field)),*])
+                $crate::config::read::fields(value, path, &[$($key),*], &mut [$(&mut read.$field),*])
             }
         }
     };

@@ -51,10 +51,9 @@ fn conditions(path: &Path<'_>, words: &[String]) -> Result<Conditions, Error> {
     for (index, word) in words.iter().enumerate() {
         let named = Condition::NAMES.iter().find(|(name, _)| name == word);
         let grpc = Condition::GRPC_NAMES.iter().find(|(name, _)| name == word);
-        let status = word
-            .parse()
-            .ok()
-            .filter(|status| (400..=599).contains(status));
+        let status: Option<u64> = word.parse().ok();
+        let status = status.filter(|status| (400..=599).contains(status));
+        let status = status.and_then(|status| u16::try_from(status).ok());
         match (named, grpc, status) {
             (Some((_, condition)), _, _) => on.add(*condition),
             (_, Some((_, status)), _) => on.grpc.push(*status),

@@ -290,6 +290,15 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_is_behind_takes_nothing_away() {
+        let settings = settings(100, 0, 10);
+        let mut budget = Budget::new(settings.slice());
+        budget.deposit(&settings, 1, at(20_000));
+        budget.deposit(&settings, 1, at(5_000));
+        assert_eq!(budget.balance(&settings, at(20_000)), 2 * RETRY);
+    }
+
+    #[test]
     fn another_ttl_loses_nothing() {
         let before = settings(100, 0, 10);
         let mut budget = Budget::new(before.slice());

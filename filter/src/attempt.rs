@@ -132,18 +132,21 @@ impl Attempt {
         if parked && with(&self.worker, |worker| Some(worker.unpark(id))) == Some(true) {
             return;
         }
-        let death = match stage {
-            Stage::Waiting | Stage::Parked => match death() {
-                Death::None if self.overran() => Death::Timeout,
-                known => known,
-            },
-            Stage::Outside => Death::None,
-        };
-        if death == Death::None && !self.hedged {
+        let unanswered = stage != Stage::Outside;
+        if !unanswered && !self.hedged {
             return;
         }
         let Some(mut known) = attempts::load() else {
             return;
+        };
+        let safe = known.flags.has(Flags::SAFE);
+        let death = match unanswered.then(death) {
+            Some(Death::None) if self.overran() => Death::Timeout,
+            // Where the limit would have shown, it was the connection. What is not safe to repeat is repeated by the
+            // router where nothing was done yet, which looks the same from here.
+            Some(Death::None) if self.due.is_some() && safe => Death::Reset,
+            Some(known) => known,
+            None => Death::None,
         };
         known.flags.set(Flags::SEEN);
         if death != Death::None {

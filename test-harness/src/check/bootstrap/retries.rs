@@ -58,6 +58,7 @@ pub(super) fn check(findings: &mut Findings, governors: &[Governor<'_>], cluster
         }
         for route in routes.iter().flatten() {
             for policy in route.policies(&governor.routing) {
+                lost_limit(findings, route, policy);
                 per_try(findings, route, policy);
                 if governor.retries() && repeats(policy) {
                     own(findings, route, policy, &mut told);
@@ -169,6 +170,18 @@ fn own(findings: &mut Findings, route: &Route<'_>, policy: &Policy, told: &mut B
         )
     };
     findings.warning(&joined(&path, "retry_on"), problem);
+}
+
+/// A policy's total takes the place of the route's own limit, which a filter cannot read.
+fn lost_limit(findings: &mut Findings, route: &Route<'_>, policy: &Policy) {
+    if let (Some(own), Some(total)) = (route.lost_limit(policy), policy.time.total) {
+        let problem = format!(
+            "{own} does not hold: timeout.total of the policy \"{}\" takes its place with {total}; repeat it as \
+             metadata: {{filter_metadata: {{seawall: {{timeout: {own}}}}}}}",
+            policy.name
+        );
+        findings.warning(&joined(&route.path, "route.timeout"), problem);
+    }
 }
 
 /// Envoy leaves out the limit of an attempt that is not shorter than the whole request's.

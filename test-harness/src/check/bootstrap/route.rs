@@ -84,6 +84,13 @@ impl<'a> Route<'a> {
         }
     }
 
+    /// Its own limit, where it is shorter than the policy's total that takes its place, and not repeated.
+    pub(super) fn lost_limit(&self, policy: &Policy) -> Option<Span> {
+        let own = length(self.route.pointer("/route/timeout")?.as_str()?)?;
+        let lost = policy.time.total.is_some_and(|total| own < total);
+        (lost && self.metadata("timeout").is_none()).then_some(own)
+    }
+
     /// Where its retry policy stands, its own or its virtual host's, and on what it retries.
     pub(super) fn retries_on(&self) -> Option<(String, &'a str)> {
         let own = self.route.pointer("/route/retry_policy");

@@ -347,7 +347,9 @@ fn a_limit_of_an_attempt_is_shorter_than_the_whole_requests() {
     }
     // The policy's total takes the place of the route's own, unless that is repeated.
     let total = per_try(",\"total\":\"5s\"");
-    is_quiet(&with(&total, &timeout, json!("2s")));
+    let found = with(&total, &timeout, json!("2s"));
+    warns(&found, "routes[0].route.timeout", "2s does not hold");
+    is_quiet(&with(&total, &timeout, json!("6s")));
     let repeated = json!({"filter_metadata": {"seawall": {"timeout": "2s"}}});
     let found = with(&total, &format!("{route}/metadata"), repeated);
     warns(&found, "routes[0].route.timeout", "a request has 2s here");

@@ -2,6 +2,11 @@
 //!
 //! It is written with the `proxy-wasm` SDK. Its configuration is a key a line: `KEY NAME`.
 
+#![allow(
+    missing_docs,
+    reason = "the SDK's macro exports a function without any"
+)]
+
 use std::collections::BTreeMap;
 use std::rc::Rc;
 

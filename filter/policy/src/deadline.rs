@@ -282,6 +282,13 @@ mod tests {
             ),
             (
                 Asked {
+                    incoming: ms(1_000),
+                    ..Asked::default()
+                },
+                within(1_000, false),
+            ),
+            (
+                Asked {
                     open_ended: true,
                     ..Asked::default()
                 },

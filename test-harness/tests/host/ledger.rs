@@ -328,3 +328,22 @@ fn a_vm_that_dies_costs_the_budget_no_more_than_it_had_not_told() {
     // Ten from what the dead one told, four of its survivor's own; the three it had not told are lost.
     assert_eq!(router.retries.get(), 10 + failing / 5);
 }
+
+#[test]
+fn a_vote_that_is_not_carried_out_pays_for_the_next() {
+    let router = Router::new(1, &[]);
+    for _ in 0..4 {
+        router.step(Step::Ask(0));
+        router.step(Step::Answer(0, 200, false));
+    }
+    // The fifth first attempt makes it a whole retry, which the router drops, time after time.
+    for _ in 0..5 {
+        router.step(Step::Ask(0));
+        router.step(Step::Answer(0, 503, false));
+    }
+    assert_eq!(router.retries.get(), 0);
+    router.step(Step::Ask(0));
+    router.step(Step::Answer(0, 503, true));
+    router.step(Step::Answer(0, 503, true));
+    assert_eq!(router.retries.get(), 2, "ten first attempts pay for two");
+}

@@ -151,3 +151,102 @@ const fn change(nothing: bool) -> Change {
         Change::Store
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::breaker::{Mode, Permit, Verdict};
+    use crate::outcome::Outcome;
+    use crate::policy::Policy;
+    use crate::share::Share;
+    use crate::store::TRIES;
+    use crate::store::tests::Memory;
+    use crate::time::{Span, Timestamp};
+
+    fn policy(mode: Mode) -> Policy {
+        let mut policy = Policy {
+            retries: Some(Settings::default()),
+            ..Policy::default()
+        };
+        policy.breaker.mode = mode;
+        policy
+    }
+
+    fn upstream(policy: &Policy) -> Upstream<'_> {
+        Upstream {
+            policy,
+            key: Some("k"),
+            configured_at: Timestamp::nanos(1),
+        }
+    }
+
+    fn moment(millis: u64) -> Moment {
+        Moment {
+            now: Timestamp::ZERO.after(Span::millis(millis)),
+            draw: 0,
+        }
+    }
+
+    fn ask(store: &Memory, policy: &Policy, deposits: u64) -> Result<(), Denial> {
+        let retries = policy.retries.as_ref().unwrap();
+        withdraw(store, &upstream(policy), retries, deposits, moment(1_000)).0
+    }
+
+    #[test]
+    fn a_retry_is_paid_by_deposits_and_what_was_never_sent_comes_back() {
+        let (store, policy) = (Memory::default(), policy(Mode::Off));
+        assert_eq!(ask(&store, &policy, 4), Err(Denial::Budget));
+        assert_eq!(ask(&store, &policy, 1), Ok(()));
+        assert_eq!(ask(&store, &policy, 0), Err(Denial::Budget));
+        let retries = policy.retries.as_ref().unwrap();
+        let enter = |what| enter(&store, &upstream(&policy), retries, 0, what, moment(1_000)).0;
+        assert_eq!(enter(Entry::Refund(1)), Some(RETRY));
+        assert_eq!(ask(&store, &policy, 0), Ok(()));
+        assert_eq!(enter(Entry::Charge(1)), Some(0), "owed");
+        assert_eq!(ask(&store, &policy, 5), Err(Denial::Budget));
+        assert_eq!(ask(&store, &policy, 5), Ok(()));
+    }
+
+    #[test]
+    fn what_could_not_be_stored_is_not_paid() {
+        let (store, policy) = (Memory::default(), policy(Mode::Off));
+        assert_eq!(ask(&store, &policy, 1), Err(Denial::Budget));
+        store.intrude(TRIES);
+        assert_eq!(ask(&store, &policy, 100), Err(Denial::Undecided));
+        store.refuse(true);
+        assert_eq!(ask(&store, &policy, 100), Err(Denial::Undecided));
+        store.refuse(false);
+        assert_eq!(
+            ask(&store, &policy, 3),
+            Err(Denial::Budget),
+            "nothing was flushed"
+        );
+        assert_eq!(ask(&store, &policy, 1), Ok(()));
+    }
+
+    #[test]
+    fn nothing_is_paid_while_the_breaker_is_not_closed_unless_it_refuses_nothing() {
+        for (mode, expected) in [
+            (Mode::Enforce(Share::ALL), Err(Denial::Breaker)),
+            (Mode::Shadow, Ok(())),
+        ] {
+            let (store, policy) = (Memory::default(), policy(mode));
+            assert_eq!(ask(&store, &policy, 10), Ok(()), "closed");
+            for _ in 0..policy.breaker.thresholds.consecutive {
+                let verdict = Verdict {
+                    outcome: Outcome::Failure,
+                    host: 0,
+                    retry_after: None,
+                };
+                let permit = Permit {
+                    generation: 0,
+                    probe: None,
+                };
+                let settlement = crate::admission::Settlement::Verdict(verdict);
+                let place = upstream(&policy);
+                crate::admission::settle(&store, &place, permit, settlement, moment(1_000));
+            }
+            assert_eq!(ask(&store, &policy, 10), expected, "{mode:?}");
+        }
+    }
+}

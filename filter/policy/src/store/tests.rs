@@ -152,3 +152,21 @@ fn a_process_keeps_a_bounded_number_of_records() {
         "three records and the count"
     );
 }
+
+#[test]
+fn plain_bytes_are_exchanged_by_the_same_rules() {
+    let store = Memory::default();
+    let append = |bytes: &[u8]| Some([bytes, b"x"].concat());
+    assert_eq!(exchange(&store, "k", &mut |bytes| append(bytes)), Ok(true));
+    store.intrude(3);
+    let mut tries = 0;
+    let mut step = |bytes: &[u8]| {
+        tries += 1;
+        append(bytes)
+    };
+    assert_eq!(exchange(&store, "k", &mut step), Ok(true));
+    assert_eq!(tries, 4, "a lost swap is tried again");
+    assert_eq!(store.load("k").unwrap().unwrap().bytes, b"xx");
+    store.intrude(TRIES);
+    assert_eq!(exchange(&store, "k", &mut |bytes| append(bytes)), Ok(false));
+}

@@ -3,6 +3,7 @@
 pub mod abi;
 pub mod check;
 pub mod cli;
+pub mod explore;
 pub mod fault;
 pub mod host;
 pub mod measure;

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use wasmtime::{Config, Engine};
+use wasmtime::{Config, Engine, InstancePre};
 
-use crate::abi::known;
+use crate::abi::{Guest, known, linker};
 
 const VERSIONS: [&str; 2] = ["proxy_abi_version_0_2_1", "proxy_abi_version_0_2_0"];
 
@@ -37,7 +37,8 @@ pub enum HostError {
 #[derive(Clone)]
 pub struct Module {
     pub(crate) engine: Engine,
-    pub(crate) module: wasmtime::Module,
+    /// With all imports found, so that a VM starts without another search.
+    pub(crate) linked: InstancePre<Guest>,
 }
 
 impl Module {
@@ -64,7 +65,10 @@ impl Module {
                 return Err(HostError::Import(name));
             }
         }
-        Ok(Self { engine, module })
+        let linked = linker(&engine, &module)
+            .and_then(|linker| linker.instantiate_pre(&module))
+            .map_err(text)?;
+        Ok(Self { engine, linked })
     }
 
     /// Compiles a module from a file.

@@ -222,8 +222,7 @@ fn shared_data(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
         |mut c: Call<'_>, key: u32, key_size: u32, at: u32, size_at: u32, cas_at: u32| {
             run(&mut c, "proxy_get_shared_data", |c| {
                 let key = memory::text(c, key, key_size)?;
-                let loaded = c.data().common.shared.borrow().load(&key);
-                let (bytes, cas) = loaded?;
+                let (bytes, cas) = c.data_mut().load(&key)?;
                 memory::write(c, cas_at, &cas.to_le_bytes())?;
                 memory::hand_over(c, &bytes, at, size_at)
             })
@@ -236,12 +235,7 @@ fn shared_data(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
             run(&mut c, "proxy_set_shared_data", |c| {
                 let key = memory::text(c, key, key_size)?;
                 let bytes = memory::read(c, at, size)?;
-                let (vm, common) = (c.data().vm, Rc::clone(&c.data().common));
-                let hook = common.hook.borrow().clone();
-                if let Some(hook) = hook {
-                    hook(vm);
-                }
-                common.shared.borrow_mut().swap(&key, &bytes, cas)
+                c.data_mut().swap(&key, &bytes, cas)
             })
         },
     )?;

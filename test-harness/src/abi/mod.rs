@@ -63,6 +63,18 @@ pub struct Fault {
 /// Runs between a VM's read and its write of shared data; gets the VM's number.
 pub type Hook = Rc<dyn Fn(usize)>;
 
+/// Stands between a process and what lies around it, in the host's place.
+pub trait Border {
+    /// A status in place of a call, if any; asked before each.
+    fn called(&self, call: &'static str) -> Option<u32>;
+
+    /// What stands under a key; `None` ends the VM inside the call.
+    fn load(&self, common: &Common, key: &str) -> Option<memory::Answer<(Vec<u8>, u32)>>;
+
+    /// Compares and swaps; `None` ends the VM inside the call.
+    fn swap(&self, common: &Common, key: &str, bytes: &[u8], cas: u32) -> Option<memory::Answer>;
+}
+
 /// What all VMs of a process share.
 pub struct Common {
     /// The clock in nanoseconds.
@@ -81,6 +93,8 @@ pub struct Common {
     pub hook: RefCell<Option<Hook>>,
     /// The calls between host and guests, if they are to be kept.
     pub trace: Trace,
+    /// Who answers for shared data in place of [`Self::shared`], and may answer for every call.
+    pub border: RefCell<Option<Rc<dyn Border>>>,
 }
 
 impl Common {
@@ -95,6 +109,7 @@ impl Common {
             faults: RefCell::default(),
             hook: RefCell::default(),
             trace: Trace::default(),
+            border: RefCell::default(),
         }
     }
 
@@ -106,6 +121,10 @@ impl Common {
             *count += 1;
             *count
         };
+        let border = self.border.borrow().clone();
+        if let Some(status) = border.and_then(|border| border.called(name)) {
+            return Some(status);
+        }
         let faults = self.faults.borrow();
         let fault = faults.iter().find(|fault| fault.call == name)?;
         count
@@ -164,6 +183,36 @@ impl Guest {
     pub(crate) fn next_context(&mut self) -> u32 {
         self.contexts = self.contexts.wrapping_add(1).max(1);
         self.contexts
+    }
+
+    /// What stands under a key of shared data.
+    fn load(&mut self, key: &str) -> memory::Answer<(Vec<u8>, u32)> {
+        let border = self.common.border.borrow().clone();
+        let Some(border) = border else {
+            return self.common.shared.borrow().load(key);
+        };
+        let loaded = border.load(&self.common, key);
+        loaded.unwrap_or_else(|| self.end())
+    }
+
+    /// Compares and swaps in shared data; other VMs may come in before.
+    fn swap(&mut self, key: &str, bytes: &[u8], cas: u32) -> memory::Answer {
+        let border = self.common.border.borrow().clone();
+        if let Some(border) = border {
+            let swapped = border.swap(&self.common, key, bytes, cas);
+            return swapped.unwrap_or_else(|| self.end());
+        }
+        let hook = self.common.hook.borrow().clone();
+        if let Some(hook) = hook {
+            hook(self.vm);
+        }
+        self.common.shared.borrow_mut().swap(key, bytes, cas)
+    }
+
+    /// The VM ends with this call.
+    fn end<T>(&mut self) -> memory::Answer<T> {
+        self.trap = Some(wasmtime::Error::msg("the VM was ended inside a host call"));
+        Err(status::NOT_FOUND)
     }
 
     /// A root is gone.

@@ -8,11 +8,9 @@
 use std::cell::{Cell, RefCell};
 use std::fmt::{Debug, Write as _};
 
-use wasmtime::{
-    AsContextMut, Caller, Extern, Func, ImportType, Instance, Linker, Module, Store, Val,
-};
+use wasmtime::{AsContextMut, Caller, Extern, Func, ImportType, Instance, Store, Val};
 
-use super::{Common, Guest};
+use super::{Common, Guest, linker};
 
 /// A call, or what it gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,13 +85,14 @@ impl Common {
 /// # Errors
 /// If it cannot be instantiated.
 pub(crate) fn instantiate(
-    linker: &Linker<Guest>,
+    module: &crate::module::Module,
     store: &mut Store<Guest>,
-    module: &Module,
 ) -> wasmtime::Result<Instance> {
     if !store.data().common.trace.is_on() {
-        return linker.instantiate(store, module);
+        return module.linked.instantiate(store);
     }
+    let (engine, module) = (&module.engine, module.linked.module());
+    let linker = linker(engine, module)?;
     let mut imports = Vec::new();
     for import in module.imports() {
         let real = linker.get_by_import(&mut *store, &import);

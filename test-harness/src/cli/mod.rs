@@ -1,8 +1,9 @@
 //! The commands of `seawall`.
 //!
-//! Exit codes, for scripts: 0 well, 1 a verdict failed, 2 bad usage or input.
+//! Exit codes, for scripts: 0 well, 1 a verdict failed, 2 bad usage or input, 3 an invariant is broken.
 
 mod check;
+mod explore;
 mod host;
 mod replay;
 mod trace;
@@ -18,6 +19,8 @@ use clap::{Parser, Subcommand};
 const FAILED: u8 = 1;
 /// Bad usage or input.
 const BAD_INPUT: u8 = 2;
+/// An invariant is broken.
+const BROKEN: u8 = 3;
 
 /// Says what a resilience policy would do, before an outage does.
 #[derive(Debug, Parser)]
@@ -28,7 +31,8 @@ const BAD_INPUT: u8 = 2;
   seawall check examples/policies/start.yaml
   seawall host run filter.wasm -c 'its configuration' --requests requests.json --json
   seawall trace generate --rate 100 --for 120s -o trace.jsonl
-  seawall replay --trace trace.jsonl --policy examples/policies/start.yaml --fault errors,at=30s,for=60s"
+  seawall replay --trace trace.jsonl --policy examples/policies/start.yaml --fault errors,at=30s,for=60s
+  seawall explore"
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -40,6 +44,7 @@ enum Command {
     Check(check::Check),
     #[command(subcommand)]
     Host(host::HostCommand),
+    Explore(explore::Explore),
     Replay(replay::Replay),
     #[command(subcommand)]
     Trace(trace::Trace),
@@ -50,6 +55,7 @@ pub fn run() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Check(check) => check.run(),
         Command::Host(host) => host.run(),
+        Command::Explore(explore) => explore.run(),
         Command::Replay(replay) => replay.run().map(|()| ExitCode::SUCCESS),
         Command::Trace(trace) => trace.run().map(|()| ExitCode::SUCCESS),
     };

@@ -10,7 +10,7 @@ use wasmtime::{Instance, Store, StoreLimitsBuilder, TypedFunc, WasmParams, WasmR
 
 use super::{FailurePolicy, Flow, Inner, StreamId};
 use crate::abi::stream::{HeaderMap, LocalReply};
-use crate::abi::{Guest, LogLine, linker, trace};
+use crate::abi::{Guest, LogLine, trace};
 use crate::module::HostError;
 
 /// A VM; its cell is borrowed as long as its guest runs, so the guest is never re-entered.
@@ -84,8 +84,7 @@ impl Inner {
         store
             .set_fuel(self.options.fuel_per_callback)
             .map_err(trapped)?;
-        let linker = linker(&self.module.engine, &self.module.module).map_err(trapped)?;
-        let instance = trace::instantiate(&linker, &mut store, &self.module.module);
+        let instance = trace::instantiate(&self.module, &mut store);
         let instance = instance.map_err(trapped)?;
         let mut vm = Vm {
             store,

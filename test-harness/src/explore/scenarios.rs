@@ -1,0 +1,313 @@
+//! The scenarios that are there.
+
+use super::scenario::{Forced, Scenario, Step};
+
+const SECOND: u64 = 1_000_000_000;
+const TICK: u64 = 500_000_000;
+
+/// A breaker that trips at so many failures and lets so many probes through.
+fn breaker(minimum: u32, permits: u32) -> String {
+    format!(
+        r#"{{"version":1,"policies":{{"default":{{"breaker":{{"minimum_calls":{minimum},"consecutive":0,
+        "slow_call":{{"rate":0}},"ramp":"0s","hosts":{{"grace":"0s"}},"open":{{"for":"1s","up_to":"1s","jitter":0}},
+        "half_open":{{"permits":{permits},"wait":"20s"}}}}}}}}}}"#
+    )
+}
+
+/// Retries alone: two first attempts pay for one.
+fn budget() -> String {
+    r#"{"version":1,"policies":{"default":{"breaker":{"mode":"off"},"retries":{
+        "attempts":3,"budget":{"ratio":50,"min_per_second":0}}}}}"#
+        .to_owned()
+}
+
+fn scenario(name: &'static str, about: &'static str, configuration: String) -> Scenario {
+    Scenario {
+        name,
+        about,
+        configuration,
+        before: Vec::new(),
+        scripts: Vec::new(),
+        time: Vec::new(),
+        kills: 0,
+        after: Vec::new(),
+        preemptions: None,
+        verdicts: None,
+        latencies: None,
+        probes: None,
+    }
+}
+
+/// Each worker sees a failure, the breaker opens, its time is over.
+fn tripped() -> Vec<Forced> {
+    vec![
+        Forced::Each(Step::Ask),
+        Forced::Each(Step::Answer(503, false)),
+        Forced::Wait(SECOND),
+    ]
+}
+
+/// The third worker's request is under way while the breaker trips, and is closed again.
+fn stale() -> Vec<Forced> {
+    let (good, bad) = (Step::Answer(200, false), Step::Answer(503, false));
+    vec![
+        Forced::Each(Step::Ask),
+        Forced::One(0, bad),
+        Forced::One(1, bad),
+        Forced::Wait(SECOND),
+        Forced::One(0, Step::Ask),
+        Forced::One(0, good),
+    ]
+}
+
+/// So many ticks of all.
+fn ticks(count: usize) -> Vec<Forced> {
+    let tick = [Forced::Wait(TICK), Forced::Each(Step::Tick)];
+    std::iter::repeat_n(tick, count).flatten().collect()
+}
+
+/// All scenarios, in the order in which they are explored.
+pub fn all() -> Vec<Scenario> {
+    [half_open(), closed(), budgets(), kills()].concat()
+}
+
+/// One of them.
+pub fn named(name: &str) -> Option<Scenario> {
+    all().into_iter().find(|scenario| scenario.name == name)
+}
+
+fn half_open() -> Vec<Scenario> {
+    let good = Step::Answer(200, false);
+    let bad = Step::Answer(503, false);
+    vec![
+        Scenario {
+            before: tripped(),
+            scripts: vec![vec![Step::Ask]; 3],
+            probes: Some(2),
+            ..scenario(
+                "permits",
+                "three workers ask for two permits",
+                breaker(3, 2),
+            )
+        },
+        Scenario {
+            before: tripped(),
+            scripts: vec![vec![Step::Ask, good]; 3],
+            ..scenario(
+                "probes",
+                "three probes go and come back well",
+                breaker(3, 3),
+            )
+        },
+        Scenario {
+            before: tripped(),
+            scripts: vec![
+                vec![Step::Ask, bad],
+                vec![Step::Ask, good],
+                vec![Step::Ask, Step::Leave],
+            ],
+            ..scenario(
+                "failing",
+                "of three probes one fails and one is left",
+                breaker(3, 2),
+            )
+        },
+        Scenario {
+            before: tripped()[..2].to_vec(),
+            scripts: vec![vec![Step::Ask], vec![Step::Tick], vec![Step::Ask, good]],
+            time: vec![SECOND],
+            ..scenario(
+                "time",
+                "the open time ends while workers ask and tick",
+                breaker(3, 1),
+            )
+        },
+        Scenario {
+            before: tripped(),
+            scripts: vec![vec![Step::Ask]; 6],
+            preemptions: Some(3),
+            probes: Some(3),
+            ..scenario("six", "six workers ask for three permits", breaker(6, 3))
+        },
+        Scenario {
+            before: tripped(),
+            scripts: vec![vec![Step::Ask, good, Step::Ask]; 3],
+            preemptions: Some(3),
+            ..scenario(
+                "again",
+                "probes, their verdicts, and who comes after",
+                breaker(3, 2),
+            )
+        },
+    ]
+}
+
+fn closed() -> Vec<Scenario> {
+    let asked = vec![Forced::Each(Step::Ask)];
+    let adaptive = r#"{"version":1,"policies":{"default":{"breaker":{"minimum_calls":100},
+        "timeout":{"adaptive":{"minimum_samples":1}}}}}"#;
+    vec![
+        Scenario {
+            before: asked.clone(),
+            scripts: vec![
+                vec![Step::Answer(503, false)],
+                vec![Step::Answer(200, false)],
+                vec![Step::Answer(503, false)],
+            ],
+            verdicts: Some(3),
+            ..scenario(
+                "verdicts",
+                "three answers are counted once each",
+                breaker(20, 3),
+            )
+        },
+        Scenario {
+            before: stale(),
+            scripts: vec![
+                vec![Step::Ask, Step::Answer(200, false)],
+                vec![Step::Tick],
+                vec![Step::Answer(503, false)],
+            ],
+            verdicts: Some(1),
+            ..scenario(
+                "stale",
+                "an answer comes two generations late",
+                breaker(2, 1),
+            )
+        },
+        Scenario {
+            before: asked.clone(),
+            scripts: vec![
+                vec![Step::Answer(503, false), Step::Ask],
+                vec![Step::Answer(503, false)],
+                vec![Step::Answer(503, false), Step::Ask],
+            ],
+            ..scenario("trip", "the breaker opens once, for all", breaker(3, 3))
+        },
+        Scenario {
+            scripts: vec![vec![Step::Ask, Step::Answer(200, false)]; 3],
+            verdicts: Some(3),
+            preemptions: Some(3),
+            ..scenario(
+                "first",
+                "nobody was there before: one record is made",
+                breaker(20, 3),
+            )
+        },
+        Scenario {
+            before: [
+                asked,
+                vec![Forced::Wait(TICK), Forced::Each(Step::Answer(200, false))],
+            ]
+            .concat(),
+            scripts: vec![vec![Step::Tick]; 3],
+            latencies: Some(3),
+            ..scenario(
+                "latencies",
+                "what each worker measured is kept",
+                adaptive.to_owned(),
+            )
+        },
+    ]
+}
+
+fn budgets() -> Vec<Scenario> {
+    let before = vec![
+        Forced::Each(Step::Ask),
+        Forced::Each(Step::Answer(200, false)),
+        Forced::Each(Step::Tick),
+    ];
+    let retried = Step::Answer(503, true);
+    let dropped = Step::Answer(503, false);
+    let after = [
+        vec![Forced::Each(dropped), Forced::Each(dropped)],
+        vec![Forced::Wait(TICK), Forced::Each(Step::Tick)],
+    ]
+    .concat();
+    let asked = [before.clone(), vec![Forced::Each(Step::Ask)]].concat();
+    vec![
+        Scenario {
+            before: asked.clone(),
+            scripts: vec![vec![retried]; 3],
+            after: after.clone(),
+            ..scenario(
+                "votes",
+                "three failures, and just enough for three retries",
+                budget(),
+            )
+        },
+        Scenario {
+            before: vec![Forced::Each(Step::Ask)],
+            scripts: vec![vec![retried]; 3],
+            after: after.clone(),
+            ..scenario(
+                "scarce",
+                "three failures, and enough for one retry",
+                budget(),
+            )
+        },
+        Scenario {
+            before: asked.clone(),
+            scripts: vec![vec![dropped], vec![retried], vec![Step::Reset]],
+            after: after.clone(),
+            ..scenario(
+                "refunds",
+                "a vote is dropped, one carried out, an attempt is reset",
+                budget(),
+            )
+        },
+        Scenario {
+            before: before.clone(),
+            scripts: vec![
+                vec![Step::Ask, retried],
+                vec![Step::Ask, Step::Tick],
+                vec![Step::Ask, retried],
+            ],
+            after: after.clone(),
+            preemptions: Some(3),
+            ..scenario(
+                "deposits",
+                "first attempts pay in, by a withdrawal and by a tick",
+                budget(),
+            )
+        },
+        Scenario {
+            before: asked,
+            scripts: vec![vec![retried], vec![Step::Reset], vec![retried]],
+            kills: 1,
+            preemptions: Some(2),
+            after,
+            ..scenario("votes-kill", "a VM dies among votes", budget())
+        },
+    ]
+}
+
+fn kills() -> Vec<Scenario> {
+    let good = Step::Answer(200, false);
+    vec![
+        Scenario {
+            before: tripped(),
+            scripts: vec![vec![Step::Ask]; 3],
+            kills: 1,
+            preemptions: Some(2),
+            after: ticks(6),
+            ..scenario(
+                "kill",
+                "a VM dies wherever it stands: its permits come back",
+                breaker(3, 2),
+            )
+        },
+        Scenario {
+            before: tripped(),
+            scripts: vec![vec![Step::Ask, good], vec![Step::Ask], vec![Step::Tick]],
+            kills: 1,
+            preemptions: Some(2),
+            after: ticks(6),
+            ..scenario(
+                "kill-probe",
+                "a VM dies with a probe, before its verdict or after",
+                breaker(3, 3),
+            )
+        },
+    ]
+}

@@ -275,7 +275,6 @@ fn budgets() -> Vec<Scenario> {
             before: asked,
             scripts: vec![vec![retried], vec![Step::Reset], vec![retried]],
             kills: 1,
-            preemptions: Some(2),
             after,
             ..scenario("votes-kill", "a VM dies among votes", budget())
         },
@@ -289,7 +288,6 @@ fn kills() -> Vec<Scenario> {
             before: tripped(),
             scripts: vec![vec![Step::Ask]; 3],
             kills: 1,
-            preemptions: Some(2),
             after: ticks(6),
             ..scenario(
                 "kill",
@@ -301,7 +299,6 @@ fn kills() -> Vec<Scenario> {
             before: tripped(),
             scripts: vec![vec![Step::Ask, good], vec![Step::Ask], vec![Step::Tick]],
             kills: 1,
-            preemptions: Some(2),
             after: ticks(6),
             ..scenario(
                 "kill-probe",

@@ -1,0 +1,141 @@
+#!/usr/bin/env bash
+# Seeded bugs: each file of test-harness/tests/explore/mutants/ is put into a copy of the sources, built, and looked for by
+# `seawall explore`, then by the tests of interleavings and records. Says which found it, and in how many seconds.
+#
+#   scripts/mutants.sh            all of them
+#   scripts/mutants.sh lost-update drawn-03
+#
+# NAME.sed is a sed script (-E) with a line "# file: PATH"; NAME.patch is a patch (-p1). The first line of either says what
+# it is about. A line "# survives: WHY" is for one that nothing can find. Exit code 1: something survived that should not.
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 1
+
+readonly root=$PWD
+readonly mutants=test-harness/tests/explore/mutants
+readonly tree=target/mutants/tree
+readonly limit=60
+export RUST_BACKTRACE=0
+# Not for shipping: built fast.
+export CARGO_PROFILE_WASM_LTO=off CARGO_PROFILE_WASM_CODEGEN_UNITS=16 CARGO_PROFILE_WASM_OPT_LEVEL=1
+
+say() { printf '%s\n' "mutants: $*" >&2; }
+die() {
+    say "$*"
+    exit 2
+}
+
+# What is in the sources now, the changes that are not committed among them; times stay as they are.
+copy_sources() {
+    mkdir -p "$tree"
+    git ls-files -z --cached --others --exclude-standard | xargs -0 cp -a --parents -u -t "$tree"
+}
+
+put_in() { # mutant
+    case "$1" in
+        *.patch) patch --quiet --fuzz=3 -d "$tree" -p1 <"$1" ;;
+        *.sed)
+            local file
+            file=$(sed -n 's/^# file: //p' "$1")
+            sed -i -E -f "$1" "$tree/$file"
+            ! cmp -s "$file" "$tree/$file"
+            ;;
+    esac
+}
+
+take_out() { # mutant
+    local file
+    for file in $(sed -n -e 's/^# file: //p' -e 's,^+++ b/,,p' "$1"); do
+        cp "$file" "$tree/$file"
+        rm -f "$tree/$file.orig" "$tree/$file.rej"
+    done
+}
+
+# The build's own bound on size is for what is shipped.
+build() {
+    rm -f "$tree/dist/seawall.wasm"
+    (cd "$tree" && scripts/build-wasm.sh) >target/mutants/build.log 2>&1
+    [ -s "$tree/dist/seawall.wasm" ]
+}
+
+explored() {
+    timeout "$limit" target/release/seawall explore --wasm "$tree/dist/seawall.wasm" --json >target/mutants/report.json 2>target/mutants/explore.log
+    case $? in
+        0) return 1 ;;
+        3)
+            found=$(awk -F '"' '/"scenario":/ {s = $4} /"invariant":/ {print s ": " $4; exit}' target/mutants/report.json)
+            by="explore"
+            ;;
+        124) found="took longer than $limit s" by="explore" ;;
+        *) found=$(tail -n 1 target/mutants/explore.log) by="explore" ;;
+    esac
+}
+
+tested() {
+    local log=target/mutants/tests.log
+    SEAWALL_WASM="$root/$tree/dist/seawall.wasm" timeout "$limit" "$host_tests" \
+        --skip cost:: --skip grace:: filter:: interleaved:: ledger:: attempts:: hostile:: >"$log" 2>&1 && return 1
+    found=$(sed -n 's/^    \([a-z_:]*\)$/\1/p' "$log" | sort -u | head -n 1)
+    by="host tests"
+}
+
+proved() {
+    local log=target/mutants/proved.log
+    (cd "$tree" && cargo test --quiet --release --locked -p seawall-policy --lib --test breaker --no-run) >"$log" 2>&1
+    begin=$SECONDS
+    (cd "$tree" && timeout "$limit" cargo test --quiet --release --locked -p seawall-policy --lib --test breaker) >"$log" 2>&1 && return 1
+    found=$(sed -n 's/^    \([a-z_:]*\)$/\1/p' "$log" | sort -u | head -n 1)
+    by="policy tests"
+}
+
+line() { # result, name, seconds, what
+    printf '%-9s %-18s %-12s %3s s  %s\n' "$1" "$2" "$by" "$3" "$4"
+}
+
+mkdir -p target/mutants
+cargo build --quiet --release --locked -p seawall-harness --bin seawall || die "the harness does not build"
+host_tests=$(cargo test --release --locked -p seawall-harness --test host --no-run 2>&1 | sed -n 's/.*(\(target[^)]*\)).*/\1/p')
+[ -x "$host_tests" ] || die "the tests of the host do not build"
+host_tests=$root/$host_tests
+copy_sources
+build || die "the filter does not build: $(tail -n 1 target/mutants/build.log)"
+by=nothing found=""
+if explored || (cd test-harness && tested); then
+    die "something is found without any bug ($by): $found"
+fi
+
+if [ $# -eq 0 ]; then
+    set -- "$mutants"/*.sed "$mutants"/*.patch
+else
+    names=()
+    for name in "$@"; do names+=("$(ls "$mutants/$name".*)"); done
+    set -- "${names[@]}"
+fi
+wrong=0
+for mutant in "$@"; do
+    name=$(basename "${mutant%.*}")
+    why=$(sed -n 's/^# survives: //p' "$mutant")
+    by=- found=""
+    if ! put_in "$mutant"; then
+        line STALE "$name" 0 "it fits the sources no longer"
+        take_out "$mutant"
+        wrong=1
+        continue
+    fi
+    if ! build; then
+        line unbuilt "$name" 0 "$(grep -m 1 '^error' target/mutants/build.log)"
+        take_out "$mutant"
+        continue
+    fi
+    begin=$SECONDS
+    if explored || { begin=$SECONDS && tested; } || proved; then
+        line found "$name" $((SECONDS - begin)) "$found"
+        [ -z "$why" ] || { wrong=1 && say "$name is found after all: take its \"survives\" out"; }
+    elif [ -n "$why" ]; then
+        line survives "$name" $((SECONDS - begin)) "$why"
+    else
+        line SURVIVES "$name" $((SECONDS - begin)) "$(sed -n '1s/^# //p' "$mutant")"
+        wrong=1
+    fi
+    take_out "$mutant"
+done
+exit "$wrong"

@@ -1,0 +1,3 @@
+# a transition is made and not told
+# file: filter/src/worker.rs
+s/entry\.series\.transition\(transition\);/let _ = transition;/

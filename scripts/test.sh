@@ -36,6 +36,7 @@ export RUST_BACKTRACE="${RUST_BACKTRACE:-0}"
 tests() { cargo test --workspace --release --locked "$@"; }
 suite "policies, models, parts" tests --lib --test breaker
 suite "host, simulation, replay" tests --test host --test replay --test retries --test fleet
+suite "interleavings, hostile calls" tests --test explore
 suite "a real Envoy" tests --test e2e
 suite "shipped configurations" scripts/test-configurations.sh
 suite "Istio" scripts/test-istio.sh

@@ -4,6 +4,7 @@
 //! be driven while another stands inside a host call (see [`crate::abi::Hook`]): that is how interleavings are tested.
 
 mod positions;
+mod raw;
 mod streams;
 mod vm;
 

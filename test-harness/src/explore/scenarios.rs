@@ -264,7 +264,6 @@ fn budgets() -> Vec<Scenario> {
                 vec![Step::Ask, retried],
             ],
             after: after.clone(),
-            preemptions: Some(3),
             ..scenario(
                 "deposits",
                 "first attempts pay in, by a withdrawal and by a tick",

@@ -8,7 +8,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use wasmtime::{Instance, Store, StoreLimitsBuilder, TypedFunc, WasmParams, WasmResults};
 
-use super::{FailurePolicy, Flow, Inner, StreamId};
+use super::{FailurePolicy, Flow, Inner, StreamId, raw};
 use crate::abi::stream::{HeaderMap, LocalReply};
 use crate::abi::{Guest, LogLine, trace};
 use crate::module::HostError;
@@ -185,6 +185,36 @@ impl Inner {
         let number = vm.store.data().vm;
         self.common.calls_guest(number, name, &parameters);
         let called = function.call(&mut vm.store, parameters);
+        self.came_back(vm, name, called)
+    }
+
+    /// Calls an export with plain numbers; whether there is one.
+    pub(super) fn call_raw(&self, vm: &mut Vm, name: &str, numbers: &[u32]) -> bool {
+        let function = vm.instance.get_func(&mut vm.store, name);
+        let Some(function) = function.filter(|_| vm.dead_since.is_none()) else {
+            return false;
+        };
+        let kind = function.ty(&vm.store);
+        let parameters = raw::values(kind.params(), numbers);
+        let mut results = raw::values(kind.results(), &[]);
+        vm.store.data_mut().context = numbers.first().copied().unwrap_or(0);
+        if vm.store.set_fuel(self.options.fuel_per_callback).is_err() {
+            return false;
+        }
+        let called = function.call(&mut vm.store, &parameters, &mut results);
+        self.came_back(vm, name, called);
+        true
+    }
+
+    /// What a call gave; a trap kills the VM.
+    fn came_back<R: Debug>(
+        &self,
+        vm: &mut Vm,
+        name: &str,
+        called: wasmtime::Result<R>,
+    ) -> Option<R> {
+        let number = vm.store.data().vm;
+        let limit = self.options.fuel_per_callback;
         vm.fuel += limit.saturating_sub(vm.store.get_fuel().unwrap_or(limit));
         match called {
             Ok(value) => {

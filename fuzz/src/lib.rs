@@ -1,0 +1,129 @@
+//! What the fuzz targets share: the parts of filter and harness that read bytes which somebody else wrote. Modules of
+//! crates that cannot be linked here (the filter is a `.wasm`, the harness brings a compiler along) are read in as they
+//! stand.
+
+mod host;
+
+#[allow(dead_code, reason = "not all of it reads headers")]
+#[path = "../../filter/src/facts.rs"]
+mod facts;
+
+/// The host's reading of header maps that a guest serialised.
+#[allow(dead_code, reason = "not all of it reads bytes")]
+#[path = "../../test-harness/src/abi/stream.rs"]
+mod stream;
+
+#[allow(dead_code, reason = "not all of it reads bytes")]
+#[path = "../../test-harness/src/trace/mod.rs"]
+mod trace;
+
+#[allow(dead_code, reason = "only what the traces need")]
+#[path = "../../test-harness/src/sim/mod.rs"]
+mod sim;
+
+use seawall_policy::across::{Place, trace as trace_of};
+use seawall_policy::config;
+use seawall_policy::latency::Latencies;
+use seawall_policy::record::{BYTES_MAX, Record};
+use seawall_policy::retry::attempts::Attempts;
+use seawall_policy::time::Timestamp;
+
+/// Records in shared data and in properties: nothing panics, and what is read is written as it was.
+pub fn records(bytes: &[u8]) {
+    if let Ok(record) = Record::decode(bytes) {
+        let again = record.encode();
+        assert!(again.len() <= BYTES_MAX);
+        assert_eq!(Record::decode(&again), Ok(record));
+    }
+    if let Some(attempts) = Attempts::decode(bytes) {
+        assert_eq!(Attempts::decode(&attempts.encode()), Some(attempts));
+    }
+    let latencies = Latencies::decode(bytes);
+    assert_eq!(Latencies::decode(&latencies.encode()), latencies);
+    let (id, kept) = bytes.split_at(bytes.len().min(8));
+    if let Some(place) = Place::of(trace_of(id)).or_else(|| Place::of(id)) {
+        let now = Timestamp::nanos(5_000_000_000);
+        if let Some(read) = place.read(kept, now) {
+            assert!(place.read(&place.write(&read, now), now).is_some());
+        }
+    }
+    // What is behind the seal is reached by few random bytes: they are sealed here.
+    for (magic, version) in [(*b"SW", 2_u16), (*b"SL", 1), (*b"SA", 1)] {
+        let sealed = sealed(magic, version, bytes);
+        if let Ok(record) = Record::decode(&sealed) {
+            let again = Record::decode(&record.encode());
+            assert_eq!(again, Ok(record));
+        }
+        let latencies = Latencies::decode(&sealed);
+        assert_eq!(Latencies::decode(&latencies.encode()), latencies);
+        if let Some(place) = Place::of(b"r") {
+            let _ = place.read(&sealed, Timestamp::nanos(5_000_000_000));
+        }
+    }
+}
+
+/// Configurations: parsed or refused.
+pub fn configuration(bytes: &[u8]) {
+    let _ = config::parse(bytes);
+}
+
+/// What comes as a `google.protobuf.Struct`, which begins as no JSON does: a field for each pair.
+pub fn protobuf(bytes: &[u8]) {
+    let mut all = vec![0x0a];
+    all.extend_from_slice(bytes);
+    let _ = config::parse(&all);
+    let _ = config::parse(bytes);
+}
+
+/// Header maps, as the filter reads the host's and as the host reads the filter's.
+pub fn headers(bytes: &[u8]) {
+    host::abi::BYTES.with_borrow_mut(|all| *all = bytes.to_vec());
+    let map = host::headers::Map::Request;
+    let pairs = map.pairs();
+    let facts = facts::Facts::read(&pairs);
+    let _ = (pairs.value("a"), pairs.number::<u64>("content-length"));
+    let _ = (map.number::<u16>(":status"), facts);
+    if let Some(map) = stream::deserialise(bytes) {
+        assert_eq!(stream::deserialise(&stream::serialise(&map)), Some(map));
+    }
+}
+
+/// Traces: read or refused.
+pub fn traces(bytes: &[u8]) {
+    use trace::Format;
+    let (first, rest) = bytes.split_first().unwrap_or((&0, &[]));
+    let format = match first % 4 {
+        0 => Format::Jsonl,
+        1 => Format::Azure,
+        2 => Format::Nezha,
+        _ => Format::EnvoyJson,
+    };
+    if let Ok(requests) = trace::read(format, rest) {
+        let mut written = Vec::new();
+        if trace::write(&requests, &mut written).is_ok() {
+            let read = trace::read(Format::Jsonl, written.as_slice());
+            assert!(read.is_ok_and(|read| read == requests));
+        }
+    }
+}
+
+/// A record around these bytes whose mark, version and checksum are right.
+fn sealed(magic: [u8; 2], version: u16, bytes: &[u8]) -> Vec<u8> {
+    let mut all = Vec::from(magic);
+    all.extend(version.to_le_bytes());
+    all.extend(checksum(version, bytes).to_le_bytes());
+    all.extend_from_slice(bytes);
+    all
+}
+
+/// As in `filter/policy/src/record/sealed.rs`.
+fn checksum(version: u16, body: &[u8]) -> u32 {
+    const FACTOR: u64 = 0x517c_c1b7_2722_0a95;
+    let step = |sum: u64, word: u64| (sum.rotate_left(5) ^ word).wrapping_mul(FACTOR);
+    let seed = step(u64::from(version), body.len() as u64);
+    let (words, rest) = body.as_chunks::<8>();
+    let words = words.iter().map(|word| u64::from_le_bytes(*word));
+    let sum = words.fold(seed, step);
+    let sum = rest.iter().map(|byte| u64::from(*byte)).fold(sum, step);
+    ((sum >> 32) ^ sum) as u32
+}

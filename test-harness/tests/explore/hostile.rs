@@ -1,0 +1,420 @@
+//! Callbacks in any order, on any context, with any content, while the host answers anything: nothing traps.
+
+use std::time::Instant;
+
+use rand::rngs::StdRng;
+use rand::{Rng, RngExt, SeedableRng};
+use seawall_harness::abi::Fault;
+use seawall_harness::abi::stream::HeaderMap;
+use seawall_harness::worker::{FailurePolicy, Flow, Process, ProcessOptions, Properties, StreamId};
+
+use crate::search::module;
+
+const EVERYTHING: &str = r#"{"version":1,"trust":{"addresses":["10.0.0.0/8"]},"policies":{"default":{
+    "breaker":{"minimum_calls":5,"open":{"for":"1s","up_to":"2s"},"half_open":{"permits":2}},
+    "timeout":{"total":"2s","doomed_under":"5ms","propagate":["grpc-timeout","x-left"],"adaptive":{"minimum_samples":2}},
+    "retries":{"attempts":3,"methods":"any","hedge":{"percentile":50}}}}}"#;
+const SHADOW: &str = r#"{"version":1,"policies":{"default":{"breaker":{"mode":"shadow"},
+    "retries":{"attempts":2,"mode":"shadow"}}}}"#;
+const WORKERS: usize = 2;
+/// Streams that are open at the same time.
+const STREAMS: usize = 32;
+/// A process lives for so many calls.
+const LIFE: u64 = 100_000;
+
+const EXPORTS: [&str; 12] = [
+    "proxy_on_context_create",
+    "proxy_on_vm_start",
+    "proxy_on_configure",
+    "proxy_on_tick",
+    "proxy_on_request_headers",
+    "proxy_on_request_headers",
+    "proxy_on_response_headers",
+    "proxy_on_response_headers",
+    "proxy_on_response_trailers",
+    "proxy_on_log",
+    "proxy_on_done",
+    "proxy_on_delete",
+];
+const CALLS: [&str; 17] = [
+    "proxy_log",
+    "proxy_get_property",
+    "proxy_set_property",
+    "proxy_get_header_map_pairs",
+    "proxy_get_header_map_value",
+    "proxy_replace_header_map_value",
+    "proxy_remove_header_map_value",
+    "proxy_get_shared_data",
+    "proxy_set_shared_data",
+    "proxy_define_metric",
+    "proxy_increment_metric",
+    "proxy_record_metric",
+    "proxy_send_local_response",
+    "proxy_set_tick_period_milliseconds",
+    "proxy_set_effective_context",
+    "proxy_continue_stream",
+    "clock_time_get",
+];
+const KEYS: [&str; 24] = [
+    ":method",
+    ":path",
+    ":status",
+    ":authority",
+    "content-type",
+    "content-length",
+    "grpc-timeout",
+    "grpc-status",
+    "grpc-retry-pushback-ms",
+    "retry-after",
+    "traceparent",
+    "x-request-id",
+    "x-left",
+    "x-envoy-attempt-count",
+    "x-envoy-expected-rq-timeout-ms",
+    "x-envoy-max-retries",
+    "x-envoy-ratelimited",
+    "x-seawall-attempt",
+    "x-seawall-priority",
+    "x-seawall-retry",
+    "x-seawall-no-retry",
+    "upgrade",
+    "idempotency-key",
+    "expect",
+];
+const VALUES: [&str; 16] = [
+    "GET",
+    "POST",
+    "CONNECT",
+    "200",
+    "503",
+    "504",
+    "0",
+    "14",
+    "1",
+    "99999999999999999999",
+    "application/grpc",
+    "900m",
+    "critical",
+    "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+    "websocket",
+    "-1",
+];
+const PATHS: [&str; 16] = [
+    "xds\0cluster_name",
+    "xds\0listener_direction",
+    "xds\0route_name",
+    "xds\0route_metadata\0filter_metadata\0seawall\0policy",
+    "source\0address",
+    "connection\0uri_san_peer_certificate",
+    "upstream\0address",
+    "upstream\0request_attempt_count",
+    "upstream\0transport_failure_reason",
+    "response\0flags",
+    "response\0code_details",
+    "response\0code",
+    "request\0duration",
+    "request\0protocol",
+    "seawall.attempts",
+    "wasm.seawall.attempts",
+];
+
+struct Hostile {
+    random: StdRng,
+    process: Process,
+    open: Vec<StreamId>,
+    calls: u64,
+    keys: Vec<String>,
+}
+
+impl Hostile {
+    fn start(seed: u64) -> Self {
+        let mut random = StdRng::seed_from_u64(seed);
+        let configuration = if random.random_ratio(1, 5) {
+            SHADOW
+        } else {
+            EVERYTHING
+        };
+        let options = ProcessOptions {
+            workers: WORKERS,
+            configuration: configuration.as_bytes().to_vec(),
+            seed,
+            failure_policy: FailurePolicy::Reload(0),
+            strict_cas: random.random_ratio(1, 4),
+            ..ProcessOptions::default()
+        };
+        let now = random.random_range(1..u64::MAX / 2);
+        Self {
+            random,
+            process: Process::start(&module(), options, now).expect("the filter starts"),
+            open: Vec::new(),
+            calls: 0,
+            keys: Vec::new(),
+        }
+    }
+
+    fn one_of<T: Copy>(&mut self, all: &[T]) -> T {
+        all[self.random.random_range(0..all.len())]
+    }
+
+    fn bytes(&mut self, most: usize) -> Vec<u8> {
+        let mut bytes = vec![0; self.random.random_range(0..=most)];
+        self.random.fill_bytes(&mut bytes);
+        bytes
+    }
+
+    fn value(&mut self) -> Vec<u8> {
+        match self.random.random_range(0..10) {
+            0..6 => self.one_of(&VALUES).as_bytes().to_vec(),
+            6 => self.random.random::<u32>().to_string().into_bytes(),
+            7 => Vec::new(),
+            8 => self.bytes(400),
+            _ => self.bytes(20),
+        }
+    }
+
+    fn headers(&mut self) -> HeaderMap {
+        let count = match self.random.random_range(0..50) {
+            0 => 200,
+            _ => self.random.random_range(0..12),
+        };
+        let mut pair = || {
+            let key = match self.random.random_range(0..12) {
+                0 => self.bytes(30),
+                _ => self.one_of(&KEYS).as_bytes().to_vec(),
+            };
+            (key, self.value())
+        };
+        (0..count).map(|_| pair()).collect()
+    }
+
+    fn property(&mut self) -> (String, Vec<u8>) {
+        let path = self.one_of(&PATHS).to_owned();
+        let value = match self.random.random_range(0..6) {
+            0 => self.bytes(64),
+            1 => self.random.random_range(0..5_u64).to_le_bytes().to_vec(),
+            2 => (1_u64 << self.random.random_range(0..64))
+                .to_le_bytes()
+                .to_vec(),
+            3 => b"via_upstream".to_vec(),
+            4 => b"10.0.0.9:1234".to_vec(),
+            _ => format!("upstream-{}", self.random.random_range(0..20)).into_bytes(),
+        };
+        (path, value)
+    }
+
+    fn properties(&mut self) -> Properties {
+        let count = self.random.random_range(0..8);
+        let mut all: Properties = (0..count).map(|_| self.property()).collect();
+        if self.random.random_ratio(9, 10) {
+            let cluster = format!("upstream-{}", self.random.random_range(0..20));
+            all.insert("xds\0cluster_name".to_owned(), cluster.into_bytes());
+        }
+        all
+    }
+
+    /// One thing that no order forbids.
+    fn step(&mut self) {
+        self.calls += 1;
+        match self.random.random_range(0..100) {
+            0..12 => self.open_one(),
+            12..60 => self.on_stream(),
+            60..80 => self.raw(),
+            80..86 => self.tick(),
+            86..90 => self.fault(),
+            90..94 => self.damage(),
+            94..97 => self.clock(),
+            97..99 => {
+                let worker = self.random.random_range(0..WORKERS);
+                if self.random.random_ratio(1, 50) {
+                    self.process.kill(worker);
+                }
+            }
+            _ => {
+                if self.random.random_ratio(1, 100) {
+                    let taken = self.process.reconfigure(EVERYTHING.as_bytes());
+                    drop(taken);
+                    self.process.drop_old_roots();
+                }
+            }
+        }
+    }
+
+    fn open_one(&mut self) {
+        let properties = self.properties();
+        let worker = self.random.random_range(0..WORKERS);
+        let parent = match self.open.is_empty() || self.random.random_ratio(1, 2) {
+            true => None,
+            false => Some(self.some()),
+        };
+        let id = match parent {
+            Some(parent) => {
+                let mut properties = properties;
+                let count = self.random.random_range(1..5_u64).to_le_bytes().to_vec();
+                properties.insert("upstream\0request_attempt_count".to_owned(), count);
+                self.process.open_attempt(parent, properties)
+            }
+            None => self.process.open(worker, properties),
+        };
+        self.open.push(id);
+        if self.open.len() > STREAMS {
+            let place = self.random.random_range(0..self.open.len());
+            let id = self.open.swap_remove(place);
+            self.process.close(id);
+        }
+    }
+
+    fn some(&mut self) -> StreamId {
+        let place = self.random.random_range(0..self.open.len());
+        self.open[place]
+    }
+
+    fn on_stream(&mut self) {
+        if self.open.is_empty() {
+            return;
+        }
+        let id = self.some();
+        let end = self.random.random();
+        let _: Flow = match self.random.random_range(0..8) {
+            0..3 => {
+                let headers = self.headers();
+                self.process.request_headers(id, headers, end)
+            }
+            3..6 => {
+                let headers = self.headers();
+                self.process.response_headers(id, headers, end)
+            }
+            6 => {
+                let trailers = self.headers();
+                self.process.response_trailers(id, trailers)
+            }
+            _ => {
+                let (path, value) = self.property();
+                self.process.set_property(id, &path, value);
+                self.process.close(id);
+                self.open.retain(|open| *open != id);
+                Flow::Continue
+            }
+        };
+    }
+
+    /// Any callback, on a context that may be there or not.
+    fn raw(&mut self) {
+        let name = self.one_of(&EXPORTS);
+        let worker = self.random.random_range(0..WORKERS);
+        let mut number = || match self.random.random_range(0..4) {
+            0 => self.random.random_range(0..40),
+            1 => self.random.random_range(0..2_000),
+            2 => 0,
+            _ => self.random.random(),
+        };
+        let numbers = [number(), number(), number()];
+        // What is created must not pile up: the contexts of this kind are few.
+        let numbers = match name {
+            "proxy_on_context_create" => [3_000 + numbers[0] % 64, numbers[1], 0],
+            _ => numbers,
+        };
+        self.process.call_raw(worker, name, &numbers);
+    }
+
+    fn tick(&mut self) {
+        let number = self.random.random_range(0..=WORKERS);
+        self.process.tick_vm(number);
+    }
+
+    /// The host answers something else from now on, or is well again.
+    fn fault(&mut self) {
+        let mut faults = self.process.common().faults.borrow_mut();
+        faults.clear();
+        for _ in 0..self.random.random_range(0..3) {
+            let call = CALLS[self.random.random_range(0..CALLS.len())];
+            let status = match self.random.random_range(0..4) {
+                0 => self.random.random(),
+                _ => self.random.random_range(1..13),
+            };
+            faults.push(Fault {
+                call,
+                status,
+                every: self.random.random_range(1..20),
+            });
+        }
+    }
+
+    /// Shared data is damaged, torn, or gets what stands elsewhere.
+    fn damage(&mut self) {
+        if self.keys.is_empty() || self.random.random_ratio(1, 20) {
+            let shared = self.process.common().shared.borrow();
+            self.keys = shared.keys().map(str::to_owned).collect();
+        }
+        if self.keys.is_empty() {
+            return;
+        }
+        let key = self.keys[self.random.random_range(0..self.keys.len())].clone();
+        let other = self.keys[self.random.random_range(0..self.keys.len())].clone();
+        let load = |key: &str| self.process.common().shared.borrow().load(key);
+        let found = load(&key).ok();
+        let mut bytes = load(&other).map(|found| found.0).unwrap_or_default();
+        match self.random.random_range(0..4) {
+            0 => bytes = self.bytes(1_100),
+            1 => bytes.truncate(self.random.random_range(0..=bytes.len())),
+            2 if !bytes.is_empty() => {
+                let place = self.random.random_range(0..bytes.len());
+                bytes[place] ^= 1 << self.random.random_range(0..8);
+            }
+            _ => {}
+        }
+        let cas = found.map_or(0, |found| found.1);
+        let mut shared = self.process.common().shared.borrow_mut();
+        let written = shared.swap(&key, &bytes, cas);
+        assert_eq!(written, Ok(()));
+    }
+
+    fn clock(&mut self) {
+        let now = self.process.common().now.get();
+        let now = match self.random.random_range(0..20) {
+            0 => self.random.random(),
+            1 => now / 2,
+            2 => now.saturating_add(self.random.random_range(0..100_000_000_000_000)),
+            _ => now.saturating_add(self.random.random_range(0..700_000_000)),
+        };
+        self.process.set_now(now);
+    }
+
+    fn assert_no_trap(&self, seed: u64) {
+        for line in self.process.take_log() {
+            let trapped = line.text.contains("trapped") || line.text.contains("panicked");
+            assert!(!trapped, "seed {seed}, call {}: {}", self.calls, line.text);
+        }
+    }
+}
+
+fn run(first_seed: u64, calls: u64) {
+    let begin = Instant::now();
+    let (mut made, mut seed, mut fuel) = (0, first_seed, 0);
+    while made < calls {
+        let mut hostile = Hostile::start(seed);
+        for call in 0..LIFE.min(calls - made) {
+            hostile.step();
+            if call % 64 == 0 {
+                hostile.assert_no_trap(seed);
+            }
+        }
+        hostile.assert_no_trap(seed);
+        made += hostile.calls;
+        fuel += hostile.process.fuel();
+        seed += 1;
+    }
+    let seconds = begin.elapsed().as_secs_f64();
+    println!("{made} hostile calls, 0 traps, {fuel} fuel, {seconds:.0} s");
+}
+
+#[test]
+fn a_hundred_thousand_hostile_calls_trap_nothing() {
+    run(1, 100_000);
+}
+
+/// `cargo test --release --locked -p seawall-harness --test explore -- --ignored --nocapture ten_million`
+#[test]
+#[ignore = "minutes"]
+fn ten_million_hostile_calls_trap_nothing() {
+    run(1_000, 10_000_000);
+}

@@ -1,0 +1,4 @@
+//! The search over interleavings, and calls in every order with every content.
+
+mod hostile;
+mod search;

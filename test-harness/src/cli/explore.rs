@@ -43,6 +43,9 @@ pub(super) struct Explore {
     /// How many VMs may be killed, each wherever it stands; by default as the scenario says.
     #[arg(long, value_name = "COUNT")]
     kills: Option<u8>,
+    /// Stops at the first scenario in which something does not hold.
+    #[arg(long)]
+    first: bool,
     /// Gives up after so many states.
     #[arg(long, default_value_t = Bounds::default().states, value_name = "COUNT")]
     states: usize,
@@ -99,6 +102,10 @@ impl Explore {
         let mut told = Vec::new();
         for scenario in &scenarios {
             self.explored(&module, scenario, &bar, &mut told)?;
+            let broken = told.iter().any(|told| told.report.broken.is_some());
+            if self.first && broken {
+                break;
+            }
         }
         bar.finish_and_clear();
         if self.json {

@@ -1,5 +1,6 @@
 //! What is explored: workers, what each does, when time moves, what must hold.
 
+use super::local::HostFault;
 use crate::worker::Properties;
 
 /// One thing that a worker does, with all callbacks that belong to it.
@@ -45,6 +46,8 @@ pub struct Scenario {
     pub time: Vec<u64>,
     /// How many VMs may be killed, wherever they stand.
     pub kills: u8,
+    /// What the host fails at once, as in [`super::HostFault`]; all must be made good.
+    pub fault: Option<HostFault>,
     /// What comes after, when all have done what they had to do: the process must get well again.
     pub after: Vec<Forced>,
     /// How many preemptions; `None` is all there are.

@@ -1,9 +1,13 @@
 //! The scenarios that are there.
 
+use super::local::HostFault;
 use super::scenario::{Forced, Scenario, Step};
 
 const SECOND: u64 = 1_000_000_000;
 const TICK: u64 = 500_000_000;
+
+/// Scenarios of more than a tenth of a second, in the order in which they are explored.
+const LONG: [&str; 5] = ["failing", "again", "first", "probes", "six"];
 
 /// A breaker that trips at so many failures and lets so many probes through.
 fn breaker(minimum: u32, permits: u32) -> String {
@@ -30,6 +34,7 @@ fn scenario(name: &'static str, about: &'static str, configuration: String) -> S
         scripts: Vec::new(),
         time: Vec::new(),
         kills: 0,
+        fault: None,
         after: Vec::new(),
         preemptions: None,
         verdicts: None,
@@ -68,7 +73,10 @@ fn ticks(count: usize) -> Vec<Forced> {
 
 /// All scenarios, in the order in which they are explored.
 pub fn all() -> Vec<Scenario> {
-    [half_open(), closed(), budgets(), kills()].concat()
+    let mut all = [half_open(), closed(), budgets(), kills(), failures()].concat();
+    // What takes longest comes last.
+    all.sort_by_key(|scenario| LONG.iter().position(|name| *name == scenario.name));
+    all
 }
 
 /// One of them.
@@ -303,6 +311,49 @@ fn kills() -> Vec<Scenario> {
                 "kill-probe",
                 "a VM dies with a probe, before its verdict or after",
                 breaker(3, 3),
+            )
+        },
+    ]
+}
+
+/// The host fails at one write: what it was about is made good at the next tick.
+fn failures() -> Vec<Scenario> {
+    let failing = |nth| {
+        Some(HostFault {
+            worker: 1,
+            call: "proxy_set_shared_data".to_owned(),
+            nth,
+            status: 10,
+        })
+    };
+    let (good, bad) = (Step::Answer(200, false), Step::Answer(503, false));
+    vec![
+        Scenario {
+            before: vec![Forced::Each(Step::Ask)],
+            scripts: vec![vec![bad], vec![bad], vec![good]],
+            fault: failing(1),
+            after: ticks(1),
+            verdicts: Some(3),
+            ..scenario(
+                "debts",
+                "a verdict that could not be stored is stored later",
+                breaker(20, 3),
+            )
+        },
+        Scenario {
+            before: vec![
+                Forced::Each(Step::Ask),
+                Forced::Each(good),
+                Forced::Each(Step::Tick),
+                Forced::Each(Step::Ask),
+            ],
+            scripts: vec![vec![Step::Answer(503, true)], vec![Step::Tick], vec![good]],
+            fault: failing(2),
+            after: [vec![Forced::Each(bad)], ticks(1)].concat(),
+            ..scenario(
+                "late",
+                "deposits that could not be stored are stored later",
+                budget(),
             )
         },
     ]

@@ -93,7 +93,8 @@ impl World {
         let steps: Vec<_> = workers.map(|worker| scenario.steps_of(worker)).collect();
         let local = |(worker, (steps, _, _)): (usize, &(Vec<Step>, usize, usize))| {
             let at = (seed, START);
-            let (configuration, fault) = (&scenario.configuration, fault.clone());
+            let fault = fault.clone().or_else(|| scenario.fault.clone());
+            let configuration = &scenario.configuration;
             Local::new(module, worker, configuration, steps.clone(), at, fault)
         };
         let locals = steps.iter().enumerate().map(local);

@@ -24,10 +24,15 @@ die() {
     exit 2
 }
 
-# What is in the sources now, the changes that are not committed among them; times stay as they are.
+# What is in the sources now, the changes that are not committed among them. What is the same keeps its time.
 copy_sources() {
-    mkdir -p "$tree"
-    git ls-files -z --cached --others --exclude-standard | xargs -0 cp -a --parents -u -t "$tree"
+    local file
+    git ls-files -z --cached --others --exclude-standard | while IFS= read -r -d '' file; do
+        [ -f "$file" ] || continue
+        cmp -s "$file" "$tree/$file" && continue
+        mkdir -p "$tree/$(dirname "$file")"
+        cp "$file" "$tree/$file"
+    done
 }
 
 put_in() { # mutant

@@ -6,7 +6,7 @@ use std::time::Instant;
 use rand::rngs::StdRng;
 use rand::{Rng, RngExt, SeedableRng};
 use seawall_harness::abi::Fault;
-use seawall_harness::abi::stream::HeaderMap;
+use seawall_harness::abi::stream::{HeaderMap, headers};
 use seawall_harness::worker::{FailurePolicy, Flow, Process, ProcessOptions, Properties, StreamId};
 
 use crate::search::module;
@@ -216,7 +216,8 @@ impl Hostile {
     /// One thing that no order forbids.
     fn step(&mut self) {
         match self.random.random_range(0..100) {
-            0..12 => self.open_one(),
+            0..8 => self.open_one(),
+            8..12 => self.orderly(),
             12..60 => self.on_stream(),
             60..80 => self.raw(),
             80..86 => self.tick(),
@@ -262,6 +263,49 @@ impl Hostile {
             let id = self.open.swap_remove(place);
             self.process.close(id);
         }
+    }
+
+    /// A request as it should be, whose answers are bad or good for a while: so that the deep states are reached.
+    fn orderly(&mut self) {
+        let worker = self.random.random_range(0..WORKERS);
+        let outbound = 2_u64.to_le_bytes().to_vec();
+        let cluster = format!("upstream-{}", self.random.random_range(0..3));
+        let properties = |count: u64| {
+            Properties::from([
+                ("xds\0cluster_name".to_owned(), cluster.clone().into_bytes()),
+                ("xds\0listener_direction".to_owned(), outbound.clone()),
+                ("upstream\0address".to_owned(), b"10.0.0.1:80".to_vec()),
+                (
+                    "response\0code_details".to_owned(),
+                    b"via_upstream".to_vec(),
+                ),
+                (
+                    "upstream\0request_attempt_count".to_owned(),
+                    count.to_le_bytes().to_vec(),
+                ),
+            ])
+        };
+        let asked = headers(&[(":method", "GET"), (":path", "/"), ("x-request-id", "r")]);
+        let request = self.process.open(worker, properties(0));
+        self.calls += 1;
+        if self.process.request_headers(request, asked.clone(), true) == Flow::Continue {
+            let status = match self.process.common().now.get() / 3_000_000_000 % 2 {
+                0 => "200",
+                _ => "503",
+            };
+            let answer = headers(&[(":status", status)]);
+            let most = self.random.random_range(1..3);
+            for count in 1..=most {
+                let attempt = self.process.open_attempt(request, properties(count));
+                self.process.request_headers(attempt, asked.clone(), true);
+                self.process.response_headers(attempt, answer.clone(), true);
+                self.process.close(attempt);
+                self.calls += 2;
+            }
+            self.process.response_headers(request, answer, true);
+            self.calls += 1;
+        }
+        self.process.close(request);
     }
 
     fn some(&mut self) -> StreamId {
@@ -374,10 +418,10 @@ impl Hostile {
 
     fn clock(&mut self) {
         let now = self.process.common().now.get();
-        let now = match self.random.random_range(0..20) {
+        let now = match self.random.random_range(0..1_000) {
             0 => self.random.random(),
             1 => now / 2,
-            2 => now.saturating_add(self.random.random_range(0..100_000_000_000_000)),
+            2..8 => now.saturating_add(self.random.random_range(0..100_000_000_000_000)),
             _ => now.saturating_add(self.random.random_range(0..700_000_000)),
         };
         self.process.set_now(now);

@@ -79,6 +79,7 @@ pub(super) struct Explore {
 struct Told {
     #[serde(flatten)]
     report: Report,
+    seconds: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     fault: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -224,7 +225,13 @@ impl Explore {
             ));
             bar.tick();
         };
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "how long it takes is of interest, and changes nothing"
+        )]
+        let since = std::time::Instant::now();
         let report = explore(module, scenario, bounds, self.seed, fault, &mut progress)?;
+        let seconds = since.elapsed().as_secs_f64();
         let fault = fault.map(HostFault::to_string);
         let reproduce = report.broken.as_ref().map(|broken| {
             let mut line = format!(
@@ -242,6 +249,7 @@ impl Explore {
         });
         Ok(Told {
             report,
+            seconds,
             fault,
             reproduce,
         })
@@ -263,12 +271,7 @@ impl Explore {
         };
         println!(
             "{:12} {end:8} {bound:14} {:>8} states {:>8} choices {:>6} ends {:>6} runs {:>7.2} s",
-            report.scenario,
-            report.states,
-            report.choices,
-            report.ends,
-            report.runs,
-            report.seconds
+            report.scenario, report.states, report.choices, report.ends, report.runs, told.seconds
         );
         if let Some(broken) = &report.broken {
             println!("  {}", broken.invariant);

@@ -4,7 +4,6 @@ use std::cmp::Reverse;
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BinaryHeap, HashMap};
 use std::hash::{Hash, Hasher};
-use std::time::Instant;
 
 use serde::{Serialize, Serializer};
 
@@ -78,8 +77,6 @@ pub struct Report {
     pub ends: usize,
     /// Runs of a VM.
     pub runs: usize,
-    /// How long it took, in seconds.
-    pub seconds: f64,
     /// Host calls of the busiest run, by name.
     #[serde(skip)]
     pub calls: Vec<(&'static str, u64)>,
@@ -98,7 +95,6 @@ struct Search<'a> {
     report: Report,
     bounds: Bounds,
     progress: &'a mut dyn FnMut(Progress),
-    since: Instant,
 }
 
 /// Explores a scenario.
@@ -132,13 +128,11 @@ pub fn explore(
             choices: 0,
             ends: 0,
             runs: 0,
-            seconds: 0.0,
             calls: Vec::new(),
             broken: None,
         },
         bounds,
         progress,
-        since: Instant::now(),
     };
     let found = search.run()?;
     if let Some((invariant, choices)) = found {
@@ -285,7 +279,6 @@ impl Search<'_> {
     fn finish(mut self) -> Report {
         self.report.runs = self.world.runs();
         self.report.calls = self.world.calls();
-        self.report.seconds = self.since.elapsed().as_secs_f64();
         self.report
     }
 }

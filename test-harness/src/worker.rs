@@ -11,6 +11,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use crate::abi::stream::{Action, HeaderMap, LocalReply};
+use crate::abi::trace::Trace;
 use crate::abi::{Common, LogLine};
 use crate::module::{HostError, Module};
 pub use positions::Properties;
@@ -46,6 +47,8 @@ pub struct ProcessOptions {
     pub fuel_per_callback: u64,
     /// A VM that needs more memory, in bytes, gets none.
     pub memory_max: usize,
+    /// Whether the calls between host and guests are kept, see [`crate::abi::trace`].
+    pub trace: bool,
 }
 
 impl Default for ProcessOptions {
@@ -59,6 +62,7 @@ impl Default for ProcessOptions {
             strict_cas: false,
             fuel_per_callback: 1_000_000_000,
             memory_max: 64 * 1024 * 1024,
+            trace: false,
         }
     }
 }
@@ -67,6 +71,8 @@ impl Default for ProcessOptions {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct StreamId {
     worker: usize,
+    /// The VM that it began in.
+    start: u64,
     context: u32,
 }
 
@@ -94,7 +100,6 @@ struct Inner {
     common: Rc<Common>,
     /// The main thread's VM and the workers'.
     vms: Vec<RefCell<Vm>>,
-    contexts: Cell<u32>,
     starts: Cell<u64>,
 }
 
@@ -107,12 +112,16 @@ impl Process {
         let mut inner = Inner {
             module: module.clone(),
             configuration: RefCell::new(options.configuration.clone()),
-            common: Rc::new(Common::new(now, options.strict_cas)),
+            common: Rc::new(Common {
+                trace: Trace::new(options.trace),
+                ..Common::new(now, options.strict_cas)
+            }),
             vms: Vec::new(),
-            contexts: Cell::new(1),
             starts: Cell::new(0),
             options,
         };
+        // As Envoy: a base that is only loaded, a canary, and then those that serve.
+        inner.base(0)?;
         inner.vm(0)?;
         for number in 0..=inner.options.workers {
             let vm = inner.vm(number)?;

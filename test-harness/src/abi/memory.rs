@@ -1,9 +1,12 @@
 //! The guest's memory: read within bounds, written within bounds, or an error that the guest sees.
 
+use std::rc::Rc;
+
 use wasmtime::{AsContext, AsContextMut, Caller, Extern, Memory};
 
 use super::Guest;
 use super::status::INVALID_MEMORY_ACCESS;
+use super::trace;
 
 /// No call hands over more than this, in bytes.
 const BYTES_MAX: u32 = 16 * 1024 * 1024;
@@ -12,7 +15,7 @@ const BYTES_MAX: u32 = 16 * 1024 * 1024;
 pub type Answer<T = ()> = Result<T, u32>;
 
 fn memory(caller: &mut Caller<'_, Guest>) -> Answer<Memory> {
-    match caller.get_export("memory") {
+    match trace::export(caller, "memory") {
         Some(Extern::Memory(memory)) => Ok(memory),
         _ => Err(INVALID_MEMORY_ACCESS),
     }
@@ -52,14 +55,22 @@ pub fn hand_over(
     let size = u32::try_from(bytes.len()).map_err(|_| INVALID_MEMORY_ACCESS)?;
     let mut pointer = 0;
     if size > 0 {
-        let name = ["proxy_on_memory_allocate", "malloc"]
-            .into_iter()
-            .find_map(|name| caller.get_export(name).and_then(Extern::into_func));
-        let allocate = name.ok_or(INVALID_MEMORY_ACCESS)?;
+        let names = ["malloc", "proxy_on_memory_allocate"].into_iter();
+        let found = names.into_iter().find_map(|name| {
+            let function = trace::export(caller, name).and_then(Extern::into_func)?;
+            Some((name, function))
+        });
+        let (name, allocate) = found.ok_or(INVALID_MEMORY_ACCESS)?;
         let allocate = allocate
             .typed::<u32, u32>(&*caller)
             .map_err(|_| INVALID_MEMORY_ACCESS)?;
-        pointer = match allocate.call(&mut *caller, size) {
+        let (vm, common) = (caller.data().vm, Rc::clone(&caller.data().common));
+        common.calls_guest(vm, name, &size);
+        let allocated = allocate.call(&mut *caller, size);
+        if let Ok(pointer) = &allocated {
+            common.guest_gave(vm, name, pointer);
+        }
+        pointer = match allocated {
             Ok(0) => return Err(INVALID_MEMORY_ACCESS),
             Ok(pointer) => pointer,
             Err(trap) => {

@@ -12,6 +12,7 @@ pub mod metrics;
 pub mod shared;
 pub mod status;
 pub mod stream;
+pub mod trace;
 mod wasi;
 
 use std::cell::{Cell, RefCell};
@@ -19,11 +20,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use rand_chacha::ChaCha8Rng;
-use wasmtime::{Linker, Module, StoreLimits};
+use wasmtime::{Instance, Linker, Module, StoreLimits};
 
 use metrics::Metrics;
 use shared::SharedData;
 use stream::Stream;
+use trace::Trace;
 
 /// Wall clock = this + the virtual clock: 2026-01-01T00:00:00Z in nanoseconds.
 const EPOCH: u64 = 1_767_225_600_000_000_000;
@@ -77,6 +79,8 @@ pub struct Common {
     pub faults: RefCell<Vec<Fault>>,
     /// What runs before each write of shared data.
     pub hook: RefCell<Option<Hook>>,
+    /// The calls between host and guests, if they are to be kept.
+    pub trace: Trace,
 }
 
 impl Common {
@@ -90,6 +94,7 @@ impl Common {
             calls: RefCell::default(),
             faults: RefCell::default(),
             hook: RefCell::default(),
+            trace: Trace::default(),
         }
     }
 
@@ -135,6 +140,10 @@ pub struct Guest {
     pub trap: Option<wasmtime::Error>,
     /// Bounds of its memory.
     pub limits: StoreLimits,
+    /// The number of the newest context: each VM counts its own, the first root is 1.
+    pub contexts: u32,
+    /// Where its exports are looked up while its calls are traced.
+    pub instance: Option<Instance>,
 }
 
 impl Guest {
@@ -149,6 +158,12 @@ impl Guest {
             let due = self.common.now.get().saturating_add(period);
             self.ticks.insert(root, (due, period));
         }
+    }
+
+    /// The number of a new context.
+    pub(crate) fn next_context(&mut self) -> u32 {
+        self.contexts = self.contexts.wrapping_add(1).max(1);
+        self.contexts
     }
 
     /// A root is gone.

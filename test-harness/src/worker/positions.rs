@@ -58,16 +58,17 @@ impl Process {
     /// Puts a stream into a VM (0 is the main thread's) and tells the guest.
     fn put(&self, number: usize, mut stream: Stream) -> StreamId {
         let inner = &self.inner;
-        let context = inner.contexts.get() + 1;
-        inner.contexts.set(context);
-        let id = StreamId {
+        let mut id = StreamId {
             worker: number,
-            context,
+            start: 0,
+            context: 0,
         };
         let Ok(mut vm) = inner.vms[number].try_borrow_mut() else {
             return id;
         };
         inner.revive(number, &mut vm);
+        let context = vm.store.data_mut().next_context();
+        (id.start, id.context) = (vm.start, context);
         let Some(root) = vm.roots.last().copied() else {
             return id;
         };

@@ -4,6 +4,8 @@
 //! filter gives before the upstream's has begun runs through the answer's side of the same filter; one that takes the
 //! place of an upstream's answer goes straight to the client; after the headers went out the stream is cut off.
 
+use std::fmt::Debug;
+
 use wasmtime::WasmParams;
 
 use super::{Flow, Process, StreamId};
@@ -92,7 +94,9 @@ impl Process {
             return;
         }
         self.void(id, "proxy_on_delete");
-        if let Ok(mut vm) = self.inner.vms[id.worker].try_borrow_mut() {
+        if let Ok(mut vm) = self.inner.vms[id.worker].try_borrow_mut()
+            && vm.holds(id).is_some()
+        {
             vm.store.data_mut().streams.remove(&id.context);
         }
     }
@@ -208,15 +212,20 @@ impl Process {
         self.with(id, |stream| stream.reply = None);
     }
 
-    fn callback<P: WasmParams>(&self, id: StreamId, name: &str, parameters: P) -> Option<u32> {
+    fn callback<P: WasmParams + Debug>(
+        &self,
+        id: StreamId,
+        name: &str,
+        parameters: P,
+    ) -> Option<u32> {
         let mut vm = self.inner.vms[id.worker].try_borrow_mut().ok()?;
-        vm.store.data().streams.get(&id.context)?;
+        vm.holds(id)?;
         self.inner.call(&mut vm, id.context, name, parameters)
     }
 
     fn void(&self, id: StreamId, name: &str) {
         if let Ok(mut vm) = self.inner.vms[id.worker].try_borrow_mut()
-            && vm.store.data().streams.contains_key(&id.context)
+            && vm.holds(id).is_some()
         {
             self.inner
                 .call::<_, ()>(&mut vm, id.context, name, id.context);
@@ -225,6 +234,7 @@ impl Process {
 
     pub(super) fn with<T>(&self, id: StreamId, run: impl FnOnce(&mut Stream) -> T) -> Option<T> {
         let mut vm = self.inner.vms[id.worker].try_borrow_mut().ok()?;
+        vm.holds(id)?;
         vm.store.data_mut().streams.get_mut(&id.context).map(run)
     }
 }

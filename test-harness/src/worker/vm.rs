@@ -1,27 +1,36 @@
 //! One VM: how it starts, what runs in it, how it dies and is replaced.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
 use std::rc::Rc;
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use wasmtime::{Instance, Store, StoreLimitsBuilder, TypedFunc, WasmParams, WasmResults};
 
-use super::{FailurePolicy, Flow, Inner};
+use super::{FailurePolicy, Flow, Inner, StreamId};
 use crate::abi::stream::{HeaderMap, LocalReply};
-use crate::abi::{Guest, LogLine, linker};
+use crate::abi::{Guest, LogLine, linker, trace};
 use crate::module::HostError;
 
 /// A VM; its cell is borrowed as long as its guest runs, so the guest is never re-entered.
 pub(super) struct Vm {
     pub(super) store: Store<Guest>,
     instance: Instance,
+    /// Which of all VMs of the process it is: streams of one before it are not its own.
+    pub(super) start: u64,
     pub(super) roots: Vec<u32>,
     pub(super) dead_since: Option<u64>,
     pub(super) fuel: u64,
 }
 
 impl Vm {
+    /// Whether this is a stream of this VM and still there: one that began in a VM before it is not.
+    pub(super) fn holds(&self, id: StreamId) -> Option<()> {
+        let streams = &self.store.data().streams;
+        (self.start == id.start && streams.contains_key(&id.context)).then_some(())
+    }
+
     /// When the next tick is due, in nanoseconds.
     pub(super) fn next_tick(&self) -> Option<u64> {
         let ticks = self.store.data().ticks.values();
@@ -42,6 +51,13 @@ impl Vm {
 impl Inner {
     /// A new VM with its first root.
     pub(super) fn vm(&self, number: usize) -> Result<Vm, HostError> {
+        let mut vm = self.base(number)?;
+        self.root(&mut vm)?;
+        Ok(vm)
+    }
+
+    /// A new VM without a root.
+    pub(super) fn base(&self, number: usize) -> Result<Vm, HostError> {
         let trapped = |error: wasmtime::Error| HostError::Trapped(format!("{error:#}"));
         let start = self.starts.get();
         self.starts.set(start + 1);
@@ -60,6 +76,8 @@ impl Inner {
             limits: StoreLimitsBuilder::new()
                 .memory_size(self.options.memory_max)
                 .build(),
+            contexts: 0,
+            instance: None,
         };
         let mut store = Store::new(&self.module.engine, guest);
         store.limiter(|guest| &mut guest.limits);
@@ -67,12 +85,12 @@ impl Inner {
             .set_fuel(self.options.fuel_per_callback)
             .map_err(trapped)?;
         let linker = linker(&self.module.engine, &self.module.module).map_err(trapped)?;
-        let instance = linker
-            .instantiate(&mut store, &self.module.module)
-            .map_err(trapped)?;
+        let instance = trace::instantiate(&linker, &mut store, &self.module.module);
+        let instance = instance.map_err(trapped)?;
         let mut vm = Vm {
             store,
             instance,
+            start,
             roots: Vec::new(),
             dead_since: None,
             fuel: 0,
@@ -82,14 +100,12 @@ impl Inner {
             None => "_start",
         };
         self.call::<_, ()>(&mut vm, 0, start, ());
-        self.root(&mut vm)?;
         Ok(vm)
     }
 
     /// One more root in a VM, with the configuration that holds now.
     pub(super) fn root(&self, vm: &mut Vm) -> Result<(), HostError> {
-        let root = self.contexts.get() + 1;
-        self.contexts.set(root);
+        let root = vm.store.data_mut().next_context();
         let configuration = self.configuration.borrow().clone();
         let size = configuration.len() as u32;
         let before = std::mem::replace(&mut vm.store.data_mut().configuration, configuration);
@@ -153,7 +169,7 @@ impl Inner {
     }
 
     /// Calls an export of a living VM, if there is one. A trap kills the VM.
-    pub(super) fn call<P: WasmParams, R: WasmResults>(
+    pub(super) fn call<P: WasmParams + Debug, R: WasmResults + Debug>(
         &self,
         vm: &mut Vm,
         context: u32,
@@ -167,10 +183,13 @@ impl Inner {
         let limit = self.options.fuel_per_callback;
         vm.store.data_mut().context = context;
         vm.store.set_fuel(limit).ok()?;
+        let number = vm.store.data().vm;
+        self.common.calls_guest(number, name, &parameters);
         let called = function.call(&mut vm.store, parameters);
         vm.fuel += limit.saturating_sub(vm.store.get_fuel().unwrap_or(limit));
         match called {
             Ok(value) => {
+                self.common.guest_gave(number, name, &value);
                 self.delete_finished(vm);
                 Some(value)
             }

@@ -4,6 +4,7 @@ pub mod abi;
 pub mod check;
 pub mod cli;
 pub mod fault;
+pub mod host;
 pub mod measure;
 pub mod module;
 pub mod report;

@@ -52,6 +52,24 @@ pub struct LocalReply {
     pub grpc_status: i32,
 }
 
+impl LocalReply {
+    /// Its headers as Envoy completes them: what a body needs stands at the end.
+    pub fn completed(&self) -> HeaderMap {
+        let status = self.status.to_string().into_bytes();
+        let mut headers = vec![(b":status".to_vec(), status)];
+        headers.extend(self.headers.clone());
+        if !self.body.is_empty() {
+            headers.retain(|(name, _)| name != b"content-length");
+            let size = self.body.len().to_string().into_bytes();
+            headers.push((b"content-length".to_vec(), size));
+            if value(&headers, "content-type").is_none() {
+                headers.push((b"content-type".to_vec(), b"text/plain".to_vec()));
+            }
+        }
+        headers
+    }
+}
+
 /// One request in the downstream position, or one attempt in the upstream position.
 #[derive(Clone, Debug, Default)]
 pub struct Stream {

@@ -1,6 +1,5 @@
 //! `seawall check`: is this configuration right, and will it work where it stands?
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -41,7 +40,7 @@ impl Check {
         let mut all = Vec::new();
         for file in &self.files {
             let findings =
-                check::check(&text(file)?).with_context(|| file.display().to_string())?;
+                check::check(&super::text(file)?).with_context(|| file.display().to_string())?;
             valid &= findings.errors.is_empty();
             if self.json {
                 all.push(json!({"file": file, "findings": findings}));
@@ -54,15 +53,6 @@ impl Check {
         }
         Ok(ExitCode::from(if valid { 0 } else { super::FAILED }))
     }
-}
-
-fn text(file: &Path) -> anyhow::Result<String> {
-    if file == Path::new("-") {
-        let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text)?;
-        return Ok(text);
-    }
-    std::fs::read_to_string(file).with_context(|| file.display().to_string())
 }
 
 fn print(file: &Path, findings: &Findings) {

@@ -3,11 +3,15 @@
 //! Exit codes, for scripts: 0 well, 1 a verdict failed, 2 bad usage or input.
 
 mod check;
+mod host;
 mod replay;
 mod trace;
 
+use std::io::Read;
+use std::path::Path;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::{Parser, Subcommand};
 
 /// A verdict failed.
@@ -22,6 +26,7 @@ const BAD_INPUT: u8 = 2;
     version,
     after_help = "Examples:
   seawall check examples/policies/start.yaml
+  seawall host run filter.wasm -c 'its configuration' --requests requests.json --json
   seawall trace generate --rate 100 --for 120s -o trace.jsonl
   seawall replay --trace trace.jsonl --policy examples/policies/start.yaml --fault errors,at=30s,for=60s"
 )]
@@ -33,6 +38,8 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(check::Check),
+    #[command(subcommand)]
+    Host(host::HostCommand),
     Replay(replay::Replay),
     #[command(subcommand)]
     Trace(trace::Trace),
@@ -42,6 +49,7 @@ enum Command {
 pub fn run() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Check(check) => check.run(),
+        Command::Host(host) => host.run(),
         Command::Replay(replay) => replay.run().map(|()| ExitCode::SUCCESS),
         Command::Trace(trace) => trace.run().map(|()| ExitCode::SUCCESS),
     };
@@ -49,6 +57,16 @@ pub fn run() -> ExitCode {
         eprintln!("seawall: {error:#}");
         ExitCode::from(BAD_INPUT)
     })
+}
+
+/// A file's text; - is standard input.
+fn text(file: &Path) -> anyhow::Result<String> {
+    if file == Path::new("-") {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text)?;
+        return Ok(text);
+    }
+    std::fs::read_to_string(file).with_context(|| file.display().to_string())
 }
 
 /// A length of time with its unit, as an argument, in nanoseconds.

@@ -55,6 +55,19 @@ impl Process {
             })
     }
 
+    /// As [`Self::woken`], for a stream that waits on its answer's side. A reply has not been through the filter.
+    pub fn woken_answer(&self, id: StreamId) -> Option<Flow> {
+        if let Some(reply) = self.with(id, |stream| stream.reply.take())? {
+            return Some(Flow::Reply(reply));
+        }
+        let actions = self.take_actions(id).into_iter();
+        actions.into_iter().find_map(|action| match action {
+            Action::ResumeResponse => Some(Flow::Continue),
+            Action::ResetRequest | Action::ResetResponse => Some(Flow::Reply(cut_off())),
+            Action::ResumeRequest => None,
+        })
+    }
+
     /// Puts a stream into a VM (0 is the main thread's) and tells the guest.
     fn put(&self, number: usize, mut stream: Stream) -> StreamId {
         let inner = &self.inner;

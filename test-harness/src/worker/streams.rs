@@ -101,6 +101,14 @@ impl Process {
         }
     }
 
+    /// A body (by its number in the interface) that waited goes on as it is.
+    pub fn release_body(&self, id: StreamId, number: u32) {
+        self.with(id, |stream| {
+            let went = stream.bodies.remove(&number).unwrap_or_default();
+            stream.passed.entry(number).or_default().extend(went);
+        });
+    }
+
     fn body(
         &self,
         id: StreamId,
@@ -119,10 +127,7 @@ impl Process {
         let action = self.callback(id, name, parameters);
         let flow = self.outcome(id, action, answer);
         if flow == Flow::Continue {
-            self.with(id, |stream| {
-                let went = stream.bodies.remove(&number).unwrap_or_default();
-                stream.passed.entry(number).or_default().extend(went);
-            });
+            self.release_body(id, number);
         }
         flow
     }
@@ -185,14 +190,12 @@ impl Process {
     /// sees it, not the attempt's.
     pub(super) fn own_answer(&self, id: StreamId, reply: &LocalReply) {
         if self.with(id, |stream| stream.attempt) == Some(false) {
-            self.answer_side(id, &reply.headers, reply.status, &reply.body);
+            self.answer_side(id, reply.completed(), &reply.body);
         }
     }
 
     /// Runs an own reply through the answer's side of the same filter.
-    fn answer_side(&self, id: StreamId, headers: &HeaderMap, status: u32, body: &[u8]) {
-        let status = (b":status".to_vec(), status.to_string().into_bytes());
-        let headers = [vec![status], headers.clone()].concat();
+    fn answer_side(&self, id: StreamId, headers: HeaderMap, body: &[u8]) {
         let count = headers.len() as u32;
         self.with(id, |stream| stream.open.clear());
         self.show(id, RESPONSE_HEADERS, headers);
@@ -206,7 +209,7 @@ impl Process {
             });
             let parameters = (id.context, body.len() as u32, 1);
             self.callback(id, "proxy_on_response_body", parameters);
-            self.with(id, |stream| stream.bodies.remove(&RESPONSE_BODY));
+            self.release_body(id, RESPONSE_BODY);
         }
         // A reply to a reply leads nowhere.
         self.with(id, |stream| stream.reply = None);

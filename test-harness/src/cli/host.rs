@@ -1,0 +1,264 @@
+//! `seawall host run`: any Proxy-Wasm filter between requests and an upstream that come from files.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Args, Subcommand, ValueEnum};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+
+use crate::abi::LogLine;
+use crate::abi::trace::TraceLine;
+use crate::host::{Host, Options, Request, Response, Rule, Seen};
+use crate::module::Module;
+use crate::worker::{FailurePolicy, ProcessOptions};
+
+/// So long after a trap a reload begins, in nanoseconds: Envoy's default.
+const RELOAD: u64 = 1_000_000_000;
+
+/// Runs any Proxy-Wasm filter.
+#[derive(Debug, Subcommand)]
+pub(super) enum HostCommand {
+    Run(Run),
+}
+
+/// Runs a Proxy-Wasm HTTP filter as Envoy does, on a virtual clock: requests in; answers, logs, metrics and calls out.
+#[derive(Debug, Args)]
+#[command(after_help = r#"Files:
+  --requests  [{"method": "POST", "path": "/a", "headers": [["x-name", "value"]], "body": "text", "at_ms": 0}, ...]
+              All but the path may be left out. One after the other, but where at_ms says when.
+  --upstream  [{"path_prefix": "/a", "status": 503, "headers": [["retry-after", "1"]], "body": "", "delay_ms": 20}, ...]
+              The first that fits; {"reset": true} breaks the connection. Without one: 200, text/plain.
+
+Exit codes: 0 the listener was up and the requests went through; 1 the module or its configuration was refused;
+2 bad usage, unreadable files.
+
+Example:
+  echo '[{"path": "/"}, {"path": "/", "headers": [["x-api-key", "k"]]}]' > requests.json
+  seawall host run filter.wasm -c 'k alice' --requests requests.json --trace"#)]
+pub(super) struct Run {
+    /// The module.
+    module: PathBuf,
+    /// The plugin's configuration.
+    #[arg(short = 'c', value_name = "TEXT", conflicts_with = "config")]
+    text: Option<String>,
+    /// The plugin's configuration from a file.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The VM's configuration.
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    vm_config: String,
+    /// The plugin's root id.
+    #[arg(long, value_name = "ID", default_value = "")]
+    root_id: String,
+    /// The requests, as JSON; - is standard input.
+    #[arg(long, value_name = "FILE")]
+    requests: PathBuf,
+    /// How the upstream answers, as JSON.
+    #[arg(long, value_name = "FILE")]
+    upstream: Option<PathBuf>,
+    /// Envoy's workers; requests go to them in turn.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    workers: u16,
+    /// What a trap leads to.
+    #[arg(long, value_name = "POLICY", value_enum, default_value = "closed")]
+    failure_policy: Policy,
+    /// Shared data refuses a swap against 0 on a key that exists, as some hosts other than Envoy do.
+    #[arg(long)]
+    strict_cas: bool,
+    /// Time goes on until then, such as 2s: for ticks.
+    #[arg(long, value_parser = super::nanos, value_name = "TIME")]
+    until: Option<u64>,
+    /// Seed of all chance.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Prints every call between host and guest, in the words of Envoy's wasm:trace. (--json has them always.)
+    #[arg(long)]
+    trace: bool,
+    /// Prints everything as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Policy {
+    /// 503 from then on.
+    #[value(alias = "fail_closed", alias = "FAIL_CLOSED")]
+    Closed,
+    /// Requests pass by the filter from then on.
+    #[value(alias = "fail_open", alias = "FAIL_OPEN")]
+    Open,
+    /// A new VM, a second later.
+    #[value(alias = "fail_reload", alias = "FAIL_RELOAD")]
+    Reload,
+}
+
+/// What came out.
+struct Outcome {
+    refused: Option<String>,
+    responses: Vec<Response>,
+    seen: Vec<Seen>,
+    log: Vec<LogLine>,
+    metrics: Map<String, Value>,
+    trace: Vec<TraceLine>,
+}
+
+impl HostCommand {
+    pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
+        let Self::Run(run) = self;
+        run.run()
+    }
+}
+
+impl Run {
+    fn run(&self) -> anyhow::Result<ExitCode> {
+        let bytes = std::fs::read(&self.module);
+        let bytes = bytes.with_context(|| self.module.display().to_string())?;
+        let requests: Vec<Request> = from_json(&self.requests)?;
+        let options = self.options()?;
+        let outcome = match Module::from_bytes(&bytes) {
+            Ok(module) => self.outcome(&module, options, requests),
+            Err(error) => Outcome::refused(error.to_string()),
+        };
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(&outcome.json())?);
+        } else {
+            outcome.print(self.trace);
+        }
+        if let Some(reason) = &outcome.refused {
+            eprintln!("seawall: {}: {reason}", self.module.display());
+        }
+        let failed = outcome.refused.is_some();
+        Ok(ExitCode::from(if failed { super::FAILED } else { 0 }))
+    }
+
+    fn options(&self) -> anyhow::Result<Options> {
+        let configuration = match (&self.text, &self.config) {
+            (Some(text), _) => text.clone().into_bytes(),
+            (None, Some(file)) => {
+                std::fs::read(file).with_context(|| file.display().to_string())?
+            }
+            (None, None) => Vec::new(),
+        };
+        let upstream: Option<Vec<Rule>> = self.upstream.as_deref().map(from_json).transpose()?;
+        Ok(Options {
+            process: ProcessOptions {
+                workers: usize::from(self.workers),
+                vm_configuration: self.vm_config.clone().into_bytes(),
+                configuration,
+                seed: self.seed,
+                failure_policy: match self.failure_policy {
+                    Policy::Closed => FailurePolicy::Closed,
+                    Policy::Open => FailurePolicy::Open,
+                    Policy::Reload => FailurePolicy::Reload(RELOAD),
+                },
+                strict_cas: self.strict_cas,
+                trace: self.trace || self.json,
+                ..ProcessOptions::default()
+            },
+            root_id: self.root_id.clone(),
+            upstream: upstream.unwrap_or_default(),
+        })
+    }
+
+    fn outcome(&self, module: &Module, options: Options, requests: Vec<Request>) -> Outcome {
+        let mut host = match Host::of(module, options) {
+            Ok(host) => host,
+            Err(error) => return Outcome::refused(error.to_string()),
+        };
+        let responses = host.run(requests);
+        if let Some(until) = self.until {
+            host.pass(until.saturating_sub(host.elapsed()));
+        }
+        let metrics = host.metrics().into_iter();
+        let metrics = metrics.map(|(name, value)| (name, json!(value))).collect();
+        Outcome {
+            refused: None,
+            responses,
+            seen: host.take_seen(),
+            log: host.take_log(),
+            metrics,
+            trace: host.take_trace(),
+        }
+    }
+}
+
+/// A file's JSON; what is wrong in it stands in the error, with its line.
+fn from_json<T: DeserializeOwned>(file: &Path) -> anyhow::Result<T> {
+    let name = || file.display().to_string();
+    let text = super::text(file).with_context(name)?;
+    serde_json::from_str(&text).with_context(name)
+}
+
+impl Outcome {
+    fn refused(reason: String) -> Self {
+        Self {
+            refused: Some(reason),
+            responses: Vec::new(),
+            seen: Vec::new(),
+            log: Vec::new(),
+            metrics: Map::new(),
+            trace: Vec::new(),
+        }
+    }
+
+    fn json(&self) -> Value {
+        let log = self.log.iter();
+        let log: Vec<Value> = log
+            .map(|line| json!({"level": level(line.level), "message": line.text, "vm": line.vm, "at_ms": line.at / 1_000_000}))
+            .collect();
+        let trace: Vec<&str> = self.trace.iter().map(|line| line.text.as_str()).collect();
+        let mut all = json!({
+            "listener_up": self.refused.is_none(),
+            "responses": self.responses,
+            "upstream_seen": self.seen,
+            "log": log,
+            "metrics": self.metrics,
+            "trace": trace,
+        });
+        if let Some(reason) = &self.refused {
+            all["reason"] = json!(reason);
+        }
+        all
+    }
+
+    fn print(&self, trace: bool) {
+        if trace {
+            for line in &self.trace {
+                println!("vm {} {}", line.vm, line.text);
+            }
+        }
+        for line in &self.log {
+            println!("vm {} {}: {}", line.vm, level(line.level), line.text);
+        }
+        for (number, response) in self.responses.iter().enumerate() {
+            let cut = if response.reset { ", cut off" } else { "" };
+            println!(
+                "request {number}: {}{cut}, {} ms",
+                response.status, response.took_ms
+            );
+            for (name, value) in &response.headers {
+                println!("  {name}: {value}");
+            }
+            for line in response.body.lines() {
+                println!("  | {line}");
+            }
+        }
+        for (name, value) in &self.metrics {
+            println!("{name} = {value}");
+        }
+    }
+}
+
+/// A level's name.
+fn level(level: u32) -> &'static str {
+    match level {
+        0 => "trace",
+        1 => "debug",
+        2 => "info",
+        3 => "warn",
+        4 => "error",
+        _ => "critical",
+    }
+}

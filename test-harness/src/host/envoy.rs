@@ -1,0 +1,92 @@
+//! What Envoy itself adds to requests and answers, as seen on 1.40 with an HTTP/1.1 client and its own defaults.
+
+use super::message::{Headers, Request, Rule, Seen, map, shown};
+use crate::abi::stream::{HeaderMap, LocalReply, value};
+
+/// The route's time limit, in nanoseconds.
+pub(super) const ROUTE_TIMEOUT: u64 = 15_000_000_000;
+/// So long may a stream stand still, in nanoseconds.
+pub(super) const IDLE_TIMEOUT: u64 = 300_000_000_000;
+/// What `:authority` is if the request names no host.
+const HOST: &str = "seawall.test";
+
+fn pair(name: &str, value: &str) -> (Vec<u8>, Vec<u8>) {
+    (name.as_bytes().to_vec(), value.as_bytes().to_vec())
+}
+
+fn add(map: &mut HeaderMap, name: &str, text: &str) {
+    if value(map, name).is_none() {
+        map.push(pair(name, text));
+    }
+}
+
+/// A request's headers as the first filter sees them.
+pub(super) fn request_headers(request: &Request, id: &str) -> HeaderMap {
+    let given = map(&request.headers);
+    let host = value(&given, "host").or_else(|| value(&given, ":authority"));
+    let mut headers = vec![
+        pair(":authority", host.as_deref().unwrap_or(HOST)),
+        pair(":path", &request.path),
+        pair(":method", &request.method),
+        pair(":scheme", "http"),
+    ];
+    let own = |name: &[u8]| name == b"host" || name.starts_with(b":");
+    headers.extend(given.into_iter().filter(|(name, _)| !own(name)));
+    if !request.trailers.is_empty() {
+        add(&mut headers, "transfer-encoding", "chunked");
+    } else if !request.body.is_empty() {
+        add(
+            &mut headers,
+            "content-length",
+            &request.body.len().to_string(),
+        );
+    }
+    add(&mut headers, "x-forwarded-proto", "http");
+    add(&mut headers, "x-request-id", id);
+    headers
+}
+
+/// A request as the upstream gets it from the router.
+pub(super) fn seen(headers: &HeaderMap, body: &[u8], trailers: &HeaderMap) -> Seen {
+    let text = |name: &str| value(headers, name).unwrap_or_default();
+    let mut all: Headers = vec![("host".to_owned(), text(":authority"))];
+    all.extend(shown(headers));
+    let framed = ["content-length", "transfer-encoding"];
+    if !body.is_empty() && !framed.iter().any(|name| value(headers, name).is_some()) {
+        all.push(("transfer-encoding".to_owned(), "chunked".to_owned()));
+    }
+    let expected = (ROUTE_TIMEOUT / 1_000_000).to_string();
+    all.push(("x-envoy-expected-rq-timeout-ms".to_owned(), expected));
+    Seen {
+        method: text(":method"),
+        path: text(":path"),
+        headers: all,
+        body: String::from_utf8_lossy(body).into_owned(),
+        trailers: shown(trailers),
+    }
+}
+
+/// The upstream's answer as the filter sees it.
+pub(super) fn answer_headers(rule: &Rule) -> HeaderMap {
+    let mut headers = vec![pair(":status", &rule.status.to_string())];
+    headers.extend(map(&rule.headers));
+    if !rule.trailers.is_empty() {
+        add(&mut headers, "transfer-encoding", "chunked");
+    } else if !matches!(rule.status, 204 | 304) {
+        add(&mut headers, "content-length", &rule.body.len().to_string());
+    }
+    let took = rule.delay_ms.to_string();
+    headers.push(pair("x-envoy-upstream-service-time", &took));
+    headers
+}
+
+/// An answer of the router itself.
+pub(super) fn own(status: u32, details: &str, body: &str) -> LocalReply {
+    LocalReply {
+        status,
+        details: details.to_owned(),
+        body: body.as_bytes().to_vec(),
+        headers: HeaderMap::new(),
+        grpc_status: -1,
+    }
+}

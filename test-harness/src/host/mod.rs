@@ -1,0 +1,301 @@
+//! A whole Envoy around a filter, for tests: requests in, answers out, on a clock that only moves when something is due.
+//!
+//! [`Host`] stands on [`Process`], which has the callbacks one by one, and does what the connection manager and the router do
+//! around them: headers that Envoy adds, bodies in parts, what waits after a pause and goes on later, local replies, time
+//! limits, ticks. The upstream answers by [`Rule`]s. A test of a filter is a few lines:
+//!
+//! ```no_run
+//! use seawall_harness::host::{Host, Options, Request};
+//!
+//! let mut host = Host::start("filter.wasm", Options::configured("key alice")).expect("a filter");
+//! let refused = host.send(Request::get("/"));
+//! assert_eq!(refused.status, 401);
+//! assert!(host.take_seen().is_empty(), "the upstream got nothing");
+//! let answer = host.send(Request::get("/").header("x-api-key", "key"));
+//! assert_eq!(answer.header("x-answer-for"), Some("alice"));
+//! assert_eq!(host.metric("api_keys.refused"), 1);
+//! ```
+//!
+//! What is left out: connection pools, retries and the router's own headers but one (the simulation behind
+//! `seawall replay` has them), HTTP/2 and TLS.
+
+mod envoy;
+mod exchange;
+mod message;
+mod properties;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::abi::LogLine;
+use crate::abi::trace::TraceLine;
+use crate::module::{HostError, Module};
+use crate::worker::{FailurePolicy, Process, ProcessOptions};
+use exchange::Exchange;
+pub use message::{Headers, Request, Response, Rule, Seen};
+
+/// When the clock begins, in nanoseconds: a monotonic clock at 0 is what no host has.
+const BEGIN: u64 = 1_000_000_000;
+
+/// How a filter is run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The process: workers, configurations, failure policy, limits, seed, trace.
+    pub process: ProcessOptions,
+    /// The plugin's root id.
+    pub root_id: String,
+    /// How the upstream answers: the first rule that fits; 200 without a body if none does.
+    pub upstream: Vec<Rule>,
+}
+
+impl Default for Options {
+    /// As Envoy's: one worker, and fail closed.
+    fn default() -> Self {
+        Self {
+            process: ProcessOptions {
+                failure_policy: FailurePolicy::Closed,
+                ..ProcessOptions::default()
+            },
+            root_id: String::new(),
+            upstream: Vec::new(),
+        }
+    }
+}
+
+impl Options {
+    /// One worker, and this plugin configuration.
+    pub fn configured(configuration: &str) -> Self {
+        let mut options = Self::default();
+        options.process.configuration = configuration.as_bytes().to_vec();
+        options
+    }
+
+    /// The same with one more rule for the upstream.
+    #[must_use]
+    pub fn upstream(mut self, rule: Rule) -> Self {
+        self.upstream.push(rule);
+        self
+    }
+
+    /// The same with the calls between host and guest kept, see [`Host::take_trace`].
+    #[must_use]
+    pub fn traced(mut self) -> Self {
+        self.process.trace = true;
+        self
+    }
+}
+
+/// A filter in a process with an upstream.
+pub struct Host {
+    process: Process,
+    options: Options,
+    now: u64,
+    random: ChaCha8Rng,
+    turn: usize,
+    exchanges: Vec<Exchange>,
+    seen: Vec<Seen>,
+}
+
+impl Host {
+    /// Loads a module from a file and starts it.
+    ///
+    /// # Errors
+    /// If it cannot be read or loaded, refuses its configuration or traps.
+    pub fn start(module: impl AsRef<Path>, options: Options) -> Result<Self, HostError> {
+        Self::of(&Module::from_file(module.as_ref())?, options)
+    }
+
+    /// Starts a module that is loaded already.
+    ///
+    /// # Errors
+    /// If it refuses its configuration or traps.
+    pub fn of(module: &Module, options: Options) -> Result<Self, HostError> {
+        let process = Process::start(module, options.process.clone(), BEGIN)?;
+        Ok(Self {
+            process,
+            now: BEGIN,
+            random: ChaCha8Rng::seed_from_u64(options.process.seed),
+            turn: 0,
+            exchanges: Vec::new(),
+            seen: Vec::new(),
+            options,
+        })
+    }
+
+    /// The process, for callbacks one by one, faults, shared data.
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// Virtual time since the start, in nanoseconds.
+    pub fn elapsed(&self) -> u64 {
+        self.now - BEGIN
+    }
+
+    /// Sends a request and lets time pass until it is answered.
+    pub fn send(&mut self, request: Request) -> Response {
+        self.run(vec![Request {
+            at_ms: None,
+            ..request
+        }])
+        .pop()
+        .unwrap_or_default()
+    }
+
+    /// Sends requests, one after the other but where they say when, and lets time pass until all are answered.
+    pub fn run(&mut self, requests: Vec<Request>) -> Vec<Response> {
+        let begin = self.now;
+        let mut waiting: Vec<(u64, usize, Request)> = Vec::new();
+        let mut in_turn: Vec<(usize, Request)> = Vec::new();
+        let count = requests.len();
+        for (number, request) in requests.into_iter().enumerate() {
+            match request.at_ms {
+                Some(at) => {
+                    let at = begin.saturating_add(at.saturating_mul(1_000_000));
+                    waiting.push((at, number, request));
+                }
+                None => in_turn.push((number, request)),
+            }
+        }
+        waiting.sort_by_key(|(at, number, _)| (*at, *number));
+        in_turn.reverse();
+        waiting.reverse();
+        let mut answers: Vec<Option<Response>> = vec![None; count];
+        loop {
+            self.collect(&mut answers);
+            if waiting.last().is_some_and(|(at, _, _)| *at <= self.now) {
+                if let Some((_, number, request)) = waiting.pop() {
+                    self.begin(number, request);
+                }
+                continue;
+            }
+            let before = |number: usize| answers.iter().take(number).all(Option::is_some);
+            if in_turn.last().is_some_and(|(number, _)| before(*number)) {
+                if let Some((number, request)) = in_turn.pop() {
+                    self.begin(number, request);
+                }
+                continue;
+            }
+            if self.exchanges.is_empty() && waiting.is_empty() {
+                break;
+            }
+            let start = waiting.last().map(|(at, _, _)| *at);
+            self.step(start.unwrap_or(u64::MAX));
+        }
+        answers.into_iter().map(Option::unwrap_or_default).collect()
+    }
+
+    /// Lets time pass, in nanoseconds.
+    pub fn pass(&mut self, nanos: u64) {
+        let end = self.now.saturating_add(nanos);
+        while self.now < end {
+            self.step(end);
+        }
+    }
+
+    /// What the upstream got since the last time.
+    pub fn take_seen(&mut self) -> Vec<Seen> {
+        std::mem::take(&mut self.seen)
+    }
+
+    /// What was logged since the last time.
+    pub fn take_log(&mut self) -> Vec<LogLine> {
+        self.process.take_log()
+    }
+
+    /// The calls between host and guests since the last time, if they are kept.
+    pub fn take_trace(&mut self) -> Vec<TraceLine> {
+        self.process.common().trace.take()
+    }
+
+    /// The value of a metric; 0 if there is none.
+    pub fn metric(&self, name: &str) -> u64 {
+        let metrics = self.process.common().metrics.borrow();
+        metrics.values().get(name).copied().unwrap_or_default()
+    }
+
+    /// All metrics by name.
+    pub fn metrics(&self) -> BTreeMap<String, u64> {
+        self.process.common().metrics.borrow().values().clone()
+    }
+
+    fn begin(&mut self, number: usize, request: Request) {
+        let worker = request.worker.unwrap_or(self.turn);
+        self.turn = self.turn.wrapping_add(1);
+        let id = self.request_id();
+        let exchange = Exchange::begin(self, number, worker, request, &id);
+        self.exchanges.push(exchange);
+        self.settle();
+    }
+
+    /// A version 4 UUID.
+    fn request_id(&mut self) -> String {
+        let mut bytes = [0; 16];
+        self.random.fill_bytes(&mut bytes);
+        bytes[6] = bytes[6] & 0x0f | 0x40;
+        bytes[8] = bytes[8] & 0x3f | 0x80;
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        [
+            &hex[..8],
+            &hex[8..12],
+            &hex[12..16],
+            &hex[16..20],
+            &hex[20..],
+        ]
+        .join("-")
+    }
+
+    /// The next thing that is due happens, if it is due until then; the clock stands there, or at the end.
+    fn step(&mut self, end: u64) {
+        let tick = self.process.next_tick();
+        let exchange = self.exchanges.iter().enumerate();
+        let exchange = exchange
+            .map(|(place, exchange)| (exchange.due, place))
+            .min();
+        let tick_at = tick.map_or(u64::MAX, |(_, at)| at);
+        let exchange_at = exchange.map_or(u64::MAX, |(at, _)| at);
+        let at = tick_at.min(exchange_at).min(end).max(self.now);
+        self.now = at;
+        self.process.set_now(at);
+        if tick_at <= at {
+            if let Some((vm, _)) = tick {
+                self.process.tick_vm(vm);
+            }
+        } else if exchange_at <= at
+            && let Some((_, place)) = exchange
+        {
+            let mut exchange = self.exchanges.remove(place);
+            exchange.is_due(self);
+            self.exchanges.insert(place, exchange);
+        }
+        self.settle();
+    }
+
+    /// What waits and may go on does, until nothing moves any more.
+    fn settle(&mut self) {
+        let mut moved = true;
+        while moved {
+            moved = false;
+            for place in 0..self.exchanges.len() {
+                let mut exchange = self.exchanges.remove(place);
+                moved |= exchange.wake(self);
+                self.exchanges.insert(place, exchange);
+            }
+        }
+    }
+
+    fn collect(&mut self, answers: &mut [Option<Response>]) {
+        let (ended, open): (Vec<_>, Vec<_>) = std::mem::take(&mut self.exchanges)
+            .into_iter()
+            .partition(|exchange| exchange.answer.is_some());
+        self.exchanges = open;
+        for exchange in ended {
+            if let Some(slot) = answers.get_mut(exchange.number) {
+                *slot = exchange.answer;
+            }
+        }
+    }
+}

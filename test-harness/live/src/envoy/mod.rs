@@ -101,6 +101,18 @@ impl Envoy {
     /// # Errors
     /// If it does not become ready, with what it logged.
     pub async fn start(bootstrap: &Value, workers: usize) -> anyhow::Result<Self> {
+        Self::start_with(bootstrap, workers, &[]).await
+    }
+
+    /// The same with more arguments, such as `--component-log-level wasm:trace`.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_with(
+        bootstrap: &Value,
+        workers: usize,
+        more: &[&str],
+    ) -> anyhow::Result<Self> {
         let files = tempfile::tempdir()?;
         let config = files.path().join("bootstrap.json");
         let admin_file = files.path().join("admin");
@@ -114,6 +126,7 @@ impl Envoy {
             .arg("--admin-address-path")
             .arg(&admin_file)
             .args(["--file-flush-interval-msec", "50"])
+            .args(more)
             .stdin(Stdio::null())
             .stdout(File::create(files.path().join("access.log"))?)
             .stderr(File::create(files.path().join("log"))?);

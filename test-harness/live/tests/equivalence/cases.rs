@@ -1,0 +1,7 @@
+//! One guest for each capability.
+
+mod bodies;
+mod calls;
+mod flow;
+mod headers;
+mod life;

@@ -32,14 +32,9 @@ pub(super) fn request_headers(request: &Request, id: &str) -> HeaderMap {
     ];
     let own = |name: &[u8]| name == b"host" || name.starts_with(b":");
     headers.extend(given.into_iter().filter(|(name, _)| !own(name)));
-    if !request.trailers.is_empty() {
-        add(&mut headers, "transfer-encoding", "chunked");
-    } else if !request.body.is_empty() {
-        add(
-            &mut headers,
-            "content-length",
-            &request.body.len().to_string(),
-        );
+    if !request.body.is_empty() && request.trailers.is_empty() {
+        let size = request.body.len().to_string();
+        add(&mut headers, "content-length", &size);
     }
     add(&mut headers, "x-forwarded-proto", "http");
     add(&mut headers, "x-request-id", id);
@@ -51,12 +46,12 @@ pub(super) fn seen(headers: &HeaderMap, body: &[u8], trailers: &HeaderMap) -> Se
     let text = |name: &str| value(headers, name).unwrap_or_default();
     let mut all: Headers = vec![("host".to_owned(), text(":authority"))];
     all.extend(shown(headers));
-    let framed = ["content-length", "transfer-encoding"];
-    if !body.is_empty() && !framed.iter().any(|name| value(headers, name).is_some()) {
-        all.push(("transfer-encoding".to_owned(), "chunked".to_owned()));
-    }
     let expected = (ROUTE_TIMEOUT / 1_000_000).to_string();
     all.push(("x-envoy-expected-rq-timeout-ms".to_owned(), expected));
+    let chunked = !body.is_empty() || !trailers.is_empty();
+    if chunked && value(headers, "content-length").is_none() {
+        all.push(("transfer-encoding".to_owned(), "chunked".to_owned()));
+    }
     Seen {
         method: text(":method"),
         path: text(":path"),
@@ -70,10 +65,9 @@ pub(super) fn seen(headers: &HeaderMap, body: &[u8], trailers: &HeaderMap) -> Se
 pub(super) fn answer_headers(rule: &Rule) -> HeaderMap {
     let mut headers = vec![pair(":status", &rule.status.to_string())];
     headers.extend(map(&rule.headers));
-    if !rule.trailers.is_empty() {
-        add(&mut headers, "transfer-encoding", "chunked");
-    } else if !matches!(rule.status, 204 | 304) {
-        add(&mut headers, "content-length", &rule.body.len().to_string());
+    if rule.trailers.is_empty() && !matches!(rule.status, 204 | 304) {
+        let size = rule.body.len().to_string();
+        add(&mut headers, "content-length", &size);
     }
     let took = rule.delay_ms.to_string();
     headers.push(pair("x-envoy-upstream-service-time", &took));
@@ -89,4 +83,17 @@ pub(super) fn own(status: u32, details: &str, body: &str) -> LocalReply {
         headers: HeaderMap::new(),
         grpc_status: -1,
     }
+}
+
+/// An answer's headers as the client gets them: framed as its body needs it.
+pub(super) fn framed(headers: &HeaderMap, has_body: bool) -> Headers {
+    let mut all = shown(headers);
+    let status = value(headers, ":status").unwrap_or_default();
+    if value(headers, "content-length").is_none() && !matches!(status.as_str(), "204" | "304") {
+        all.push(match has_body {
+            true => ("transfer-encoding".to_owned(), "chunked".to_owned()),
+            false => ("content-length".to_owned(), "0".to_owned()),
+        });
+    }
+    all
 }

@@ -144,7 +144,9 @@ impl Exchange {
         let headers = self.process.header_map(self.id, REQUEST_HEADERS);
         let body = self.process.take_body(self.id, REQUEST_BODY);
         let trailers = self.process.header_map(self.id, REQUEST_TRAILERS);
-        let path = value(&headers, ":path").unwrap_or_default();
+        let Some(path) = value(&headers, ":path") else {
+            return self.router_says(host, 404, "route_not_found", "");
+        };
         let mut rules = host.options.upstream.iter();
         let rule = rules.find(|rule| path.starts_with(&rule.path_prefix));
         self.rule = rule.cloned().unwrap_or_default();
@@ -185,6 +187,7 @@ impl Exchange {
     }
 
     fn response_body(&mut self, host: &mut Host, waited: bool) {
+        self.stage = Stage::ResponseBody;
         let body = std::mem::take(&mut self.rule.body).into_bytes();
         let trailers = map(&self.rule.trailers);
         let mut flow = Flow::Continue;
@@ -216,6 +219,7 @@ impl Exchange {
         let flags = match (status, details) {
             (504, "response_timeout") => 0x4,
             (503, _) => 0x40,
+            (404, _) => 0x20,
             _ => 0x10000,
         };
         self.tell(status, flags, details);
@@ -317,9 +321,13 @@ impl Exchange {
         reset: bool,
     ) {
         let status = value(headers, ":status").and_then(|status| status.parse().ok());
+        let has_body = !body.is_empty() || !trailers.is_empty();
         self.answer = Some(Response {
             status: status.unwrap_or(0),
-            headers: shown(headers),
+            headers: match reset {
+                true => shown(headers),
+                false => envoy::framed(headers, has_body),
+            },
             body: String::from_utf8_lossy(body).into_owned(),
             trailers: shown(trailers),
             reset,

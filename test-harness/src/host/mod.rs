@@ -90,6 +90,7 @@ impl Options {
 
 /// A filter in a process with an upstream.
 pub struct Host {
+    module: Module,
     process: Process,
     options: Options,
     now: u64,
@@ -115,6 +116,7 @@ impl Host {
     pub fn of(module: &Module, options: Options) -> Result<Self, HostError> {
         let process = Process::start(module, options.process.clone(), BEGIN)?;
         Ok(Self {
+            module: module.clone(),
             process,
             now: BEGIN,
             random: ChaCha8Rng::seed_from_u64(options.process.seed),
@@ -123,6 +125,11 @@ impl Host {
             seen: Vec::new(),
             options,
         })
+    }
+
+    /// The module.
+    pub fn module(&self) -> &Module {
+        &self.module
     }
 
     /// The process, for callbacks one by one, faults, shared data.
@@ -191,9 +198,10 @@ impl Host {
     /// Lets time pass, in nanoseconds.
     pub fn pass(&mut self, nanos: u64) {
         let end = self.now.saturating_add(nanos);
-        while self.now < end {
+        while self.due() <= end {
             self.step(end);
         }
+        self.step(end);
     }
 
     /// What the upstream got since the last time.
@@ -246,6 +254,13 @@ impl Host {
             &hex[20..],
         ]
         .join("-")
+    }
+
+    /// When the next thing is due.
+    fn due(&self) -> u64 {
+        let tick = self.process.next_tick().map(|(_, at)| at);
+        let exchanges = self.exchanges.iter().map(|exchange| exchange.due);
+        exchanges.chain(tick).min().unwrap_or(u64::MAX)
     }
 
     /// The next thing that is due happens, if it is due until then; the clock stands there, or at the end.

@@ -50,8 +50,8 @@ impl Process {
             .into_iter()
             .find_map(|action| match action {
                 Action::ResumeRequest => Some(Flow::Continue),
-                Action::ResetRequest => Some(Flow::Reply(cut_off())),
-                Action::ResumeResponse | Action::ResetResponse => None,
+                Action::ResetRequest | Action::ResetResponse => Some(Flow::Reply(cut_off())),
+                Action::ResumeResponse => None,
             })
     }
 

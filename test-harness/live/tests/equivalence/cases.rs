@@ -5,3 +5,4 @@ mod calls;
 mod flow;
 mod headers;
 mod life;
+mod sdks;

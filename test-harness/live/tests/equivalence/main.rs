@@ -147,9 +147,12 @@ fn headers(headers: &Headers) -> Vec<String> {
 fn answers(responses: &[Response]) -> Vec<String> {
     let show = |response: &Response| {
         let status = response.status;
-        let (reset, body) = (response.reset, &response.body);
+        if response.reset {
+            return format!("{status}, cut off");
+        }
+        let body = &response.body;
         let (headers, trailers) = (headers(&response.headers), &response.trailers);
-        format!("{status} cut:{reset} {headers:?} {body:?} {trailers:?}")
+        format!("{status} {headers:?} {body:?} {trailers:?}")
     };
     responses.iter().map(show).collect()
 }

@@ -124,7 +124,6 @@ const ODD: &str = r#"
     (call $number (call $buffer_status (i32.const 7) (i32.const 264) (i32.const 268)))
     (call $number (call $buffer_status (i32.const 0) (i32.const 264) (i32.const 268)))
     (call $number (call $set_buffer (i32.const 7) (i32.const 0) (i32.const 0) $"a"))
-    (call $number (call $set_buffer (i32.const 0) (i32.const 0) (i32.const 0) $"a"))
     (call $number (call $status (i32.const 264) (i32.const 256) (i32.const 260)))
     (call $number (call $property $"a" (i32.const 256) (i32.const 260)))
     (call $number (call $property (i32.const 0) (i32.const 0) (i32.const 256) (i32.const 260)))

@@ -1,0 +1,4 @@
+//! The program, run as users run it.
+#![allow(missing_docs, reason = "tests")]
+
+mod host;

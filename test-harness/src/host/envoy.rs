@@ -65,7 +65,9 @@ pub(super) fn seen(headers: &HeaderMap, body: &[u8], trailers: &HeaderMap) -> Se
 pub(super) fn answer_headers(rule: &Rule) -> HeaderMap {
     let mut headers = vec![pair(":status", &rule.status.to_string())];
     headers.extend(map(&rule.headers));
-    if rule.trailers.is_empty() && !matches!(rule.status, 204 | 304) {
+    if !rule.trailers.is_empty() {
+        add(&mut headers, "transfer-encoding", "chunked");
+    } else if !matches!(rule.status, 204 | 304) {
         let size = rule.body.len().to_string();
         add(&mut headers, "content-length", &size);
     }
@@ -88,6 +90,7 @@ pub(super) fn own(status: u32, details: &str, body: &str) -> LocalReply {
 /// An answer's headers as the client gets them: framed as its body needs it.
 pub(super) fn framed(headers: &HeaderMap, has_body: bool) -> Headers {
     let mut all = shown(headers);
+    all.retain(|(name, _)| name != "transfer-encoding");
     let status = value(headers, ":status").unwrap_or_default();
     if value(headers, "content-length").is_none() && !matches!(status.as_str(), "204" | "304") {
         all.push(match has_body {

@@ -144,7 +144,12 @@ impl Exchange {
         let headers = self.process.header_map(self.id, REQUEST_HEADERS);
         let body = self.process.take_body(self.id, REQUEST_BODY);
         let trailers = self.process.header_map(self.id, REQUEST_TRAILERS);
-        let Some(path) = value(&headers, ":path") else {
+        // No route fits a request that has lost one of these.
+        let path = value(&headers, ":path").filter(|_| {
+            let needed = [":authority", ":method", ":scheme"];
+            needed.iter().all(|name| value(&headers, name).is_some())
+        });
+        let Some(path) = path else {
             return self.router_says(host, 404, "route_not_found", "");
         };
         let mut rules = host.options.upstream.iter();

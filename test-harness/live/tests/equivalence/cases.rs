@@ -1,6 +1,7 @@
 //! One guest for each capability.
 
 mod bodies;
+mod callouts;
 mod calls;
 mod flow;
 mod headers;

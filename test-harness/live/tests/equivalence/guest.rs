@@ -1,5 +1,7 @@
 //! Guests, written in WebAssembly's text with two conveniences: every function of the interface has a short name, and
-//! `$"text"` stands for a pointer and a size.
+//! `$"text"` stands for a pointer and a size, as does `$pairs"name=value;name=value"` for headers as the interface has them.
+
+use seawall_harness::abi::stream::serialise;
 
 /// Names, functions of the interface, and their parameters; all give a status.
 const IMPORTS: [(&str, &str, &str); 32] = [
@@ -139,13 +141,40 @@ pub(crate) fn module(more: &str, callbacks: &[(&str, &str)]) -> Vec<u8> {
 fn with_texts(text: &str) -> (String, String) {
     let (mut out, mut data, mut at) = (String::new(), String::new(), 2048);
     let mut rest = text;
-    while let Some((before, after)) = rest.split_once("$\"") {
+    while let Some((before, after)) = next(rest) {
         let (inner, after) = after.split_once('"').expect("an end of the text");
-        let size = inner.replace("\\00", "0").len();
+        let (before, inner, size) = match before.strip_suffix("$pairs") {
+            Some(before) => {
+                let bytes = pairs(inner);
+                let shown = bytes.iter().map(|byte| format!("\\{byte:02x}")).collect();
+                (before, shown, bytes.len())
+            }
+            None => (before, inner.to_owned(), inner.replace("\\00", "0").len()),
+        };
         out += &format!("{before}(i32.const {at}) (i32.const {size})");
         data += &format!("(data (i32.const {at}) \"{inner}\")\n");
         at += size;
         rest = after;
     }
     (out + rest, data)
+}
+
+/// The text before the next `$"` or `$pairs"`, with the mark of the latter, and the text after it.
+fn next(text: &str) -> Option<(&str, &str)> {
+    let plain = text.find("$\"");
+    let pairs = text.find("$pairs\"");
+    match (plain, pairs) {
+        (plain, Some(pairs)) if plain.is_none_or(|plain| pairs < plain) => {
+            let end = pairs + "$pairs".len();
+            Some((&text[..end], &text[end + 1..]))
+        }
+        (Some(plain), _) => Some((&text[..plain], &text[plain + 2..])),
+        (None, _) => None,
+    }
+}
+
+fn pairs(text: &str) -> Vec<u8> {
+    let pairs = text.split(';').filter_map(|pair| pair.split_once('='));
+    let pairs = pairs.map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec()));
+    serialise(&pairs.collect())
 }

@@ -52,6 +52,9 @@ pub(crate) async fn run(case: &Case, module: &Path) -> anyhow::Result<Run> {
             until(&envoy, "[host->vm] proxy_on_delete(", responses.len()).await?;
         }
     }
+    if let Some((part, count)) = case.ends_with {
+        until(&envoy, part, count).await?;
+    }
     let mut run = lines(&envoy.log());
     run.responses = responses;
     run.seen = std::mem::take(&mut *arrivals.lock().unwrap());
@@ -128,7 +131,7 @@ fn lines(log: &str) -> Run {
             .nth(2)
             .map(|part| part.trim_end_matches(']'));
         let is_main = thread == *main.get_or_insert(thread);
-        if let Some((_, said)) = line.split_once("wasm log ") {
+        if let Some((_, said)) = line.split_once("wasm log") {
             let text = said.split_once(": ").map_or(said, |(_, text)| text);
             if !is_main {
                 run.log.push(text.to_owned());

@@ -30,6 +30,8 @@ pub(super) struct Exchange {
     process: Process,
     id: StreamId,
     stage: Stage,
+    /// Whether the router has answered for it: then it waits no more.
+    given_up: bool,
     begin: u64,
     request: Request,
     rule: Rule,
@@ -54,6 +56,7 @@ impl Exchange {
             process: host.process.clone(),
             id: stream,
             stage: Stage::RequestHeaders,
+            given_up: false,
             begin: host.now,
             request,
             rule: Rule::default(),
@@ -220,6 +223,9 @@ impl Exchange {
 
     /// An answer of the router itself runs through the filter's answer side.
     fn router_says(&mut self, host: &mut Host, status: u32, details: &str, text: &str) {
+        if std::mem::replace(&mut self.given_up, true) {
+            return self.cut(host);
+        }
         let reply = envoy::own(status, details, text);
         let flags = match (status, details) {
             (504, "response_timeout") => 0x4,
@@ -260,6 +266,10 @@ impl Exchange {
                     self.cut(host);
                 }
                 !cut
+            }
+            Flow::Pause if self.given_up => {
+                self.cut(host);
+                false
             }
             Flow::Pause => {
                 self.stage = stage;

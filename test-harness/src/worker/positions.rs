@@ -51,18 +51,17 @@ impl Process {
             .find_map(|action| match action {
                 Action::ResumeRequest => Some(Flow::Continue),
                 Action::ResetRequest => Some(Flow::Reply(cut_off())),
-                Action::ResumeResponse | Action::ResetResponse => None,
+                _ => None,
             })
     }
 
     /// Puts a stream into a VM (0 is the main thread's) and tells the guest.
-    fn put(&self, number: usize, mut stream: Stream) -> StreamId {
+    pub(super) fn put(&self, number: usize, mut stream: Stream) -> StreamId {
         let inner = &self.inner;
-        let context = inner.contexts.get() + 1;
-        inner.contexts.set(context);
-        let id = StreamId {
+        let mut id = StreamId {
             worker: number,
-            context,
+            vm: 0,
+            context: 0,
         };
         let Ok(mut vm) = inner.vms[number].try_borrow_mut() else {
             return id;
@@ -71,7 +70,10 @@ impl Process {
         let Some(root) = vm.roots.last().copied() else {
             return id;
         };
+        let context = vm.store.data_mut().fresh_context();
+        (id.vm, id.context) = (vm.start, context);
         stream.root = root;
+        stream.opened = inner.common.now.get();
         vm.store.data_mut().streams.insert(context, stream);
         inner.call::<_, ()>(&mut vm, context, "proxy_on_context_create", (context, root));
         id

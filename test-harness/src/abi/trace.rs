@@ -8,11 +8,10 @@
 use std::cell::{Cell, RefCell};
 use std::fmt::{Debug, Write as _};
 
-use wasmtime::{
-    AsContextMut, Caller, Extern, Func, ImportType, Instance, Linker, Module, Store, Val,
-};
+use wasmtime::{AsContextMut, Caller, Extern, Func, ImportType, Instance, Store, Val};
 
-use super::{Common, Guest};
+use super::{Common, Guest, linker};
+use crate::module::Module;
 
 /// A call, or what it gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,14 +85,11 @@ impl Common {
 ///
 /// # Errors
 /// If it cannot be instantiated.
-pub(crate) fn instantiate(
-    linker: &Linker<Guest>,
-    store: &mut Store<Guest>,
-    module: &Module,
-) -> wasmtime::Result<Instance> {
+pub(crate) fn instantiate(module: &Module, store: &mut Store<Guest>) -> wasmtime::Result<Instance> {
     if !store.data().common.trace.is_on() {
-        return linker.instantiate(store, module);
+        return module.ready.instantiate(store);
     }
+    let (linker, module) = (linker(&module.engine, &module.module)?, &module.module);
     let mut imports = Vec::new();
     for import in module.imports() {
         let real = linker.get_by_import(&mut *store, &import);

@@ -2,11 +2,16 @@
 
 use std::path::Path;
 
-use wasmtime::{Config, Engine, InstancePre};
+use wasmtime::{Config, Engine, ExternType, InstancePre, ValType};
 
-use crate::abi::{Guest, known, linker};
+use crate::abi::known::{self, Version};
+use crate::abi::memory::ALLOCATORS;
+use crate::abi::{Guest, linker};
 
-const VERSIONS: [&str; 2] = ["proxy_abi_version_0_2_1", "proxy_abi_version_0_2_0"];
+const VERSIONS: [(&str, Version); 2] = [
+    ("proxy_abi_version_0_2_1", Version::V021),
+    ("proxy_abi_version_0_2_0", Version::V020),
+];
 
 /// Why a module cannot be loaded or a process not be started.
 #[derive(Debug, thiserror::Error)]
@@ -15,13 +20,27 @@ pub enum HostError {
     #[error("{0}")]
     Module(String),
     /// It speaks another version of the interface.
-    #[error("the module speaks none of {}: as Envoy, this host takes no other", VERSIONS.join(", "))]
-    Version,
+    #[error("the module speaks {0}: this host takes 0.2.1 and 0.2.0, so build it with a newer SDK")]
+    Version(String),
     /// It asks for what no host has.
     #[error(
         "the module imports {0}, which is neither Proxy-Wasm nor a call of WASI that this host knows"
     )]
     Import(String),
+    /// It asks for what there is, but not as it is.
+    #[error("an import of the module has other types than the host's: {0}")]
+    ImportType(String),
+    /// An export does not look as the host would call it.
+    #[error("the module exports {name} with other types than the host calls: {wanted}")]
+    Callback {
+        /// The export.
+        name: String,
+        /// How it must look.
+        wanted: String,
+    },
+    /// Nobody gives the host memory in it.
+    #[error("the module exports no allocator: the host needs {} or {}", ALLOCATORS[0], ALLOCATORS[1])]
+    Allocator,
     /// A VM stands inside a host call: it cannot be driven from there.
     #[error("a VM stands inside a host call")]
     Inside,
@@ -37,47 +56,103 @@ pub enum HostError {
 #[derive(Clone)]
 pub struct Module {
     pub(crate) engine: Engine,
-    /// With all imports found, so that a VM starts without another search.
-    pub(crate) linked: InstancePre<Guest>,
+    pub(crate) module: wasmtime::Module,
+    /// With its imports found, so that a VM starts quickly.
+    pub(crate) ready: InstancePre<Guest>,
+    version: Version,
 }
 
 impl Module {
     /// Compiles a module from its bytes.
     ///
     /// # Errors
-    /// If it is none, or speaks another version of the interface.
+    /// If it is none, speaks another version of the interface, or asks for what this host does not have.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, HostError> {
         let text = |error: wasmtime::Error| HostError::Module(format!("{error:#}"));
         let mut config = Config::new();
         config.consume_fuel(true);
         let engine = Engine::new(&config).map_err(text)?;
         let module = wasmtime::Module::from_binary(&engine, bytes).map_err(text)?;
-        if !VERSIONS
-            .iter()
-            .any(|version| module.get_export(version).is_some())
-        {
-            return Err(HostError::Version);
-        }
+        let version = version(&module)?;
         for import in module.imports() {
             let function = import.ty().func().is_some();
-            if !function || known::import(import.module(), import.name()).is_none() {
+            if !function || known::import(version, import.module(), import.name()).is_none() {
                 let name = format!("{}.{}", import.module(), import.name());
                 return Err(HostError::Import(name));
             }
         }
-        let linked = linker(&engine, &module)
+        let ready = linker(&engine, &module)
             .and_then(|linker| linker.instantiate_pre(&module))
-            .map_err(text)?;
-        Ok(Self { engine, linked })
+            .map_err(|error| HostError::ImportType(format!("{error:#}")))?;
+        exports(&module)?;
+        Ok(Self {
+            engine,
+            module,
+            ready,
+            version,
+        })
     }
 
     /// Compiles a module from a file.
     ///
     /// # Errors
-    /// If it cannot be read, is none, or speaks another version of the interface.
+    /// If it cannot be read, and as [`Self::from_bytes`].
     pub fn from_file(path: &Path) -> Result<Self, HostError> {
         let bytes = std::fs::read(path)
             .map_err(|error| HostError::Module(format!("{}: {error}", path.display())))?;
         Self::from_bytes(&bytes)
     }
+
+    /// The version of the interface that it speaks.
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// The compiled module itself.
+    pub fn compiled(&self) -> &wasmtime::Module {
+        &self.module
+    }
+}
+
+/// The version that a module says it speaks.
+fn version(module: &wasmtime::Module) -> Result<Version, HostError> {
+    let spoken = |name: &str| module.get_export(name).is_some();
+    let found = VERSIONS.into_iter().find(|(name, _)| spoken(name));
+    found.map(|(_, version)| version).ok_or_else(|| {
+        let said = module.exports().find_map(|export| {
+            let version = export.name().strip_prefix("proxy_abi_version_")?;
+            Some(format!(
+                "version {} of Proxy-Wasm",
+                version.replace('_', ".")
+            ))
+        });
+        HostError::Version(said.unwrap_or_else(|| "no version of Proxy-Wasm".to_owned()))
+    })
+}
+
+/// Callbacks must look as the host calls them, and memory must be to be had.
+fn exports(module: &wasmtime::Module) -> Result<(), HostError> {
+    if ALLOCATORS
+        .iter()
+        .all(|name| module.get_export(name).is_none())
+    {
+        return Err(HostError::Allocator);
+    }
+    for export in module.exports() {
+        let (Some((takes, gives)), ExternType::Func(kind)) =
+            (known::callback(export.name()), export.ty())
+        else {
+            continue;
+        };
+        let word = |kind: ValType| matches!(kind, ValType::I32);
+        let fits = kind.params().len() == takes && kind.results().len() == usize::from(gives);
+        if !fits || !kind.params().all(word) || !kind.results().all(word) {
+            let result = if gives { "i32" } else { "nothing" };
+            return Err(HostError::Callback {
+                name: export.name().to_owned(),
+                wanted: format!("{takes} times i32 -> {result}"),
+            });
+        }
+    }
+    Ok(())
 }

@@ -1,11 +1,34 @@
 //! One process as Envoy runs it: a VM for the main thread and one for each worker, on one store of shared data.
 //!
-//! Every call is plain: a stream is opened, gets its headers, is closed. Time and randomness come from outside. A VM can
-//! be driven while another stands inside a host call (see [`crate::abi::Hook`]): that is how interleavings are tested.
+//! Every call is plain: a stream is opened, gets its headers, is closed. Time and randomness come from outside:
+//! [`Process::advance`] lets time pass, and with it ticks, answers to the guests' own calls and entries of shared queues. A VM
+//! can be driven while another stands inside a host call (see [`crate::abi::Hook`]): that is how interleavings are tested.
+//!
+//! A filter of one's own is tested like this:
+//!
+//! ```no_run
+//! use std::path::Path;
+//! use seawall_harness::abi::stream::{self, headers};
+//! use seawall_harness::module::Module;
+//! use seawall_harness::worker::{Flow, Process, ProcessOptions};
+//!
+//! let module = Module::from_file(Path::new("filter.wasm")).expect("a module");
+//! let options = ProcessOptions { configuration: b"{}".to_vec(), ..ProcessOptions::default() };
+//! let process = Process::start(&module, options, 0).expect("a process");
+//! let request = process.open(0, Default::default());
+//! let asked = headers(&[(":method", "GET"), (":path", "/"), (":authority", "example.org")]);
+//! assert_eq!(process.request_headers(request, asked, true), Flow::Continue);
+//! process.response_headers(request, headers(&[(":status", "200")]), true);
+//! assert_eq!(stream::value(&process.header_map(request, 2), "x-filter").as_deref(), Some("was here"));
+//! process.close(request);
+//! ```
 
+mod connections;
+mod events;
 mod positions;
 mod raw;
 mod streams;
+mod surroundings;
 mod vm;
 
 use std::cell::{Cell, RefCell};
@@ -13,9 +36,12 @@ use std::rc::Rc;
 
 use crate::abi::stream::{Action, HeaderMap, LocalReply};
 use crate::abi::trace::Trace;
-use crate::abi::{Common, LogLine};
+use crate::abi::{Common, LogLine, Settings};
 use crate::module::{HostError, Module};
+pub use connections::Closed;
+pub use events::CallId;
 pub use positions::Properties;
+pub use surroundings::Surroundings;
 use vm::Vm;
 
 /// What becomes of requests when a VM has trapped.
@@ -25,7 +51,8 @@ pub enum FailurePolicy {
     Closed,
     /// They pass by the filter, from then on.
     Open,
-    /// 503 until a new VM starts, after this many nanoseconds.
+    /// 503 until a new VM starts with the next request, but not sooner than this many nanoseconds, and up to half as many
+    /// more by chance, after the last one started: a VM that lived long is replaced at once.
     Reload(u64),
 }
 
@@ -48,6 +75,16 @@ pub struct ProcessOptions {
     pub fuel_per_callback: u64,
     /// A VM that needs more memory, in bytes, gets none.
     pub memory_max: usize,
+    /// The plugin's name, as the property `plugin_name`.
+    pub plugin_name: String,
+    /// The name of the plugin's root, as the property `plugin_root_id`.
+    pub root_id: String,
+    /// The VM's name, as the property `plugin_vm_id`: under it stand shared queues.
+    pub vm_id: String,
+    /// The VM's environment.
+    pub environment: Vec<(String, String)>,
+    /// Properties that a root can read too.
+    pub properties: Properties,
     /// Whether the calls between host and guests are kept, see [`crate::abi::trace`].
     pub trace: bool,
 }
@@ -63,6 +100,11 @@ impl Default for ProcessOptions {
             strict_cas: false,
             fuel_per_callback: 1_000_000_000,
             memory_max: 64 * 1024 * 1024,
+            plugin_name: String::new(),
+            root_id: String::new(),
+            vm_id: String::new(),
+            environment: Vec::new(),
+            properties: Properties::new(),
             trace: false,
         }
     }
@@ -72,9 +114,16 @@ impl Default for ProcessOptions {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct StreamId {
     worker: usize,
-    /// The VM that it began in.
-    start: u64,
+    /// Which of the VMs that stood there one after the other: contexts count anew in each.
+    vm: u64,
     context: u32,
+}
+
+impl StreamId {
+    /// The number of its context, as the guest sees it.
+    pub fn context(self) -> u32 {
+        self.context
+    }
 }
 
 /// What becomes of a request or an answer after a callback.
@@ -97,6 +146,7 @@ pub struct Process {
 struct Inner {
     module: Module,
     options: ProcessOptions,
+    settings: Rc<Settings>,
     configuration: RefCell<Vec<u8>>,
     common: Rc<Common>,
     /// The main thread's VM and the workers'.
@@ -105,12 +155,22 @@ struct Inner {
 }
 
 impl Process {
-    /// Starts a canary, which is thrown away, then the main thread's VM, then the workers'.
+    /// Starts the module without a plugin, then a canary, both of which are thrown away, then the main thread's VM, then the
+    /// workers'.
     ///
     /// # Errors
     /// If the module refuses its configuration or traps.
     pub fn start(module: &Module, options: ProcessOptions, now: u64) -> Result<Self, HostError> {
+        let settings = Settings {
+            plugin_name: options.plugin_name.clone(),
+            root_id: options.root_id.clone(),
+            vm_id: options.vm_id.clone(),
+            vm_configuration: options.vm_configuration.clone(),
+            environment: options.environment.clone(),
+            properties: options.properties.clone(),
+        };
         let mut inner = Inner {
+            settings: Rc::new(settings),
             module: module.clone(),
             configuration: RefCell::new(options.configuration.clone()),
             common: Rc::new(Common {
@@ -121,8 +181,7 @@ impl Process {
             starts: Cell::new(0),
             options,
         };
-        // As Envoy: a base that is only loaded, a canary, and then those that serve.
-        inner.base(0)?;
+        inner.load()?;
         inner.vm(0)?;
         for number in 0..=inner.options.workers {
             let vm = inner.vm(number)?;
@@ -263,6 +322,21 @@ impl Process {
         self.inner.vms[worker + 1]
             .try_borrow()
             .is_ok_and(|vm| vm.dead_since.is_none())
+    }
+
+    /// Everything ends: all roots are done and go.
+    pub fn stop(&self) {
+        for vm in &self.inner.vms {
+            if let Ok(mut vm) = vm.try_borrow_mut() {
+                self.inner.drop_old_roots(&mut vm);
+                self.inner.drop_newest_root(&mut vm);
+            }
+        }
+    }
+
+    /// Whether the filter asked, since the last time, that the route be chosen anew: a changed header of the request does so.
+    pub fn take_route_cleared(&self, id: StreamId) -> bool {
+        self.with(id, |stream| std::mem::take(&mut stream.route_cleared)) == Some(true)
     }
 
     /// What was logged since the last time.

@@ -1,4 +1,5 @@
-//! Bodies and configurations as the guest reads and changes them. Bounds and statuses are Envoy's.
+//! Bodies, data of connections, answers and configurations as the guest reads and changes them. Bounds and statuses are
+//! Envoy's: most buffers that hold nothing now read as empty, and only bodies and data can be changed.
 
 use wasmtime::{Caller, Linker};
 
@@ -6,25 +7,48 @@ use super::Guest;
 use super::calls::run;
 use super::memory::{self, Answer};
 use super::status::{BAD_ARGUMENT, NOT_FOUND};
-use super::stream::{REQUEST_BODY, RESPONSE_BODY};
+use super::stream::UPSTREAM_DATA;
 
+pub(crate) const HTTP_CALL_BODY: u32 = 4;
+pub(crate) const GRPC_MESSAGE: u32 = 5;
 const VM_CONFIGURATION: u32 = 6;
 const PLUGIN_CONFIGURATION: u32 = 7;
+/// Whatever was looked at last.
+const CALL_DATA: u32 = 8;
 
 type Call<'a> = Caller<'a, Guest>;
 
-fn buffer<'a>(caller: &'a Call<'_>, number: u32) -> Answer<&'a [u8]> {
-    let guest = caller.data();
-    let found = match number {
-        VM_CONFIGURATION => Some(&guest.vm_configuration),
-        PLUGIN_CONFIGURATION => Some(&guest.configuration),
-        REQUEST_BODY | RESPONSE_BODY => guest
-            .streams
-            .get(&guest.context)
-            .and_then(|stream| stream.bodies.get(&number)),
-        _ => None,
+/// A buffer, if there is such a one now.
+fn buffer<'a>(caller: &'a mut Call<'_>, number: u32) -> Answer<&'a [u8]> {
+    if number > CALL_DATA {
+        return Err(BAD_ARGUMENT);
+    }
+    let guest = caller.data_mut();
+    let number = match number {
+        CALL_DATA => guest.last_buffer,
+        number => number,
     };
-    found.map(Vec::as_slice).ok_or(NOT_FOUND)
+    let found = find(guest, number);
+    let present = found.is_some();
+    let can_be_absent = matches!(number, HTTP_CALL_BODY | PLUGIN_CONFIGURATION);
+    if !present && can_be_absent {
+        return Err(NOT_FOUND);
+    }
+    guest.last_buffer = number;
+    Ok(find(guest, number).unwrap_or_default())
+}
+
+fn find(guest: &Guest, number: u32) -> Option<&[u8]> {
+    let found = match number {
+        VM_CONFIGURATION => Some(&guest.settings.vm_configuration),
+        PLUGIN_CONFIGURATION => Some(&guest.configuration).filter(|_| guest.configures),
+        HTTP_CALL_BODY | GRPC_MESSAGE => guest.received_buffer(number),
+        number => {
+            let stream = guest.streams.get(&guest.context)?;
+            stream.bodies.get(&number)
+        }
+    };
+    found.map(Vec::as_slice)
 }
 
 /// Puts bytes before, after or in place of a body; within it is nothing that Envoy does.
@@ -49,9 +73,6 @@ pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
         |mut c: Call<'_>, number: u32, start: u32, max: u32, at: u32, size_at: u32| {
             run(&mut c, "proxy_get_buffer_bytes", |c| {
                 let buffer = buffer(c, number)?;
-                if start.checked_add(max).is_none() {
-                    return Err(BAD_ARGUMENT);
-                }
                 let rest = buffer.get(start as usize..).unwrap_or_default();
                 let bytes = rest.get(..max as usize).unwrap_or(rest).to_vec();
                 memory::hand_over(c, &bytes, at, size_at)
@@ -77,14 +98,11 @@ pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
                 buffer(c, number)?;
                 let bytes = memory::read(c, at, size)?;
                 let guest = c.data_mut();
+                let number = guest.last_buffer;
                 let stream = guest.streams.get_mut(&guest.context);
                 let body = stream.and_then(|stream| stream.bodies.get_mut(&number));
-                match (number, body) {
-                    (REQUEST_BODY | RESPONSE_BODY, Some(body)) => {
-                        change(body, start, length, bytes)
-                    }
-                    _ => Err(BAD_ARGUMENT),
-                }
+                let body = body.filter(|_| number <= UPSTREAM_DATA);
+                change(body.ok_or(BAD_ARGUMENT)?, start, length, bytes)
             })
         },
     )?;

@@ -1,4 +1,4 @@
-//! The functions under `env` on headers, properties, shared data, metrics and replies, each a few lines on the state behind
+//! The functions under `env` on logs, time, shared data, metrics and replies, each a few lines on the state behind
 //! the VM.
 
 use std::rc::Rc;
@@ -6,9 +6,12 @@ use std::rc::Rc;
 use wasmtime::{Caller, Linker};
 
 use super::memory::{self, Answer};
-use super::status::{BAD_ARGUMENT, NOT_FOUND, OK};
-use super::stream::{self, HeaderMap, LocalReply, Stream};
+use super::status::{BAD_ARGUMENT, OK};
+use super::stream::{self as streams, LocalReply, Stream};
 use super::{Guest, LogLine, wall};
+
+/// The highest level of a log line: critical.
+const LEVEL_MAX: u32 = 5;
 
 type Call<'a> = Caller<'a, Guest>;
 
@@ -20,6 +23,7 @@ pub(super) fn run(
     call: impl FnOnce(&mut Call<'_>) -> Answer,
 ) -> wasmtime::Result<u32> {
     let common = Rc::clone(&caller.data().common);
+    caller.data().allow(name)?;
     if let Some(status) = common.called(name) {
         return Ok(status);
     }
@@ -27,26 +31,14 @@ pub(super) fn run(
     caller.data_mut().trap.take().map_or(Ok(status), Err)
 }
 
-fn stream<'a>(caller: &'a mut Call<'_>) -> Answer<&'a mut Stream> {
+/// The stream that the guest speaks for.
+pub(super) fn stream<'a>(caller: &'a mut Call<'_>) -> Answer<&'a mut Stream> {
     let guest = caller.data_mut();
     guest.streams.get_mut(&guest.context).ok_or(BAD_ARGUMENT)
 }
 
-/// A map that can be read in this phase.
-fn map<'a>(caller: &'a mut Call<'_>, number: u32) -> Answer<&'a HeaderMap> {
-    stream(caller)?.readable(number).ok_or(BAD_ARGUMENT)
-}
-
-/// A map that can be changed in this phase.
-fn map_mut<'a>(caller: &'a mut Call<'_>, number: u32) -> Answer<&'a mut HeaderMap> {
-    stream(caller)?.writable(number).ok_or(BAD_ARGUMENT)
-}
-
 pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     general(linker)?;
-    pairs(linker)?;
-    headers(linker)?;
-    properties(linker)?;
     shared_data(linker)?;
     metrics(linker)?;
     reply(linker)
@@ -58,6 +50,9 @@ fn general(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
         "proxy_log",
         |mut c: Call<'_>, level: u32, at: u32, size: u32| {
             run(&mut c, "proxy_log", |c| {
+                if level > LEVEL_MAX {
+                    return Err(BAD_ARGUMENT);
+                }
                 let text = memory::text(c, at, size)?;
                 let guest = c.data();
                 let line = LogLine {
@@ -99,122 +94,6 @@ fn general(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-fn pairs(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
-    linker.func_wrap(
-        "env",
-        "proxy_get_header_map_size",
-        |mut c: Call<'_>, number: u32, at: u32| {
-            run(&mut c, "proxy_get_header_map_size", |c| {
-                let size = stream::size(map(c, number)?);
-                memory::write(c, at, &size.to_le_bytes())
-            })
-        },
-    )?;
-    linker.func_wrap(
-        "env",
-        "proxy_set_header_map_pairs",
-        |mut c: Call<'_>, number: u32, at: u32, size: u32| {
-            run(&mut c, "proxy_set_header_map_pairs", |c| {
-                let bytes = memory::read(c, at, size)?;
-                let pairs = stream::deserialise(&bytes).ok_or(BAD_ARGUMENT)?;
-                *map_mut(c, number)? = pairs;
-                Ok(())
-            })
-        },
-    )?;
-    linker.func_wrap(
-        "env",
-        "proxy_get_header_map_pairs",
-        |mut c: Call<'_>, number: u32, at: u32, size_at: u32| {
-            run(&mut c, "proxy_get_header_map_pairs", |c| {
-                let bytes = stream::serialise(map(c, number)?);
-                memory::hand_over(c, &bytes, at, size_at)
-            })
-        },
-    )?;
-    Ok(())
-}
-
-fn headers(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
-    linker.func_wrap(
-        "env",
-        "proxy_get_header_map_value",
-        |mut c: Call<'_>, number: u32, key: u32, key_size: u32, at: u32, size_at: u32| {
-            run(&mut c, "proxy_get_header_map_value", |c| {
-                let key = memory::read(c, key, key_size)?.to_ascii_lowercase();
-                let found = map(c, number)?.iter().find(|(name, _)| *name == key);
-                let value = found.map(|(_, value)| value.clone()).ok_or(NOT_FOUND)?;
-                memory::hand_over(c, &value, at, size_at)
-            })
-        },
-    )?;
-    for (name, replaces) in [
-        ("proxy_replace_header_map_value", true),
-        ("proxy_add_header_map_value", false),
-    ] {
-        linker.func_wrap(
-            "env",
-            name,
-            move |mut c: Call<'_>, number: u32, key: u32, key_size: u32, at: u32, size: u32| {
-                run(&mut c, name, |c| {
-                    let key = memory::read(c, key, key_size)?.to_ascii_lowercase();
-                    let value = memory::read(c, at, size)?;
-                    let map = map_mut(c, number)?;
-                    if replaces {
-                        map.retain(|(name, _)| *name != key);
-                    }
-                    map.push((key, value));
-                    Ok(())
-                })
-            },
-        )?;
-    }
-    linker.func_wrap(
-        "env",
-        "proxy_remove_header_map_value",
-        |mut c: Call<'_>, number: u32, key: u32, key_size: u32| {
-            run(&mut c, "proxy_remove_header_map_value", |c| {
-                let key = memory::read(c, key, key_size)?.to_ascii_lowercase();
-                map_mut(c, number)?.retain(|(name, _)| *name != key);
-                Ok(())
-            })
-        },
-    )?;
-    Ok(())
-}
-
-fn properties(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
-    linker.func_wrap(
-        "env",
-        "proxy_get_property",
-        |mut c: Call<'_>, path: u32, path_size: u32, at: u32, size_at: u32| {
-            run(&mut c, "proxy_get_property", |c| {
-                let path = memory::text(c, path, path_size)?;
-                // A root has no stream whose properties it could read.
-                let stream = stream(c).map_err(|_| NOT_FOUND)?;
-                let known = stream.properties.get(&path).cloned();
-                let value = known.or_else(|| stream.state.borrow().get(&path).cloned());
-                let value = value.ok_or(NOT_FOUND)?;
-                memory::hand_over(c, &value, at, size_at)
-            })
-        },
-    )?;
-    linker.func_wrap(
-        "env",
-        "proxy_set_property",
-        |mut c: Call<'_>, path: u32, path_size: u32, at: u32, size: u32| {
-            run(&mut c, "proxy_set_property", |c| {
-                let path = memory::text(c, path, path_size)?;
-                let value = memory::read(c, at, size)?;
-                let state = &stream(c).map_err(|_| NOT_FOUND)?.state;
-                state.borrow_mut().insert(path, value);
-                Ok(())
-            })
-        },
-    )?;
-    Ok(())
-}
-
 fn shared_data(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     linker.func_wrap(
         "env",
@@ -223,8 +102,8 @@ fn shared_data(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
             run(&mut c, "proxy_get_shared_data", |c| {
                 let key = memory::text(c, key, key_size)?;
                 let (bytes, cas) = c.data_mut().load(&key)?;
-                memory::write(c, cas_at, &cas.to_le_bytes())?;
-                memory::hand_over(c, &bytes, at, size_at)
+                memory::hand_over(c, &bytes, at, size_at)?;
+                memory::write(c, cas_at, &cas.to_le_bytes())
             })
         },
     )?;
@@ -249,7 +128,9 @@ fn metrics(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
         |mut c: Call<'_>, kind: u32, name: u32, name_size: u32, at: u32| {
             run(&mut c, "proxy_define_metric", |c| {
                 let name = memory::text(c, name, name_size)?;
-                let id = c.data().common.metrics.borrow_mut().define(kind, name);
+                let common = Rc::clone(&c.data().common);
+                let metrics = &mut *common.metrics.borrow_mut();
+                let id = c.data_mut().metrics.define(metrics, kind, name);
                 let id = id?.to_le_bytes();
                 memory::write(c, at, &id)
             })
@@ -260,7 +141,9 @@ fn metrics(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
         "proxy_increment_metric",
         |mut c: Call<'_>, id: u32, by: i64| {
             run(&mut c, "proxy_increment_metric", |c| {
-                c.data().common.metrics.borrow_mut().increment(id, by)
+                let guest = c.data();
+                let metrics = &mut *guest.common.metrics.borrow_mut();
+                guest.metrics.increment(metrics, id, by)
             })
         },
     )?;
@@ -269,7 +152,9 @@ fn metrics(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
         "proxy_record_metric",
         |mut c: Call<'_>, id: u32, value: u64| {
             run(&mut c, "proxy_record_metric", |c| {
-                c.data().common.metrics.borrow_mut().record(id, value)
+                let guest = c.data();
+                let metrics = &mut *guest.common.metrics.borrow_mut();
+                guest.metrics.record(metrics, id, value)
             })
         },
     )?;
@@ -278,8 +163,9 @@ fn metrics(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
         "proxy_get_metric",
         |mut c: Call<'_>, id: u32, at: u32| {
             run(&mut c, "proxy_get_metric", |c| {
-                let value = c.data().common.metrics.borrow_mut().get(id);
-                let value = value?.to_le_bytes();
+                let common = Rc::clone(&c.data().common);
+                let metrics = &mut *common.metrics.borrow_mut();
+                let value = c.data().metrics.get(metrics, id)?.to_le_bytes();
                 memory::write(c, at, &value)
             })
         },
@@ -306,12 +192,18 @@ fn reply(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
                 let headers = memory::read(c, headers, headers_size)?;
                 let reply = LocalReply {
                     status,
-                    details,
+                    details: details.replace(|c: char| c.is_ascii_whitespace(), "_"),
                     body,
-                    headers: stream::deserialise(&headers).ok_or(BAD_ARGUMENT)?,
+                    headers: streams::deserialise(&headers).unwrap_or_default(),
                     grpc_status,
                 };
-                stream(c)?.reply = Some(reply);
+                // A root or a connection cannot be answered, and Envoy says nothing of it. Of two replies the first
+                // counts: Envoy crashes.
+                if let Ok(stream) = stream(c)
+                    && !stream.connection
+                {
+                    stream.reply.get_or_insert(reply);
+                }
                 Ok(())
             })
         },

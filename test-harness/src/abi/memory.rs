@@ -11,6 +11,9 @@ use super::trace;
 /// No call hands over more than this, in bytes.
 const BYTES_MAX: u32 = 16 * 1024 * 1024;
 
+/// The exports that give memory, the first that is there.
+pub(crate) const ALLOCATORS: [&str; 2] = ["malloc", "proxy_on_memory_allocate"];
+
 /// What a host call gives: a value, or the status that the guest gets.
 pub type Answer<T = ()> = Result<T, u32>;
 
@@ -45,6 +48,41 @@ pub fn write(caller: &mut Caller<'_, Guest>, pointer: u32, bytes: &[u8]) -> Answ
     written.map_err(|_| INVALID_MEMORY_ACCESS)
 }
 
+/// Puts bytes into memory from the guest's own allocator; where. Without any bytes it is not asked.
+pub fn place(caller: &mut Caller<'_, Guest>, bytes: &[u8]) -> Answer<u32> {
+    let size = u32::try_from(bytes.len()).map_err(|_| INVALID_MEMORY_ACCESS)?;
+    if size == 0 {
+        return Ok(0);
+    }
+    let found = ALLOCATORS.into_iter().find_map(|name| {
+        let function = trace::export(caller, name).and_then(Extern::into_func)?;
+        Some((name, function))
+    });
+    let (name, allocate) = found.ok_or(INVALID_MEMORY_ACCESS)?;
+    let allocate = allocate
+        .typed::<u32, u32>(&*caller)
+        .map_err(|_| INVALID_MEMORY_ACCESS)?;
+    let context = (caller.data().running, caller.data().context);
+    let (vm, common) = (caller.data().vm, Rc::clone(&caller.data().common));
+    common.calls_guest(vm, name, &size);
+    let allocated = allocate.call(&mut *caller, size);
+    if let Ok(pointer) = &allocated {
+        common.guest_gave(vm, name, pointer);
+    }
+    let guest = caller.data_mut();
+    (guest.running, guest.context) = context;
+    let pointer = match allocated {
+        Ok(0) => return Err(INVALID_MEMORY_ACCESS),
+        Ok(pointer) => pointer,
+        Err(trap) => {
+            guest.trap = Some(trap);
+            return Err(INVALID_MEMORY_ACCESS);
+        }
+    };
+    write(caller, pointer, bytes)?;
+    Ok(pointer)
+}
+
 /// Hands bytes over: memory from the guest's own allocator, its address and its size where the guest said.
 pub fn hand_over(
     caller: &mut Caller<'_, Guest>,
@@ -53,33 +91,7 @@ pub fn hand_over(
     size_at: u32,
 ) -> Answer {
     let size = u32::try_from(bytes.len()).map_err(|_| INVALID_MEMORY_ACCESS)?;
-    let mut pointer = 0;
-    if size > 0 {
-        let names = ["malloc", "proxy_on_memory_allocate"].into_iter();
-        let found = names.into_iter().find_map(|name| {
-            let function = trace::export(caller, name).and_then(Extern::into_func)?;
-            Some((name, function))
-        });
-        let (name, allocate) = found.ok_or(INVALID_MEMORY_ACCESS)?;
-        let allocate = allocate
-            .typed::<u32, u32>(&*caller)
-            .map_err(|_| INVALID_MEMORY_ACCESS)?;
-        let (vm, common) = (caller.data().vm, Rc::clone(&caller.data().common));
-        common.calls_guest(vm, name, &size);
-        let allocated = allocate.call(&mut *caller, size);
-        if let Ok(pointer) = &allocated {
-            common.guest_gave(vm, name, pointer);
-        }
-        pointer = match allocated {
-            Ok(0) => return Err(INVALID_MEMORY_ACCESS),
-            Ok(pointer) => pointer,
-            Err(trap) => {
-                caller.data_mut().trap = Some(trap);
-                return Err(INVALID_MEMORY_ACCESS);
-            }
-        };
-        write(caller, pointer, bytes)?;
-    }
+    let pointer = place(caller, bytes)?;
     write(caller, pointer_at, &pointer.to_le_bytes())?;
     write(caller, size_at, &size.to_le_bytes())
 }

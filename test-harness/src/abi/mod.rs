@@ -3,16 +3,25 @@
 //! One [`Guest`] stands behind each VM. What all VMs of a process share stands in [`Common`], in cells that are never
 //! borrowed while a guest or a hook runs: so one VM can work while another stands inside a host call.
 
-mod buffers;
+pub(crate) mod buffers;
+mod calling;
+pub mod callouts;
 pub mod calls;
+mod expression;
 mod flow;
-pub(crate) mod known;
+pub mod foreign;
+mod headers;
+pub mod known;
 pub mod memory;
 pub mod metrics;
+pub mod properties;
+mod proto;
+pub mod queues;
 pub mod shared;
 pub mod status;
 pub mod stream;
 pub mod trace;
+pub mod upstreams;
 mod wasi;
 
 use std::cell::{Cell, RefCell};
@@ -22,10 +31,16 @@ use std::rc::Rc;
 use rand_chacha::ChaCha8Rng;
 use wasmtime::{Instance, Linker, Module, StoreLimits};
 
-use metrics::Metrics;
+use callouts::{CallOuts, Received};
+use expression::Node;
+use foreign::ForeignFunctions;
+use metrics::{MetricIds, Metrics};
+use properties::Declared;
+use queues::SharedQueues;
 use shared::SharedData;
-use stream::Stream;
+use stream::{HeaderMap, Stream};
 use trace::Trace;
+use upstreams::Clusters;
 
 /// Wall clock = this + the virtual clock: 2026-01-01T00:00:00Z in nanoseconds.
 const EPOCH: u64 = 1_767_225_600_000_000_000;
@@ -81,8 +96,14 @@ pub struct Common {
     pub now: Cell<u64>,
     /// Shared data.
     pub shared: RefCell<SharedData>,
+    /// Shared queues.
+    pub queues: RefCell<SharedQueues>,
     /// Metrics.
     pub metrics: RefCell<Metrics>,
+    /// The clusters that guests may call.
+    pub clusters: RefCell<Clusters>,
+    /// The foreign functions that guests may call.
+    pub foreign: RefCell<ForeignFunctions>,
     /// What was logged.
     pub log: RefCell<Vec<LogLine>>,
     /// Host calls by name.
@@ -103,7 +124,10 @@ impl Common {
         Self {
             now: Cell::new(now),
             shared: RefCell::new(SharedData::new(strict_cas)),
+            queues: RefCell::default(),
             metrics: RefCell::default(),
+            clusters: RefCell::default(),
+            foreign: RefCell::new(foreign::envoys()),
             log: RefCell::default(),
             calls: RefCell::default(),
             faults: RefCell::default(),
@@ -133,43 +157,158 @@ impl Common {
     }
 }
 
+/// What a VM and its plugin are told by the configuration of the proxy.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// The plugin's name.
+    pub plugin_name: String,
+    /// The name of its root.
+    pub root_id: String,
+    /// The name of its VM: under it stand shared queues.
+    pub vm_id: String,
+    /// The configuration of the VM.
+    pub vm_configuration: Vec<u8>,
+    /// The environment of the VM.
+    pub environment: Vec<(String, String)>,
+    /// Properties that a root can read too, such as `xds` `node` `id`, by their path, parts separated by NUL.
+    pub properties: BTreeMap<String, Vec<u8>>,
+}
+
 /// What stands behind one VM.
 pub struct Guest {
     /// Which VM: 0 is the main thread's.
     pub vm: usize,
     /// What it shares.
     pub common: Rc<Common>,
+    /// What it is told.
+    pub settings: Rc<Settings>,
     /// Its randomness.
     pub random: ChaCha8Rng,
-    /// The context that is at work.
+    /// Whether it still starts: most calls trap then.
+    pub starting: bool,
+    /// The number of the next context: they count from 1 in every VM.
+    pub next_context: u32,
+    /// The context whose callback runs.
+    pub running: u32,
+    /// The context that the guest speaks for: the one that runs, unless it said otherwise.
     pub context: u32,
-    /// Its requests.
+    /// Its requests, attempts and connections.
     pub streams: BTreeMap<u32, Stream>,
     /// The configuration that is being taken.
     pub configuration: Vec<u8>,
-    /// The configuration of the VM.
-    pub vm_configuration: Vec<u8>,
+    /// Whether one is being taken: only then it can be read.
+    pub configures: bool,
     /// Its roots.
     pub roots: BTreeSet<u32>,
+    /// Roots that were to go and said that they are not done yet.
+    pub pending_done: BTreeSet<u32>,
+    /// Roots that said late that they are done.
+    pub finished: Vec<u32>,
     /// When each root's next tick is due, and the period, both in nanoseconds.
     pub ticks: BTreeMap<u32, (u64, u64)>,
-    /// Streams whose guest said late that it is done.
-    pub finished: Vec<u32>,
+    /// Its own calls on their way.
+    pub call_outs: CallOuts,
+    /// What it can read of the answer that it is being told of.
+    pub received: Option<Received>,
+    /// What `proxy_get_status` says to a root: code and text.
+    pub call_status: BTreeMap<u32, (u32, Vec<u8>)>,
+    /// The buffer that it looked at last.
+    pub last_buffer: u32,
+    /// Its numbers of metrics.
+    pub metrics: MetricIds,
+    /// Properties that contexts declared.
+    pub declared: BTreeMap<(u32, String), Declared>,
+    /// Expressions of each root, and the number of the next.
+    pub(crate) expressions: BTreeMap<u32, (u32, BTreeMap<u32, Node>)>,
     /// The trap of an allocator that ran inside a host call.
     pub trap: Option<wasmtime::Error>,
     /// Bounds of its memory.
     pub limits: StoreLimits,
-    /// The number of the newest context: each VM counts its own, the first root is 1.
-    pub contexts: u32,
     /// Where its exports are looked up while its calls are traced.
     pub instance: Option<Instance>,
 }
 
 impl Guest {
+    /// A VM that has not started.
+    pub(crate) fn new(
+        vm: usize,
+        common: Rc<Common>,
+        settings: Rc<Settings>,
+        random: ChaCha8Rng,
+        limits: StoreLimits,
+    ) -> Self {
+        Self {
+            vm,
+            common,
+            settings,
+            random,
+            starting: true,
+            next_context: 1,
+            running: 0,
+            context: 0,
+            streams: BTreeMap::new(),
+            configuration: Vec::new(),
+            configures: false,
+            roots: BTreeSet::new(),
+            pending_done: BTreeSet::new(),
+            finished: Vec::new(),
+            ticks: BTreeMap::new(),
+            call_outs: CallOuts::default(),
+            received: None,
+            call_status: BTreeMap::new(),
+            last_buffer: u32::MAX,
+            metrics: MetricIds::default(),
+            declared: BTreeMap::new(),
+            expressions: BTreeMap::new(),
+            trap: None,
+            limits,
+            instance: None,
+        }
+    }
+
+    /// The number of a new context.
+    pub(crate) fn fresh_context(&mut self) -> u32 {
+        let context = self.next_context;
+        self.next_context += 1;
+        context
+    }
+
+    /// The root of a context: its own, if it is one.
+    pub fn root_of(&self, context: u32) -> u32 {
+        let stream = self.streams.get(&context);
+        stream.map_or(context, |stream| stream.root)
+    }
+
+    /// Whether a call may be made now.
+    ///
+    /// # Errors
+    /// A trap, while the guest still starts.
+    fn allow(&self, name: &str) -> wasmtime::Result<()> {
+        if self.starting && !known::early(name) {
+            let text =
+                format!("restricted_callback: {name} cannot be called before the VM has started");
+            return Err(wasmtime::Error::msg(text));
+        }
+        Ok(())
+    }
+
+    /// What is being told belongs to a root; others cannot see it.
+    fn told(&self) -> Option<&Received> {
+        let root = self.root_of(self.context);
+        self.received.as_ref().filter(|told| told.root == root)
+    }
+
+    fn received_map(&self, number: u32) -> Option<&HeaderMap> {
+        self.told().and_then(|told| told.maps.get(&number))
+    }
+
+    fn received_buffer(&self, number: u32) -> Option<&Vec<u8>> {
+        self.told().and_then(|told| told.buffers.get(&number))
+    }
+
     /// Sets the tick of the root at work, in milliseconds; 0 is none.
     fn set_tick(&mut self, millis: u32) {
-        let stream = self.streams.get(&self.context);
-        let root = stream.map_or(self.context, |stream| stream.root);
+        let root = self.root_of(self.context);
         let period = u64::from(millis) * NANOS_PER_MILLI;
         if period == 0 {
             self.ticks.remove(&root);
@@ -177,12 +316,6 @@ impl Guest {
             let due = self.common.now.get().saturating_add(period);
             self.ticks.insert(root, (due, period));
         }
-    }
-
-    /// The number of a new context.
-    pub(crate) fn next_context(&mut self) -> u32 {
-        self.contexts = self.contexts.wrapping_add(1).max(1);
-        self.contexts
     }
 
     /// What stands under a key of shared data.
@@ -215,37 +348,50 @@ impl Guest {
         Err(status::NOT_FOUND)
     }
 
-    /// A root is gone.
+    /// A root is gone, and its calls with it.
     pub(crate) fn forget(&mut self, root: u32) {
         self.roots.remove(&root);
+        self.pending_done.remove(&root);
         self.ticks.remove(&root);
+        self.call_outs.drop_root(root);
+        self.call_status.remove(&root);
+        self.expressions.remove(&root);
     }
 }
 
-/// Everything a guest may import. What is not known is linked and answers "unimplemented".
+/// Everything a guest may import. A call of WASI that is not here is linked and answers that it is not supported.
 ///
 /// # Errors
 /// If an import is no function.
 pub fn linker(engine: &wasmtime::Engine, module: &Module) -> wasmtime::Result<Linker<Guest>> {
     let mut linker = Linker::new(engine);
     calls::link(&mut linker)?;
+    headers::link(&mut linker)?;
+    properties::link(&mut linker)?;
     buffers::link(&mut linker)?;
     flow::link(&mut linker)?;
+    calling::link(&mut linker)?;
+    queues::link(&mut linker)?;
+    foreign::link(&mut linker)?;
     wasi::link(&mut linker)?;
+    linker.func_wrap("env", "emscripten_notify_memory_growth", |_: u32| {})?;
+    linker.func_wrap("env", "pthread_equal", |left: u32, right: u32| {
+        u32::from(left == right)
+    })?;
     for import in module.imports() {
-        let known = known::import(import.module(), import.name());
+        let space = import.module();
+        let known = known::import(known::Version::V021, space, import.name());
         let (Some(kind), Some(name)) = (import.ty().func().cloned(), known) else {
             continue;
         };
-        let answer = match import.module() {
-            "env" => status::UNIMPLEMENTED,
-            _ => wasi::NOT_SUPPORTED,
-        };
+        if space == "env" {
+            continue;
+        }
         // What is linked already stays: a second definition is refused.
-        let _ = linker.func_new(import.module(), name, kind, move |caller, _, results| {
+        let _ = linker.func_new(space, name, kind, move |caller, _, results| {
+            caller.data().allow(name)?;
             let common = &caller.data().common;
-            common.called("unimplemented");
-            let status = common.called(name).unwrap_or(answer);
+            let status = common.called(name).unwrap_or(wasi::NOT_SUPPORTED);
             for result in results {
                 *result = wasmtime::Val::I32(status as i32);
             }

@@ -23,6 +23,10 @@ pub const RESPONSE_TRAILERS: u32 = 3;
 pub const REQUEST_BODY: u32 = 0;
 /// Number of a buffer in the interface.
 pub const RESPONSE_BODY: u32 = 1;
+/// Number of a buffer in the interface: what came from a connection's client.
+pub const DOWNSTREAM_DATA: u32 = 2;
+/// Number of a buffer in the interface: what goes to a connection's client.
+pub const UPSTREAM_DATA: u32 = 3;
 
 /// What a guest asked for outside of a callback's own answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +39,12 @@ pub enum Action {
     ResetRequest,
     /// The stream is cut off, on the side of the answer.
     ResetResponse,
+    /// A connection that waits is read on.
+    ResumeDownstream,
+    /// A connection is closed, on the side of the client.
+    CloseDownstream,
+    /// A connection is closed, on the side of the upstream.
+    CloseUpstream,
 }
 
 /// An answer that the guest gave in the upstream's place.
@@ -87,8 +97,6 @@ pub struct Stream {
     pub passed: BTreeMap<u32, Vec<u8>>,
     /// What the guest asked for.
     pub actions: Vec<Action>,
-    /// Whether the guest said at the end that it is not done yet.
-    pub lingers: bool,
     /// Properties by their path, parts separated by NUL.
     pub properties: BTreeMap<String, Vec<u8>>,
     /// What the guest set as properties, shared by a request and its attempts.
@@ -97,17 +105,33 @@ pub struct Stream {
     pub attempt: bool,
     /// What the guest answered.
     pub reply: Option<LocalReply>,
+    /// Trailers that it may add: its body just ended without any.
+    pub may_add: Option<u32>,
+    /// Whether the route is to be chosen anew, as after a change of the request's headers.
+    pub route_cleared: bool,
+    /// When it was opened, in nanoseconds.
+    pub opened: u64,
+    /// How many bytes of body came so far, by the body's number.
+    pub bytes: [u64; 2],
+    /// Whether it is a connection: it has no headers and cannot be answered.
+    pub connection: bool,
 }
 
 impl Stream {
     /// A map that can be read in this phase.
     pub fn readable(&self, number: u32) -> Option<&HeaderMap> {
-        let open = self.logs || self.open.contains(&number);
+        let logged = self.logs && number != REQUEST_TRAILERS;
+        let open = logged || (!self.logs && self.open.contains(&number));
         self.maps.get(&number).filter(|_| open)
     }
 
     /// A map that can be changed in this phase.
     pub fn writable(&mut self, number: u32) -> Option<&mut HeaderMap> {
+        if self.may_add == Some(number) {
+            self.may_add = None;
+            self.open.insert(number);
+            self.maps.insert(number, HeaderMap::new());
+        }
         let open = self.open.contains(&number);
         self.maps.get_mut(&number).filter(|_| open)
     }

@@ -11,6 +11,7 @@ use std::fmt::{Debug, Write as _};
 use wasmtime::{AsContextMut, Caller, Extern, Func, ImportType, Instance, Store, Val};
 
 use super::{Common, Guest, linker};
+use crate::module::Module;
 
 /// A call, or what it gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,15 +85,11 @@ impl Common {
 ///
 /// # Errors
 /// If it cannot be instantiated.
-pub(crate) fn instantiate(
-    module: &crate::module::Module,
-    store: &mut Store<Guest>,
-) -> wasmtime::Result<Instance> {
+pub(crate) fn instantiate(module: &Module, store: &mut Store<Guest>) -> wasmtime::Result<Instance> {
     if !store.data().common.trace.is_on() {
-        return module.linked.instantiate(store);
+        return module.ready.instantiate(store);
     }
-    let (engine, module) = (&module.engine, module.linked.module());
-    let linker = linker(engine, module)?;
+    let (linker, module) = (linker(&module.engine, &module.module)?, &module.module);
     let mut imports = Vec::new();
     for import in module.imports() {
         let real = linker.get_by_import(&mut *store, &import);

@@ -155,9 +155,9 @@ impl Run {
                 },
                 strict_cas: self.strict_cas,
                 trace: self.trace || self.json,
+                root_id: self.root_id.clone(),
                 ..ProcessOptions::default()
             },
-            root_id: self.root_id.clone(),
             upstream: upstream.unwrap_or_default(),
         })
     }

@@ -42,9 +42,9 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(check::Check),
+    Explore(explore::Explore),
     #[command(subcommand)]
     Host(host::HostCommand),
-    Explore(explore::Explore),
     Replay(replay::Replay),
     #[command(subcommand)]
     Trace(trace::Trace),
@@ -54,8 +54,8 @@ enum Command {
 pub fn run() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Check(check) => check.run(),
-        Command::Host(host) => host.run(),
         Command::Explore(explore) => explore.run(),
+        Command::Host(host) => host.run(),
         Command::Replay(replay) => replay.run().map(|()| ExitCode::SUCCESS),
         Command::Trace(trace) => trace.run().map(|()| ExitCode::SUCCESS),
     };

@@ -7,6 +7,8 @@ use crate::abi::stream::{HeaderMap, LocalReply, value};
 pub(super) const ROUTE_TIMEOUT: u64 = 15_000_000_000;
 /// So long may a stream stand still, in nanoseconds.
 pub(super) const IDLE_TIMEOUT: u64 = 300_000_000_000;
+/// What Envoy says when an upstream goes away before it answers.
+pub(super) const TERMINATED: &str = "upstream connect error or disconnect/reset before headers. reset reason: connection termination";
 /// What `:authority` is if the request names no host.
 const HOST: &str = "seawall.test";
 
@@ -61,8 +63,37 @@ pub(super) fn seen(headers: &HeaderMap, body: &[u8], trailers: &HeaderMap) -> Se
     }
 }
 
+/// A guest's own call as the upstream gets it.
+pub(super) fn called(
+    headers: &HeaderMap,
+    body: &[u8],
+    trailers: &HeaderMap,
+    timeout: Option<u64>,
+) -> Seen {
+    let mut seen = seen(headers, body, trailers);
+    let expected = "x-envoy-expected-rq-timeout-ms";
+    seen.headers.retain(|(name, _)| name != expected);
+    seen.headers
+        .push(("x-envoy-internal".to_owned(), "true".to_owned()));
+    seen.headers
+        .push(("x-forwarded-for".to_owned(), "127.0.0.1".to_owned()));
+    if let Some(timeout) = timeout {
+        let millis = (timeout / 1_000_000).to_string();
+        seen.headers.push((expected.to_owned(), millis));
+    }
+    seen
+}
+
 /// The upstream's answer as the filter sees it.
 pub(super) fn answer_headers(rule: &Rule) -> HeaderMap {
+    let mut headers = bare_headers(rule);
+    let took = rule.delay_ms.to_string();
+    headers.push(pair("x-envoy-upstream-service-time", &took));
+    headers
+}
+
+/// The upstream's answer as it comes.
+pub(super) fn bare_headers(rule: &Rule) -> HeaderMap {
     let mut headers = vec![pair(":status", &rule.status.to_string())];
     headers.extend(map(&rule.headers));
     if !rule.trailers.is_empty() {
@@ -71,8 +102,6 @@ pub(super) fn answer_headers(rule: &Rule) -> HeaderMap {
         let size = rule.body.len().to_string();
         add(&mut headers, "content-length", &size);
     }
-    let took = rule.delay_ms.to_string();
-    headers.push(pair("x-envoy-upstream-service-time", &took));
     headers
 }
 

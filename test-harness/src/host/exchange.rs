@@ -2,7 +2,7 @@
 
 use super::envoy::{self, IDLE_TIMEOUT, ROUTE_TIMEOUT};
 use super::message::{Request, Response, Rule, map, shown};
-use super::{Host, properties};
+use super::{Host, calls, properties};
 use crate::abi::stream::{
     Action, HeaderMap, LocalReply, REQUEST_BODY, REQUEST_HEADERS, REQUEST_TRAILERS, RESPONSE_BODY,
     RESPONSE_HEADERS, RESPONSE_TRAILERS, value,
@@ -47,7 +47,7 @@ impl Exchange {
         id: &str,
     ) -> Self {
         let headers = envoy::request_headers(&request, id);
-        let known = properties::of_request(&headers, &host.options, number);
+        let known = properties::of_request(number);
         let stream = host.process.open(worker, known);
         let mut exchange = Self {
             number,
@@ -155,13 +155,12 @@ impl Exchange {
         let Some(path) = path else {
             return self.router_says(host, 404, "route_not_found", "");
         };
-        let mut rules = host.options.upstream.iter();
-        let rule = rules.find(|rule| path.starts_with(&rule.path_prefix));
-        self.rule = rule.cloned().unwrap_or_default();
+        self.rule = calls::rule(&host.options.upstream, &path);
         if value(&headers, ":method").as_deref() == Some("HEAD") {
             self.rule.body.clear();
         }
-        host.seen.push(envoy::seen(&headers, &body, &trailers));
+        let seen = envoy::seen(&headers, &body, &trailers);
+        host.seen.borrow_mut().push(seen);
         self.stage = Stage::Upstream;
         self.begin_upstream(host.now);
     }
@@ -181,9 +180,8 @@ impl Exchange {
 
     fn answered(&mut self, host: &mut Host) {
         if self.rule.reset {
-            let text = "upstream connect error or disconnect/reset before headers. reset reason: connection termination";
             let details = "upstream_reset_before_response_started{connection_termination}";
-            return self.router_says(host, 503, details, text);
+            return self.router_says(host, 503, details, envoy::TERMINATED);
         }
         let headers = envoy::answer_headers(&self.rule);
         let end = self.rule.body.is_empty() && self.rule.trailers.is_empty();

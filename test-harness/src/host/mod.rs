@@ -19,6 +19,7 @@
 //! What is left out: connection pools, retries and the router's own headers but one (the simulation behind
 //! `seawall replay` has them), HTTP/2 and TLS.
 
+mod calls;
 mod envoy;
 mod exchange;
 mod message;
@@ -26,14 +27,17 @@ mod properties;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::rc::Rc;
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::abi::LogLine;
 use crate::abi::trace::TraceLine;
+use crate::abi::upstreams::Cluster;
 use crate::module::{HostError, Module};
 use crate::worker::{FailurePolicy, Process, ProcessOptions};
+use calls::{Answering, Arrivals};
 use exchange::Exchange;
 pub use message::{Headers, Request, Response, Rule, Seen};
 
@@ -45,8 +49,6 @@ const BEGIN: u64 = 1_000_000_000;
 pub struct Options {
     /// The process: workers, configurations, failure policy, limits, seed, trace.
     pub process: ProcessOptions,
-    /// The plugin's root id.
-    pub root_id: String,
     /// How the upstream answers: the first rule that fits; 200 without a body if none does.
     pub upstream: Vec<Rule>,
 }
@@ -59,7 +61,6 @@ impl Default for Options {
                 failure_policy: FailurePolicy::Closed,
                 ..ProcessOptions::default()
             },
-            root_id: String::new(),
             upstream: Vec::new(),
         }
     }
@@ -97,7 +98,7 @@ pub struct Host {
     random: ChaCha8Rng,
     turn: usize,
     exchanges: Vec<Exchange>,
-    seen: Vec<Seen>,
+    seen: Arrivals,
 }
 
 impl Host {
@@ -114,7 +115,22 @@ impl Host {
     /// # Errors
     /// If it refuses its configuration or traps.
     pub fn of(module: &Module, options: Options) -> Result<Self, HostError> {
-        let process = Process::start(module, options.process.clone(), BEGIN)?;
+        let mut process = options.process.clone();
+        for (name, default) in [
+            (&mut process.plugin_name, "filter"),
+            (&mut process.vm_id, "vm"),
+        ] {
+            if name.is_empty() {
+                default.clone_into(name);
+            }
+        }
+        let process = Process::start(module, process, BEGIN)?;
+        let seen = Arrivals::default();
+        let upstream = Answering {
+            rules: options.upstream.clone(),
+            arrivals: Rc::clone(&seen),
+        };
+        process.set_cluster("upstream", Cluster::Answered(Rc::new(upstream)));
         Ok(Self {
             module: module.clone(),
             process,
@@ -122,7 +138,7 @@ impl Host {
             random: ChaCha8Rng::seed_from_u64(options.process.seed),
             turn: 0,
             exchanges: Vec::new(),
-            seen: Vec::new(),
+            seen,
             options,
         })
     }
@@ -206,7 +222,7 @@ impl Host {
 
     /// What the upstream got since the last time.
     pub fn take_seen(&mut self) -> Vec<Seen> {
-        std::mem::take(&mut self.seen)
+        self.seen.take()
     }
 
     /// What was logged since the last time.
@@ -258,27 +274,24 @@ impl Host {
 
     /// When the next thing is due.
     fn due(&self) -> u64 {
-        let tick = self.process.next_tick().map(|(_, at)| at);
+        let process = self.process.next_due();
         let exchanges = self.exchanges.iter().map(|exchange| exchange.due);
-        exchanges.chain(tick).min().unwrap_or(u64::MAX)
+        exchanges.chain(process).min().unwrap_or(u64::MAX)
     }
 
     /// The next thing that is due happens, if it is due until then; the clock stands there, or at the end.
     fn step(&mut self, end: u64) {
-        let tick = self.process.next_tick();
+        let process_at = self.process.next_due().unwrap_or(u64::MAX);
         let exchange = self.exchanges.iter().enumerate();
         let exchange = exchange
             .map(|(place, exchange)| (exchange.due, place))
             .min();
-        let tick_at = tick.map_or(u64::MAX, |(_, at)| at);
         let exchange_at = exchange.map_or(u64::MAX, |(at, _)| at);
-        let at = tick_at.min(exchange_at).min(end).max(self.now);
+        let at = process_at.min(exchange_at).min(end).max(self.now);
         self.now = at;
         self.process.set_now(at);
-        if tick_at <= at {
-            if let Some((vm, _)) = tick {
-                self.process.tick_vm(vm);
-            }
+        if process_at <= at {
+            self.process_is_due();
         } else if exchange_at <= at
             && let Some((_, place)) = exchange
         {
@@ -287,6 +300,16 @@ impl Host {
             self.exchanges.insert(place, exchange);
         }
         self.settle();
+    }
+
+    /// One thing that comes to VMs by themselves: answers to their calls and entries of queues before ticks.
+    fn process_is_due(&mut self) {
+        if self.process.settle() == 0
+            && let Some((vm, at)) = self.process.next_tick()
+            && at <= self.now
+        {
+            self.process.tick_vm(vm);
+        }
     }
 
     /// What waits and may go on does, until nothing moves any more.

@@ -51,7 +51,7 @@ impl Process {
             .find_map(|action| match action {
                 Action::ResumeRequest => Some(Flow::Continue),
                 Action::ResetRequest | Action::ResetResponse => Some(Flow::Reply(cut_off())),
-                Action::ResumeResponse => None,
+                _ => None,
             })
     }
 
@@ -64,28 +64,29 @@ impl Process {
         actions.into_iter().find_map(|action| match action {
             Action::ResumeResponse => Some(Flow::Continue),
             Action::ResetRequest | Action::ResetResponse => Some(Flow::Reply(cut_off())),
-            Action::ResumeRequest => None,
+            _ => None,
         })
     }
 
     /// Puts a stream into a VM (0 is the main thread's) and tells the guest.
-    fn put(&self, number: usize, mut stream: Stream) -> StreamId {
+    pub(super) fn put(&self, number: usize, mut stream: Stream) -> StreamId {
         let inner = &self.inner;
         let mut id = StreamId {
             worker: number,
-            start: 0,
+            vm: 0,
             context: 0,
         };
         let Ok(mut vm) = inner.vms[number].try_borrow_mut() else {
             return id;
         };
         inner.revive(number, &mut vm);
-        let context = vm.store.data_mut().next_context();
-        (id.start, id.context) = (vm.start, context);
         let Some(root) = vm.roots.last().copied() else {
             return id;
         };
+        let context = vm.store.data_mut().fresh_context();
+        (id.vm, id.context) = (vm.start, context);
         stream.root = root;
+        stream.opened = inner.common.now.get();
         vm.store.data_mut().streams.insert(context, stream);
         inner.call::<_, ()>(&mut vm, context, "proxy_on_context_create", (context, root));
         id

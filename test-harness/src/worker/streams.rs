@@ -53,8 +53,6 @@ impl Process {
         self.with(id, |stream| {
             stream.open.remove(&REQUEST_HEADERS);
             stream.open.remove(&REQUEST_TRAILERS);
-            let gone = |path: &String| !path.starts_with("request\0");
-            stream.properties.retain(|path, _| gone(path));
         });
         self.show(id, map, headers);
         let parameters = (id.context, count, u32::from(end));
@@ -74,13 +72,11 @@ impl Process {
         self.trailers(id, RESPONSE_TRAILERS, trailers, name, Answer::Out)
     }
 
-    /// The end of a stream: log (not for an attempt), done, delete. A filter that is not done yet keeps it until it says so.
+    /// The end of a stream: log (not for an attempt), done, delete. Envoy does not ask whether a stream is done.
     pub fn close(&self, id: StreamId) {
-        if self.with(id, |stream| stream.lingers) != Some(false) {
-            return;
-        }
         let attempt = self.with(id, |stream| {
             stream.open.clear();
+            stream.may_add = None;
             stream.logs = !stream.attempt;
             stream.attempt
         });
@@ -88,14 +84,15 @@ impl Process {
             self.void(id, "proxy_on_log");
             self.with(id, |stream| stream.logs = false);
         }
-        let done = self.callback(id, "proxy_on_done", id.context);
-        if done == Some(0) {
-            self.with(id, |stream| stream.lingers = true);
-            return;
-        }
+        self.callback(id, "proxy_on_done", id.context);
+        self.delete(id);
+    }
+
+    /// A stream goes.
+    pub(super) fn delete(&self, id: StreamId) {
         self.void(id, "proxy_on_delete");
-        if let Ok(mut vm) = self.inner.vms[id.worker].try_borrow_mut()
-            && vm.holds(id).is_some()
+        if self.with(id, |_| ()).is_some()
+            && let Ok(mut vm) = self.inner.vms[id.worker].try_borrow_mut()
         {
             vm.store.data_mut().streams.remove(&id.context);
         }
@@ -119,6 +116,13 @@ impl Process {
         answer: Answer,
     ) -> Flow {
         let size = self.with(id, |stream| {
+            let trailers = if number == REQUEST_BODY {
+                REQUEST_TRAILERS
+            } else {
+                RESPONSE_TRAILERS
+            };
+            stream.may_add = Some(trailers).filter(|_| end);
+            stream.bytes[number as usize] += bytes.len() as u64;
             let body = stream.bodies.entry(number).or_default();
             body.extend_from_slice(bytes);
             body.len() as u32
@@ -126,6 +130,7 @@ impl Process {
         let parameters = (id.context, size.unwrap_or(0), u32::from(end));
         let action = self.callback(id, name, parameters);
         let flow = self.outcome(id, action, answer);
+        self.with(id, |stream| stream.may_add = None);
         if flow == Flow::Continue {
             self.release_body(id, number);
         }
@@ -171,8 +176,10 @@ impl Process {
         let reply = self.with(id, |stream| stream.reply.take()).flatten();
         let Some(reply) = reply else {
             return match action {
-                Some(1) => Flow::Pause,
-                _ => Flow::Continue,
+                // Envoy lets the second kind of pause on headers go on: it is not made for filters outside of it.
+                None | Some(0) => Flow::Continue,
+                Some(2) if answer != Answer::Out => Flow::Continue,
+                Some(_) => Flow::Pause,
             };
         };
         match answer {
@@ -215,20 +222,23 @@ impl Process {
         self.with(id, |stream| stream.reply = None);
     }
 
-    fn callback<P: WasmParams + Debug>(
+    pub(super) fn callback<P: WasmParams + Debug>(
         &self,
         id: StreamId,
         name: &str,
         parameters: P,
     ) -> Option<u32> {
         let mut vm = self.inner.vms[id.worker].try_borrow_mut().ok()?;
-        vm.holds(id)?;
+        if vm.start != id.vm || !vm.store.data().streams.contains_key(&id.context) {
+            return None;
+        }
         self.inner.call(&mut vm, id.context, name, parameters)
     }
 
-    fn void(&self, id: StreamId, name: &str) {
+    pub(super) fn void(&self, id: StreamId, name: &str) {
         if let Ok(mut vm) = self.inner.vms[id.worker].try_borrow_mut()
-            && vm.holds(id).is_some()
+            && vm.start == id.vm
+            && vm.store.data().streams.contains_key(&id.context)
         {
             self.inner
                 .call::<_, ()>(&mut vm, id.context, name, id.context);
@@ -237,7 +247,9 @@ impl Process {
 
     pub(super) fn with<T>(&self, id: StreamId, run: impl FnOnce(&mut Stream) -> T) -> Option<T> {
         let mut vm = self.inner.vms[id.worker].try_borrow_mut().ok()?;
-        vm.holds(id)?;
+        if vm.start != id.vm {
+            return None;
+        }
         vm.store.data_mut().streams.get_mut(&id.context).map(run)
     }
 }

@@ -1,14 +1,13 @@
 //! One VM: how it starts, what runs in it, how it dies and is replaced.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::rc::Rc;
 
-use rand::SeedableRng;
+use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use wasmtime::{Instance, Store, StoreLimitsBuilder, TypedFunc, WasmParams, WasmResults};
 
-use super::{FailurePolicy, Flow, Inner, StreamId, raw};
+use super::{FailurePolicy, Flow, Inner, raw};
 use crate::abi::stream::{HeaderMap, LocalReply};
 use crate::abi::{Guest, LogLine, trace};
 use crate::module::HostError;
@@ -17,20 +16,16 @@ use crate::module::HostError;
 pub(super) struct Vm {
     pub(super) store: Store<Guest>,
     instance: Instance,
-    /// Which of all VMs of the process it is: streams of one before it are not its own.
-    pub(super) start: u64,
     pub(super) roots: Vec<u32>,
     pub(super) dead_since: Option<u64>,
     pub(super) fuel: u64,
+    /// Which of all VMs of the process it is, counted by their starts.
+    pub(super) start: u64,
+    /// When it, or another in its place, was last tried to be started.
+    loaded: u64,
 }
 
 impl Vm {
-    /// Whether this is a stream of this VM and still there: one that began in a VM before it is not.
-    pub(super) fn holds(&self, id: StreamId) -> Option<()> {
-        let streams = &self.store.data().streams;
-        (self.start == id.start && streams.contains_key(&id.context)).then_some(())
-    }
-
     /// When the next tick is due, in nanoseconds.
     pub(super) fn next_tick(&self) -> Option<u64> {
         let ticks = self.store.data().ticks.values();
@@ -51,84 +46,89 @@ impl Vm {
 impl Inner {
     /// A new VM with its first root.
     pub(super) fn vm(&self, number: usize) -> Result<Vm, HostError> {
-        let mut vm = self.base(number)?;
+        let mut vm = self.bare(number)?;
         self.root(&mut vm)?;
         Ok(vm)
     }
 
-    /// A new VM without a root.
-    pub(super) fn base(&self, number: usize) -> Result<Vm, HostError> {
+    /// Whether the module starts at all, without a plugin.
+    pub(super) fn load(&self) -> Result<(), HostError> {
+        self.bare(0).map(drop)
+    }
+
+    /// A new VM that ran its start functions: `_initialize` and then `main`, or else `_start`.
+    fn bare(&self, number: usize) -> Result<Vm, HostError> {
         let trapped = |error: wasmtime::Error| HostError::Trapped(format!("{error:#}"));
         let start = self.starts.get();
         self.starts.set(start + 1);
-        let guest = Guest {
-            vm: number,
-            common: Rc::clone(&self.common),
-            random: ChaCha8Rng::seed_from_u64(self.options.seed.wrapping_mul(1_000_003) ^ start),
-            context: 0,
-            streams: BTreeMap::new(),
-            configuration: Vec::new(),
-            vm_configuration: self.options.vm_configuration.clone(),
-            roots: BTreeSet::new(),
-            ticks: BTreeMap::new(),
-            finished: Vec::new(),
-            trap: None,
-            limits: StoreLimitsBuilder::new()
-                .memory_size(self.options.memory_max)
-                .build(),
-            contexts: 0,
-            instance: None,
-        };
+        let random = ChaCha8Rng::seed_from_u64(self.options.seed.wrapping_mul(1_000_003) ^ start);
+        let limits = StoreLimitsBuilder::new()
+            .memory_size(self.options.memory_max)
+            .build();
+        let (common, settings) = (Rc::clone(&self.common), Rc::clone(&self.settings));
+        let guest = Guest::new(number, common, settings, random, limits);
         let mut store = Store::new(&self.module.engine, guest);
         store.limiter(|guest| &mut guest.limits);
         store
             .set_fuel(self.options.fuel_per_callback)
             .map_err(trapped)?;
-        let instance = trace::instantiate(&self.module, &mut store);
-        let instance = instance.map_err(trapped)?;
+        let instance = trace::instantiate(&self.module, &mut store).map_err(trapped)?;
         let mut vm = Vm {
             store,
             instance,
-            start,
             roots: Vec::new(),
             dead_since: None,
             fuel: 0,
+            start,
+            loaded: self.common.now.get(),
         };
-        let start = match vm.instance.get_func(&mut vm.store, "_initialize") {
-            Some(_) => "_initialize",
-            None => "_start",
-        };
-        self.call::<_, ()>(&mut vm, 0, start, ());
+        if vm.instance.get_func(&mut vm.store, "_initialize").is_some() {
+            self.call::<_, ()>(&mut vm, 0, "_initialize", ());
+            self.call::<_, u32>(&mut vm, 0, "main", (0_u32, 0_u32));
+        } else {
+            self.call::<_, ()>(&mut vm, 0, "_start", ());
+        }
+        if vm.dead_since.is_some() {
+            return Err(HostError::Trapped(self.said()));
+        }
+        vm.store.data_mut().starting = false;
         Ok(vm)
+    }
+
+    /// What was logged last: the reason of a failure.
+    fn said(&self) -> String {
+        let log = self.common.log.borrow();
+        log.last().map(|line| line.text.clone()).unwrap_or_default()
     }
 
     /// One more root in a VM, with the configuration that holds now.
     pub(super) fn root(&self, vm: &mut Vm) -> Result<(), HostError> {
-        let root = vm.store.data_mut().next_context();
+        let root = vm.store.data_mut().fresh_context();
         let configuration = self.configuration.borrow().clone();
         let size = configuration.len() as u32;
-        let before = std::mem::replace(&mut vm.store.data_mut().configuration, configuration);
+        let guest = vm.store.data_mut();
+        guest.configuration = configuration;
+        guest.roots.insert(root);
+        // The plugin's configuration can be read while its root is made and while it is taken, and not in between.
+        let reads = |vm: &mut Vm, can: bool| vm.store.data_mut().configures = can;
         let vm_size = self.options.vm_configuration.len() as u32;
-        vm.store.data_mut().roots.insert(root);
+        reads(vm, true);
         self.call::<_, ()>(vm, root, "proxy_on_context_create", (root, 0_u32));
+        reads(vm, false);
         let started: Option<u32> = self.call(vm, root, "proxy_on_vm_start", (root, vm_size));
-        let taken: Option<u32> = self.call(vm, root, "proxy_on_configure", (root, size));
-        let said = || {
-            self.common
-                .log
-                .borrow()
-                .last()
-                .map(|line| line.text.clone())
-                .unwrap_or_default()
+        reads(vm, true);
+        let taken: Option<u32> = match started {
+            Some(0) => None,
+            _ => self.call(vm, root, "proxy_on_configure", (root, size)),
         };
+        reads(vm, false);
         if vm.dead_since.is_some() {
-            return Err(HostError::Trapped(said()));
+            return Err(HostError::Trapped(self.said()));
         }
         if started == Some(0) || taken == Some(0) {
-            let refused = HostError::Refused(said());
+            let refused = HostError::Refused(self.said());
             self.call::<_, ()>(vm, root, "proxy_on_delete", root);
             vm.store.data_mut().forget(root);
-            vm.store.data_mut().configuration = before;
             return Err(refused);
         }
         vm.roots.push(root);
@@ -153,17 +153,21 @@ impl Inner {
         }
     }
 
+    /// A root goes, at once or when it says that it is done.
     fn drop_root(&self, vm: &mut Vm, root: u32) {
-        self.call::<_, u32>(vm, root, "proxy_on_done", root);
+        if self.call::<_, u32>(vm, root, "proxy_on_done", root) == Some(0) {
+            vm.store.data_mut().pending_done.insert(root);
+            return;
+        }
         self.call::<_, ()>(vm, root, "proxy_on_delete", root);
         vm.store.data_mut().forget(root);
     }
 
-    /// Streams whose guest said late that it is done go now.
+    /// Roots that said late that they are done go now.
     fn delete_finished(&self, vm: &mut Vm) {
-        while let Some(context) = vm.store.data_mut().finished.pop() {
-            self.call::<_, ()>(vm, context, "proxy_on_delete", context);
-            vm.store.data_mut().streams.remove(&context);
+        while let Some(root) = vm.store.data_mut().finished.pop() {
+            self.call::<_, ()>(vm, root, "proxy_on_delete", root);
+            vm.store.data_mut().forget(root);
         }
     }
 
@@ -180,7 +184,8 @@ impl Inner {
         }
         let function: TypedFunc<P, R> = vm.instance.get_typed_func(&mut vm.store, name).ok()?;
         let limit = self.options.fuel_per_callback;
-        vm.store.data_mut().context = context;
+        let guest = vm.store.data_mut();
+        (guest.running, guest.context) = (context, context);
         vm.store.set_fuel(limit).ok()?;
         let number = vm.store.data().vm;
         self.common.calls_guest(number, name, &parameters);
@@ -236,13 +241,24 @@ impl Inner {
         }
     }
 
-    /// A dead VM is replaced once its time has come.
+    /// A dead VM is replaced once its time has come, counted from the last start that was tried.
     pub(super) fn revive(&self, number: usize, vm: &mut Vm) {
-        if let (FailurePolicy::Reload(backoff), Some(since)) =
-            (self.options.failure_policy, vm.dead_since)
-            && self.common.now.get() >= since.saturating_add(backoff)
-            && let Ok(fresh) = self.vm(number)
-        {
+        let FailurePolicy::Reload(backoff) = self.options.failure_policy else {
+            return;
+        };
+        if vm.dead_since.is_none() {
+            return;
+        }
+        let now = self.common.now.get();
+        let jitter = match backoff / 2 {
+            0 => 0,
+            half => vm.store.data_mut().random.random_range(0..half),
+        };
+        if now < vm.loaded.saturating_add(backoff).saturating_add(jitter) {
+            return;
+        }
+        vm.loaded = now;
+        if let Ok(fresh) = self.vm(number) {
             let fuel = vm.fuel;
             *vm = fresh;
             vm.fuel += fuel;

@@ -58,8 +58,6 @@ fn bytes(callbacks: &[(&str, &str)]) -> Vec<u8> {
         (import "env" "proxy_continue_stream" (func $continue (param i32) (result i32)))
         (import "env" "proxy_set_tick_period_milliseconds" (func $ticks (param i32) (result i32)))
         (import "env" "proxy_done" (func $done (result i32)))
-        (import "env" "proxy_http_call" (func $http
-            (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
         (import "env" "proxy_get_shared_data" (func $get (param i32 i32 i32 i32 i32) (result i32)))
         (import "env" "proxy_set_shared_data" (func $set (param i32 i32 i32 i32 i32) (result i32)))
         (import "env" "proxy_send_local_response"
@@ -197,7 +195,7 @@ fn an_allocator_that_traps_kills_the_vm_and_one_that_has_none_left_does_not() {
 }
 
 #[test]
-fn imports_that_no_host_has_are_refused_and_those_that_this_one_lacks_are_counted() {
+fn imports_that_no_host_has_are_refused_and_those_that_this_one_lacks_say_so() {
     for import in [
         r#"(import "env" "proxy_fly" (func (result i32)))"#,
         r#"(import "other" "proxy_log" (func (param i32 i32 i32) (result i32)))"#,
@@ -208,18 +206,15 @@ fn imports_that_no_host_has_are_refused_and_those_that_this_one_lacks_are_counte
         let refused = Module::from_bytes(&bytes).map(|_| ());
         assert!(matches!(refused, Err(HostError::Import(_))), "{import}");
     }
-    let zeros = "(i32.const 0) ".repeat(10);
-    let call = format!(
-        "(call $say (call $http {zeros}))
-        (if (i32.eq (call $read (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)) (i32.const 52))
+    let process = start(&[(
+        "proxy_on_request_headers",
+        "(if (i32.eq (call $read (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)) (i32.const 52))
             (then (call $say (i32.const 0))))
-        (i32.const 0)"
-    );
-    let process = start(&[("proxy_on_request_headers", &call)]);
+        (i32.const 0)",
+    )]);
     ask(&process);
-    assert_eq!(said(&process), "ma", "12, and WASI's own 52");
-    let calls = process.common().calls.borrow();
-    assert_eq!((calls["proxy_http_call"], calls["unimplemented"]), (1, 2));
+    assert_eq!(said(&process), "a");
+    assert_eq!(process.common().calls.borrow()["fd_read"], 1);
 }
 
 #[test]
@@ -259,7 +254,11 @@ fn a_guest_speaks_for_living_contexts_only_and_resumes_from_a_tick() {
     assert_eq!(process.take_actions(stream), [Action::ResumeRequest]);
     process.close(stream);
     process.tick_vm(1);
-    assert_eq!(said(&process), "cc", "bad argument");
+    assert_eq!(
+        said(&process),
+        "ca",
+        "a bad argument; then it is the root's, where there is nothing to go on"
+    );
 }
 
 #[test]
@@ -323,37 +322,22 @@ fn a_body_that_waits_is_shown_whole_and_goes_on_at_once() {
 }
 
 #[test]
-fn a_guest_that_is_not_done_is_deleted_when_it_says_so() {
+fn a_stream_is_not_asked_whether_it_is_done() {
     let process = start(&[
         (
-            "proxy_on_context_create",
-            "(drop (call $ticks (i32.const 2)))",
-        ),
-        (
             "proxy_on_done",
-            "(global.set $kept (local.get 0)) (i32.const 0)",
-        ),
-        (
-            "proxy_on_tick",
-            "(drop (call $effective (global.get $kept))) (call $say (call $done))",
+            "(call $say (i32.const 3)) (call $say (call $done)) (i32.const 0)",
         ),
         ("proxy_on_delete", "(call $say (i32.const 23))"),
     ]);
     let (stream, _) = ask(&process);
     process.close(stream);
     process.close(stream);
-    assert_eq!(said(&process), "");
-    process.tick_vm(1);
-    process.tick_vm(1);
-    assert_eq!(
-        said(&process),
-        "axb",
-        "done, deleted, and then there is nothing to be done with"
-    );
+    assert_eq!(said(&process), "dbx", "not found, and deleted at once");
 }
 
 #[test]
-fn what_a_guest_prints_is_logged_and_an_exit_is_its_end() {
+fn what_a_guest_prints_is_logged_and_an_exit_is_passed_over() {
     let process = start_with(
         &[(
             "proxy_on_request_headers",
@@ -362,7 +346,7 @@ fn what_a_guest_prints_is_logged_and_an_exit_is_its_end() {
             (drop (call $write (i32.const 2) (i32.const 4096) (i32.const 2) (i32.const 4112)))
             (call $say (i32.load (i32.const 4112)))
             (call $say (call $write (i32.const 7) (i32.const 4096) (i32.const 2) (i32.const 4112)))
-            (call $exit (i32.const 3)) (i32.const 0)",
+            (call $exit (i32.const 3)) (call $say (i32.const 25)) unreachable",
         )],
         ProcessOptions {
             failure_policy: FailurePolicy::Open,
@@ -376,8 +360,7 @@ fn what_a_guest_prints_is_logged_and_an_exit_is_its_end() {
         .iter()
         .map(|line| (line.level, line.text.as_str()))
         .collect();
-    assert_eq!(shown[..3], [(4, "abcj"), (2, "e"), (2, "i")]);
-    assert!(shown[3].1.contains("exited with 3"), "{shown:?}");
+    assert_eq!(shown[..4], [(4, "abcj"), (2, "e"), (2, "i"), (2, "z")]);
 }
 
 #[test]

@@ -68,11 +68,19 @@ fn a_module_starts_in_a_canary_the_main_thread_and_each_worker() {
 
 #[test]
 fn another_version_is_refused() {
-    let bytes = wat::parse_str(r#"(module (func (export "proxy_abi_version_0_1_0")))"#).unwrap();
-    assert!(matches!(
-        Module::from_bytes(&bytes),
-        Err(HostError::Version)
-    ));
+    for (text, said) in [
+        (
+            r#"(module (func (export "proxy_abi_version_0_1_0")))"#,
+            "version 0.1.0 of Proxy-Wasm",
+        ),
+        ("(module)", "no version of Proxy-Wasm"),
+    ] {
+        let refused = Module::from_bytes(&wat::parse_str(text).unwrap()).map(|_| ());
+        assert!(
+            matches!(refused, Err(HostError::Version(version)) if version == said),
+            "{text}"
+        );
+    }
 }
 
 #[test]

@@ -59,7 +59,7 @@ fn ours(case: &Case, module: &Path) -> anyhow::Result<Run> {
     let mut options = Options::configured(case.configuration).traced();
     options.process.vm_configuration = case.vm_configuration.as_bytes().to_vec();
     options.process.failure_policy = FailurePolicy::Closed;
-    case.root_id.clone_into(&mut options.root_id);
+    case.root_id.clone_into(&mut options.process.root_id);
     options.upstream.clone_from(&case.upstream);
     let mut host = Host::start(module, options)?;
     if case.ticks_before > 0 {

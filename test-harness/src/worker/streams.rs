@@ -197,6 +197,10 @@ impl Process {
     /// sees it, not the attempt's.
     pub(super) fn own_answer(&self, id: StreamId, reply: &LocalReply) {
         if self.with(id, |stream| stream.attempt) == Some(false) {
+            let code = u64::from(reply.status).to_le_bytes().to_vec();
+            self.set_property(id, "response\0code", code);
+            let details = reply.details.clone().into_bytes();
+            self.set_property(id, "response\0code_details", details);
             self.answer_side(id, reply.completed(), &reply.body);
         }
     }

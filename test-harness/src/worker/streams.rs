@@ -52,7 +52,6 @@ impl Process {
         let map = RESPONSE_HEADERS;
         self.with(id, |stream| {
             stream.open.remove(&REQUEST_HEADERS);
-            stream.open.remove(&REQUEST_TRAILERS);
         });
         self.show(id, map, headers);
         let parameters = (id.context, count, u32::from(end));

@@ -189,7 +189,11 @@ impl Process {
     /// An own reply before the answer began. That of an attempt ends the whole request: it is the request's stream that
     /// sees it, not the attempt's.
     pub(super) fn own_answer(&self, id: StreamId, reply: &LocalReply) {
-        if self.with(id, |stream| stream.attempt) == Some(false) {
+        let attempt = self.with(id, |stream| {
+            stream.details = Some(reply.details.clone());
+            stream.attempt
+        });
+        if attempt == Some(false) {
             self.answer_side(id, &reply.headers, reply.status, &reply.body);
         }
     }

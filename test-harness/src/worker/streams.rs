@@ -195,11 +195,11 @@ impl Process {
     /// An own reply before the answer began. That of an attempt ends the whole request: it is the request's stream that
     /// sees it, not the attempt's.
     pub(super) fn own_answer(&self, id: StreamId, reply: &LocalReply) {
-        if self.with(id, |stream| stream.attempt) == Some(false) {
-            let code = u64::from(reply.status).to_le_bytes().to_vec();
-            self.set_property(id, "response\0code", code);
-            let details = reply.details.clone().into_bytes();
-            self.set_property(id, "response\0code_details", details);
+        let attempt = self.with(id, |stream| {
+            stream.details = Some(reply.details.clone());
+            stream.attempt
+        });
+        if attempt == Some(false) {
             self.answer_side(id, reply.completed(), &reply.body);
         }
     }

@@ -1,7 +1,7 @@
 //! Foreign functions: a registry by name. Envoy's own stand in it from the start; a test adds others.
 //!
 //! `sign` and `verify_signature` read their arguments as Envoy does and then do not know how: register one that does. The
-//! `expr_*` functions know a part of CEL, see [`super::expression`].
+//! `expr_*` functions know a part of CEL: literals, properties, operators, lists and four methods on text.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;

@@ -9,7 +9,7 @@ use super::status::INVALID_MEMORY_ACCESS;
 use super::trace;
 
 /// No call hands over more than this, in bytes.
-const BYTES_MAX: u32 = 16 * 1024 * 1024;
+pub(crate) const BYTES_MAX: u32 = 16 * 1024 * 1024;
 
 /// The exports that give memory, the first that is there.
 pub(crate) const ALLOCATORS: [&str; 2] = ["malloc", "proxy_on_memory_allocate"];

@@ -131,6 +131,11 @@ fn of_response(stream: &Stream, part: &str, rest: Option<&str>) -> Option<Vec<u8
     let code = begun.and_then(|map| parsed(map, ":status"));
     match part {
         "code" => number(code?),
+        "code_details" => {
+            begun?;
+            let details = stream.details.as_deref().unwrap_or("via_upstream");
+            Some(details.as_bytes().to_vec())
+        }
         "flags" => number(0),
         "size" => number(body),
         "total_size" => number(

@@ -113,6 +113,8 @@ pub struct Stream {
     pub opened: u64,
     /// How many bytes of body came so far, by the body's number.
     pub bytes: [u64; 2],
+    /// What an access log shows as details of an answer that the guest gave; `via_upstream` without it.
+    pub details: Option<String>,
     /// Whether it is a connection: it has no headers and cannot be answered.
     pub connection: bool,
 }

@@ -7,6 +7,7 @@ use wasmtime::{Caller, Linker};
 
 use super::known::WASI_SPACES;
 use super::memory::{self, Answer};
+use super::status::INVALID_MEMORY_ACCESS;
 use super::{Guest, LogLine, wall};
 
 /// WASI's "bad file", "fault", "invalid argument", "function not supported" and "not supported".
@@ -60,6 +61,9 @@ fn pieces(caller: &mut Call<'_>, at: u32, count: u32) -> Answer<Vec<u8>> {
             part.map_or(0, u32::from_le_bytes)
         };
         bytes.extend(memory::read(caller, part(0..4), part(4..8))?);
+        if bytes.len() > memory::BYTES_MAX as usize {
+            return Err(INVALID_MEMORY_ACCESS);
+        }
     }
     Ok(bytes)
 }

@@ -43,7 +43,7 @@ impl Upstream for Answering {
                 }
             }
             false => HttpResponse {
-                headers: envoy::bare_headers(&rule),
+                headers: envoy::answer_headers(&rule),
                 body: rule.body.clone().into_bytes(),
                 trailers: map(&rule.trailers),
             },

@@ -9,6 +9,8 @@ pub(super) const ROUTE_TIMEOUT: u64 = 15_000_000_000;
 pub(super) const IDLE_TIMEOUT: u64 = 300_000_000_000;
 /// What Envoy says when an upstream goes away before it answers.
 pub(super) const TERMINATED: &str = "upstream connect error or disconnect/reset before headers. reset reason: connection termination";
+/// Where the router says how long an answer may take.
+const EXPECTED: &str = "x-envoy-expected-rq-timeout-ms";
 /// What `:authority` is if the request names no host.
 const HOST: &str = "seawall.test";
 
@@ -45,22 +47,8 @@ pub(super) fn request_headers(request: &Request, id: &str) -> HeaderMap {
 
 /// A request as the upstream gets it from the router.
 pub(super) fn seen(headers: &HeaderMap, body: &[u8], trailers: &HeaderMap) -> Seen {
-    let text = |name: &str| value(headers, name).unwrap_or_default();
-    let mut all: Headers = vec![("host".to_owned(), text(":authority"))];
-    all.extend(shown(headers));
-    let expected = (ROUTE_TIMEOUT / 1_000_000).to_string();
-    all.push(("x-envoy-expected-rq-timeout-ms".to_owned(), expected));
-    let chunked = !body.is_empty() || !trailers.is_empty();
-    if chunked && value(headers, "content-length").is_none() {
-        all.push(("transfer-encoding".to_owned(), "chunked".to_owned()));
-    }
-    Seen {
-        method: text(":method"),
-        path: text(":path"),
-        headers: all,
-        body: String::from_utf8_lossy(body).into_owned(),
-        trailers: shown(trailers),
-    }
+    let expected = pair(EXPECTED, &(ROUTE_TIMEOUT / 1_000_000).to_string());
+    sent(headers, &vec![expected], body, trailers)
 }
 
 /// A guest's own call as the upstream gets it.
@@ -70,30 +58,39 @@ pub(super) fn called(
     trailers: &HeaderMap,
     timeout: Option<u64>,
 ) -> Seen {
-    let mut seen = seen(headers, body, trailers);
-    let expected = "x-envoy-expected-rq-timeout-ms";
-    seen.headers.retain(|(name, _)| name != expected);
-    seen.headers
-        .push(("x-envoy-internal".to_owned(), "true".to_owned()));
-    seen.headers
-        .push(("x-forwarded-for".to_owned(), "127.0.0.1".to_owned()));
-    if let Some(timeout) = timeout {
-        let millis = (timeout / 1_000_000).to_string();
-        seen.headers.push((expected.to_owned(), millis));
+    let mut more = vec![pair("x-envoy-internal", "true")];
+    let expected = timeout.map(|timeout| pair(EXPECTED, &(timeout / 1_000_000).to_string()));
+    more.extend(expected);
+    sent(headers, &more, body, trailers)
+}
+
+/// A request as HTTP/1.1 has it: framed at the end, and without trailers where its length is said before.
+fn sent(headers: &HeaderMap, more: &HeaderMap, body: &[u8], trailers: &HeaderMap) -> Seen {
+    let text = |name: &str| value(headers, name).unwrap_or_default();
+    let mut all: Headers = vec![("host".to_owned(), text(":authority"))];
+    all.extend(shown(headers));
+    all.extend(shown(more));
+    let has_length = value(headers, "content-length").is_some();
+    let has_body = !body.is_empty() || !trailers.is_empty();
+    match (has_length, has_body, text(":method").as_str()) {
+        (true, _, _) | (false, false, "GET" | "HEAD" | "CONNECT") => {}
+        (false, true, _) => all.push(("transfer-encoding".to_owned(), "chunked".to_owned())),
+        (false, false, _) => all.push(("content-length".to_owned(), "0".to_owned())),
     }
-    seen
+    Seen {
+        method: text(":method"),
+        path: text(":path"),
+        headers: all,
+        body: String::from_utf8_lossy(body).into_owned(),
+        trailers: match has_length {
+            true => Headers::new(),
+            false => shown(trailers),
+        },
+    }
 }
 
 /// The upstream's answer as the filter sees it.
 pub(super) fn answer_headers(rule: &Rule) -> HeaderMap {
-    let mut headers = bare_headers(rule);
-    let took = rule.delay_ms.to_string();
-    headers.push(pair("x-envoy-upstream-service-time", &took));
-    headers
-}
-
-/// The upstream's answer as it comes.
-pub(super) fn bare_headers(rule: &Rule) -> HeaderMap {
     let mut headers = vec![pair(":status", &rule.status.to_string())];
     headers.extend(map(&rule.headers));
     if !rule.trailers.is_empty() {
@@ -102,6 +99,8 @@ pub(super) fn bare_headers(rule: &Rule) -> HeaderMap {
         let size = rule.body.len().to_string();
         add(&mut headers, "content-length", &size);
     }
+    let took = rule.delay_ms.to_string();
+    headers.push(pair("x-envoy-upstream-service-time", &took));
     headers
 }
 

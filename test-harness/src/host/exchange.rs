@@ -149,7 +149,7 @@ impl Exchange {
         let trailers = self.process.header_map(self.id, REQUEST_TRAILERS);
         // No route fits a request that has lost one of these.
         let path = value(&headers, ":path").filter(|_| {
-            let needed = [":authority", ":method", ":scheme"];
+            let needed = [":authority", ":method", "x-forwarded-proto"];
             needed.iter().all(|name| value(&headers, name).is_some())
         });
         let Some(path) = path else {

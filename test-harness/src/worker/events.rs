@@ -11,6 +11,8 @@ use crate::abi::callouts::{Arrival, CallOut, Received, broken};
 use crate::abi::stream::HeaderMap;
 use crate::abi::upstreams::{Cluster, GrpcEvent, GrpcOutcome, HttpOutcome, HttpResponse};
 
+/// No more is delivered at one time: a guest that answers itself for ever stops there.
+const EVENTS_MAX: usize = 10_000;
 const GRPC_INITIAL_METADATA: u32 = 4;
 const GRPC_TRAILING_METADATA: u32 = 5;
 const HTTP_CALL_HEADERS: u32 = 6;
@@ -95,10 +97,10 @@ impl Process {
     }
 
     /// Delivers what is there by now, but for ticks; how many callbacks that were. Whoever is told may start more, which is
-    /// delivered too.
+    /// delivered too, up to 10,000 in all.
     pub fn settle(&self) -> usize {
         let mut delivered = 0;
-        while self.deliver_queue() || self.deliver_answer() {
+        while delivered < EVENTS_MAX && (self.deliver_queue() || self.deliver_answer()) {
             delivered += 1;
         }
         delivered
@@ -121,8 +123,10 @@ impl Process {
         while let Some(due) = self.next_due().filter(|due| *due <= until) {
             let now = self.inner.common.now.get().max(due);
             self.set_now(now);
-            if self.settle() > 0 {
-                continue;
+            match self.settle() {
+                0 => {}
+                EVENTS_MAX.. => break,
+                _ => continue,
             }
             match self.next_tick() {
                 Some((vm, due)) if due <= now => self.tick_vm(vm),

@@ -52,7 +52,6 @@ impl Process {
         let map = RESPONSE_HEADERS;
         self.with(id, |stream| {
             stream.open.remove(&REQUEST_HEADERS);
-            stream.open.remove(&REQUEST_TRAILERS);
         });
         self.show(id, map, headers);
         let parameters = (id.context, count, u32::from(end));
@@ -196,7 +195,11 @@ impl Process {
     /// An own reply before the answer began. That of an attempt ends the whole request: it is the request's stream that
     /// sees it, not the attempt's.
     pub(super) fn own_answer(&self, id: StreamId, reply: &LocalReply) {
-        if self.with(id, |stream| stream.attempt) == Some(false) {
+        let attempt = self.with(id, |stream| {
+            stream.details = Some(reply.details.clone());
+            stream.attempt
+        });
+        if attempt == Some(false) {
             self.answer_side(id, reply.completed(), &reply.body);
         }
     }

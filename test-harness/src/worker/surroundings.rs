@@ -70,6 +70,10 @@ impl Surroundings {
         add(&["connection_id"], &self.connection.to_le_bytes());
         if let Some(cluster) = &self.cluster {
             add(&["xds", "cluster_name"], cluster.as_bytes());
+            add(&["xds", "cluster_metadata"], b"");
+        }
+        for nothing in ["filter_chain_name", "listener_metadata"] {
+            add(&["xds", nothing], b"");
         }
         add(&["xds", "route_name"], self.route.as_bytes());
         add(&["xds", "virtual_host_name"], self.virtual_host.as_bytes());

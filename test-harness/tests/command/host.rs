@@ -276,7 +276,7 @@ fn what_is_refused_is_1_with_the_reason_and_what_cannot_be_read_is_2() {
             "refused its configuration: bad",
         ),
         (&["no.wasm", "--requests", "requests.json"], 1, "no.wasm"),
-        (&["old.wasm", "--requests", "requests.json"], 1, "0_2_1"),
+        (&["old.wasm", "--requests", "requests.json"], 1, "0.1.0"),
         (
             &["other.wasm", "--requests", "requests.json"],
             1,
@@ -323,5 +323,5 @@ fn what_is_refused_is_1_with_the_reason_and_what_cannot_be_read_is_2() {
     }
     let (_, all) = place.json(&["old.wasm", "--requests", "requests.json"]);
     assert_eq!(all["listener_up"], false);
-    assert!(all["reason"].as_str().unwrap().contains("0_2_1"));
+    assert!(all["reason"].as_str().unwrap().contains("0.1.0"));
 }

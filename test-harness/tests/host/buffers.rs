@@ -89,10 +89,10 @@ fn a_body_is_changed_at_its_ends_or_whole() {
         (get(0, 1, 2), "0 @ el"),
         (get(0, 5, 2), "0 0"),
         (set(0, 1, 1, b"Z"), "2 0"),
-        (set(0, 0, 2, b"Z"), "2 0"),
+        (set(0, 0, 2, b"Z"), "0 0"),
         (set(0, 0, 0, b"<<"), "0 0"),
         (set(0, 99, 0, b">>"), "0 0"),
-        (get(0, 0, 99), "0 @ <<hello>>"),
+        (get(0, 0, 99), "0 @ <<Zllo>>"),
         (
             call("proxy_set_buffer_bytes", &[I(0), I(0), I(0), BAD, I(20)]),
             "6 0",

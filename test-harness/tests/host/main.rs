@@ -17,6 +17,7 @@ mod interleaved;
 mod ledger;
 mod metrics;
 mod modules;
+mod nonsense;
 mod outcomes;
 mod probe;
 mod properties;

@@ -73,3 +73,24 @@ fn whoever_registered_last_is_told_and_not_before_the_host_call_is_over() {
     assert_eq!(texts, ["proxy_on_queue_ready 1 1", "0 @ work", "7 0"]);
     assert_eq!(process.next_due(), None);
 }
+
+#[test]
+fn a_reader_that_writes_to_its_own_queue_does_not_hold_time_up() {
+    let process = Guest::new()
+        .on(
+            "proxy_on_configure",
+            &[
+                call("proxy_register_shared_queue", &[S(b"q"), R(0)]),
+                call("proxy_enqueue_shared_queue", &[I(1), S(b"x")]),
+            ],
+        )
+        .on(
+            "proxy_on_queue_ready",
+            &[call("proxy_enqueue_shared_queue", &[I(1), S(b"x")])],
+        )
+        .start();
+    process.advance(1_000);
+    let told = said(&process).len();
+    assert!((1..100_000).contains(&told), "{told}");
+    assert_eq!(process.common().now.get(), 1_000);
+}

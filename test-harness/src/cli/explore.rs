@@ -37,8 +37,8 @@ pub(super) struct Explore {
     /// Lists the scenarios.
     #[arg(long)]
     list: bool,
-    /// How many preemptions; by default the scenario's own bound, which for three workers is none.
-    #[arg(long, value_name = "COUNT")]
+    /// How many preemptions, or "all"; by default the scenario's own bound, which mostly is all.
+    #[arg(long, value_name = "COUNT", value_parser = count)]
     preemptions: Option<u32>,
     /// How many VMs may be killed, each wherever it stands; by default as the scenario says.
     #[arg(long, value_name = "COUNT")]
@@ -283,6 +283,16 @@ impl Explore {
         if let Some(line) = &told.reproduce {
             println!("  again: {line}");
         }
+    }
+}
+
+/// A count, or all.
+fn count(text: &str) -> Result<u32, String> {
+    match text {
+        "all" => Ok(u32::MAX),
+        _ => text
+            .parse()
+            .map_err(|_| format!("\"{text}\" is neither a count nor \"all\"")),
     }
 }
 

@@ -16,7 +16,8 @@ use crate::module::{HostError, Module};
 /// How far a search goes.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// Preemptions: a worker stops in the middle of a step and another goes on. `None` is the scenario's own bound.
+    /// Preemptions: a worker stops in the middle of a step and another goes on. `None` is the scenario's own bound,
+    /// `u32::MAX` is none.
     pub preemptions: Option<u32>,
     /// It is given up after so many states.
     pub states: usize,
@@ -110,6 +111,7 @@ pub fn explore(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Report, HostError> {
     let preemptions = bounds.preemptions.or(scenario.preemptions);
+    let preemptions = preemptions.filter(|most| *most != u32::MAX);
     let mut search = Search {
         world: World::new(module, scenario, seed, fault.cloned())?,
         preemptions,

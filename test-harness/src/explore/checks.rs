@@ -219,6 +219,12 @@ impl Checks {
             return Ok(());
         };
         let all = view.all();
+        let begin = self.begin.iter().flat_map(|(_, _, tallies)| tallies);
+        let went = all.retried - begin.map(|tally| tally.retried).sum::<u32>();
+        let expected = self.scenario.retries.filter(|_| dead == 0);
+        if expected.is_some_and(|expected| expected != went) {
+            return Err(format!("{went} retries went of {expected:?} that were due"));
+        }
         let ratio = u64::from(retries.budget.ratio.as_basis_points());
         let paid_in = u64::from(all.sent) * ratio;
         let spent = u64::from(all.retried) * RETRY;

@@ -3,11 +3,13 @@
 use std::collections::VecDeque;
 
 use super::scenario::{Step, properties};
-use crate::abi::stream::{RESPONSE_HEADERS, headers, value};
+use crate::abi::stream::{REQUEST_HEADERS, RESPONSE_HEADERS, headers, value};
 use crate::worker::{Flow, Process, StreamId};
 
 /// The vote, as the upstream position puts it on an answer.
 const VOTE: &str = "x-seawall-retry";
+/// By which the filter keeps the router from retrying at all.
+const MAX_RETRIES: &str = "x-envoy-max-retries";
 /// More attempts than any policy of an exploration allows.
 const ATTEMPTS_MAX: u64 = 5;
 
@@ -60,6 +62,8 @@ struct Flying {
     request: StreamId,
     attempt: StreamId,
     number: u64,
+    /// Whether the router may send another.
+    retries: bool,
 }
 
 /// The surroundings of one worker. The process has this worker alone.
@@ -129,7 +133,11 @@ impl<'a> Driver<'a> {
         let request = self.process.open(0, properties());
         let asked = headers(&[(":method", "GET"), (":path", "/"), ("x-request-id", "r")]);
         match self.process.request_headers(request, asked, true) {
-            Flow::Continue => self.attempt(request, 1),
+            Flow::Continue => {
+                let sent = self.process.header_map(request, REQUEST_HEADERS);
+                let retries = value(&sent, MAX_RETRIES).is_none_or(|count| count != "0");
+                self.attempt(request, 1, retries);
+            }
             Flow::Reply(reply) => {
                 self.see(Event::Refused(reply.status));
                 self.process.close(request);
@@ -139,7 +147,7 @@ impl<'a> Driver<'a> {
     }
 
     /// One more attempt; an answer of the filter's own ends the request.
-    fn attempt(&mut self, request: StreamId, number: u64) {
+    fn attempt(&mut self, request: StreamId, number: u64, retries: bool) {
         let mut known = properties();
         let path = "upstream\0request_attempt_count".to_owned();
         known.insert(path, number.to_le_bytes().to_vec());
@@ -155,6 +163,7 @@ impl<'a> Driver<'a> {
                     request,
                     attempt,
                     number,
+                    retries,
                 });
             }
             Flow::Reply(reply) => {
@@ -179,8 +188,9 @@ impl<'a> Driver<'a> {
         let shown = self.process.header_map(flying.attempt, RESPONSE_HEADERS);
         let voted = value(&shown, VOTE).is_some();
         self.process.close(flying.attempt);
-        if voted && carried && flying.number < ATTEMPTS_MAX {
-            self.attempt(flying.request, flying.number + 1);
+        let may = flying.retries && flying.number < ATTEMPTS_MAX;
+        if voted && carried && may {
+            self.attempt(flying.request, flying.number + 1, true);
         } else {
             self.see(Event::Ended(status));
             self.end(flying.request, status);
@@ -192,7 +202,12 @@ impl<'a> Driver<'a> {
         self.process
             .set_property(flying.attempt, "response\0flags", reset);
         self.process.close(flying.attempt);
-        self.attempt(flying.request, flying.number + 1);
+        if flying.retries {
+            self.attempt(flying.request, flying.number + 1, true);
+        } else {
+            self.see(Event::Ended(503));
+            self.end(flying.request, 503);
+        }
     }
 
     fn end(&self, request: StreamId, status: u16) {

@@ -56,6 +56,8 @@ pub struct Scenario {
     pub verdicts: Option<u32>,
     /// How many latencies must stand at the end, if any.
     pub latencies: Option<u32>,
+    /// How many retries must have gone at the end, if nobody died; `None` where it depends on the order.
+    pub retries: Option<u32>,
     /// How many probes must have gone at the end in a generation that is still half-open, if nobody died.
     pub probes: Option<u32>,
 }

@@ -18,6 +18,11 @@ fn breaker(minimum: u32, permits: u32) -> String {
     )
 }
 
+/// The same beside a breaker that is closed, which says at the admission whether retries can be paid for.
+fn both() -> String {
+    budget().replace(r#""mode":"off""#, r#""minimum_calls":100"#)
+}
+
 /// Retries alone: two first attempts pay for one.
 fn budget() -> String {
     r#"{"version":1,"policies":{"default":{"breaker":{"mode":"off"},"retries":{
@@ -39,6 +44,7 @@ fn scenario(name: &'static str, about: &'static str, configuration: String) -> S
         preemptions: None,
         verdicts: None,
         latencies: None,
+        retries: None,
         probes: None,
     }
 }
@@ -140,7 +146,6 @@ fn half_open() -> Vec<Scenario> {
         Scenario {
             before: tripped(),
             scripts: vec![vec![Step::Ask, good, Step::Ask]; 3],
-            preemptions: Some(3),
             ..scenario(
                 "again",
                 "probes, their verdicts, and who comes after",
@@ -237,6 +242,7 @@ fn budgets() -> Vec<Scenario> {
         Scenario {
             before: asked.clone(),
             scripts: vec![vec![retried]; 3],
+            retries: Some(3),
             after: after.clone(),
             ..scenario(
                 "votes",
@@ -245,8 +251,26 @@ fn budgets() -> Vec<Scenario> {
             )
         },
         Scenario {
+            before: vec![
+                Forced::One(0, Step::Ask),
+                Forced::One(0, Step::Answer(200, false)),
+                Forced::One(1, Step::Ask),
+                Forced::One(1, Step::Answer(200, false)),
+                Forced::Each(Step::Tick),
+            ],
+            scripts: vec![vec![Step::Tick], vec![Step::Tick], vec![Step::Ask, retried]],
+            retries: Some(1),
+            after: after.clone(),
+            ..scenario(
+                "exact",
+                "exactly one retry is there when a request comes",
+                both(),
+            )
+        },
+        Scenario {
             before: vec![Forced::Each(Step::Ask)],
             scripts: vec![vec![retried]; 3],
+            retries: Some(1),
             after: after.clone(),
             ..scenario(
                 "scarce",

@@ -295,11 +295,12 @@ fn budgets() -> Vec<Scenario> {
                 vec![Step::Ask, Step::Tick],
                 vec![Step::Ask, retried],
             ],
+            retries: Some(2),
             after: after.clone(),
             ..scenario(
                 "deposits",
                 "first attempts pay in, by a withdrawal and by a tick",
-                budget(),
+                both(),
             )
         },
         Scenario {

@@ -268,14 +268,14 @@ fn budgets() -> Vec<Scenario> {
             )
         },
         Scenario {
-            before: vec![Forced::Each(Step::Ask)],
+            before: asked.clone(),
             scripts: vec![vec![retried]; 3],
             retries: Some(1),
             after: after.clone(),
             ..scenario(
                 "scarce",
                 "three failures, and enough for one retry",
-                budget(),
+                budget().replace(r#""ratio":50"#, r#""ratio":20"#),
             )
         },
         Scenario {

@@ -109,7 +109,6 @@ const ODD: &str = r#"
     (call $number (call $get (i32.const 1) $"a" (i32.const 256) (i32.const 260)))
     (call $number (call $get (i32.const 0) (i32.const -8) (i32.const 4) (i32.const 256) (i32.const 260)))
     (call $number (call $add (i32.const 9) $"a" $"b"))
-    (call $number (call $remove (i32.const 1) $"a"))
     (call $number (call $remove (i32.const 3) $"a"))
     (call $number (call $set_pairs (i32.const 9) (i32.const 1024) (i32.const 0)))
     (call $number (call $continue (i32.const 2)))

@@ -17,7 +17,7 @@ else
     echo "lint: SKIPPED clippy for wasm32-unknown-unknown: its standard library is not here"
 fi
 if command -v shellcheck >/dev/null; then
-    shellcheck scripts/*.sh .ci/run
+    shellcheck scripts/*.sh examples/filter-test/build.sh .ci/run
 else
     echo "lint: SKIPPED the shell scripts: there is no shellcheck"
 fi

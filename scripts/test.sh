@@ -35,8 +35,10 @@ export RUST_BACKTRACE="${RUST_BACKTRACE:-0}"
 # shellcheck disable=SC2317  # suite calls it
 tests() { cargo test --workspace --release --locked "$@"; }
 suite "policies, models, parts" tests --lib --test breaker
-suite "host, simulation, replay" tests --test host --test replay --test retries --test fleet
+suite "host, simulation, replay" tests --test host --test command --test replay --test retries --test fleet
 suite "interleavings, hostile calls" tests --test explore
+suite "another filter in the host" tests --test api_keys
+suite "the host against a real Envoy" tests --test equivalence
 suite "a real Envoy" tests --test e2e
 suite "shipped configurations" scripts/test-configurations.sh
 suite "Istio" scripts/test-istio.sh

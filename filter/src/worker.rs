@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 use seawall_policy::admission::{self, Decision, Notes, Reason, Request, Settlement};
 use seawall_policy::breaker::{Holding, Moment, Permit};
 use seawall_policy::policy::{Policy, Scope};
+use seawall_policy::retry::account::Entry;
 use seawall_policy::retry::attempts::Denial;
 use seawall_policy::route::{Key, Routing};
 use seawall_policy::store::{Undecided, register};
@@ -100,6 +101,8 @@ pub(crate) struct Worker {
     /// By cluster, where no route named a policy.
     selections: Names<Option<Selected>>,
     debts: VecDeque<Debt>,
+    /// Entries into retry budgets that could not be stored.
+    owed: Vec<(usize, Entry)>,
     /// Hedges that wait, by their context.
     parked: Vec<u32>,
     /// Whether ticks come more often because of them.
@@ -119,6 +122,7 @@ impl Worker {
             upstreams: Upstreams::default(),
             selections: Names::default(),
             debts: VecDeque::new(),
+            owed: Vec::new(),
             parked: Vec::new(),
             often: false,
             own: OwnSeries::default(),
@@ -265,6 +269,7 @@ impl Worker {
                 self.owe(debt);
             }
         }
+        self.enter_owed();
         for number in 0..self.upstreams.len() {
             self.tend(number, on_time);
             self.flush_deposits(number);

@@ -180,11 +180,16 @@ pub fn admit(
     let (admission, notes) = match (taken, found) {
         (Ok(taken), Some((admission, notes))) => (admission, noted(&taken, notes)),
         (Ok(_), None) => return (Decision::Admit(None), Notes::default()),
+        // The state was read, and could not be written.
+        (
+            Err(undecided),
+            Some((admission @ Admission::Admitted(Permit { probe: Some(_), .. }), _)),
+        ) => (admission, Notes::undecided(undecided)),
         (Err(undecided), _) => return (Decision::Admit(None), Notes::undecided(undecided)),
     };
     let decision = match admission {
         // A permit that could not be stored is none.
-        Admission::Admitted(Permit { probe: Some(_), .. }) if notes.lost_races => refusal(
+        Admission::Admitted(Permit { probe: Some(_), .. }) if !notes.stands() => refusal(
             settings.mode,
             request.draw,
             Reason::BreakerHalfOpen,

@@ -8,7 +8,7 @@ use seawall_policy::retry::attempts::{Answer, Attempts, Denial, Flags, Left};
 use seawall_policy::retry::budget::RETRY;
 use seawall_policy::time::Span;
 
-use super::{Asking, Selected, Worker, note, place};
+use super::{Asking, DEBTS_MAX, Selected, Worker, note, place};
 use crate::attempt;
 use crate::host::shared::Shared;
 use crate::host::{plugin, streams};
@@ -154,14 +154,31 @@ impl Worker {
         }
     }
 
+    /// Tries again what could not be entered.
+    pub(super) fn enter_owed(&mut self) {
+        for (upstream, what) in std::mem::take(&mut self.owed) {
+            self.enter(upstream, what);
+        }
+    }
+
+    /// Enters something into an account; what cannot be stored now is tried again at the tick, but for deposits, which
+    /// are still there then.
     fn enter(&mut self, upstream: usize, what: Entry) {
         let (_, moment) = self.moment();
+        let mut stands = true;
         let left = self.with_account(upstream, |policy, place, deposits| {
             let retries = policy.retries.as_ref()?;
-            Some(account::enter(
-                &Shared, place, retries, deposits, what, moment,
-            ))
+            let (left, notes) = account::enter(&Shared, place, retries, deposits, what, moment);
+            stands = notes.stands();
+            Some((left, notes))
         });
+        if !stands && what != Entry::Flush {
+            if self.owed.len() < DEBTS_MAX {
+                self.owed.push((upstream, what));
+            } else {
+                self.own.count(Concern::DebtDropped);
+            }
+        }
         if let (Some(Some(left)), Some(entry)) = (left, self.upstreams.entry(upstream)) {
             entry.series.budget(left / RETRY);
         }

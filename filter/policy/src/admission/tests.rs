@@ -157,6 +157,12 @@ fn what_cannot_be_decided_passes_but_an_unstored_permit_is_none() {
     assert!(notes.undecided.is_some() && !notes.stands());
     store.refuse(false);
 
+    store.read_only(true);
+    let (decision, notes) = admit(&store, &upstream, &request(0), later);
+    assert!(matches!(decision, Decision::Refuse { .. }), "it was read");
+    assert!(notes.undecided.is_some());
+    store.read_only(false);
+
     store.intrude(crate::store::TRIES);
     let (decision, notes) = admit(&store, &upstream, &request(0), later);
     assert!(notes.lost_races && notes.transitions.is_empty());

@@ -16,12 +16,18 @@ pub(crate) struct Memory {
     /// Somebody else writes before so many swaps.
     intrusions: Cell<u32>,
     refuses: Cell<bool>,
+    read_only: Cell<bool>,
 }
 
 impl Memory {
     /// The host refuses from now on, or no longer.
     pub(crate) fn refuse(&self, refuses: bool) {
         self.refuses.set(refuses);
+    }
+
+    /// The host lets nothing be written from now on, or no longer.
+    pub(crate) fn read_only(&self, read_only: bool) {
+        self.read_only.set(read_only);
     }
 
     /// Somebody else comes in between, so many times.
@@ -39,6 +45,9 @@ impl SharedStore for Memory {
     }
 
     fn swap(&self, key: &str, bytes: &[u8], cas: u32) -> Result<bool, HostError> {
+        if self.read_only.get() {
+            return Err(HostError(10));
+        }
         let mut entries = self.entries.borrow_mut();
         if self.intrusions.get() > 0 {
             self.intrusions.set(self.intrusions.get() - 1);

@@ -208,6 +208,19 @@ mod tests {
     }
 
     #[test]
+    fn what_a_request_pays_in_itself_counts_for_its_own_retry() {
+        let (store, policy) = (Memory::default(), policy(Mode::Off));
+        let foreseen = |deposits| affords(&store, &upstream(&policy), deposits, moment(1_000)).0;
+        assert_eq!(foreseen(3), Err(Denial::Budget));
+        assert_eq!(foreseen(4), Ok(()), "exactly one");
+        assert_eq!(
+            ask(&store, &policy, 5),
+            Ok(()),
+            "nothing was spent by asking"
+        );
+    }
+
+    #[test]
     fn what_could_not_be_stored_is_not_paid() {
         let (store, policy) = (Memory::default(), policy(Mode::Off));
         assert_eq!(ask(&store, &policy, 1), Err(Denial::Budget));

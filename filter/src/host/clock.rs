@@ -1,4 +1,5 @@
-//! The clock that all VMs of a process share.
+//! The clock that all VMs of a process share, read once a callback: what happens in one happens at one time, and each
+//! reading is a host call.
 
 use std::cell::Cell;
 
@@ -8,6 +9,12 @@ use super::{abi, errors};
 
 thread_local! {
     static LAST: Cell<u64> = const { Cell::new(0) };
+    static FRESH: Cell<bool> = const { Cell::new(false) };
+}
+
+/// A callback begins: the next to ask reads the clock.
+pub(super) fn renew() {
+    FRESH.set(false);
 }
 
 /// How long ago a point on the wall clock was, in nanoseconds since 1970; nothing if that is not known.
@@ -16,13 +23,13 @@ pub(crate) fn since_wall(nanos: u64) -> Span {
     Span::nanos(now.saturating_sub(nanos))
 }
 
-/// Now, on the monotonic clock. Without a clock, time stands still at the last reading.
+/// Now, on the monotonic clock: the same to all who ask in one callback. Without a clock, time stands still at the last
+/// reading.
 pub(crate) fn now() -> Timestamp {
-    match errors::found("clock_time_get", abi::monotonic_nanos()) {
-        Some(nanos) => {
-            LAST.set(nanos);
-            Timestamp::nanos(nanos)
-        }
-        None => Timestamp::nanos(LAST.get()),
+    if !FRESH.replace(true)
+        && let Some(nanos) = errors::found("clock_time_get", abi::monotonic_nanos())
+    {
+        LAST.set(nanos);
     }
+    Timestamp::nanos(LAST.get())
 }

@@ -14,6 +14,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
+use super::clock;
 use crate::root::Root;
 use crate::stream::Stream;
 
@@ -51,7 +52,9 @@ thread_local! {
     };
 }
 
+/// Every callback comes through here.
 fn contexts<T>(run: impl FnOnce(&mut Contexts) -> Option<T>) -> Option<T> {
+    clock::renew();
     CONTEXTS.with(|contexts| run(&mut *contexts.try_borrow_mut().ok()?))
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use seawall_harness::abi::stream::headers;
-use seawall_harness::worker::Process;
+use seawall_harness::worker::{Flow, Process};
 
 use crate::filter::{BREAKER, advance, ask, end, process, properties};
 
@@ -55,7 +55,7 @@ fn average(process: &Process, request: impl Fn()) -> (u64, BTreeMap<&'static str
 }
 
 #[test]
-fn a_good_request_costs_twelve_host_calls_and_little_fuel() {
+fn a_good_request_costs_eleven_host_calls_and_little_fuel() {
     let process = process(1, BREAKER);
     let (fuel, calls) = average(&process, || {
         let stream = ask(&process, 0).expect("passes");
@@ -63,8 +63,8 @@ fn a_good_request_costs_twelve_host_calls_and_little_fuel() {
     });
     let all: u64 = calls.values().sum();
     println!("a good request: {fuel} fuel, {all} host calls: {calls:?}");
-    assert!(all <= 12, "{all} host calls: {calls:?}");
-    assert!(fuel <= 26_000, "{fuel} fuel");
+    assert!(all <= 11, "{all} host calls: {calls:?}");
+    assert!(fuel <= 25_000, "{fuel} fuel");
 }
 
 #[test]
@@ -85,6 +85,37 @@ fn retries_cost_a_good_request_so_much_in_both_positions_together() {
     });
     let all: u64 = calls.values().sum();
     println!("a good request with retries: {fuel} fuel, {all} host calls: {calls:?}");
-    assert!(all <= 19, "{all} host calls: {calls:?}");
+    assert!(all <= 18, "{all} host calls: {calls:?}");
     assert!(fuel <= 45_000, "{fuel} fuel");
+}
+
+#[test]
+fn a_tick_with_nothing_to_do_asks_the_clock_once_however_many_upstreams_there_are() {
+    let process = process(
+        1,
+        &BREAKER.replace(r#"{"breaker""#, r#"{"retries":{},"breaker""#),
+    );
+    for number in 0..50 {
+        let mut known = properties();
+        let cluster = format!("upstream-{number}").into_bytes();
+        known.insert("xds\0cluster_name".to_owned(), cluster);
+        let request = process.open(0, known);
+        let asked = headers(&[(":method", "GET"), (":path", "/")]);
+        assert_eq!(
+            process.request_headers(request, asked, true),
+            Flow::Continue
+        );
+        end(&process, request, "200");
+    }
+    process.tick_vm(1);
+    let made = || process.common().calls.borrow().clone();
+    let before = made();
+    process.tick_vm(1);
+    let grown = |(name, count): (&'static str, u64)| (name, count - before.get(name).unwrap_or(&0));
+    let calls: Vec<_> = made()
+        .into_iter()
+        .map(grown)
+        .filter(|(_, count)| *count > 0)
+        .collect();
+    assert_eq!(calls, [("clock_time_get", 1)]);
 }

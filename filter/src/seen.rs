@@ -32,7 +32,7 @@ pub(crate) fn origin_of(death: Death) -> Origin {
     let flags = match death {
         Death::Connect => flag::UPSTREAM_CONNECT,
         Death::Timeout => flag::UPSTREAM_TIMEOUT,
-        Death::Refused | Death::Reset | Death::None => flag::UPSTREAM_RESET,
+        Death::Reset | Death::None => flag::UPSTREAM_RESET,
     };
     Origin::Local { flags }
 }

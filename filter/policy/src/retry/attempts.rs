@@ -20,8 +20,6 @@ pub enum Death {
     None,
     /// No connection came about.
     Connect,
-    /// The upstream refused the stream.
-    Refused,
     /// The connection broke.
     Reset,
     /// Its time was over.
@@ -29,28 +27,16 @@ pub enum Death {
 }
 
 impl Death {
-    const ALL: [Self; 5] = [
-        Self::None,
-        Self::Connect,
-        Self::Refused,
-        Self::Reset,
-        Self::Timeout,
-    ];
+    const ALL: [Self; 4] = [Self::None, Self::Connect, Self::Reset, Self::Timeout];
 
     /// The condition under which it is retried. Without a death there was an answer, which was voted on, or a hedge.
     const fn condition(self) -> Option<Condition> {
         match self {
             Self::None => None,
             Self::Connect => Some(Condition::Connect),
-            Self::Refused => Some(Condition::RefusedStream),
             Self::Reset => Some(Condition::Reset),
             Self::Timeout => Some(Condition::Timeout),
         }
-    }
-
-    /// Whether the upstream cannot have done anything yet.
-    const fn is_harmless(self) -> bool {
-        matches!(self, Self::Connect | Self::Refused)
     }
 
     /// The status that Envoy gives for it.
@@ -198,7 +184,7 @@ impl Attempts {
     pub fn may_start_unvoted(&self, number: u8, on: &Conditions, left: Left) -> Result<(), Denial> {
         let safe = self.flags.has(Flags::SAFE);
         let fits = match self.death.condition() {
-            Some(condition) => on.has(condition) && (safe || self.death.is_harmless()),
+            Some(condition) => on.has(condition) && (safe || self.death == Death::Connect),
             // A hedge; or a retry of the route's own on an answer that nobody voted on: its operator asked for it.
             None => safe || !self.flags.has(Flags::HEDGED),
         };
@@ -378,7 +364,6 @@ mod tests {
         let on = Settings::default().on;
         for (death, flags, expected) in [
             (Death::Connect, 0, Ok(())),
-            (Death::Refused, 0, Ok(())),
             (Death::Reset, 0, Err(Denial::NotRetriable)),
             (Death::Timeout, 0, Err(Denial::NotRetriable)),
             (Death::Reset, Flags::SAFE, Ok(())),
@@ -437,7 +422,7 @@ mod tests {
         #[test]
         fn it_reads_back_and_rubbish_is_nothing(
             numbers in any::<[u8; 5]>(),
-            death in 0..5_usize,
+            death in 0..4_usize,
             denied in prop::sample::select(vec![None, Some(Denial::Breaker), Some(Denial::Budget)]),
             deadline in any::<u64>(),
             names in prop::array::uniform3("[^\0]{0,20}"),

@@ -145,11 +145,7 @@ impl Worker {
         }
         let (selected, unknown) = self.routing.select(cluster, named);
         let selected = selected.and_then(|(policy, key)| {
-            let index = self
-                .routing
-                .policies
-                .iter()
-                .position(|other| other.name == policy.name)?;
+            let (index, _) = self.routing.named(&policy.name)?;
             Some(Selected {
                 policy: index,
                 by_route: policy.scope == Scope::Route,

@@ -50,12 +50,18 @@ impl Routing {
     /// How many upstreams a process keeps a state for where the configuration does not say.
     pub const UPSTREAMS_MAX_DEFAULT: u32 = 2_000;
 
+    /// A policy by its name, and its place.
+    pub fn named(&self, name: &str) -> Option<(usize, &Policy)> {
+        let mut policies = self.policies.iter().enumerate();
+        policies.find(|(_, policy)| policy.name == name)
+    }
+
     /// The policy for a request to `cluster`, and how its state is keyed; `None` where Seawall stays out.
     ///
     /// `named` is the policy that the route's metadata asks for. A name that does not exist is as if none were given:
     /// the second value says so, for a counter.
     pub fn select(&self, cluster: &str, named: Option<&str>) -> (Option<(&Policy, Key)>, bool) {
-        let by_name = |name: &str| self.policies.iter().find(|policy| policy.name == name);
+        let by_name = |name: &str| self.named(name).map(|(_, policy)| policy);
         let metadata = named.and_then(by_name);
         let unknown = named.is_some() && metadata.is_none();
         let entry = self

@@ -50,16 +50,12 @@ impl Worker {
 
     /// The limit of one attempt.
     pub(crate) fn per_try(&self, known: &Attempts) -> Option<Span> {
-        let mut policies = self.routing.policies.iter();
-        let policy = policies.find(|policy| policy.name == known.policy)?;
+        let (_, policy) = self.routing.named(&known.policy)?;
         policy.time.per_try
     }
 
     /// Retries that were paid for were never sent.
     pub(crate) fn refund(&mut self, upstream: usize, retries: u8) {
-        if retries == 0 {
-            return;
-        }
         self.enter(upstream, Entry::Refund(retries));
         self.count(upstream, Event::RetryRefunded);
     }
@@ -233,9 +229,8 @@ impl Worker {
         ask: impl FnOnce(&Conditions, Left) -> Result<(), Denial>,
     ) -> Result<(), Denial> {
         let (now, _) = self.moment();
-        let mut policies = self.routing.policies.iter();
-        let named = policies.find(|policy| policy.name == known.policy);
-        let policy = named.ok_or(Denial::Undecided)?;
+        let named = self.routing.named(&known.policy);
+        let (_, policy) = named.ok_or(Denial::Undecided)?;
         let retries = policy.retries.as_ref().ok_or(Denial::Undecided)?;
         let needed = policy.time.doomed_under;
         ask(&retries.on, Left { now, needed })
@@ -243,10 +238,7 @@ impl Worker {
 
     /// The upstream of these attempts, which is made known if it is not.
     fn upstream_of(&mut self, known: &Attempts) -> Option<usize> {
-        let policies = &self.routing.policies;
-        let policy = policies
-            .iter()
-            .position(|policy| policy.name == known.policy)?;
+        let (policy, _) = self.routing.named(&known.policy)?;
         let part = known.part.as_ref().map(|(kind, part)| {
             let kind = if kind == "authority" {
                 "authority"

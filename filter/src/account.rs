@@ -59,19 +59,28 @@ pub(crate) fn finish(
 }
 
 /// Takes the votes off an answer that looks bad, and tells a peer that is trusted whether it was retried here or below.
-pub(crate) fn clean_answer(arrival: &Arrival, retried: bool) {
-    if let Some(known) = attempts::load() {
+/// `known` is what is known of its attempts, where its retries are accounted.
+pub(crate) fn clean_answer(
+    worker: &Worker,
+    arrival: &Arrival,
+    known: Option<&Attempts>,
+    retried: bool,
+) {
+    if let Some(known) = known {
         Map::Response.remove(VOTE.as_bytes());
         if known.flags.has(Flags::VETOED) {
             Map::Response.remove(VETO.as_bytes());
         }
+    } else if arrival.places.is_empty() {
+        // Nothing here has to do with retries.
+        return;
     }
     let told = Map::Response.value(NO_RETRY).is_some();
     if retried || told {
         arrival.keep_failure();
     }
     let below = retried || told || arrival.failed_below();
-    match below && arrival.trusted {
+    match below && arrival.is_trusted(worker) {
         true if !told => Map::Response.set(NO_RETRY, "1"),
         false if told => Map::Response.remove(NO_RETRY.as_bytes()),
         true | false => {}

@@ -8,6 +8,7 @@ use seawall_policy::deadline::{Asked, Form, Limit};
 use seawall_policy::policy::Policy;
 use seawall_policy::store::{SharedStore, exchange};
 use seawall_policy::time::{Span, Timestamp, parse_duration};
+use seawall_policy::trust::Trust;
 
 use crate::attempts::ATTEMPT;
 use crate::facts::Facts;
@@ -29,8 +30,8 @@ const PRIORITIES: [&[u8]; 4] = [
 /// What came with a request.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Arrival {
-    /// Whether the peer's marks are believed.
-    pub(crate) trusted: bool,
+    /// Whether the peer's marks are believed, where somebody asked already.
+    trusted: Option<bool>,
     /// The marks of those before us, of this request or of the one that caused it.
     pub(crate) marks: Kept,
     /// Where they are kept; nowhere where nobody is trusted.
@@ -45,29 +46,24 @@ impl Arrival {
         let trust = worker.trust();
         if trust.is_empty() {
             return Self {
+                trusted: Some(false),
                 inbound,
                 ..Self::default()
             };
         }
-        let trusted = properties::text("source\0address").is_some_and(|peer| trust.reaches(&peer))
-            || properties::text("connection\0uri_san_peer_certificate")
-                .is_some_and(|peer| trust.knows(&peer));
+        // Outbound, a request without marks asks for no trust; its answer may.
+        let trusted = (inbound || facts.own).then(|| is_trusted(trust));
         let ids = [
             pairs.value("x-request-id"),
             pairs.value("traceparent").map(trace),
         ];
         let mut places = Vec::new();
         places.extend(ids.into_iter().flatten().filter_map(Place::of));
-        let now = clock::now();
-        let kept = |place: &Place| {
-            let found = Shared.load(&place.key).ok()??;
-            place.read(&found.bytes, now)
-        };
         let mut marks = match inbound {
             true => Kept::default(),
-            false => places.iter().find_map(kept).unwrap_or_default(),
+            false => kept(&places).unwrap_or_default(),
         };
-        if trusted && facts.own {
+        if trusted == Some(true) && facts.own {
             marks.retry |= pairs.value(ATTEMPT).is_some();
             let named = pairs.value(PRIORITY).and_then(|name| {
                 let found = PRIORITIES.iter().position(|known| *known == name)?;
@@ -127,7 +123,7 @@ impl Arrival {
             failed_below: false,
             ..self.marks
         };
-        if self.inbound && self.trusted && kept != Kept::default() {
+        if self.inbound && self.was_trusted() && kept != Kept::default() {
             self.write(|_| kept);
         }
     }
@@ -144,17 +140,17 @@ impl Arrival {
 
     /// Whether something below failed while this request was in its application.
     pub(crate) fn failed_below(&self) -> bool {
-        let now = clock::now();
-        let kept = |place: &Place| {
-            let found = Shared.load(&place.key).ok()??;
-            place.read(&found.bytes, now)
-        };
-        self.inbound
-            && self
-                .places
-                .iter()
-                .find_map(kept)
-                .is_some_and(|kept| kept.failed_below)
+        self.inbound && kept(&self.places).is_some_and(|kept| kept.failed_below)
+    }
+
+    /// Whether the peer was asked about and is believed.
+    pub(crate) fn was_trusted(&self) -> bool {
+        self.trusted == Some(true)
+    }
+
+    /// Whether the peer is believed.
+    pub(crate) fn is_trusted(&self, worker: &Worker) -> bool {
+        self.trusted.unwrap_or_else(|| is_trusted(worker.trust()))
     }
 
     /// What a lost race or a host that does not answer leaves unkept is only not known.
@@ -167,6 +163,22 @@ impl Arrival {
             });
         }
     }
+}
+
+/// What is kept of a request, under the first of its ids that is known.
+fn kept(places: &[Place]) -> Option<Kept> {
+    let now = clock::now();
+    places.iter().find_map(|place| {
+        let found = Shared.load(&place.key).ok()??;
+        place.read(&found.bytes, now)
+    })
+}
+
+/// Whether the peer of the stream at work is believed.
+fn is_trusted(trust: &Trust) -> bool {
+    properties::text("source\0address").is_some_and(|peer| trust.reaches(&peer))
+        || properties::text("connection\0uri_san_peer_certificate")
+            .is_some_and(|peer| trust.knows(&peer))
 }
 
 /// The name of a priority.

@@ -168,8 +168,10 @@ impl HttpRequest {
             .flatten();
         let bad = account::looks_bad(status, grpc);
         let known = self.account(&waiting, bad);
-        let refused = known.filter(|known| known.flags.has(Flags::REFUSED));
-        let refused = refused.map(|known| seen::origin_of(known.death));
+        let refused = known
+            .as_ref()
+            .filter(|known| known.flags.has(Flags::REFUSED))
+            .map(|known| seen::origin_of(known.death));
         let Some((outcome, origin)) = self.judge(&waiting, status, grpc, refused) else {
             return Action::Continue;
         };
@@ -186,7 +188,10 @@ impl HttpRequest {
                 .accounted
                 .is_some_and(|accounted| accounted.enforced);
             let retried = failed && enforced;
-            account::clean_answer(&self.arrival, retried);
+            self.with(|worker| {
+                account::clean_answer(worker, &self.arrival, known.as_ref(), retried);
+                Some(())
+            });
         }
         if failed || seen::stood_in_for_nobody(origin) {
             let replaced = self.with(|worker| {

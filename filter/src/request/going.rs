@@ -208,7 +208,7 @@ impl HttpRequest {
                 let mark = [ATTEMPT, PRIORITY]
                     .iter()
                     .any(|mark| mark.as_bytes() == name);
-                foreign |= !(mark && self.arrival.trusted);
+                foreign |= !(mark && self.arrival.was_trusted());
             }
         }
         if foreign {

@@ -68,6 +68,33 @@ fn a_good_request_costs_eleven_host_calls_and_little_fuel() {
 }
 
 #[test]
+fn an_answer_that_looks_bad_costs_no_more_where_nothing_is_retried() {
+    let process = process(1, BREAKER);
+    let (_, calls) = average(&process, || {
+        let stream = ask(&process, 0).expect("passes");
+        end(&process, stream, "404");
+    });
+    assert_eq!(calls.values().sum::<u64>(), 11, "{calls:?}");
+}
+
+#[test]
+fn who_the_peer_is_is_asked_only_where_marks_are_believed() {
+    let trusting = BREAKER.replace(
+        r#"{"version":1"#,
+        r#"{"version":1,"trust":{"addresses":["10.0.0.0/8"]}"#,
+    );
+    let properties = |process: &Process| {
+        let (_, calls) = average(process, || {
+            let stream = ask(process, 0).expect("passes");
+            end(process, stream, "200");
+        });
+        calls["proxy_get_property"]
+    };
+    let (plain, trusting) = (process(1, BREAKER), process(1, &trusting));
+    assert_eq!(properties(&trusting), properties(&plain));
+}
+
+#[test]
 fn retries_cost_a_good_request_so_much_in_both_positions_together() {
     let with_retries = BREAKER.replace(r#"{"breaker""#, r#"{"retries":{},"breaker""#);
     let process = process(1, &with_retries);

@@ -2,3 +2,5 @@
 
 mod hostile;
 mod search;
+#[path = "../shipped/mod.rs"]
+mod shipped;

@@ -1,32 +1,19 @@
 //! Every scenario holds; what does not hold is found, with a schedule that shows it again.
 
 use std::cell::Cell;
-use std::path::PathBuf;
 use std::rc::Rc;
-use std::sync::OnceLock;
 
 use seawall_harness::abi::stream::headers;
 use seawall_harness::explore::{
     Bounds, Choice, HostFault, Report, Scenario, Schedule, all, explore, named, replay,
 };
-use seawall_harness::module::Module;
 use seawall_harness::worker::{Flow, Process, ProcessOptions, Properties, StreamId};
 
-/// The filter: `SEAWALL_WASM`, or what `make wasm` built.
-pub(crate) fn module() -> Module {
-    static COMPILED: OnceLock<Module> = OnceLock::new();
-    let compile = || {
-        let built = concat!(env!("CARGO_MANIFEST_DIR"), "/../dist/seawall.wasm");
-        let path =
-            std::env::var_os("SEAWALL_WASM").map_or_else(|| PathBuf::from(built), PathBuf::from);
-        Module::from_file(&path).unwrap_or_else(|error| panic!("{error}: run make wasm"))
-    };
-    COMPILED.get_or_init(compile).clone()
-}
+use crate::shipped::module;
 
 fn explored(scenario: &Scenario) -> Report {
     let bounds = Bounds::default();
-    explore(&module(), scenario, bounds, 1, None, &mut |_| {}).expect("the filter runs")
+    explore(module(), scenario, bounds, 1, None, &mut |_| {}).expect("the filter runs")
 }
 
 fn scenario(name: &str) -> Scenario {
@@ -57,7 +44,7 @@ fn a_broken_invariant_is_told_with_a_schedule_that_shows_it_again() {
     scenario.probes = Some(3);
     let broken = explored(&scenario).broken.expect("it is found");
     assert_eq!(broken.invariant, "2 probes went where 3 could");
-    let (steps, again) = replay(&module(), &scenario, 1, None, &broken.schedule).unwrap();
+    let (steps, again) = replay(module(), &scenario, 1, None, &broken.schedule).unwrap();
     assert_eq!(again, Some(broken.invariant));
     assert_eq!(steps, broken.steps);
 }
@@ -78,7 +65,7 @@ fn fewer_preemptions_are_a_part_of_more() {
             ..Bounds::default()
         };
         let scenario = scenario("permits");
-        let report = explore(&module(), &scenario, bounds, 1, None, &mut |_| {}).unwrap();
+        let report = explore(module(), &scenario, bounds, 1, None, &mut |_| {}).unwrap();
         assert!(report.broken.is_none() && report.complete);
         report.states
     };
@@ -92,14 +79,14 @@ fn a_bound_on_states_is_said() {
         states: 50,
         ..Bounds::default()
     };
-    let report = explore(&module(), &scenario("probes"), bounds, 1, None, &mut |_| {}).unwrap();
+    let report = explore(module(), &scenario("probes"), bounds, 1, None, &mut |_| {}).unwrap();
     assert!(!report.complete && report.broken.is_none());
 }
 
 #[test]
 fn a_schedule_that_cannot_be_played_is_refused() {
     let schedule = Schedule(vec![Choice::Go(0), Choice::Kill(0)]);
-    let error = replay(&module(), &scenario("permits"), 1, None, &schedule).err();
+    let error = replay(module(), &scenario("permits"), 1, None, &schedule).err();
     let text = error.map(|error| error.to_string()).unwrap_or_default();
     assert!(text.contains("cannot be played"), "{text}");
 }
@@ -121,7 +108,7 @@ fn a_host_that_fails_at_one_call_breaks_nothing() {
                         ..Bounds::default()
                     };
                     let report = explore(
-                        &module(),
+                        module(),
                         &scenario(name),
                         bounds,
                         1,
@@ -143,7 +130,7 @@ fn half_open(configuration: &str) -> Process {
         configuration: configuration.as_bytes().to_vec(),
         ..ProcessOptions::default()
     };
-    let process = Process::start(&module(), options, 1_000_000_000).expect("the filter starts");
+    let process = Process::start(module(), options, 1_000_000_000).expect("the filter starts");
     let asked: Vec<_> = (0..3).filter_map(|worker| ask(&process, worker)).collect();
     asked.into_iter().for_each(|id| end(&process, id, "503"));
     process.set_now(2_000_000_000);
@@ -189,7 +176,7 @@ fn without_preemptions_it_goes_as_in_one_process() {
         .into_iter()
         .map(|line| line.text)
         .collect();
-    let (steps, broken) = replay(&module(), &scenario, 1, None, &Schedule::default()).unwrap();
+    let (steps, broken) = replay(module(), &scenario, 1, None, &Schedule::default()).unwrap();
     assert_eq!(broken, None);
     assert_eq!(said(&steps), log);
     assert_eq!(log.len(), 2, "half-open and closed: {log:?}");
@@ -215,7 +202,7 @@ fn a_preemption_goes_as_in_one_process() {
         .map(|line| line.text)
         .collect();
     let schedule: Schedule = "1*2.2*3.3*3".parse().unwrap();
-    let (steps, broken) = replay(&module(), &scenario, 1, None, &schedule).unwrap();
+    let (steps, broken) = replay(module(), &scenario, 1, None, &schedule).unwrap();
     assert_eq!(broken, None);
     assert_eq!(said(&steps), log);
     let count = |part: &str| steps.iter().filter(|step| step.contains(part)).count();

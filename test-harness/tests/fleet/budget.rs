@@ -4,7 +4,8 @@ use seawall_harness::measure::Measure;
 use seawall_harness::worker::{Process, ProcessOptions};
 use seawall_harness::world::{Lane, START, play};
 
-use crate::{module, one_a_second_each, scene};
+use crate::shipped::module;
+use crate::{one_a_second_each, scene};
 
 const RETRIES: &str =
     r#"{"version":1,"policies":{"default":{"breaker":{"mode":"off"},"retries":{}}}}"#;
@@ -17,7 +18,7 @@ fn run(configuration: &str, fault: &str) -> Measure {
         seed: 1,
         ..ProcessOptions::default()
     };
-    let envoy = [Process::start(&module(), options, START).expect("the filter starts")];
+    let envoy = [Process::start(module(), options, START).expect("the filter starts")];
     let trace = one_a_second_each(200, 60);
     play(&scene(fault), &trace, &Lane::both(&envoy), || ())
 }

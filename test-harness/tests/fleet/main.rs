@@ -3,11 +3,10 @@
 mod budget;
 mod dead;
 mod probes;
-
-use std::path::PathBuf;
+#[path = "../shipped/mod.rs"]
+mod shipped;
 
 use seawall_harness::fault::Fault;
-use seawall_harness::module::Module;
 use seawall_harness::trace::Request;
 use seawall_harness::worker::{Process, ProcessOptions};
 use seawall_harness::world::{START, Scene, World};
@@ -15,23 +14,16 @@ use seawall_harness::world::{START, Scene, World};
 /// The shipped defaults.
 const DEFAULTS: &str = r#"{"version":1,"policies":{"default":{}}}"#;
 
-/// The filter: `SEAWALL_WASM`, or what `make wasm` built.
-fn module() -> Module {
-    let built = concat!(env!("CARGO_MANIFEST_DIR"), "/../dist/seawall.wasm");
-    let path = std::env::var_os("SEAWALL_WASM").map_or_else(|| PathBuf::from(built), PathBuf::from);
-    Module::from_file(&path).unwrap_or_else(|error| panic!("{error}: run make wasm"))
-}
-
 /// So many Envoys with one worker each, with chance of their own.
 fn fleet(size: u64, configuration: &str) -> Vec<Process> {
-    let module = module();
+    let module = shipped::module();
     let envoy = |number| {
         let options = ProcessOptions {
             configuration: configuration.as_bytes().to_vec(),
             seed: number,
             ..ProcessOptions::default()
         };
-        let process = Process::start(&module, options, START).expect("the filter starts");
+        let process = Process::start(module, options, START).expect("the filter starts");
         process.take_log();
         process
     };

@@ -1,25 +1,12 @@
 //! Seawall's filter in this host.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::sync::OnceLock;
 
 use seawall_harness::abi::Fault;
 use seawall_harness::abi::stream::{HeaderMap, headers};
-use seawall_harness::module::Module;
 use seawall_harness::worker::{Flow, Process, ProcessOptions, StreamId};
 
-/// The filter: `SEAWALL_WASM`, or what `make wasm` built.
-pub(crate) fn module() -> Module {
-    static COMPILED: OnceLock<Module> = OnceLock::new();
-    let compile = || {
-        let built = concat!(env!("CARGO_MANIFEST_DIR"), "/../dist/seawall.wasm");
-        let path =
-            std::env::var_os("SEAWALL_WASM").map_or_else(|| PathBuf::from(built), PathBuf::from);
-        Module::from_file(&path).unwrap_or_else(|error| panic!("{error}: run make wasm"))
-    };
-    COMPILED.get_or_init(compile).clone()
-}
+use crate::shipped::{calls, module};
 
 pub(crate) const BREAKER: &str = r#"{"version":1,"policies":{"default":{"breaker":{
     "minimum_calls":5,"consecutive":0,"slow_call":{"rate":0},"ramp":"0s","hosts":{"grace":"0s"},
@@ -32,7 +19,7 @@ pub(crate) fn process(workers: usize, configuration: &str) -> Process {
         seed: 7,
         ..ProcessOptions::default()
     };
-    Process::start(&module(), options, 1_000_000_000).expect("the filter starts")
+    Process::start(module(), options, 1_000_000_000).expect("the filter starts")
 }
 
 pub(crate) fn properties() -> BTreeMap<String, Vec<u8>> {
@@ -223,23 +210,7 @@ fn corrupted_records_of_every_length_trap_nothing_and_traffic_passes() {
 
 #[test]
 fn no_status_of_the_host_traps_the_filter_and_it_is_counted() {
-    const CALLS: [&str; 14] = [
-        "proxy_get_header_map_pairs",
-        "proxy_get_header_map_value",
-        "proxy_replace_header_map_value",
-        "proxy_remove_header_map_value",
-        "proxy_get_property",
-        "proxy_set_property",
-        "proxy_get_shared_data",
-        "proxy_set_shared_data",
-        "proxy_define_metric",
-        "proxy_increment_metric",
-        "proxy_record_metric",
-        "proxy_send_local_response",
-        "clock_time_get",
-        "random_get",
-    ];
-    for call in CALLS {
+    for call in calls() {
         for status in [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 99, u32::MAX] {
             for every in [1, 2] {
                 let process = process(2, BREAKER);

@@ -7,32 +7,13 @@ use seawall_harness::abi::stream::headers;
 use seawall_harness::worker::{Flow, Process, StreamId};
 
 use crate::filter::{advance, process, properties, traps};
+use crate::shipped::calls;
 
 /// Everything that time and retries can be told.
 const EVERYTHING: &str = r#"{"version":1,"trust":{"addresses":["10.0.0.0/8"]},"policies":{"default":{
     "breaker":{"minimum_calls":5,"open":{"for":"1s","up_to":"1s"}},
     "timeout":{"total":"2s","doomed_under":"5ms","propagate":["grpc-timeout","x-left"],"adaptive":{"minimum_samples":2}},
     "retries":{"attempts":3,"methods":"any","hedge":{"percentile":50}}}}}"#;
-const CALLS: [&str; 17] = [
-    "proxy_log",
-    "proxy_get_property",
-    "proxy_set_property",
-    "proxy_get_header_map_pairs",
-    "proxy_get_header_map_value",
-    "proxy_replace_header_map_value",
-    "proxy_remove_header_map_value",
-    "proxy_get_shared_data",
-    "proxy_set_shared_data",
-    "proxy_define_metric",
-    "proxy_increment_metric",
-    "proxy_record_metric",
-    "proxy_send_local_response",
-    "proxy_set_tick_period_milliseconds",
-    "proxy_set_effective_context",
-    "proxy_continue_stream",
-    "clock_time_get",
-];
-
 fn known(more: &[(&str, u64)]) -> BTreeMap<String, Vec<u8>> {
     let mut known = properties();
     known.insert("source\0address".to_owned(), b"10.0.0.9:1234".to_vec());
@@ -100,7 +81,7 @@ fn plain(process: &Process) -> StreamId {
 
 #[test]
 fn no_status_of_the_host_traps_either_position() {
-    for call in CALLS {
+    for call in calls() {
         for status in [1, 2, 4, 7, 8, 10, 12, u32::MAX] {
             for every in [1, 2, 3] {
                 let process = process(2, EVERYTHING);

@@ -22,5 +22,7 @@ mod outcomes;
 mod probe;
 mod properties;
 mod queues;
+#[path = "../shipped/mod.rs"]
+mod shipped;
 mod steering;
 mod wasi;

@@ -1,11 +1,12 @@
 //! The filter over traces, on the virtual clock: what an outage does, what must do nothing, and the same bytes again.
 
-use std::path::PathBuf;
+#[path = "../shipped/mod.rs"]
+mod shipped;
+
 use std::process::{Command, Output};
 
 use seawall_harness::fault::Fault;
 use seawall_harness::measure::Figures;
-use seawall_harness::module::Module;
 use seawall_harness::trace::poisson;
 use seawall_harness::worker::{Process, ProcessOptions};
 use seawall_harness::world::{self, START, World};
@@ -13,21 +14,15 @@ use seawall_harness::world::{self, START, World};
 /// The shipped defaults.
 const DEFAULTS: &str = r#"{"version":1,"policies":{"default":{}}}"#;
 
-fn wasm() -> PathBuf {
-    let built = concat!(env!("CARGO_MANIFEST_DIR"), "/../dist/seawall.wasm");
-    std::env::var_os("SEAWALL_WASM").map_or_else(|| PathBuf::from(built), PathBuf::from)
-}
-
 fn run(policy: &str, world: &World) -> Figures {
-    let module =
-        Module::from_file(&wasm()).unwrap_or_else(|error| panic!("{error}: run make wasm"));
+    let module = shipped::module();
     let options = ProcessOptions {
         workers: 4,
         configuration: policy.as_bytes().to_vec(),
         seed: world.seed,
         ..ProcessOptions::default()
     };
-    let process = Process::start(&module, options, START).expect("the filter starts");
+    let process = Process::start(module, options, START).expect("the filter starts");
     let trace = poisson(200.0, 60.0, 20_000.0, 0.5, world.seed).expect("a trace");
     world::run(world, &trace, Some(&process), || ()).figures("with", world::faulty(&world.faults))
 }
@@ -110,7 +105,7 @@ fn a_fallback_turns_refusals_into_degraded_answers() {
 fn seawall(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_seawall"))
         .args(arguments)
-        .env("SEAWALL_WASM", wasm())
+        .env("SEAWALL_WASM", shipped::wasm())
         .output()
         .expect("the program runs")
 }

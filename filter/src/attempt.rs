@@ -5,7 +5,7 @@
 //! came before it; a hedge that cannot be paid for waits instead, since the attempt beside it may still win.
 
 use seawall_policy::retry::attempts::{Answer, Attempts, Death, Denial, Flags};
-use seawall_policy::time::Timestamp;
+use seawall_policy::time::{Span, Timestamp};
 
 use crate::answer;
 use crate::attempts::{self, ATTEMPT, NO_RETRY, VETO, VOTE};
@@ -33,7 +33,7 @@ pub(crate) struct Attempt {
     stage: Stage,
     /// Whether another may run beside it, so that its end must be known.
     hedged: bool,
-    /// When its own limit passes, if it has one.
+    /// From when on its end is taken for the end of its own limit, if it has one.
     due: Option<Timestamp>,
 }
 
@@ -57,7 +57,7 @@ impl Attempt {
         self.stage = Stage::Waiting;
         self.hedged = known.flags.has(Flags::HEDGED);
         let limit = with(&self.worker, |worker| worker.per_try(&known));
-        self.due = limit.map(|limit| clock::now().after(limit));
+        self.due = limit.map(|limit| clock::now().after(earliest(limit)));
         if self.number <= 1 {
             if !known.flags.has(Flags::MARKED) {
                 with(&self.worker, |worker| worker.deposit(&known));
@@ -156,7 +156,7 @@ impl Attempt {
         attempts::store(&known);
     }
 
-    /// Whether the limit of one attempt is over. Envoy flags that on the attempt's own record, which no filter sees.
+    /// Whether its end is that of its limit. Envoy flags that on the attempt's own record, which no filter sees.
     fn overran(&self) -> bool {
         self.due.is_some_and(|due| clock::now() >= due)
     }
@@ -224,6 +224,12 @@ pub(crate) fn leave_parking(pay: impl FnOnce(&Attempts) -> Result<(), Denial>) -
         }
     }
     true
+}
+
+/// How long an attempt at least takes that its limit ends. Envoy's timers count from the start of a turn of its event loop,
+/// which on a busy worker lies well before the attempt, and so end it early by our clock.
+fn earliest(limit: Span) -> Span {
+    Span::nanos(limit.as_nanos().saturating_sub(limit.as_nanos() >> 2))
 }
 
 /// What an answer says about trying again.

@@ -1,7 +1,8 @@
-//! The answers of our own: the first rung of the fallback ladder that can answer, or the plain refusal.
+//! The answers of our own: a rung of the fallback ladder, or the plain refusal.
 
 use seawall_policy::admission::Reason;
-use seawall_policy::fallback::{Answer, Cause, Ladder, Static};
+use seawall_policy::fallback::{Cause, Static, Values};
+use seawall_policy::policy::Policy;
 use seawall_policy::retry::attempts::{Death, Denial};
 use seawall_policy::time::Span;
 
@@ -9,11 +10,16 @@ use crate::host::properties;
 use crate::host::reply::Reply;
 
 const NO_STORE: (&str, &str) = ("cache-control", "no-store");
-const REASON: &str = "x-seawall-reason";
+/// Why an answer is not the upstream's.
+pub(crate) const REASON: &str = "x-seawall-reason";
+/// What stands in for the upstream's answer.
+pub(crate) const DEGRADED: &str = "x-seawall-degraded";
 /// Unavailable: what a gRPC caller may try again.
 const GRPC_UNAVAILABLE: u8 = 14;
 /// The time was over.
 const GRPC_DEADLINE_EXCEEDED: u8 = 4;
+/// There is too much to do.
+const GRPC_RESOURCE_EXHAUSTED: u8 = 8;
 
 /// What the answer is about, as the access log shows it.
 #[derive(Clone, Copy, Debug)]
@@ -33,52 +39,82 @@ impl About<'_> {
         properties::set("seawall.decision", self.decision);
         properties::set("seawall.reason", self.reason);
     }
-}
 
-/// Whether an answer was sent, and which.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sent {
-    /// The plain refusal.
-    Refusal,
-    /// A rung of the ladder.
-    Fallback,
-    /// None: the host refused, or no rung stands for it. The request or the answer goes on as it is.
-    Nothing,
-}
-
-/// Answers a request that is not admitted.
-pub(crate) fn refuse(
-    policy: &str,
-    ladder: &Ladder,
-    grpc: bool,
-    reason: Reason,
-    retry_after: Span,
-) -> Sent {
-    let details = format!("seawall_{}", reason.name());
-    if let Some(Answer::Static(fixed)) = ladder.answer(cause(reason), grpc) {
-        let about = About {
-            policy,
-            decision: "degraded",
-            reason: reason.name(),
-        };
-        return send_static(fixed, grpc, &details, about);
+    /// Tells the access log that this rung stood in.
+    pub(crate) fn tell_degraded(&self, rung: &str) {
+        self.tell();
+        properties::set("seawall.degraded", rung);
     }
-    let seconds = retry_after.as_secs_ceil().max(1).to_string();
-    let millis = retry_after.as_millis().max(1).to_string();
-    let mut headers = vec![NO_STORE, (REASON, reason.name())];
-    // Who has no time left is not told when to come again.
-    let (status, grpc_status) = match reason {
-        Reason::Deadline => (504, GRPC_DEADLINE_EXCEEDED),
-        _ => {
-            headers.push(("retry-after", &seconds));
-            headers.extend(grpc.then_some(("grpc-retry-pushback-ms", &*millis)));
-            (503, GRPC_UNAVAILABLE)
+}
+
+/// Why the upstream's answer is not what the client gets, and what an answer of our own says about it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Need {
+    /// The request does not go.
+    Refused {
+        /// Why.
+        reason: Reason,
+        /// When it may be worth another try.
+        retry_after: Span,
+    },
+    /// The upstream, or Envoy for it, failed.
+    Failed,
+}
+
+impl Need {
+    /// The cause that the ladder knows it by.
+    pub(crate) const fn cause(self) -> Cause {
+        match self {
+            Self::Refused { reason, .. } => reason.cause(),
+            Self::Failed => Cause::Failure,
         }
+    }
+
+    /// The reason's name.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Refused { reason, .. } => reason.name(),
+            Self::Failed => Cause::Failure.name(),
+        }
+    }
+
+    /// What the access log shows as `%RESPONSE_CODE_DETAILS%`.
+    pub(crate) fn details(self) -> String {
+        match self {
+            Self::Refused { reason, .. } => format!("seawall_{}", reason.name()),
+            Self::Failed => "seawall_failure_replaced".to_owned(),
+        }
+    }
+
+    fn retry_after(self) -> Span {
+        let known = match self {
+            Self::Refused { retry_after, .. } => retry_after,
+            Self::Failed => Span::ZERO,
+        };
+        known.max(Span::secs(1))
+    }
+}
+
+/// The plain refusal: the last rung. `false` if the host did not take it, and then the request has to go on.
+pub(crate) fn refuse(policy: &Policy, grpc: bool, reason: Reason, retry_after: Span) -> bool {
+    let need = Need::Refused {
+        reason,
+        retry_after,
     };
-    let what = match reason {
-        Reason::Deadline => "too little time left",
-        _ => "upstream unavailable",
+    let seconds = need.retry_after().as_secs_ceil().to_string();
+    let millis = need.retry_after().as_millis().to_string();
+    let mut headers = vec![NO_STORE];
+    headers.extend(policy.answer_headers.then_some((REASON, reason.name())));
+    let (status, grpc_status, what) = match reason.cause() {
+        Cause::Deadline => (504, GRPC_DEADLINE_EXCEEDED, "too little time left"),
+        Cause::Shed | Cause::Bulkhead => (503, GRPC_RESOURCE_EXHAUSTED, "too much to do"),
+        Cause::Open | Cause::Failure => (503, GRPC_UNAVAILABLE, "upstream unavailable"),
     };
+    // Who has no time left is not told when to come again.
+    if reason != Reason::Deadline {
+        headers.push(("retry-after", &seconds));
+        headers.extend(grpc.then_some(("grpc-retry-pushback-ms", &*millis)));
+    }
     let body = if grpc {
         format!("{what}: {}", reason.name())
     } else {
@@ -87,37 +123,83 @@ pub(crate) fn refuse(
     };
     let reply = Reply {
         status,
-        details: &details,
+        details: &need.details(),
         headers: &headers,
         body: body.as_bytes(),
         grpc_status: grpc.then_some(grpc_status),
     };
     let about = About {
-        policy,
+        policy: &policy.name,
         decision: "refused",
         reason: reason.name(),
     };
     about.tell();
-    if reply.send() {
-        Sent::Refusal
-    } else {
-        Sent::Nothing
-    }
+    reply.send()
 }
 
-/// Puts an answer of our own in the place of a failed one, if a rung stands for it.
-pub(crate) fn replace(policy: &str, ladder: &Ladder, grpc: bool) -> Sent {
-    match ladder.answer(Cause::Failure, grpc) {
-        Some(Answer::Static(fixed)) => {
-            let about = About {
-                policy,
-                decision: "degraded",
-                reason: "failure",
-            };
-            send_static(fixed, grpc, "seawall_failure_replaced", about)
-        }
-        None => Sent::Nothing,
+/// A fixed answer. `false` if the host did not take it.
+pub(crate) fn fixed(policy: &Policy, fixed: &Static, grpc: bool, need: Need) -> bool {
+    let seconds = need.retry_after().as_secs_ceil().to_string();
+    let values = Values {
+        policy: &policy.name,
+        reason: need.name(),
+        retry_after: &seconds,
+    };
+    let mut headers = vec![NO_STORE];
+    if policy.answer_headers {
+        headers.extend([(DEGRADED, "static"), (REASON, need.name())]);
     }
+    let filled = fixed.headers.iter();
+    let filled: Vec<_> = filled
+        .map(|(key, value)| (key.as_str(), value.fill(&values)))
+        .collect();
+    let (grpc_status, body) = match &fixed.grpc {
+        Some(answer) if grpc => (Some(answer.status), answer.message.fill(&values)),
+        _ => {
+            let kind = fixed.content_type.as_deref();
+            headers.extend(kind.map(|kind| ("content-type", kind)));
+            headers.extend(filled.iter().map(|(key, value)| (*key, value.as_str())));
+            (None, fixed.body.fill(&values))
+        }
+    };
+    let reply = Reply {
+        status: fixed.status,
+        details: &need.details(),
+        headers: &headers,
+        body: body.as_bytes(),
+        grpc_status,
+    };
+    let about = About {
+        policy: &policy.name,
+        decision: "degraded",
+        reason: need.name(),
+    };
+    about.tell_degraded("static");
+    reply.send()
+}
+
+/// Ends a request that a client tried to send elsewhere itself.
+pub(crate) fn no_failover_of_clients() -> bool {
+    let reply = Reply {
+        status: 400,
+        details: "seawall_failover_header",
+        headers: &[NO_STORE, ("content-type", "text/plain")],
+        body: b"x-seawall-failover is not a client's to send\n",
+        grpc_status: None,
+    };
+    reply.send()
+}
+
+/// Ends an attempt that was to go to another cluster and would not.
+pub(crate) fn misrouted() -> bool {
+    let reply = Reply {
+        status: 503,
+        details: "seawall_failover_misrouted",
+        headers: &[NO_STORE, ("content-type", "text/plain")],
+        body: b"no route leads to the failover cluster\n",
+        grpc_status: Some(GRPC_UNAVAILABLE),
+    };
+    reply.send()
 }
 
 /// Ends a request whose next attempt is not sent, with the answer that Envoy gives for the failure before it.
@@ -152,48 +234,4 @@ pub(crate) fn deadline_exceeded(policy: &str) -> bool {
         grpc_status: Some(GRPC_DEADLINE_EXCEEDED),
     };
     reply.send()
-}
-
-/// The cause that the ladder knows a refusal by.
-pub(crate) const fn cause(reason: Reason) -> Cause {
-    match reason {
-        Reason::Deadline => Cause::Deadline,
-        Reason::BreakerOpen
-        | Reason::BreakerHalfOpen
-        | Reason::BreakerRamp
-        | Reason::BreakerForcedOpen => Cause::Open,
-    }
-}
-
-fn send_static(fixed: &Static, grpc: bool, details: &str, about: About<'_>) -> Sent {
-    let mut headers = vec![
-        NO_STORE,
-        ("x-seawall-degraded", "static"),
-        (REASON, about.reason),
-    ];
-    let mut reply = Reply {
-        status: fixed.status,
-        details,
-        headers: &[],
-        body: &fixed.body,
-        grpc_status: None,
-    };
-    match &fixed.grpc {
-        Some(answer) if grpc => {
-            reply.grpc_status = Some(answer.status);
-            reply.body = answer.message.as_bytes();
-        }
-        _ => {
-            let kind = fixed.content_type.as_deref();
-            headers.extend(kind.map(|kind| ("content-type", kind)));
-            headers.extend(fixed.headers.iter().map(|(key, value)| (&**key, &**value)));
-        }
-    }
-    reply.headers = &headers;
-    about.tell();
-    if reply.send() {
-        Sent::Fallback
-    } else {
-        Sent::Nothing
-    }
 }

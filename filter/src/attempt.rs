@@ -12,7 +12,9 @@ use crate::attempts::{self, ATTEMPT, NO_RETRY, VETO, VOTE};
 use crate::host::exports::Action;
 use crate::host::headers::{Map, Pairs};
 use crate::host::{clock, properties};
+use crate::request::ladder::FAILOVER;
 use crate::stream::{SharedWorker, with};
+use crate::telemetry::Concern;
 
 /// Where an attempt stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +56,17 @@ impl Attempt {
         let Some(mut known) = attempts::load() else {
             return Action::Continue;
         };
+        if known.flags.has(Flags::ELSEWHERE) {
+            Map::Request.remove(FAILOVER.as_bytes());
+            let went = properties::text("xds\0cluster_name");
+            if went.is_some_and(|went| went != known.cluster) && answer::misrouted() {
+                with(&self.worker, |worker| {
+                    worker.concern(Concern::Misrouted);
+                    Some(())
+                });
+                return Action::Pause;
+            }
+        }
         self.stage = Stage::Waiting;
         self.hedged = known.flags.has(Flags::HEDGED);
         let limit = with(&self.worker, |worker| worker.per_try(&known));

@@ -5,16 +5,16 @@
 //! reset is made in `on_log`: Envoy itself would crash.
 
 mod going;
+pub(crate) mod ladder;
 
-use seawall_policy::admission::Settlement;
+use seawall_policy::admission::{Reason, Settlement};
 use seawall_policy::breaker::{Permit, Verdict};
-use seawall_policy::fallback::Cause;
 use seawall_policy::outcome::{Answer, Lenience, Origin, Outcome};
 use seawall_policy::retry::attempts::{Attempts, Flags};
 use seawall_policy::time::{Span, Timestamp};
 
 use crate::account::{self, Accounted};
-use crate::answer::{self, Sent};
+use crate::answer;
 use crate::arrival::Arrival;
 use crate::facts::Facts;
 use crate::host::exports::Action;
@@ -24,6 +24,10 @@ use crate::seen;
 use crate::stream::{SharedWorker, with};
 use crate::telemetry::Event;
 use crate::worker::Worker;
+use ladder::FAILOVER;
+
+/// The status of what a Seawall before the upstream sheds.
+const SHED: u16 = 503;
 
 /// Where a request stands.
 #[derive(Debug)]
@@ -51,6 +55,19 @@ struct Waiting {
     wants_host: bool,
     /// How its attempts are accounted; `None` where the route retries as it likes.
     accounted: Option<Accounted>,
+    /// The policy whose ladder answers if it fails.
+    ladder: usize,
+    /// Why it went to another cluster than its route says, if it did.
+    elsewhere: Option<Reason>,
+}
+
+/// A request that goes to another cluster than its route says.
+#[derive(Clone, Copy, Debug)]
+struct Elsewhere {
+    /// Why.
+    reason: Reason,
+    /// The policy whose ladder sent it there.
+    ladder: usize,
 }
 
 /// A request whose verdict is settled.
@@ -94,6 +111,9 @@ impl HttpRequest {
     pub(crate) fn request_headers(&mut self) -> Action {
         let pairs = Map::Request.pairs();
         let facts = Facts::read(&pairs);
+        if facts.own && pairs.value(FAILOVER).is_some() && answer::no_failover_of_clients() {
+            return Action::Pause;
+        }
         let Some(cluster) = properties::text("xds\0cluster_name") else {
             self.strip(&facts, false);
             return Action::Continue;
@@ -193,19 +213,8 @@ impl HttpRequest {
                 Some(())
             });
         }
-        if failed || seen::stood_in_for_nobody(origin) {
-            let replaced = self.with(|worker| {
-                let policy = worker.policy(waiting.policy)?;
-                Some(answer::replace(
-                    &policy.name,
-                    &policy.fallback,
-                    waiting.grpc,
-                ))
-            });
-            if replaced == Some(Sent::Fallback) {
-                self.count(waiting.upstream, Event::Fallback(Cause::Failure));
-                return Action::Pause;
-            }
+        if (failed || seen::stood_in_for_nobody(origin)) && self.replace(&waiting) {
+            return Action::Pause;
         }
         if waiting.grpc && bad && seen::timed_out(origin) {
             let replaced = self.with(|worker| {
@@ -216,6 +225,9 @@ impl HttpRequest {
                 return Action::Pause;
             }
         }
+        if let Some(reason) = waiting.elsewhere {
+            self.came_from_elsewhere(&waiting, reason);
+        }
         let permit = waiting.permit.filter(|_| !end_of_stream);
         if let Some(permit) = permit.filter(|_| !matches!(origin, Origin::Local { .. })) {
             self.stage = Stage::Streaming(Streaming {
@@ -225,6 +237,15 @@ impl HttpRequest {
             });
         }
         Action::Continue
+    }
+
+    /// Says whose answer it is.
+    fn came_from_elsewhere(&self, waiting: &Waiting, reason: Reason) {
+        let told = self.with(|worker| Some(worker.policy(waiting.ladder)?.answer_headers));
+        if told == Some(true) {
+            Map::Response.set(answer::DEGRADED, "cluster");
+            Map::Response.set(answer::REASON, reason.name());
+        }
     }
 
     fn account(&self, waiting: &Waiting, bad: bool) -> Option<Attempts> {
@@ -253,6 +274,7 @@ impl HttpRequest {
                 grpc,
                 origin,
                 latency,
+                shed: status == SHED && origin == Origin::Upstream && seen::shed(),
             };
             // Slow calls are judged by the breaker's own bound; where it is off, nothing is slow.
             let slow_over = policy.breaker.thresholds.slow_over;

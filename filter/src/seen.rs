@@ -1,9 +1,11 @@
 //! What Envoy says of an answer: who gave it, from where, and when to come again.
 
+use seawall_policy::admission::Reason;
 use seawall_policy::outcome::{Origin, flag};
 use seawall_policy::retry::attempts::Death;
 use seawall_policy::time::Span;
 
+use crate::answer::REASON;
 use crate::facts;
 use crate::host::headers::Map;
 use crate::host::properties;
@@ -53,6 +55,13 @@ pub(crate) fn timed_out(origin: Origin) -> bool {
 /// The host that answered, as a number.
 pub(crate) fn host() -> u32 {
     properties::bytes("upstream\0address").map_or(0, |address| facts::hash(&address))
+}
+
+/// Whether a Seawall before the upstream refused the request for too much load.
+pub(crate) fn shed() -> bool {
+    Map::Response
+        .value(REASON)
+        .is_some_and(|name| Reason::is_overload(&name))
 }
 
 /// When the upstream asked to be tried again: `retry-after` in seconds, or gRPC's pushback in milliseconds.

@@ -26,8 +26,8 @@ pub(crate) enum Event {
     Outcome(Outcome),
     /// What became of a request that would have been refused: a success is a false refusal.
     MarkedOutcome(Outcome),
-    /// An answer of our own stood in.
-    Fallback(Cause),
+    /// A rung of the ladder stood in.
+    Fallback(&'static str, Cause),
     /// The breaker changed its state.
     Transition(Phase, Phase),
     /// A retry was paid for.
@@ -55,7 +55,10 @@ impl Event {
             ),
             Self::Outcome(outcome) => ("outcomes", "outcome", outcome.name()),
             Self::MarkedOutcome(outcome) => ("shadow_outcomes", "outcome", outcome.name()),
-            Self::Fallback(cause) => ("fallbacks", "rung=static..reason", cause_name(cause)),
+            Self::Fallback(rung, cause) => {
+                let cause = cause.name();
+                return format!("seawall_fallbacks..{labels}..rung={rung}..reason={cause}");
+            }
             Self::RetryGranted => ("retries", "decision=granted..reason", "none"),
             Self::RetryDenied(denial) => ("retries", "decision=denied..reason", denial.name()),
             Self::RetryMarked(denial) => {
@@ -69,15 +72,6 @@ impl Event {
             }
         };
         format!("seawall_{family}..{labels}..{key}={value}")
-    }
-}
-
-/// The label of a cause.
-pub(crate) const fn cause_name(cause: Cause) -> &'static str {
-    match cause {
-        Cause::Open => "open",
-        Cause::Deadline => "deadline",
-        Cause::Failure => "failure",
     }
 }
 
@@ -104,6 +98,8 @@ pub(crate) enum Concern {
     ControlHeader,
     /// There was no place left for a hedge to wait.
     ParkingFull,
+    /// A request that was to go to another cluster would not have: there is no route for it.
+    Misrouted,
     /// A call of the host failed.
     HostError(&'static str),
 }
@@ -121,6 +117,7 @@ impl Concern {
             Self::Expired => "instances_expired",
             Self::ControlHeader => "control_headers_removed",
             Self::ParkingFull => "hedges_unparked",
+            Self::Misrouted => "failovers_misrouted",
             Self::HostError(call) => return format!("seawall_host_errors..call={call}"),
         };
         format!("seawall_{name}")

@@ -6,6 +6,7 @@
 use crate::breaker::{
     Admission, Holder, Holding, Mode, Moment, Permit, Phase, Refusal, State, Transitions, Verdict,
 };
+use crate::fallback::Cause;
 use crate::policy::Policy;
 use crate::record::{Claim, Record};
 use crate::retry::account;
@@ -68,6 +69,12 @@ pub enum Reason {
     BreakerForcedOpen,
     /// There is too little time left.
     Deadline,
+    /// All places of the bulkhead are taken.
+    BulkheadFull,
+    /// As many requests are in flight as this priority may have.
+    ShedLimit,
+    /// The upstream reports too much load for this priority.
+    ShedLoad,
 }
 
 impl Reason {
@@ -79,6 +86,29 @@ impl Reason {
             Self::BreakerRamp => "breaker_ramp",
             Self::BreakerForcedOpen => "breaker_forced_open",
             Self::Deadline => "deadline",
+            Self::BulkheadFull => "bulkhead_full",
+            Self::ShedLimit => "shed_limit",
+            Self::ShedLoad => "shed_load",
+        }
+    }
+
+    /// Whether an answer of a Seawall before the upstream, with this reason, says that there is too much to do there.
+    pub fn is_overload(name: &[u8]) -> bool {
+        [Self::BulkheadFull, Self::ShedLimit, Self::ShedLoad]
+            .iter()
+            .any(|reason| reason.name().as_bytes() == name)
+    }
+
+    /// The cause that the fallback ladder knows it by.
+    pub const fn cause(self) -> Cause {
+        match self {
+            Self::BreakerOpen
+            | Self::BreakerHalfOpen
+            | Self::BreakerRamp
+            | Self::BreakerForcedOpen => Cause::Open,
+            Self::Deadline => Cause::Deadline,
+            Self::BulkheadFull => Cause::Bulkhead,
+            Self::ShedLimit | Self::ShedLoad => Cause::Shed,
         }
     }
 }

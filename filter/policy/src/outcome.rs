@@ -135,6 +135,9 @@ pub struct Answer {
     pub origin: Origin,
     /// From admission to response headers.
     pub latency: Span,
+    /// Whether a Seawall before the upstream refused it for too much load. It needs no trust: whoever answers can say
+    /// the same by 429.
+    pub shed: bool,
 }
 
 /// What about the request changes the judgement of its answer.
@@ -188,6 +191,9 @@ impl Rules {
 
     fn judge_upstream(&self, answer: &Answer, lenience: Lenience, slow_over: Span) -> Outcome {
         const GATEWAY_TIMEOUT: u16 = 504;
+        if answer.shed {
+            return Outcome::Overloaded;
+        }
         if let Some(grpc) = answer.grpc {
             if self.overloaded_grpc.contains(&grpc) {
                 return Outcome::Overloaded;
@@ -232,6 +238,7 @@ mod tests {
             grpc,
             origin,
             latency: Span::millis(5),
+            shed: false,
         };
         Rules::default().judge(&answer, Lenience::default(), Span::secs(2))
     }
@@ -293,6 +300,7 @@ mod tests {
                 grpc: None,
                 origin: Origin::Upstream,
                 latency: Span::secs(2).plus(Span::nanos(1)),
+                shed: false,
             };
             let lenience = Lenience {
                 never_slow,

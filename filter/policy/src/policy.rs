@@ -4,7 +4,7 @@ use crate::breaker::Settings;
 use crate::deadline::Limits;
 use crate::fallback::Ladder;
 use crate::outcome::Rules;
-use crate::retry;
+use crate::{bulkhead, probe, retry, shedding};
 
 /// What shares one state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub enum Scope {
 }
 
 /// A valid policy.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
     /// Its name in the configuration: part of the state's key and a label of every metric.
     pub name: String,
@@ -31,6 +31,32 @@ pub struct Policy {
     pub outcomes: Rules,
     /// The circuit breaker.
     pub breaker: Settings,
+    /// What asks an open upstream whether it is well again.
+    pub probe: Option<probe::Settings>,
+    /// How many requests there may be at the same time.
+    pub bulkhead: Option<bulkhead::Settings>,
+    /// What is refused when there is too much to do.
+    pub shedding: Option<shedding::Settings>,
     /// What is answered instead of a refusal or a failure.
     pub fallback: Ladder,
+    /// Whether answers of our own say so in `x-seawall-*` headers.
+    pub answer_headers: bool,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            scope: Scope::default(),
+            time: Limits::default(),
+            retries: None,
+            outcomes: Rules::default(),
+            breaker: Settings::default(),
+            probe: None,
+            bulkhead: None,
+            shedding: None,
+            fallback: Ladder::default(),
+            answer_headers: true,
+        }
+    }
 }

@@ -4,6 +4,7 @@
 //! `default`. Clusters that stand for many destinations are governed only where an entry names them and keys them by
 //! authority: one state for all of them would let one dead host cut off every other.
 
+use crate::page::Page;
 use crate::policy::Policy;
 use crate::trust::Trust;
 
@@ -44,6 +45,8 @@ pub struct Routing {
     pub upstreams_max: u32,
     /// Whose marks are believed.
     pub trust: Trust,
+    /// The state page, where there is one.
+    pub page: Option<Page>,
 }
 
 impl Routing {
@@ -158,6 +161,7 @@ mod tests {
                 },
             ],
             trust: Trust::default(),
+            page: None,
             upstreams_max: Routing::UPSTREAMS_MAX_DEFAULT,
         }
     }

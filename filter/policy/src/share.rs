@@ -41,6 +41,25 @@ impl Share {
     }
 }
 
+/// What a policy does with a request that it would refuse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Enforcement {
+    /// Refuses this share of them, chosen by request id; marks the rest.
+    Enforce(Share),
+    /// Marks them.
+    Shadow,
+}
+
+impl Enforcement {
+    /// Whether a request with this draw is refused, and not only marked.
+    pub const fn refuses(self, draw: u32) -> bool {
+        match self {
+            Self::Enforce(share) => share.takes(draw),
+            Self::Shadow => false,
+        }
+    }
+}
+
 impl fmt::Display for Share {
     /// In percent with as many decimals as needed: `50 %`, `12.5 %`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -8,9 +8,10 @@ use seawall_policy::retry::attempts::{Attempts, Flags};
 use seawall_policy::retry::{Mode, Settings};
 use seawall_policy::time::{Span, Timestamp};
 
-use super::{HttpRequest, Stage, Waiting};
+use super::ladder::Asked;
+use super::{Elsewhere, HttpRequest, Stage, Waiting};
 use crate::account::Accounted;
-use crate::answer::{self, About, Sent};
+use crate::answer::{About, Need};
 use crate::arrival::{Arrival, PRIORITY, priority_name};
 use crate::attempts::{self, ATTEMPT};
 use crate::facts::Facts;
@@ -53,16 +54,20 @@ impl HttpRequest {
             draw: facts.draw,
         };
         let upstream = self.with(|worker| worker.find(&asking))?;
-        let limit = self.with(|worker| {
-            let adaptive = worker.adaptive(upstream);
-            let policy = worker.policy(selected.policy)?;
-            Some(self.arrival.limit(policy, facts, pairs, adaptive))
-        });
-        let limit = limit.unwrap_or(Limit::None);
+        let asked = Asked {
+            asking,
+            upstream,
+            facts,
+            pairs,
+        };
+        let limit = self.limit(&asking, upstream, facts, pairs);
         if limit == Limit::Doomed {
             self.count(upstream, Event::Refused(Reason::Deadline));
-            let policy = selected.policy;
-            return Some(self.refuse(policy, upstream, facts, Reason::Deadline, Span::ZERO));
+            let need = Need::Refused {
+                reason: Reason::Deadline,
+                retry_after: Span::ZERO,
+            };
+            return Some(self.refuse(&asked, need));
         }
         let admitted = self.with(|worker| worker.admit(upstream, &asking))?;
         if let Decision::Refuse {
@@ -70,49 +75,41 @@ impl HttpRequest {
             retry_after,
         } = admitted.decision
         {
-            return Some(self.refuse(selected.policy, upstream, facts, reason, retry_after));
+            let need = Need::Refused {
+                reason,
+                retry_after,
+            };
+            return Some(self.refuse(&asked, need));
         }
-        self.let_go(&asking, upstream, &admitted, facts, limit);
+        self.let_go(&asking, upstream, &admitted, facts, limit, None);
         Some(Action::Continue)
     }
 
-    fn refuse(
+    /// How much time the request has at this upstream.
+    pub(super) fn limit(
         &self,
-        policy: usize,
+        asking: &Asking<'_>,
         upstream: usize,
         facts: &Facts,
-        reason: Reason,
-        retry_after: Span,
-    ) -> Action {
-        let sent = self.with(|worker| {
-            let policy = worker.policy(policy)?;
-            let (name, ladder) = (&policy.name, &policy.fallback);
-            Some(answer::refuse(
-                name,
-                ladder,
-                facts.grpc,
-                reason,
-                retry_after,
-            ))
+        pairs: &Pairs,
+    ) -> Limit {
+        let limit = self.with(|worker| {
+            let adaptive = worker.adaptive(upstream);
+            let policy = worker.policy(asking.selected.policy)?;
+            Some(self.arrival.limit(policy, facts, pairs, adaptive))
         });
-        match sent {
-            Some(Sent::Refusal) => Action::Pause,
-            Some(Sent::Fallback) => {
-                self.count(upstream, Event::Fallback(answer::cause(reason)));
-                Action::Pause
-            }
-            Some(Sent::Nothing) | None => Action::Continue,
-        }
+        limit.unwrap_or(Limit::None)
     }
 
     /// Lets an admitted request go: the router is told what it may do, and those who come after what they should know.
-    fn let_go(
+    pub(super) fn let_go(
         &mut self,
         asking: &Asking<'_>,
         upstream: usize,
         admitted: &Admitted,
         facts: &Facts,
         limit: Limit,
+        elsewhere: Option<Elsewhere>,
     ) {
         let policy = asking.selected.policy;
         let deadline = match limit {
@@ -128,9 +125,21 @@ impl HttpRequest {
                 retries.map(|retries| (retries, Leave::of(retries, facts, admitted, marks.retry)));
             let hedge = leave.and_then(|(_, leave)| leave.hedge);
             steer::time(known, limit, facts, hedge);
-            let (retries, leave) = leave?;
-            steer::retries(retries, leave);
-            let attempts = attempts_of(retries, leave, admitted, marks, deadline);
+            let mut attempts = match leave {
+                Some((retries, leave)) => {
+                    steer::retries(retries, leave);
+                    attempts_of(retries, leave, admitted, marks, deadline)
+                }
+                // Where the route retries as it likes, the other position only looks where the request went.
+                None if elsewhere.is_some() => Attempts {
+                    flags: Flags(Flags::SHADOW),
+                    ..Attempts::default()
+                },
+                None => return None,
+            };
+            if elsewhere.is_some() {
+                attempts.flags.set(Flags::ELSEWHERE);
+            }
             let attempts = Attempts {
                 policy: known.name.clone(),
                 cluster: asking.cluster.to_owned(),
@@ -140,7 +149,7 @@ impl HttpRequest {
                 ..attempts
             };
             attempts::store(&attempts);
-            Some(Accounted {
+            leave.map(|(retries, _)| Accounted {
                 position: admitted.position,
                 asks: admitted.asks_position,
                 marked: marks.retry,
@@ -155,8 +164,10 @@ impl HttpRequest {
         }
         self.arrival.keep(deadline);
         let marked = worker::reason(admitted.decision);
-        if let Some(reason) = marked {
-            self.tell_marked(policy, reason.name());
+        match (elsewhere, marked) {
+            (Some(elsewhere), _) => self.tell_elsewhere(elsewhere),
+            (None, Some(reason)) => self.tell_marked(policy, reason.name()),
+            (None, None) => {}
         }
         let permit = match admitted.decision {
             Decision::Admit(permit) => permit,
@@ -175,6 +186,8 @@ impl HttpRequest {
             },
             wants_host: admitted.wants_host,
             accounted,
+            ladder: elsewhere.map_or(policy, |elsewhere| elsewhere.ladder),
+            elsewhere: elsewhere.map(|elsewhere| elsewhere.reason),
         });
     }
 
@@ -217,6 +230,18 @@ impl HttpRequest {
                 Some(())
             });
         }
+    }
+
+    fn tell_elsewhere(&self, elsewhere: Elsewhere) {
+        self.with(|worker| {
+            let about = About {
+                policy: &worker.policy(elsewhere.ladder)?.name,
+                decision: "degraded",
+                reason: elsewhere.reason.name(),
+            };
+            about.tell_degraded("cluster");
+            Some(())
+        });
     }
 
     fn tell_marked(&self, policy: usize, reason: &str) {

@@ -105,10 +105,9 @@ pub(super) fn followed(path: &Path<'_>, follow: Follow) -> Result<Follow, Error>
 }
 
 /// Whose marks are believed.
-pub(super) fn trust(raw: RawTrust) -> Result<Trust, Error> {
+pub(super) fn trust(path: &Path<'_>, raw: RawTrust) -> Result<Trust, Error> {
     let identities = raw.identities.unwrap_or_default();
     let addresses = raw.addresses.unwrap_or_default();
-    let path = Path::Root.key("trust");
     let (at_identities, at_addresses) = (path.key("identities"), path.key("addresses"));
     at_most(&at_identities, identities.len(), TRUSTED_MAX)?;
     at_most(&at_addresses, addresses.len(), TRUSTED_MAX)?;

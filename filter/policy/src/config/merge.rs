@@ -6,6 +6,8 @@ use super::error::{Error, suggestion};
 use super::raw::RawPolicy;
 use super::read::{Path, Read};
 
+/// Where a share of the requests may be enforced.
+const SHARED: [&str; 3] = ["breaker", "bulkhead", "shedding"];
 /// How many policies may stand above one another.
 const DEPTH_MAX: usize = 16;
 
@@ -55,12 +57,12 @@ fn inherited(policies: &Map<String, Value>, name: &str, own: &Value) -> Result<V
 }
 
 /// Lays `over` onto `under`. A window is a time or a number of calls, so one takes the place of the other; a mode that
-/// does not enforce leaves the parent's enforced share behind.
+/// does not enforce leaves the parent's enforced share behind, wherever one can stand.
 fn overlay(under: &mut Value, over: &Value, key: &str) {
     match (under, over) {
         (Value::Object(under), Value::Object(over)) if key != "window" => {
             let other_mode = |mode: &&Value| !mode.is_null() && *mode != "enforce";
-            if key == "breaker" && over.get("mode").filter(other_mode).is_some() {
+            if SHARED.contains(&key) && over.get("mode").filter(other_mode).is_some() {
                 under.insert("enforce".to_owned(), Value::Null);
             }
             for (key, value) in over {

@@ -5,7 +5,9 @@
 //! defaults and limits ([`valid`]).
 
 mod error;
+mod ladder;
 mod limits;
+mod load;
 mod merge;
 mod protobuf;
 pub mod raw;
@@ -81,8 +83,17 @@ pub fn from_value(value: &Value) -> Result<Routing, Error> {
         file.upstreams.unwrap_or_default(),
         &file.limits.unwrap_or_default(),
     )?;
-    let trust = limits::trust(file.trust.unwrap_or_default())?;
-    Ok(Routing { trust, ..routing })
+    let trust = Path::Root.key("trust");
+    let trust = limits::trust(&trust, file.trust.unwrap_or_default())?;
+    let page = match file.page {
+        Some(raw) => Some(load::page(&Path::Root.key("page"), raw)?),
+        None => None,
+    };
+    Ok(Routing {
+        trust,
+        page,
+        ..routing
+    })
 }
 
 #[cfg(test)]

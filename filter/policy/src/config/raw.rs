@@ -19,6 +19,18 @@ object! {
         limits ("limits"): RawLimits,
         /// Whose marks are believed: deadlines, priorities and retries across an application (nobody's).
         trust ("trust"): RawTrust,
+        /// The state page (none).
+        page ("page"): RawPage,
+    }
+}
+
+object! {
+    /// The state page: what this process knows of every upstream, as JSON.
+    RawPage {
+        /// Its path, exactly, such as `/seawall`.
+        path ("path"): String,
+        /// Who may read it; for everybody else it does not exist.
+        trust ("trust"): RawTrust,
     }
 }
 
@@ -79,8 +91,14 @@ object! {
         breaker ("breaker"): RawBreaker,
         /// Retries; without them the route's own stay as they are.
         retries ("retries"): RawRetries,
+        /// How many requests there may be at the same time (as many as come).
+        bulkhead ("bulkhead"): RawBulkhead,
+        /// What is refused when there is too much to do, the least important first (nothing).
+        shedding ("shedding"): RawShedding,
         /// What is answered instead, first to last.
         fallback ("fallback"): Vec<RawRung>,
+        /// Whether answers of our own say so in `x-seawall-*` headers (true); at an edge they are nobody's business.
+        answer_headers ("answer_headers"): bool,
     }
 }
 
@@ -245,6 +263,22 @@ object! {
         ramp ("ramp"): Duration,
         /// The hosts behind the upstream.
         hosts ("hosts"): RawHosts,
+        /// Asks an open upstream whether it is well again; a good answer leads to half-open (none).
+        probe ("probe"): RawProbe,
+    }
+}
+
+object! {
+    /// Seawall's own health probe.
+    RawProbe {
+        /// The path, such as `/healthz`.
+        path ("path"): String,
+        /// The authority (the cluster's name).
+        host ("host"): String,
+        /// The time between two probes, by one worker at a time, 100ms to 1h (2s).
+        every ("every"): Duration,
+        /// How long an answer may take, 1ms to a minute (1s).
+        timeout ("timeout"): Duration,
     }
 }
 
@@ -312,11 +346,141 @@ object! {
     }
 }
 
+choice! {
+    /// What is done with a request that a policy would refuse.
+    RawEnforcement {
+        /// It is refused.
+        Enforce ("enforce"),
+        /// It is marked.
+        Shadow ("shadow"),
+        /// Nobody looks.
+        Off ("off"),
+    }
+}
+
+choice! {
+    /// Until when a request counts as in flight.
+    RawUntil {
+        /// Until the headers of its answer: for streams that stay open.
+        Headers ("headers"),
+        /// Until its end.
+        End ("end"),
+    }
+}
+
 object! {
-    /// One rung of the fallback ladder.
+    /// How many requests there may be at an upstream at the same time, over all workers.
+    RawBulkhead {
+        /// What is done with those beyond (enforce).
+        mode ("mode"): RawEnforcement,
+        /// With `mode: enforce`: on which share of the requests, by request id (100 %).
+        enforce ("enforce"): Percent,
+        /// So many, 1 to 1,000,000.
+        max_concurrent ("max_concurrent"): u32,
+        /// Not for the whole upstream, but for each value of a header.
+        per ("per"): RawPer,
+        /// Until when a request holds its place (end).
+        until ("until"): RawUntil,
+    }
+}
+
+object! {
+    /// What parts a bulkhead.
+    RawPer {
+        /// The header's name, such as `x-tenant`; requests without it share one part.
+        header ("header"): String,
+        /// How many values have places of their own at the same time, 1 to 1,000 (100); those beyond share one part.
+        max_keys ("max_keys"): u32,
+    }
+}
+
+object! {
+    /// What is refused when there is too much to do.
+    RawShedding {
+        /// What is done with those that are too many (enforce).
+        mode ("mode"): RawEnforcement,
+        /// With `mode: enforce`: on which share of the requests, by request id (100 %).
+        enforce ("enforce"): Percent,
+        /// How the limit on requests in flight is found (adaptive).
+        limit ("limit"): RawLimit,
+        /// An adaptive limit is never less, 1 to 100,000 (20).
+        min ("min"): u32,
+        /// An adaptive limit is never more, 1 to 100,000 (200); a fixed one is this.
+        max ("max"): u32,
+        /// What an adaptive limit starts with (min).
+        initial ("initial"): u32,
+        /// Which share of the limit each priority may fill.
+        shares ("shares"): RawShares,
+        /// Where a request's priority is read.
+        priorities ("priorities"): RawPriorities,
+        /// Above this utilisation in the upstream's own reports (ORCA) the least important are shed, in percent; 0 is off (80).
+        load_over ("load_over"): Percent,
+        /// `retry-after` of what was shed is spread from 1s to this, 1s to 1h (4s).
+        retry_after ("retry_after"): Duration,
+        /// Until when a request counts as in flight (end).
+        until ("until"): RawUntil,
+    }
+}
+
+choice! {
+    /// How the limit on requests in flight is found.
+    RawLimit {
+        /// It follows latency.
+        Adaptive ("adaptive"),
+        /// It is `max`.
+        Fixed ("fixed"),
+        /// There is none: only the upstream's reports count.
+        None ("none"),
+    }
+}
+
+object! {
+    /// Which share of the limit each priority may fill, in percent; none more than one that is more important.
+    RawShares {
+        /// (100)
+        critical_plus ("critical_plus"): Percent,
+        /// (90)
+        critical ("critical"): Percent,
+        /// (70)
+        sheddable_plus ("sheddable_plus"): Percent,
+        /// (50)
+        sheddable ("sheddable"): Percent,
+    }
+}
+
+object! {
+    /// Where a request's priority is read. Who is not trusted (`trust`) may lower it, never raise it.
+    RawPriorities {
+        /// The header (x-seawall-priority).
+        header ("header"): String,
+        /// Of requests that say nothing, where the route's metadata (`filter_metadata.seawall.priority`) is silent (critical).
+        default ("default"): RawPriority,
+    }
+}
+
+choice! {
+    /// How important a request is.
+    RawPriority {
+        /// What must work even when hardly anything does.
+        CriticalPlus ("critical_plus"),
+        /// What users see.
+        Critical ("critical"),
+        /// What may be late.
+        SheddablePlus ("sheddable_plus"),
+        /// What may be left out.
+        Sheddable ("sheddable"),
+    }
+}
+
+object! {
+    /// One rung of the fallback ladder: the causes, and one of cluster, stale, static.
     RawRung {
-        /// The causes it stands for (all).
+        /// The causes it stands for (all that it can: another cluster stands for open, shed and bulkhead).
         on ("on"): Vec<RawCause>,
+        /// The same request to this cluster, by a route of its own (docs/fallback.md).
+        cluster ("cluster"): String,
+        /// The last good answer to the same request.
+        stale ("stale"): RawStale,
         /// A fixed answer.
         fixed ("static"): RawStatic,
     }
@@ -327,10 +491,26 @@ choice! {
     RawCause {
         /// The breaker did not admit the request.
         Open ("open"),
+        /// There was too much to do, and others were more important.
+        Shed ("shed"),
+        /// All places of the bulkhead were taken.
+        Bulkhead ("bulkhead"),
         /// There was too little time left for it.
         Deadline ("deadline"),
         /// The upstream, or Envoy for it, failed.
         Failure ("failure"),
+    }
+}
+
+object! {
+    /// The last good answer to the same request: GET and HEAD only, and never one that was for one user.
+    RawStale {
+        /// Never older, 1s to 24h (10m).
+        max_age ("max_age"): Duration,
+        /// Whether answers to requests with `Authorization` are kept too: they go to whoever asks next (false).
+        authorized ("authorized"): bool,
+        /// Whether answers to requests with cookies are kept too: they go to whoever asks next (false).
+        cookies ("cookies"): bool,
     }
 }
 
@@ -341,9 +521,9 @@ object! {
         status ("status"): u32,
         /// `content-type`.
         content_type ("content_type"): String,
-        /// Further headers.
+        /// Further headers; `{{policy}}`, `{{reason}}` and `{{retry_after}}` (seconds) are filled in.
         headers ("headers"): Named<String>,
-        /// The body, at most 64 KiB.
+        /// The body, at most 64 KiB; `{{policy}}`, `{{reason}}` and `{{retry_after}}` (seconds) are filled in.
         body ("body"): String,
         /// What a gRPC caller gets; without it the rung does not stand for gRPC.
         grpc ("grpc"): RawGrpc,
@@ -355,7 +535,7 @@ object! {
     RawGrpc {
         /// gRPC status, 0 to 16.
         status ("status"): u32,
-        /// gRPC status message.
+        /// gRPC status message; filled in like a body.
         message ("message"): String,
     }
 }

@@ -1,6 +1,8 @@
 //! What is read, what is refused, and with which words.
 
+mod ladder;
 mod limits;
+mod load;
 
 use proptest::prelude::*;
 use serde_json::json;
@@ -64,8 +66,14 @@ fn every_key_is_read() {
         vec![8],
         "what is not said stays"
     );
-    assert!(policy.fallback.answer(Cause::Open, true).is_some());
-    assert!(policy.fallback.answer(Cause::Failure, false).is_none());
+    assert!(policy.fallback.answers(Cause::Open, true).next().is_some());
+    assert!(
+        policy
+            .fallback
+            .answers(Cause::Failure, false)
+            .next()
+            .is_none()
+    );
 }
 
 #[test]
@@ -170,7 +178,7 @@ fn what_cannot_work_together_is_refused() {
             json!({"fallback": [{"static": {"body": "x".repeat(65_537)}}]}),
             "policies.p.fallback[0].static.body",
         ),
-        (json!({"bulkhead": {}}), "policies.p.bulkhead"),
+        (json!({"bulkheads": {}}), "policies.p.bulkheads"),
         (
             json!({"timeout": {"total": "1s", "per_try": "1s"}}),
             "policies.p.timeout.per_try",
@@ -281,8 +289,13 @@ fn off_and_on_are_read_as_a_yaml_1_1_parser_hands_them_over() {
         Mode::Off
     );
     let read = policy(json!({"fallback": [{"true": ["open"], "static": {}}]})).unwrap();
-    assert!(read.fallback.answer(Cause::Open, false).is_some());
-    assert!(read.fallback.answer(Cause::Failure, false).is_none());
+    assert!(read.fallback.answers(Cause::Open, false).next().is_some());
+    assert!(
+        read.fallback
+            .answers(Cause::Failure, false)
+            .next()
+            .is_none()
+    );
     refused(
         json!({"breaker": {"mode": true}}),
         "policies.p.breaker.mode: expected one of enforce, shadow, off, forced_open, got a truth value",
@@ -293,11 +306,12 @@ fn off_and_on_are_read_as_a_yaml_1_1_parser_hands_them_over() {
     );
     refused(
         json!({"fallback": [{"on": ["open"], "true": ["failure"], "static": {}}]}),
-        "policies.p.fallback[0].true: unknown key; known: on, static",
+        "policies.p.fallback[0].true: unknown key; known: on, cluster, stale, static",
     );
     refused(
         json!({"true": 1}),
-        "policies.p.true: unknown key; known: extends, scope, timeout, outcomes, breaker, retries, fallback",
+        "policies.p.true: unknown key; known: extends, scope, timeout, outcomes, breaker, retries, bulkhead, shedding, fallback, \
+         answer_headers",
     );
 }
 

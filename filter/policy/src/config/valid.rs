@@ -1,7 +1,6 @@
 //! From what is written to what is valid: defaults, limits, and what cannot work together.
 
 use crate::breaker::{HalfOpen, Mode, OpenTime, Settings, Thresholds};
-use crate::fallback::{Answer, Cause, Grpc, Ladder, Rung, Static};
 use crate::outcome::{Rules, flag};
 use crate::policy::{Policy, Scope};
 use crate::route::{Key, Routing, Upstream};
@@ -11,15 +10,15 @@ use crate::window::{CALLS_MAX, Geometry};
 
 use super::error::{Error, suggestion};
 use super::raw::{
-    RawBreaker, RawCause, RawGrpc, RawKey, RawLimits, RawMode, RawOutcomes, RawPolicy, RawRung,
-    RawScope, RawStatic, RawUpstream, RawWindow,
+    RawBreaker, RawKey, RawLimits, RawMode, RawOutcomes, RawPolicy, RawScope, RawUpstream,
+    RawWindow,
 };
 use super::read::Path;
-use super::{limits, retries};
+use super::{ladder, limits, load, retries};
 
 const POLICIES_MAX: usize = 256;
 const UPSTREAMS_MAX: usize = 1_024;
-const PATTERN_MAX: usize = 512;
+pub(super) const PATTERN_MAX: usize = 512;
 const NAME_MAX: usize = 64;
 const KEYS_DEFAULT: u32 = 100;
 
@@ -93,7 +92,12 @@ fn policy(name: String, raw: RawPolicy) -> Result<Policy, Error> {
         return Err(path.error(problem));
     }
     let time = limits::time(&path.key("timeout"), raw.timeout.unwrap_or_default())?;
-    let breaker = breaker(&path.key("breaker"), raw.breaker.unwrap_or_default())?;
+    let mut written = raw.breaker.unwrap_or_default();
+    let probe = match written.probe.take() {
+        Some(raw) => Some(load::probe(&path.key("breaker").key("probe"), raw)?),
+        None => None,
+    };
+    let breaker = breaker(&path.key("breaker"), written)?;
     let wait = breaker.half_open.wait;
     if let Some(total) = time.total.filter(|total| wait <= *total) {
         let problem = format_args!(
@@ -119,7 +123,17 @@ fn policy(name: String, raw: RawPolicy) -> Result<Policy, Error> {
         retries,
         outcomes: outcomes(&path.key("outcomes"), raw.outcomes.unwrap_or_default())?,
         breaker,
-        fallback: ladder(&path.key("fallback"), raw.fallback.unwrap_or_default())?,
+        probe,
+        bulkhead: match raw.bulkhead {
+            Some(raw) => load::bulkhead(&path.key("bulkhead"), raw)?,
+            None => None,
+        },
+        shedding: match raw.shedding {
+            Some(raw) => load::shedding(&path.key("shedding"), raw)?,
+            None => None,
+        },
+        fallback: ladder::ladder(&path.key("fallback"), raw.fallback.unwrap_or_default())?,
+        answer_headers: raw.answer_headers.unwrap_or(true),
         name,
     })
 }
@@ -219,11 +233,17 @@ fn mode(path: &Path<'_>, mode: Option<RawMode>, share: Option<Share>) -> Result<
         Some(RawMode::Off) => Mode::Off,
         Some(RawMode::ForcedOpen) => Mode::ForcedOpen,
     };
+    no_share(path, share)?;
+    Ok(mode)
+}
+
+/// Without `mode: enforce` there is no share to enforce.
+pub(super) fn no_share(path: &Path<'_>, share: Option<Share>) -> Result<(), Error> {
     if share.is_some() {
         let problem = format_args!("a share can be enforced with \"mode\": \"enforce\" only");
         return Err(path.key("enforce").error(problem));
     }
-    Ok(mode)
+    Ok(())
 }
 
 fn window(path: &Path<'_>, raw: &RawWindow) -> Result<Geometry, Error> {
@@ -289,75 +309,6 @@ fn consistent(path: &Path<'_>, settings: &Settings) -> Result<(), Error> {
     Ok(())
 }
 
-fn ladder(path: &Path<'_>, raw: Vec<RawRung>) -> Result<Ladder, Error> {
-    at_most(path, raw.len(), Ladder::RUNGS_MAX)?;
-    let mut ladder = Ladder::default();
-    for (index, raw) in raw.into_iter().enumerate() {
-        let path = path.at(index);
-        let on = raw
-            .on
-            .unwrap_or_else(|| vec![RawCause::Open, RawCause::Deadline, RawCause::Failure]);
-        if on.is_empty() {
-            return Err(path.key("on").error(format_args!(
-                "empty: write open, deadline, failure or several of them"
-            )));
-        }
-        let on = on.into_iter().map(|cause| match cause {
-            RawCause::Open => Cause::Open,
-            RawCause::Deadline => Cause::Deadline,
-            RawCause::Failure => Cause::Failure,
-        });
-        ladder.rungs.push(Rung {
-            on: on.collect(),
-            answer: Answer::Static(fixed(&path.key("static"), raw.fixed)?),
-        });
-    }
-    Ok(ladder)
-}
-
-fn fixed(path: &Path<'_>, raw: Option<RawStatic>) -> Result<Static, Error> {
-    let raw = raw.ok_or_else(|| path.error(format_args!("missing: a rung needs an answer")))?;
-    let status = raw.status.unwrap_or(200);
-    within(&path.key("status"), status, 200, 599)?;
-    let body = raw.body.unwrap_or_default();
-    at_most(&path.key("body"), body.len(), Ladder::BODY_MAX)?;
-    let given = raw.headers;
-    let given = given.map_or_else(Vec::new, |given| given.0);
-    let values = given.iter().map(|(_, value)| value);
-    let mut values = values.chain(raw.content_type.as_ref());
-    if values.any(|value| value.bytes().any(|byte| matches!(byte, b'\r' | b'\n' | 0))) {
-        let problem = format_args!("a header's value holds a line break or a NUL");
-        return Err(path.key("headers").error(problem));
-    }
-    let mut headers = Vec::new();
-    for (name, value) in given {
-        let name = header_name(path, &name)?;
-        headers.push((name, value));
-    }
-    let grpc = match raw.grpc {
-        Some(raw) => Some(grpc(&path.key("grpc").key("status"), raw)?),
-        None => None,
-    };
-    Ok(Static {
-        status: u16::try_from(status).unwrap_or(200),
-        content_type: raw.content_type,
-        headers,
-        body: body.into_bytes(),
-        grpc,
-    })
-}
-
-fn grpc(path: &Path<'_>, raw: RawGrpc) -> Result<Grpc, Error> {
-    let status = raw
-        .status
-        .ok_or_else(|| path.error(format_args!("missing: 0 to 16")))?;
-    within(path, status, 0, 16)?;
-    Ok(Grpc {
-        status: u8::try_from(status).unwrap_or(2),
-        message: raw.message.unwrap_or_default(),
-    })
-}
-
 /// A header's name in lower case; refused where it is none, or where Envoy or Seawall sets it.
 pub(super) fn header_name(path: &Path<'_>, name: &str) -> Result<String, Error> {
     const TAKEN: [&str; 10] = [
@@ -374,17 +325,22 @@ pub(super) fn header_name(path: &Path<'_>, name: &str) -> Result<String, Error> 
     ];
     let headers = path.key("headers");
     let at = headers.key(name);
-    let lower = name.to_ascii_lowercase();
-    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    if name.is_empty() || name.len() > PATTERN_MAX || !name.bytes().all(token) {
-        return Err(at.error(format_args!("no name of a header")));
-    }
+    let lower = token(&at, name)?;
     if TAKEN.contains(&lower.as_str()) || lower.starts_with("x-seawall-") {
         return Err(at.error(format_args!(
             "set by Seawall or Envoy; it cannot be given here"
         )));
     }
     Ok(lower)
+}
+
+/// The name of a header, in lower case.
+pub(super) fn token(path: &Path<'_>, name: &str) -> Result<String, Error> {
+    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if name.is_empty() || name.len() > PATTERN_MAX || !name.bytes().all(token) {
+        return Err(path.error(format_args!("no name of a header")));
+    }
+    Ok(name.to_ascii_lowercase())
 }
 
 pub(super) fn within(path: &Path<'_>, value: u32, min: u32, max: u32) -> Result<(), Error> {

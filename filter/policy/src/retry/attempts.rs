@@ -9,8 +9,8 @@
 use super::{Condition, Conditions};
 use crate::time::{Span, Timestamp};
 
-/// The version of the layout; an other one is as nothing.
-const VERSION: u8 = 1;
+/// The version of the layout; an other one is as nothing. 2 has flags of two bytes.
+const VERSION: u8 = 2;
 
 /// What the last attempt without an answer died of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,33 +50,35 @@ impl Death {
 
 /// Truths about the request, as bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Flags(pub u8);
+pub struct Flags(pub u16);
 
 impl Flags {
     /// Repeating it does no harm.
-    pub const SAFE: u8 = 1;
+    pub const SAFE: u16 = 1;
     /// It is a retry of somebody's before us.
-    pub const MARKED: u8 = 2;
+    pub const MARKED: u16 = 2;
     /// The upstream position put `x-envoy-ratelimited` on the answer.
-    pub const VETOED: u8 = 4;
+    pub const VETOED: u16 = 4;
     /// The downstream position wants to know whether there is an upstream position.
-    pub const ASKED: u8 = 8;
+    pub const ASKED: u16 = 8;
     /// The upstream position saw it.
-    pub const SEEN: u8 = 16;
+    pub const SEEN: u16 = 16;
     /// A second attempt may start beside the first.
-    pub const HEDGED: u8 = 32;
+    pub const HEDGED: u16 = 32;
     /// An attempt was refused; the death before it is the request's outcome.
-    pub const REFUSED: u8 = 64;
+    pub const REFUSED: u16 = 64;
     /// Nothing is refused.
-    pub const SHADOW: u8 = 128;
+    pub const SHADOW: u16 = 128;
+    /// It went to another cluster than its route says.
+    pub const ELSEWHERE: u16 = 256;
 
     /// Whether this one is set.
-    pub const fn has(self, bit: u8) -> bool {
+    pub const fn has(self, bit: u16) -> bool {
         self.0 & bit != 0
     }
 
     /// Sets it.
-    pub fn set(&mut self, bit: u8) {
+    pub fn set(&mut self, bit: u16) {
         self.0 |= bit;
     }
 }
@@ -215,6 +217,7 @@ impl Attempts {
     /// The bytes of the property.
     pub fn encode(&self) -> Vec<u8> {
         let death = Death::ALL.iter().position(|death| *death == self.death);
+        let [low, high] = self.flags.0.to_le_bytes();
         let mut bytes = vec![
             VERSION,
             self.max,
@@ -222,7 +225,8 @@ impl Attempts {
             self.paid,
             self.live,
             death.unwrap_or(0) as u8,
-            self.flags.0,
+            low,
+            high,
             match self.denied {
                 Some(Denial::Breaker) => 1,
                 Some(_) => 2,
@@ -243,8 +247,8 @@ impl Attempts {
 
     /// Reads what [`Attempts::encode`] wrote.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
-        let (head, rest) = bytes.split_first_chunk::<8>()?;
-        let [version, max, started, paid, live, death, flags, denied] = *head;
+        let (head, rest) = bytes.split_first_chunk::<9>()?;
+        let [version, max, started, paid, live, death, low, high, denied] = *head;
         let (deadline, rest) = rest.split_first_chunk::<8>()?;
         if version != VERSION {
             return None;
@@ -258,7 +262,7 @@ impl Attempts {
             paid,
             live,
             death: *Death::ALL.get(usize::from(death))?,
-            flags: Flags(flags),
+            flags: Flags(u16::from_le_bytes([low, high])),
             denied: match denied {
                 0 => None,
                 1 => Some(Denial::Breaker),
@@ -421,7 +425,8 @@ mod tests {
     proptest! {
         #[test]
         fn it_reads_back_and_rubbish_is_nothing(
-            numbers in any::<[u8; 5]>(),
+            numbers in any::<[u8; 4]>(),
+            flags in any::<u16>(),
             death in 0..4_usize,
             denied in prop::sample::select(vec![None, Some(Denial::Breaker), Some(Denial::Budget)]),
             deadline in any::<u64>(),
@@ -430,7 +435,7 @@ mod tests {
             cut in 0..80_usize,
             rubbish in prop::collection::vec(any::<u8>(), 0..80),
         ) {
-            let [max, started, paid, live, flags] = numbers;
+            let [max, started, paid, live] = numbers;
             let [policy, cluster, _] = names;
             let attempts = Attempts {
                 max, started, paid, live, death: Death::ALL[death], flags: Flags(flags), denied,

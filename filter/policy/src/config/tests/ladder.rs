@@ -1,0 +1,68 @@
+//! The fallback ladder, as it is read.
+
+use serde_json::json;
+
+use super::{policy, refused};
+use crate::fallback::{Answer, Cause};
+use crate::stale;
+use crate::time::Span;
+
+#[test]
+fn every_kind_of_rung_is_read_and_stands_for_what_it_can() {
+    let read = policy(json!({"fallback": [
+        {"cluster": "payments-standby"},
+        {"stale": {"max_age": "1h", "cookies": true}, "on": ["open", "failure"]},
+        {"static": {"status": 503, "body": "{{reason}}"}}
+    ]}));
+    let ladder = read.unwrap().fallback;
+    let stale = stale::Settings {
+        max_age: Span::secs(3_600),
+        authorized: false,
+        cookies: true,
+    };
+    assert_eq!(ladder.stale(), Some(&stale));
+    let rungs = |cause| -> Vec<&str> { ladder.answers(cause, false).map(Answer::name).collect() };
+    assert_eq!(rungs(Cause::Open), ["cluster", "stale", "static"]);
+    assert_eq!(rungs(Cause::Shed), ["cluster", "static"]);
+    assert_eq!(rungs(Cause::Bulkhead), ["cluster", "static"]);
+    assert_eq!(rungs(Cause::Deadline), ["static"]);
+    assert_eq!(rungs(Cause::Failure), ["stale", "static"]);
+}
+
+#[test]
+fn what_no_rung_can_do_is_refused() {
+    let only = |rung| json!({"fallback": [rung]});
+    refused(
+        only(json!({"cluster": "b", "on": ["open", "failure"]})),
+        "policies.p.fallback[0].on[1]: another cluster cannot stand for failure: the request can go elsewhere only \
+         before it went, and with time left",
+    );
+    refused(
+        only(json!({"cluster": "b", "static": {}})),
+        "policies.p.fallback[0]: write one of \"cluster\", \"stale\" and \"static\"",
+    );
+    refused(
+        only(json!({"on": ["open"]})),
+        "policies.p.fallback[0]: write one of \"cluster\", \"stale\" and \"static\"",
+    );
+    refused(
+        only(json!({"cluster": "a\r\nb"})),
+        "policies.p.fallback[0].cluster: travels in a header: visible ASCII only",
+    );
+    refused(
+        only(json!({"stale": {"max_age": "2d"}})),
+        "policies.p.fallback[0].stale.max_age: unknown unit \"d\": the units are ns, us, ms, s, m and h",
+    );
+    refused(
+        only(json!({"stale": {"max_age": "0s"}})),
+        "policies.p.fallback[0].stale.max_age: 0ns is out of bounds: 1s to 24h",
+    );
+    refused(
+        json!({"fallback": [{"stale": {}}, {"stale": {}, "on": ["open"]}]}),
+        "policies.p.fallback: one rung with a stale answer is enough: name all its causes under \"on\"",
+    );
+    refused(
+        only(json!({"static": {"body": "hello {{name}}"}})),
+        "policies.p.fallback[0].static.body: unknown name in {{name}}; known: {{policy}}, {{reason}}, {{retry_after}}",
+    );
+}

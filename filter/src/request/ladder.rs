@@ -1,0 +1,143 @@
+//! The fallback ladder, walked: for a request that does not go, and for a failed answer that can still be replaced.
+
+use seawall_policy::admission::Decision;
+use seawall_policy::deadline::Limit;
+use seawall_policy::fallback::{Answer, Ladder};
+
+use super::{Elsewhere, HttpRequest, Waiting};
+use crate::answer::{self, Need};
+use crate::facts::Facts;
+use crate::host::exports::Action;
+use crate::host::headers::{Map, Pairs};
+use crate::telemetry::Event;
+use crate::worker::Asking;
+
+/// The header by which a route to another cluster is picked; its value is the cluster's name.
+pub(crate) const FAILOVER: &str = "x-seawall-failover";
+
+/// What became of one rung.
+enum Rung {
+    /// It answered, if the host took it.
+    Static(bool),
+    /// The same request may go to this cluster.
+    Cluster(String),
+    /// A stale answer may be there.
+    Stale,
+}
+
+/// A request that is asked about.
+pub(super) struct Asked<'a> {
+    pub(super) asking: Asking<'a>,
+    pub(super) upstream: usize,
+    pub(super) facts: &'a Facts,
+    pub(super) pairs: &'a Pairs,
+}
+
+impl HttpRequest {
+    /// Answers a request that does not go: by the first rung that can, or by the plain refusal.
+    pub(super) fn refuse(&mut self, asked: &Asked<'_>, need: Need) -> Action {
+        let Need::Refused {
+            reason,
+            retry_after,
+        } = need
+        else {
+            return Action::Continue;
+        };
+        let (policy, grpc) = (asked.asking.selected.policy, asked.facts.grpc);
+        for step in 0..Ladder::RUNGS_MAX {
+            let Some(rung) = self.rung(policy, need, grpc, step) else {
+                break;
+            };
+            match rung {
+                Rung::Static(true) => {
+                    self.count(asked.upstream, Event::Fallback("static", need.cause()));
+                    return Action::Pause;
+                }
+                Rung::Cluster(cluster) if self.go_elsewhere(asked, &cluster, need) => {
+                    self.count(asked.upstream, Event::Fallback("cluster", need.cause()));
+                    return Action::Continue;
+                }
+                Rung::Static(false) | Rung::Cluster(_) | Rung::Stale => {}
+            }
+        }
+        let refused = self.with(|worker| {
+            let policy = worker.policy(policy)?;
+            Some(answer::refuse(policy, grpc, reason, retry_after))
+        });
+        match refused {
+            Some(true) => Action::Pause,
+            Some(false) | None => Action::Continue,
+        }
+    }
+
+    /// Puts an answer of our own in the place of a failed one; `false` if no rung stands for it.
+    pub(super) fn replace(&self, waiting: &Waiting) -> bool {
+        for step in 0..Ladder::RUNGS_MAX {
+            let Some(rung) = self.rung(waiting.ladder, Need::Failed, waiting.grpc, step) else {
+                break;
+            };
+            if let Rung::Static(true) = rung {
+                let cause = Need::Failed.cause();
+                self.count(waiting.upstream, Event::Fallback("static", cause));
+                return true;
+            }
+        }
+        false
+    }
+
+    fn rung(&self, policy: usize, need: Need, grpc: bool, step: usize) -> Option<Rung> {
+        self.with(|worker| {
+            let policy = worker.policy(policy)?;
+            let rung = policy.fallback.answers(need.cause(), grpc).nth(step)?;
+            Some(match rung {
+                Answer::Static(fixed) => Rung::Static(answer::fixed(policy, fixed, grpc, need)),
+                Answer::Cluster(cluster) => Rung::Cluster(cluster.clone()),
+                Answer::Stale(_) => Rung::Stale,
+            })
+        })
+    }
+
+    /// Sends the request to another cluster, if that admits it; whose own ladder has no say in that, so that there are
+    /// no loops.
+    fn go_elsewhere(&mut self, asked: &Asked<'_>, cluster: &str, need: Need) -> bool {
+        let Need::Refused { reason, .. } = need else {
+            return false;
+        };
+        let Some(selected) = self.with(|worker| worker.select(cluster, None)) else {
+            return false;
+        };
+        let asking = Asking {
+            selected,
+            cluster,
+            part: None,
+            ..asked.asking
+        };
+        let Some(upstream) = self.with(|worker| worker.find(&asking)) else {
+            return false;
+        };
+        let limit = self.limit(&asking, upstream, asked.facts, asked.pairs);
+        if limit == Limit::Doomed {
+            return false;
+        }
+        let Some(admitted) = self.with(|worker| worker.admit(upstream, &asking)) else {
+            return false;
+        };
+        if matches!(admitted.decision, Decision::Refuse { .. }) {
+            return false;
+        }
+        let elsewhere = Elsewhere {
+            reason,
+            ladder: asked.asking.selected.policy,
+        };
+        Map::Request.set(FAILOVER, cluster);
+        self.let_go(
+            &asking,
+            upstream,
+            &admitted,
+            asked.facts,
+            limit,
+            Some(elsewhere),
+        );
+        true
+    }
+}

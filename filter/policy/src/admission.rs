@@ -13,6 +13,7 @@ use crate::retry::account;
 use crate::retry::attempts::Denial;
 use crate::store::{Change, SharedStore, Taken, Undecided, update};
 use crate::time::{Span, Timestamp};
+use crate::watch::Sign;
 
 /// What is asked about one request.
 #[derive(Clone, Copy, Debug)]
@@ -290,9 +291,9 @@ pub fn tend(
     store: &impl SharedStore,
     upstream: &Upstream<'_>,
     holding: Holding,
-    dead: &[Holder],
+    dead: &[Sign],
     moment: Moment,
-) -> (Notes, Vec<Holder>) {
+) -> (Notes, Vec<Sign>) {
     let settings = &upstream.policy.breaker;
     let mut holders = Vec::new();
     let mut lost = false;
@@ -306,7 +307,7 @@ pub fn tend(
             .filter(|holder| breaker.expire(holder.instance, holder.beat))
             .count();
         holders = match &breaker.state {
-            State::HalfOpen(probing) => probing.holders.iter().copied().collect(),
+            State::HalfOpen(probing) => probing.holders.iter().map(Holder::sign).collect(),
             State::Closed(_) | State::Open { .. } => Vec::new(),
         };
         let nothing = made.is_empty() && !beat && expired == 0;

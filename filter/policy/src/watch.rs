@@ -1,38 +1,43 @@
-//! Who is dead: a holder of permits that showed no life over three ticks of ours.
+//! Who is dead: a holder of permits or places that showed no life over three ticks of ours.
 //!
 //! Liveness is counted in the observer's own ticks, never in time alone, and only in ticks that came on time: when the
 //! whole process was frozen, everybody's beat is late, and nobody is given up for it.
 
-use crate::breaker::Holder;
-
 /// So many ticks of the observer without a sign of life.
 const TICKS: u8 = 3;
 
-/// What one VM saw of the holders of one upstream.
+/// What a holder shows of itself, whatever it holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sign {
+    /// The VM's instance number.
+    pub instance: u64,
+    /// Moves while the VM lives.
+    pub beat: u32,
+}
+
+/// What one VM saw of the holders under one key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Watch {
-    seen: Vec<(Holder, u8)>,
+    seen: Vec<(Sign, u8)>,
 }
 
 impl Watch {
     /// One tick: what the holders look like now, and whether this tick came on time.
-    pub fn observe(&mut self, holders: &[Holder], on_time: bool) {
-        let silent = |holder: &Holder| {
-            let before = self.seen.iter().find(|(before, _)| {
-                before.instance == holder.instance && before.beat == holder.beat
-            });
+    pub fn observe(&mut self, holders: &[Sign], on_time: bool) {
+        let silent = |sign: &Sign| {
+            let before = self.seen.iter().find(|(before, _)| before == sign);
             let ticks = before.map_or(0, |(_, ticks)| ticks.saturating_add(u8::from(on_time)));
-            (*holder, ticks)
+            (*sign, ticks)
         };
         self.seen = holders.iter().map(silent).collect();
     }
 
     /// The holders to be given up, as they were last seen.
-    pub fn dead(&self) -> Vec<Holder> {
+    pub fn dead(&self) -> Vec<Sign> {
         self.seen
             .iter()
             .filter(|(_, ticks)| *ticks >= TICKS)
-            .map(|(holder, _)| *holder)
+            .map(|(sign, _)| *sign)
             .collect()
     }
 
@@ -46,12 +51,8 @@ impl Watch {
 mod tests {
     use super::*;
 
-    fn holder(instance: u64, beat: u32) -> Holder {
-        Holder {
-            instance,
-            permits: 1,
-            beat,
-        }
+    fn holder(instance: u64, beat: u32) -> Sign {
+        Sign { instance, beat }
     }
 
     #[test]

@@ -51,10 +51,9 @@ fn holding(permits: u32) -> Holding {
     }
 }
 
-fn holder(beat: u32) -> Holder {
-    Holder {
+fn holder(beat: u32) -> Sign {
+    Sign {
         instance: INSTANCE,
-        permits: 10,
         beat,
     }
 }
@@ -198,7 +197,7 @@ fn a_holder_that_shows_no_life_loses_its_permits_to_others() {
         admit(&store, &upstream, &request(0), at(5_100));
     }
     let tend =
-        |held, dead: &[Holder], millis| tend(&store, &upstream, holding(held), dead, at(millis));
+        |held, dead: &[Sign], millis| tend(&store, &upstream, holding(held), dead, at(millis));
     assert_eq!(tend(10, &[], 5_200).1, vec![holder(FIRST + 11)]);
     let (_, holders) = tend(0, &[holder(FIRST + 10)], 5_300);
     assert_eq!(holders, vec![holder(FIRST + 11)], "it showed life since");

@@ -4,6 +4,8 @@
 //! a holder without a beat for three of its own ticks may expire it; a VM that was only slow finds itself gone, takes a
 //! new number, and its old settlements find no holder and change nothing.
 
+use crate::watch::Sign;
+
 /// How many VMs may hold permits of one generation at the same time; a further one is refused.
 pub const HOLDERS_MAX: usize = 16;
 
@@ -16,6 +18,16 @@ pub struct Holder {
     pub permits: u32,
     /// Moves while the VM lives.
     pub beat: u32,
+}
+
+impl Holder {
+    /// What it shows of itself.
+    pub const fn sign(&self) -> Sign {
+        Sign {
+            instance: self.instance,
+            beat: self.beat,
+        }
+    }
 }
 
 /// All holders of one generation.

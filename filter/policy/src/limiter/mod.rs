@@ -1,0 +1,170 @@
+//! How many requests an upstream can work on at once, learned from how long they take.
+//!
+//! The rule is a gradient: a latency within `tolerance` of what it is without a queue lets the limit grow, a longer one
+//! makes it fall, both in proportion (after Netflix's Gradient2, concurrency-limits, 2018, which compares a short average
+//! with a long one). What is different is where the latency without a queue, the *base*, comes from, since a long average
+//! learns the queue itself under lasting overload, and a minimum that is measured by holding traffic back hurts it:
+//!
+//! * While the limit holds nothing back, the base follows the mean latency, up and down.
+//! * While it does, the base follows down only. Where latency is too long then, the limit falls, and **what the cut does
+//!   is the measurement**: if latency falls along with what is in flight, it was a queue; if it does not, the service
+//!   itself has become slower, so that latency is the base, and the limit goes back (Little's law: throughput would only
+//!   fall). If latency then rises again along with what is in flight, that was wrong, and is taken back.
+//!
+//! So nothing is ever held back to find something out. One state in shared data serves all VMs: samples enter in the swap
+//! that gives a place back. Integers only: limits are in 1/256 places, latencies in nanoseconds.
+
+mod codec;
+mod rules;
+mod window;
+
+use crate::time::{Span, Timestamp};
+use window::Window;
+
+/// A place in the units of the limit.
+const PLACE: u64 = 256;
+/// The limit is thought about after this time at the earliest,
+const WINDOW: Span = Span::millis(250);
+/// and after this many latencies, so that it is the answers to the last limit that are looked at,
+const WINDOW_LATENCIES: u64 = 2;
+/// and after this many samples.
+const WINDOW_SAMPLES: u32 = 50;
+/// A single latency counts as no more than so many times the base: the mean of a few samples with a heavy tail says little.
+const LATENCY_MAX: u64 = 8;
+
+/// Within what the limit moves, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Never fewer places, at least 1.
+    pub floor: u32,
+    /// Never more.
+    pub ceiling: u32,
+    /// What it starts with.
+    pub initial: u32,
+    /// How long latency may be, in percent of what it is without a queue; at least 100.
+    pub tolerance: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            floor: 20,
+            ceiling: 1_000,
+            initial: 20,
+            tolerance: 150,
+        }
+    }
+}
+
+impl Settings {
+    /// The tolerance in percent, as it can be used.
+    fn tolerance(&self) -> u64 {
+        u64::from(self.tolerance.max(100))
+    }
+}
+
+/// What became of a request, as the limit sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// It was answered: its latency counts.
+    Answered,
+    /// It says that the upstream has too much to do: a time-out, an answer "overloaded".
+    Dropped,
+    /// It says nothing: an upgrade, a client that went away, a failure of its own.
+    Ignored,
+}
+
+/// What one request says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// From its admission to its answer.
+    pub latency: Span,
+    /// How many were in flight when it was admitted, with it.
+    pub in_flight: u32,
+    /// Whether it got one of the last places for its priority.
+    pub pressed: bool,
+    /// What became of it.
+    pub kind: Kind,
+}
+
+/// Where something was seen: so much in flight took so long.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Point {
+    in_flight: u64,
+    latency: Span,
+}
+
+/// A question that is open about the base.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Trial {
+    /// None.
+    #[default]
+    None,
+    /// The limit is being cut: does latency fall along? The limit was `limit`.
+    Cut { from: Point, limit: u64 },
+    /// The base was set anew: does latency stay as the limit grows? Otherwise the base is another.
+    Growing { from: Point, otherwise: Span },
+}
+
+/// The limit of one upstream and all it needs to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limiter {
+    /// In [`PLACE`]ths.
+    limit: u64,
+    /// What the limit was before requests were dropped, while it is below; in [`PLACE`]ths.
+    before: u64,
+    /// The mean latency without a queue; zero while unknown.
+    base: Span,
+    /// The mean latency of the last window.
+    latest: Span,
+    trial: Trial,
+    window: Window,
+}
+
+impl Limiter {
+    /// A limit that knows nothing yet.
+    pub fn new(settings: &Settings) -> Self {
+        Self {
+            limit: u64::from(settings.initial).saturating_mul(PLACE),
+            before: 0,
+            base: Span::ZERO,
+            latest: Span::ZERO,
+            trial: Trial::None,
+            window: Window::default(),
+        }
+    }
+
+    /// How many may be in flight, within these settings.
+    pub fn limit(&self, settings: &Settings) -> u32 {
+        let floor = settings.floor.max(1);
+        self.now().clamp(floor, settings.ceiling.max(floor))
+    }
+
+    /// How many may be in flight as things stand.
+    pub fn now(&self) -> u32 {
+        u32::try_from(self.limit / PLACE).unwrap_or(u32::MAX)
+    }
+
+    /// The mean latency without a queue, as far as it is known.
+    pub const fn base(&self) -> Span {
+        self.base
+    }
+
+    /// One sample more. The limit changes only where its window is over.
+    pub fn enter(&mut self, settings: &Settings, sample: Sample, now: Timestamp) {
+        let longest = match self.base {
+            Span::ZERO => Span::MAX,
+            base => base.times(LATENCY_MAX),
+        };
+        self.window.add(sample, longest, now);
+        let needed = self.latest.times(WINDOW_LATENCIES).max(WINDOW);
+        let over = self.window.open_for(now) >= needed;
+        if over && self.window.samples() >= WINDOW_SAMPLES {
+            let seen = std::mem::take(&mut self.window).seen();
+            self.think(settings, &seen);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,108 @@
+//! What was seen since the limit was last thought about.
+
+use super::{Kind, PLACE, Sample};
+use crate::record::sealed::{Reader, Writer};
+use crate::time::{Span, Timestamp};
+
+/// Sums over the samples of one window.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Window {
+    /// When its first sample came.
+    from: Timestamp,
+    answered: u32,
+    dropped: u32,
+    pressed: u32,
+    latency_ns: u64,
+    in_flight: u64,
+    in_flight_max: u32,
+}
+
+/// A window as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// How many requests were answered.
+    pub(super) answered: u32,
+    /// How many were dropped.
+    pub(super) dropped: u32,
+    /// The mean latency of the answered.
+    pub(super) latency: Span,
+    /// How many were in flight, on average, in [`PLACE`]ths.
+    pub(super) in_flight: u64,
+    /// How many were in flight at most.
+    pub(super) in_flight_max: u32,
+    /// Whether the limit held requests back.
+    pub(super) pressed: bool,
+}
+
+impl Window {
+    /// One more sample, whose latency counts as no longer than `longest`.
+    pub(super) fn add(&mut self, sample: Sample, longest: Span, now: Timestamp) {
+        if self.samples() == 0 {
+            self.from = now;
+        }
+        match sample.kind {
+            Kind::Answered => {
+                let latency = sample.latency.min(longest).as_nanos();
+                self.latency_ns = self.latency_ns.saturating_add(latency);
+                self.answered = self.answered.saturating_add(1);
+            }
+            Kind::Dropped => self.dropped = self.dropped.saturating_add(1),
+            Kind::Ignored => return,
+        }
+        let pressed = u32::from(sample.pressed);
+        self.pressed = self.pressed.saturating_add(pressed);
+        self.in_flight = self.in_flight.saturating_add(u64::from(sample.in_flight));
+        self.in_flight_max = self.in_flight_max.max(sample.in_flight);
+    }
+
+    /// How many samples there are.
+    pub(super) const fn samples(&self) -> u32 {
+        self.answered.saturating_add(self.dropped)
+    }
+
+    /// For how long it has been open.
+    pub(super) const fn open_for(&self, now: Timestamp) -> Span {
+        now.since(self.from)
+    }
+
+    /// What was seen, as one.
+    pub(super) fn seen(&self) -> Seen {
+        let samples = u64::from(self.samples()).max(1);
+        let answered = u64::from(self.answered).max(1);
+        let places = self.in_flight.saturating_mul(PLACE);
+        Seen {
+            answered: self.answered,
+            dropped: self.dropped,
+            latency: Span::nanos(self.latency_ns.checked_div(answered).unwrap_or(0)),
+            in_flight: places.checked_div(samples).unwrap_or(0),
+            in_flight_max: self.in_flight_max,
+            pressed: u64::from(self.pressed).saturating_mul(16) >= samples,
+        }
+    }
+
+    pub(super) fn write(&self, out: &mut Writer) {
+        out.u64(self.from.as_nanos());
+        for count in [
+            self.answered,
+            self.dropped,
+            self.pressed,
+            self.in_flight_max,
+        ] {
+            out.u32(count);
+        }
+        out.u64(self.latency_ns);
+        out.u64(self.in_flight);
+    }
+
+    pub(super) fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        Some(Self {
+            from: reader.time()?,
+            answered: reader.u32()?,
+            dropped: reader.u32()?,
+            pressed: reader.u32()?,
+            in_flight_max: reader.u32()?,
+            latency_ns: reader.u64()?,
+            in_flight: reader.u64()?,
+        })
+    }
+}

@@ -1,0 +1,81 @@
+//! Places as bytes: sealed as every record is, as long as there are holders.
+
+use super::{HOLDERS_MAX, Holder, Places};
+use crate::limiter::Limiter;
+use crate::load::Load;
+use crate::record::Unreadable;
+use crate::record::sealed::{Reader, Writer};
+
+/// The version of the layout.
+pub const VERSION: u16 = 1;
+const MAGIC: [u8; 2] = *b"SP";
+
+impl Places {
+    /// The bytes for shared data: about 100, and 16 for each holder.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Writer::new(MAGIC, VERSION);
+        out.u64(self.tag);
+        out.u64(self.last.as_nanos());
+        out.u32(self.load.utilisation);
+        out.u64(self.load.at.as_nanos());
+        out.u8(u8::from(self.limiter.is_some()));
+        if let Some(limiter) = &self.limiter {
+            limiter.write(&mut out);
+        }
+        out.u32(self.beats);
+        out.u16(self.holders.len() as u16);
+        for holder in &self.holders {
+            out.u64(holder.instance);
+            out.u32(holder.held);
+            out.u32(holder.beat);
+        }
+        out.sealed(VERSION)
+    }
+
+    /// Reads what [`Places::encode`] wrote. No bytes at all are places that nobody holds.
+    pub fn decode(bytes: &[u8]) -> Result<Self, Unreadable> {
+        if bytes.is_empty() {
+            return Ok(Self::default());
+        }
+        let (version, mut reader) = Reader::open(bytes, MAGIC).ok_or(Unreadable::Damaged)?;
+        if version > VERSION {
+            return Err(Unreadable::Later(version));
+        }
+        read(&mut reader)
+            .filter(|_| version == VERSION && reader.is_empty())
+            .ok_or(Unreadable::Damaged)
+    }
+}
+
+fn read(reader: &mut Reader<'_>) -> Option<Places> {
+    let (tag, last) = (reader.u64()?, reader.time()?);
+    let load = Load {
+        utilisation: reader.u32()?,
+        at: reader.time()?,
+    };
+    let limiter = match reader.flag()? {
+        true => Some(Limiter::read(reader)?),
+        false => None,
+    };
+    let beats = reader.u32()?;
+    let count = usize::from(reader.u16()?);
+    if count > HOLDERS_MAX {
+        return None;
+    }
+    let mut holders = Vec::with_capacity(count);
+    for _ in 0..count {
+        holders.push(Holder {
+            instance: reader.u64()?,
+            held: reader.u32().filter(|held| *held > 0)?,
+            beat: reader.u32()?,
+        });
+    }
+    Some(Places {
+        tag,
+        limiter,
+        load,
+        last,
+        beats,
+        holders,
+    })
+}

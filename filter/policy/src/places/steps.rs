@@ -1,0 +1,275 @@
+//! What is done with places in shared data: one step each for a request that comes, one that ended, and the tick.
+
+use super::{Holding, Place, Places};
+use crate::limiter::{self, Limiter, Sample};
+use crate::load::Load;
+use crate::record::Unreadable;
+use crate::shed::{Priority, Shares};
+use crate::store::{Change, SharedStore, Undecided, exchange};
+use crate::time::Timestamp;
+use crate::watch::Sign;
+
+/// A limit that priorities share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// Always this many places.
+    Fixed(u32),
+    /// As many as the latencies say.
+    Adaptive(limiter::Settings),
+}
+
+/// What bounds how many are in flight.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bound {
+    /// The bulkhead's places, the same for every priority; `None` where there is no bulkhead.
+    pub places_max: Option<u32>,
+    /// The limit of shedding, with the share of it that each priority may fill; `None` where nothing is shed.
+    pub limit: Option<(Limit, Shares)>,
+}
+
+/// A request that asks for a place.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked {
+    /// What this VM holds under the key.
+    pub holding: Holding,
+    /// The instance number it takes if it finds that it was given up.
+    pub spare: u64,
+    /// How much the request matters.
+    pub priority: Priority,
+    /// What bounds it.
+    pub bound: Bound,
+    /// Whose places these must be, where the key is one of many slots. The places of another are not taken, unless they
+    /// are idle.
+    pub tag: Option<u64>,
+    /// The clock.
+    pub now: Timestamp,
+}
+
+/// Whether a request has a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taking {
+    /// It has, and must give it back.
+    Taken(Place),
+    /// There is none for its priority.
+    Full {
+        /// How many are in flight.
+        in_flight: u32,
+        /// How many may be: the bulkhead's places, or the whole limit of shedding.
+        limit: u32,
+        /// Whether the bulkhead refuses, and not the limit of shedding.
+        bulkhead: bool,
+    },
+    /// The slot belongs to somebody else by now.
+    Elsewhere,
+    /// It could not be found out: the request goes without a place, and the caller counts it.
+    Undecided,
+}
+
+/// A place that is given back, and what was learned meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Returned {
+    /// The place.
+    pub place: Place,
+    /// What the request says about the limit, with the settings by which it is understood.
+    pub sample: Option<(Sample, limiter::Settings)>,
+    /// What the upstream said of its load.
+    pub load: Option<Load>,
+}
+
+/// What was seen and done on the way, for telemetry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Notes {
+    /// How many are in flight afterwards; `None` where nothing was read.
+    pub in_flight: Option<u32>,
+    /// The adaptive limit afterwards, where there is one.
+    pub limit: Option<u32>,
+    /// Why the state could not be read or stored.
+    pub undecided: Option<Undecided>,
+    /// Whether too many races were lost.
+    pub lost_races: bool,
+    /// Whether there were too many holders for one more.
+    pub crowded: bool,
+    /// Whether a damaged record was replaced.
+    pub healed: bool,
+    /// Whether this VM was given up: what it held is void, and it goes on under the spare number.
+    pub expired: bool,
+}
+
+impl Notes {
+    /// Whether what was asked for stands in shared data.
+    pub const fn stands(&self) -> bool {
+        self.undecided.is_none() && !self.lost_races
+    }
+}
+
+/// Takes a place for a request, if there is one.
+///
+/// Where the notes say that this VM was given up, the place is held under the spare number, and nothing else is.
+pub fn take(store: &impl SharedStore, key: &str, asked: &Asked) -> (Taking, Notes) {
+    let mut taking = Taking::Undecided;
+    let mut seen = Notes::default();
+    let notes = changed(store, key, asked.now, &mut |places| {
+        seen = Notes::default();
+        let in_flight = places.in_flight();
+        if let Some(tag) = asked.tag.filter(|tag| *tag != places.tag) {
+            if in_flight > 0 {
+                taking = Taking::Elsewhere;
+                return Change::Nothing;
+            }
+            places.tag = tag;
+        }
+        seen.expired = places.has_lost(asked.holding);
+        let (bulkhead, limit, room) = places.room(asked);
+        if in_flight >= room {
+            taking = Taking::Full {
+                in_flight,
+                limit,
+                bulkhead,
+            };
+            return Change::Nothing;
+        }
+        let instance = match seen.expired {
+            true => asked.spare,
+            false => asked.holding.instance,
+        };
+        if !places.acquire(instance) {
+            seen.crowded = true;
+            taking = Taking::Undecided;
+            return Change::Nothing;
+        }
+        let in_flight = in_flight.saturating_add(1);
+        taking = Taking::Taken(Place {
+            instance,
+            in_flight,
+            pressed: in_flight >= room.saturating_sub(room / 16),
+        });
+        Change::Store
+    });
+    let notes = Notes {
+        expired: seen.expired && notes.undecided.is_none(),
+        crowded: seen.crowded,
+        ..notes
+    };
+    match notes.stands() {
+        true => (taking, notes),
+        false => (Taking::Undecided, notes),
+    }
+}
+
+/// Gives a place back. What does not stand is to be tried again later, with the same `returned`: it is a debt.
+pub fn give_back(
+    store: &impl SharedStore,
+    key: &str,
+    returned: &Returned,
+    now: Timestamp,
+) -> Notes {
+    changed(store, key, now, &mut |places| {
+        if !places.release(returned.place.instance) {
+            // It was given up with its VM, and so were its lessons.
+            return Change::Nothing;
+        }
+        let now = now.max(places.last);
+        if let (Some((sample, settings)), Some(limiter)) = (&returned.sample, &mut places.limiter) {
+            limiter.enter(settings, *sample, now);
+        }
+        if let Some(load) = returned.load.filter(|load| load.at >= places.load.at) {
+            places.load = load;
+        }
+        Change::Store
+    })
+}
+
+/// Gives a sign of life if this VM holds places, and takes back what those in `dead` held, as long as they showed no life
+/// since. Returns the signs of who holds any, to be watched.
+pub fn tend(
+    store: &impl SharedStore,
+    key: &str,
+    holding: Holding,
+    dead: &[Sign],
+    now: Timestamp,
+) -> (Notes, Vec<Sign>) {
+    let mut signs = Vec::new();
+    let mut expired = false;
+    let notes = changed(store, key, now, &mut |places| {
+        expired = places.has_lost(holding);
+        let beat = holding.held > 0 && places.beat(holding.instance);
+        let dead = dead.iter().filter(|sign| places.expire(**sign)).count();
+        signs = places.holders.iter().map(super::Holder::sign).collect();
+        if beat || dead > 0 {
+            Change::Store
+        } else {
+            Change::Nothing
+        }
+    });
+    let expired = expired && notes.undecided.is_none();
+    (Notes { expired, ..notes }, signs)
+}
+
+/// Looks at the places under a key and changes nothing; `None` where they cannot be read, or are of a later version.
+pub fn glance(store: &impl SharedStore, key: &str) -> Option<Places> {
+    let found = store.load(key).ok()?;
+    let bytes = found.map_or(Vec::new(), |found| found.bytes);
+    match Places::decode(&bytes) {
+        Err(Unreadable::Later(_)) => None,
+        read => Some(read.unwrap_or_default()),
+    }
+}
+
+impl Places {
+    /// Whether the bulkhead is what bounds this request, the whole of what bounds it, and how full it may be for it.
+    fn room(&mut self, asked: &Asked) -> (bool, u32, u32) {
+        let shared = asked.bound.limit.map(|(limit, shares)| {
+            let limit = match limit {
+                Limit::Fixed(limit) => limit,
+                Limit::Adaptive(settings) => {
+                    let limiter = self.limiter.get_or_insert_with(|| Limiter::new(&settings));
+                    limiter.limit(&settings)
+                }
+            };
+            (limit, shares.places(asked.priority, limit))
+        });
+        let (limit, room) = shared.unwrap_or((u32::MAX, u32::MAX));
+        match asked.bound.places_max {
+            Some(places) if places <= room => (true, places, places),
+            _ => (false, limit, room),
+        }
+    }
+}
+
+/// Takes a step on the places under a key; a damaged record is as a new one.
+fn changed(
+    store: &impl SharedStore,
+    key: &str,
+    now: Timestamp,
+    step: &mut dyn FnMut(&mut Places) -> Change,
+) -> Notes {
+    let mut notes = Notes::default();
+    let stored = exchange(store, key, &mut |bytes| {
+        notes = Notes::default();
+        let mut places = match Places::decode(bytes) {
+            Ok(places) => places,
+            Err(Unreadable::Later(_)) => {
+                notes.undecided = Some(Undecided::Later);
+                return None;
+            }
+            Err(Unreadable::Damaged) => {
+                notes.healed = true;
+                Places::default()
+            }
+        };
+        let change = step(&mut places);
+        notes.in_flight = Some(places.in_flight());
+        notes.limit = places.limiter.as_ref().map(Limiter::now);
+        if change == Change::Nothing && !notes.healed {
+            return None;
+        }
+        places.last = places.last.max(now);
+        Some(places.encode())
+    });
+    match stored {
+        Ok(true) => {}
+        Ok(false) => notes.lost_races = true,
+        Err(error) => notes.undecided = Some(Undecided::Host(error)),
+    }
+    notes
+}

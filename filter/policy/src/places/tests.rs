@@ -1,0 +1,299 @@
+//! Places by themselves, and over VMs whose steps come between each other's.
+
+mod interleaved;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::limiter::{Kind, Sample, Settings};
+use crate::record::Unreadable;
+use crate::record::sealed::Writer;
+use crate::shed::{Priority, Shares};
+use crate::store::tests::Memory;
+use crate::store::{SharedStore, TRIES, Undecided};
+use crate::time::Span;
+
+const SPARE: u64 = 99;
+
+fn asked(instance: u64, held: u32, places_max: u32) -> Asked {
+    Asked {
+        holding: Holding { instance, held },
+        spare: SPARE,
+        priority: Priority::Critical,
+        bound: Bound {
+            places_max: Some(places_max),
+            limit: None,
+        },
+        tag: None,
+        now: Timestamp::nanos(5),
+    }
+}
+
+fn returned(place: Place) -> Returned {
+    Returned {
+        place,
+        sample: None,
+        load: None,
+    }
+}
+
+fn taken(taking: Taking) -> Place {
+    match taking {
+        Taking::Taken(place) => place,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn so_many_and_no_more_and_each_comes_back() {
+    let store = Memory::default();
+    let (one, two) = (asked(1, 0, 2), asked(2, 0, 2));
+    let first = taken(take(&store, "k", &one).0);
+    let second = taken(take(&store, "k", &two).0);
+    assert_eq!((first.in_flight, second.in_flight), (1, 2));
+    let full = Taking::Full {
+        in_flight: 2,
+        limit: 2,
+        bulkhead: true,
+    };
+    assert_eq!(take(&store, "k", &asked(2, 1, 2)).0, full);
+    let notes = give_back(&store, "k", &returned(first), Timestamp::nanos(6));
+    assert!(notes.stands() && notes.in_flight == Some(1));
+    taken(take(&store, "k", &one).0);
+}
+
+#[test]
+fn priorities_fill_their_shares_and_the_bulkhead_bounds_all() {
+    let store = Memory::default();
+    let shared = |priority, places_max| Asked {
+        priority,
+        bound: Bound {
+            places_max,
+            limit: Some((Limit::Fixed(10), Shares::default())),
+        },
+        ..asked(1, 0, 0)
+    };
+    for (priority, upto) in Priority::ALL.into_iter().zip([5, 7, 9, 10]) {
+        let mut last = None;
+        while let (Taking::Taken(place), _) = take(&store, "k", &shared(priority, None)) {
+            last = Some(place);
+        }
+        let last = last.unwrap();
+        assert!(last.in_flight == upto && last.pressed, "{priority:?}");
+    }
+    let full = take(&store, "k", &shared(Priority::CriticalPlus, Some(12))).0;
+    let shed = Taking::Full {
+        in_flight: 10,
+        limit: 10,
+        bulkhead: false,
+    };
+    assert_eq!(full, shed);
+    let full = take(&store, "k", &shared(Priority::Sheddable, Some(4))).0;
+    let bulkhead = Taking::Full {
+        in_flight: 10,
+        limit: 4,
+        bulkhead: true,
+    };
+    assert_eq!(full, bulkhead);
+}
+
+#[test]
+fn samples_enter_with_the_place_and_move_the_limit() {
+    let store = Memory::default();
+    let settings = Settings::default();
+    let shared = Asked {
+        priority: Priority::CriticalPlus,
+        bound: Bound {
+            places_max: None,
+            limit: Some((Limit::Adaptive(settings), Shares::default())),
+        },
+        ..asked(1, 0, 0)
+    };
+    let mut now = Timestamp::nanos(5);
+    for _ in 0..100 {
+        let place = taken(take(&store, "k", &Asked { now, ..shared }).0);
+        now = now.after(Span::millis(20));
+        let sample = Sample {
+            latency: Span::millis(20),
+            in_flight: 20,
+            pressed: true,
+            kind: Kind::Answered,
+        };
+        let returned = Returned {
+            sample: Some((sample, settings)),
+            ..returned(place)
+        };
+        assert!(give_back(&store, "k", &returned, now).stands());
+    }
+    let limit = glance(&store, "k").unwrap().limiter.unwrap();
+    assert_eq!(limit.base(), Span::millis(20));
+    assert!(limit.limit(&settings) > settings.initial);
+}
+
+#[test]
+fn a_vm_that_was_given_up_takes_another_number_and_what_it_held_is_void() {
+    let store = Memory::default();
+    let old = taken(take(&store, "k", &asked(1, 0, 2)).0);
+    let (notes, signs) = tend(
+        &store,
+        "k",
+        Holding {
+            instance: 2,
+            held: 0,
+        },
+        &[],
+        old_now(),
+    );
+    assert!(notes.stands() && signs.len() == 1);
+    let (_, signs) = tend(
+        &store,
+        "k",
+        Holding {
+            instance: 2,
+            held: 0,
+        },
+        &signs,
+        old_now(),
+    );
+    assert!(signs.is_empty(), "it showed no life since");
+    let holding = Holding {
+        instance: 1,
+        held: 1,
+    };
+    assert!(tend(&store, "k", holding, &[], old_now()).0.expired);
+    let (taking, notes) = take(&store, "k", &asked(1, 1, 2));
+    assert!(notes.expired && taken(taking).instance == SPARE);
+    let notes = give_back(&store, "k", &returned(old), old_now());
+    assert!(notes.stands() && notes.in_flight == Some(1), "void");
+}
+
+fn old_now() -> Timestamp {
+    Timestamp::nanos(7)
+}
+
+#[test]
+fn whoever_shows_life_between_two_looks_is_not_given_up() {
+    let store = Memory::default();
+    let watcher = Holding {
+        instance: 2,
+        held: 0,
+    };
+    let place = taken(take(&store, "k", &asked(1, 0, 2)).0);
+    let (_, signs) = tend(&store, "k", watcher, &[], old_now());
+    give_back(&store, "k", &returned(place), old_now());
+    taken(take(&store, "k", &asked(1, 0, 2)).0);
+    let (_, still) = tend(&store, "k", watcher, &signs, old_now());
+    assert!(still.len() == 1 && still != signs, "it is another place");
+    tend(
+        &store,
+        "k",
+        Holding {
+            instance: 1,
+            held: 1,
+        },
+        &[],
+        old_now(),
+    );
+    let (_, beaten) = tend(&store, "k", watcher, &still, old_now());
+    assert!(beaten.len() == 1 && beaten != still);
+}
+
+#[test]
+fn what_cannot_be_found_out_is_undecided_and_what_cannot_be_stored_stays_owed() {
+    let store = Memory::default();
+    let place = taken(take(&store, "k", &asked(1, 0, 9)).0);
+    let ask = || take(&store, "k", &asked(1, 1, 9));
+    let pay = || give_back(&store, "k", &returned(place), old_now());
+    store.refuse(true);
+    assert!(ask().0 == Taking::Undecided && ask().1.undecided.is_some() && !pay().stands());
+    store.refuse(false);
+    store.intrude(TRIES);
+    assert!(matches!(ask(), (Taking::Undecided, notes) if notes.lost_races));
+    store.intrude(TRIES);
+    assert!(pay().lost_races);
+    assert_eq!(glance(&store, "k").unwrap().in_flight(), 1);
+    assert!(pay().stands());
+    assert_eq!(glance(&store, "k").unwrap().in_flight(), 0);
+}
+
+#[test]
+fn a_later_version_is_left_alone_and_damage_is_as_nothing() {
+    let store = Memory::default();
+    let later = Writer::new(*b"SP", VERSION + 1).sealed(VERSION + 1);
+    store.swap("k", &later, 0).unwrap();
+    let (taking, notes) = take(&store, "k", &asked(1, 0, 2));
+    assert!(taking == Taking::Undecided && notes.undecided == Some(Undecided::Later));
+    assert_eq!(store.load("k").unwrap().unwrap().bytes, later);
+
+    store.swap("k", b"rubbish", 0).unwrap();
+    let (taking, notes) = take(&store, "k", &asked(1, 5, 2));
+    assert!(notes.healed && notes.expired, "what it held stands no more");
+    assert_eq!(taken(taking).instance, SPARE);
+}
+
+#[test]
+fn there_is_room_for_so_many_holders_and_more_are_undecided() {
+    let store = Memory::default();
+    for instance in 1..=HOLDERS_MAX as u64 {
+        taken(take(&store, "k", &asked(instance, 0, 1_000)).0);
+    }
+    let (taking, notes) = take(&store, "k", &asked(1_000, 0, 1_000));
+    assert!(taking == Taking::Undecided && notes.crowded && notes.stands());
+    taken(take(&store, "k", &asked(3, 1, 1_000)).0);
+    assert!(store.load("k").unwrap().unwrap().bytes.len() < 4_400);
+}
+
+fn places() -> impl Strategy<Value = Places> {
+    let holder =
+        (any::<u64>(), 1..u32::MAX, any::<u32>()).prop_map(|(instance, held, beat)| Holder {
+            instance,
+            held,
+            beat,
+        });
+    let holders = prop::collection::vec(holder, 0..=HOLDERS_MAX);
+    let load = (any::<u32>(), any::<u64>());
+    (
+        any::<u64>(),
+        any::<bool>(),
+        load,
+        any::<u64>(),
+        any::<u32>(),
+        holders,
+    )
+        .prop_map(
+            |(tag, limits, (utilisation, at), last, beats, holders)| Places {
+                tag,
+                limiter: limits.then(|| crate::limiter::Limiter::new(&Settings::default())),
+                load: Load {
+                    utilisation,
+                    at: Timestamp::nanos(at),
+                },
+                last: Timestamp::nanos(last),
+                beats,
+                holders,
+            },
+        )
+}
+
+proptest! {
+    #[test]
+    fn places_read_back_as_they_were_written(places in places()) {
+        let bytes = places.encode();
+        prop_assert_eq!(Places::decode(&bytes), Ok(places));
+    }
+
+    #[test]
+    fn damage_of_any_kind_is_seen(places in places(), at in any::<prop::sample::Index>(), bit in 0..8) {
+        let mut bytes = places.encode();
+        let index = at.index(bytes.len());
+        bytes[index] ^= 1_u8 << bit;
+        prop_assert!(Places::decode(&bytes).is_err());
+        let cut = at.index(bytes.len());
+        prop_assert!(cut == 0 || Places::decode(&places.encode()[..cut]).is_err());
+    }
+
+    #[test]
+    fn rubbish_is_nothing(rubbish in prop::collection::vec(any::<u8>(), 1..200)) {
+        prop_assert_eq!(Places::decode(&rubbish), Err(Unreadable::Damaged));
+    }
+}

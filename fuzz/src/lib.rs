@@ -24,6 +24,7 @@ mod sim;
 use seawall_policy::across::{Place, trace as trace_of};
 use seawall_policy::config;
 use seawall_policy::latency::Latencies;
+use seawall_policy::orca;
 use seawall_policy::record::{BYTES_MAX, Record};
 use seawall_policy::retry::attempts::Attempts;
 use seawall_policy::time::Timestamp;
@@ -85,6 +86,18 @@ pub fn headers(bytes: &[u8]) {
     let _ = (map.number::<u16>(":status"), facts);
     if let Some(map) = stream::deserialise(bytes) {
         assert_eq!(stream::deserialise(&stream::serialise(&map)), Some(map));
+    }
+}
+
+/// Load reports of upstreams, in each of their forms: a bounded number or nothing.
+pub fn orca(bytes: &[u8]) {
+    let mut all = vec![(Some(bytes.to_vec()), None), (None, Some(bytes.to_vec()))];
+    for form in ["TEXT ", "JSON ", "BIN "] {
+        all.push((None, Some([form.as_bytes(), bytes].concat())));
+    }
+    for (binary, tagged) in all {
+        let read = orca::utilisation(binary.as_deref(), tagged.as_deref());
+        assert!(read.is_none_or(|points| points <= orca::POINTS_MAX));
     }
 }
 

@@ -14,6 +14,8 @@
 )]
 #![forbid(unsafe_code)]
 
+mod wire;
+
 pub mod across;
 pub mod admission;
 pub mod breaker;
@@ -24,6 +26,7 @@ pub mod fallback;
 pub mod latency;
 pub mod limiter;
 pub mod load;
+pub mod orca;
 pub mod outcome;
 pub mod page;
 pub mod places;

@@ -6,6 +6,8 @@
 
 use serde_json::{Map, Number, Value};
 
+use crate::wire::{Content, field};
+
 /// Objects and lists may stand in one another this deep.
 const DEPTH_MAX: u32 = 32;
 
@@ -64,56 +66,6 @@ fn value(bytes: &[u8], depth: u32) -> Option<Value> {
     }
 }
 
-/// What stands in a field.
-enum Content<'a> {
-    Varint(u64),
-    Fixed(u64),
-    Bytes(&'a [u8]),
-}
-
-impl<'a> Content<'a> {
-    fn bytes(self) -> Option<&'a [u8]> {
-        match self {
-            Self::Bytes(bytes) => Some(bytes),
-            Self::Varint(_) | Self::Fixed(_) => None,
-        }
-    }
-}
-
 fn text(content: Content<'_>) -> Option<String> {
     String::from_utf8(content.bytes()?.to_vec()).ok()
-}
-
-/// Takes one field: its number and its content.
-fn field<'a>(rest: &mut &'a [u8]) -> Option<(u64, Content<'a>)> {
-    let tag = varint(rest)?;
-    let content = match tag & 7 {
-        0 => Content::Varint(varint(rest)?),
-        1 => {
-            let (bits, after) = rest.split_first_chunk::<8>()?;
-            *rest = after;
-            Content::Fixed(u64::from_le_bytes(*bits))
-        }
-        2 => {
-            let size = usize::try_from(varint(rest)?).ok()?;
-            let (bytes, after) = rest.split_at_checked(size)?;
-            *rest = after;
-            Content::Bytes(bytes)
-        }
-        _ => return None,
-    };
-    Some((tag >> 3, content))
-}
-
-fn varint(rest: &mut &[u8]) -> Option<u64> {
-    let mut number = 0_u64;
-    for shift in (0..64).step_by(7) {
-        let (byte, after) = rest.split_first()?;
-        *rest = after;
-        number |= u64::from(byte & 0x7f).checked_shl(shift)?;
-        if *byte < 0x80 {
-            return Some(number);
-        }
-    }
-    None
 }

@@ -37,7 +37,6 @@ pub mod record;
 pub mod retry;
 pub mod route;
 pub mod share;
-pub mod shed;
 pub mod shedding;
 pub mod stale;
 pub mod store;

@@ -4,7 +4,8 @@
 //! ([`crate::limiter`]), and what the upstream itself reports ([`crate::load`]).
 
 use crate::bulkhead::Until;
-use crate::priority;
+use crate::limiter;
+use crate::priority::{self, Priority};
 use crate::share::{Enforcement, Share};
 use crate::time::Span;
 
@@ -16,14 +17,32 @@ pub enum Limit {
     /// So many.
     Fixed(u32),
     /// It follows latency.
-    Adaptive {
-        /// Never less; at least 1.
-        min: u32,
-        /// Never more.
-        max: u32,
-        /// At the start.
-        initial: u32,
-    },
+    Adaptive(limiter::Settings),
+}
+
+/// Which share of the limit each priority may fill, the most important first.
+///
+/// A share bounds how full the upstream may be for a request of that priority to get in, not how many of that priority
+/// are in it: so the lower ones are refused first as it fills, and any of them may use it alone up to its share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shares(pub [Share; 4]);
+
+impl Shares {
+    /// Of how many places a request of this priority may take the last one, where there are `limit`: rounded up, and at
+    /// least one, so that every priority gets in where nothing is in flight.
+    pub fn places(&self, priority: Priority, limit: u32) -> u32 {
+        let share = self.0.get(usize::from(priority.rank()));
+        let points = share.copied().unwrap_or(Share::ALL).as_basis_points();
+        let scaled = u64::from(limit).saturating_mul(u64::from(points));
+        let places = u32::try_from(scaled.div_ceil(10_000)).unwrap_or(u32::MAX);
+        places.max(1)
+    }
+}
+
+impl Default for Shares {
+    fn default() -> Self {
+        Self([100, 90, 70, 50].map(Share::percent))
+    }
 }
 
 /// What shedding is told.
@@ -33,8 +52,8 @@ pub struct Settings {
     pub mode: Enforcement,
     /// The limit.
     pub limit: Limit,
-    /// Which share of the limit each priority may fill, the most important first.
-    pub shares: [Share; 4],
+    /// Which share of the limit each priority may fill.
+    pub shares: Shares,
     /// Where a request's priority is read.
     pub priorities: priority::Settings,
     /// Above this utilisation, as the upstream reports it, the least important are shed; 0 is off.
@@ -49,30 +68,33 @@ impl Settings {
     /// The most requests that a limit may allow.
     pub const LIMIT_MAX: u32 = 100_000;
     /// The limits to start from and between, where the configuration is silent (Netflix, concurrency-limits).
-    pub const ADAPTIVE: Limit = Limit::Adaptive {
-        min: 20,
-        max: 200,
+    pub const ADAPTIVE: limiter::Settings = limiter::Settings {
+        floor: 20,
+        ceiling: 200,
         initial: 20,
+        tolerance: 150,
     };
+    /// The most by which refusals of other policies are spread.
+    pub const RETRY_AFTER: Span = Span::secs(4);
+}
 
-    /// When a shed request is told to come again: spread, so that those that were shed together do not come back
-    /// together.
-    pub fn retry_after(&self, draw: u32) -> Span {
-        let seconds = self.retry_after.as_secs_ceil().max(1);
-        let spread = u64::from(draw).saturating_mul(seconds) >> 32;
-        Span::secs(spread.saturating_add(1))
-    }
+/// When a request that was refused for its load is told to come again: from 1 s to `most`, so that those that were
+/// refused together do not come back together.
+pub fn spread(most: Span, draw: u32) -> Span {
+    let seconds = most.as_secs_ceil().max(1);
+    let later = u64::from(draw).saturating_mul(seconds) >> 32;
+    Span::secs(later.saturating_add(1))
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Self {
             mode: Enforcement::Enforce(Share::ALL),
-            limit: Self::ADAPTIVE,
-            shares: [100, 90, 70, 50].map(Share::percent),
+            limit: Limit::Adaptive(Self::ADAPTIVE),
+            shares: Shares::default(),
             priorities: priority::Settings::default(),
             load_over: Share::percent(80),
-            retry_after: Span::secs(4),
+            retry_after: Self::RETRY_AFTER,
             until: Until::End,
         }
     }
@@ -84,13 +106,26 @@ mod tests {
 
     #[test]
     fn those_that_are_shed_together_come_back_apart() {
-        let settings = Settings::default();
-        let seconds = |draw| settings.retry_after(draw).as_secs_ceil();
+        let seconds = |draw| spread(Settings::RETRY_AFTER, draw).as_secs_ceil();
         assert_eq!((seconds(0), seconds(u32::MAX)), (1, 4));
         let mut told = [0_u32; 4];
         for step in 0..4_000_u32 {
             told[seconds(step * 1_073_741) as usize - 1] += 1;
         }
         assert!(told.iter().all(|count| (999..=1_001).contains(count)));
+    }
+
+    #[test]
+    fn a_lower_priority_never_has_more_places_and_each_has_one() {
+        let shares = Shares::default();
+        for limit in [0, 1, 2, 3, 7, 10, 99, 1_000, u32::MAX] {
+            let places = Priority::ALL.map(|priority| shares.places(priority, limit));
+            assert!(places.is_sorted_by(|a, b| a >= b), "{limit}: {places:?}");
+            assert!(places[3] >= 1 && places[0] == limit.max(1));
+        }
+        let of_ten = Priority::ALL.map(|priority| shares.places(priority, 10));
+        assert_eq!(of_ten, [10, 9, 7, 5]);
+        let of_three = Priority::ALL.map(|priority| shares.places(priority, 3));
+        assert_eq!(of_three, [3, 3, 3, 2], "rounded up");
     }
 }

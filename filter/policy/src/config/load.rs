@@ -1,11 +1,12 @@
 //! What keeps load away and looks after an upstream: bulkhead, shedding, own probe, state page.
 
 use crate::bulkhead::{self, Per, Until};
+use crate::limiter;
 use crate::page::Page;
 use crate::priority::{self, Priority};
 use crate::probe;
 use crate::share::{Enforcement, Share};
-use crate::shedding::{self, Limit};
+use crate::shedding::{self, Limit, Shares};
 use crate::time::Span;
 
 use super::error::Error;
@@ -117,8 +118,9 @@ fn limit(path: &Path<'_>, raw: &RawShedding) -> Result<Limit, Error> {
             Ok(Limit::None)
         }
         None | Some(RawLimit::Adaptive) => {
-            let (min, max) = (raw.min.unwrap_or(20), raw.max);
-            let max = max.unwrap_or_else(|| min.max(200));
+            let default = shedding::Settings::ADAPTIVE;
+            let (min, max) = (raw.min.unwrap_or(default.floor), raw.max);
+            let max = max.unwrap_or_else(|| min.max(default.ceiling));
             let initial = raw.initial.unwrap_or(min);
             if min > max || !(min..=max).contains(&initial) {
                 let problem = format_args!(
@@ -126,12 +128,17 @@ fn limit(path: &Path<'_>, raw: &RawShedding) -> Result<Limit, Error> {
                 );
                 return Err(path.error(problem));
             }
-            Ok(Limit::Adaptive { min, max, initial })
+            Ok(Limit::Adaptive(limiter::Settings {
+                floor: min,
+                ceiling: max,
+                initial,
+                ..shedding::Settings::ADAPTIVE
+            }))
         }
     }
 }
 
-fn shares(path: &Path<'_>, raw: &RawShares) -> Result<[Share; 4], Error> {
+fn shares(path: &Path<'_>, raw: &RawShares) -> Result<Shares, Error> {
     let mut shares = shedding::Settings::default().shares;
     let given = [
         &raw.critical_plus,
@@ -140,7 +147,7 @@ fn shares(path: &Path<'_>, raw: &RawShares) -> Result<[Share; 4], Error> {
         &raw.sheddable,
     ];
     let mut above = Share::ALL;
-    for ((share, given), priority) in shares.iter_mut().zip(given).zip(Priority::ALL) {
+    for ((share, given), priority) in shares.0.iter_mut().zip(given).zip(Priority::ALL) {
         if let Some(given) = given {
             *share = given.0;
         }

@@ -17,6 +17,7 @@ impl Places {
         out.u64(self.tag);
         out.u64(self.last.as_nanos());
         out.u32(self.load.utilisation);
+        out.u32(self.load.shed);
         out.u64(self.load.at.as_nanos());
         out.u8(u8::from(self.limiter.is_some()));
         if let Some(limiter) = &self.limiter {
@@ -51,6 +52,7 @@ fn read(reader: &mut Reader<'_>) -> Option<Places> {
     let (tag, last) = (reader.u64()?, reader.time()?);
     let load = Load {
         utilisation: reader.u32()?,
+        shed: reader.u32()?,
         at: reader.time()?,
     };
     let limiter = match reader.flag()? {

@@ -15,7 +15,7 @@ pub mod slots;
 mod steps;
 
 pub use codec::VERSION;
-pub use steps::{Asked, Bound, Limit, Notes, Returned, Taking, give_back, glance, take, tend};
+pub use steps::{Asked, Bound, Notes, Returned, Taking, give_back, glance, take, tend};
 
 use crate::limiter::Limiter;
 use crate::load::Load;

@@ -119,7 +119,7 @@ fn candidate(tag: u64, choice: u32, count: u32) -> u32 {
 mod tests {
     use super::*;
     use crate::places::{Bound, Place, Returned, give_back};
-    use crate::shed::Priority;
+    use crate::priority::Priority;
     use crate::store::tests::Memory;
     use crate::time::Timestamp;
     use std::cell::RefCell;
@@ -146,6 +146,7 @@ mod tests {
                 priority: Priority::Critical,
                 bound,
                 tag: Some(tag(value.as_bytes())),
+                load: None,
                 now: NOW,
             };
             let holding = |slot| Holding {

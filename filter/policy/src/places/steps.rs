@@ -2,21 +2,12 @@
 
 use super::{Holding, Place, Places};
 use crate::limiter::{self, Limiter, Sample};
-use crate::load::Load;
+use crate::priority::Priority;
 use crate::record::Unreadable;
-use crate::shed::{Priority, Shares};
+use crate::shedding::{Limit, Shares};
 use crate::store::{Change, SharedStore, Undecided, exchange};
 use crate::time::Timestamp;
 use crate::watch::Sign;
-
-/// A limit that priorities share.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Limit {
-    /// Always this many places.
-    Fixed(u32),
-    /// As many as the latencies say.
-    Adaptive(limiter::Settings),
-}
 
 /// What bounds how many are in flight.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,6 +29,8 @@ pub struct Asked {
     pub priority: Priority,
     /// What bounds it.
     pub bound: Bound,
+    /// Where the upstream's reports are looked at: uniform over all of `u32`, and the same for the same request.
+    pub load: Option<u32>,
     /// Whose places these must be, where the key is one of many slots. The places of another are not taken, unless they
     /// are idle.
     pub tag: Option<u64>,
@@ -59,6 +52,8 @@ pub enum Taking {
         /// Whether the bulkhead refuses, and not the limit of shedding.
         bulkhead: bool,
     },
+    /// The upstream reports too much load for its priority.
+    Loaded,
     /// The slot belongs to somebody else by now.
     Elsewhere,
     /// It could not be found out: the request goes without a place, and the caller counts it.
@@ -72,8 +67,8 @@ pub struct Returned {
     pub place: Place,
     /// What the request says about the limit, with the settings by which it is understood.
     pub sample: Option<(Sample, limiter::Settings)>,
-    /// What the upstream said of its load.
-    pub load: Option<Load>,
+    /// The utilisation that the upstream reported, and the one that is wanted at most, in basis points.
+    pub load: Option<(u32, u32)>,
 }
 
 /// What was seen and done on the way, for telemetry.
@@ -119,6 +114,12 @@ pub fn take(store: &impl SharedStore, key: &str, asked: &Asked) -> (Taking, Note
             places.tag = tag;
         }
         seen.expired = places.has_lost(asked.holding);
+        let now = asked.now.max(places.last);
+        let refused = |draw| places.load.refuses(asked.priority.rank(), draw, now);
+        if asked.load.is_some_and(refused) {
+            taking = Taking::Loaded;
+            return Change::Nothing;
+        }
         let (bulkhead, limit, room) = places.room(asked);
         if in_flight >= room {
             taking = Taking::Full {
@@ -172,8 +173,8 @@ pub fn give_back(
         if let (Some((sample, settings)), Some(limiter)) = (&returned.sample, &mut places.limiter) {
             limiter.enter(settings, *sample, now);
         }
-        if let Some(load) = returned.load.filter(|load| load.at >= places.load.at) {
-            places.load = load;
+        if let Some((utilisation, wanted)) = returned.load {
+            places.load.report(utilisation, wanted, now);
         }
         Change::Store
     })
@@ -218,15 +219,16 @@ pub fn glance(store: &impl SharedStore, key: &str) -> Option<Places> {
 impl Places {
     /// Whether the bulkhead is what bounds this request, the whole of what bounds it, and how full it may be for it.
     fn room(&mut self, asked: &Asked) -> (bool, u32, u32) {
-        let shared = asked.bound.limit.map(|(limit, shares)| {
+        let shared = asked.bound.limit.and_then(|(limit, shares)| {
             let limit = match limit {
+                Limit::None => return None,
                 Limit::Fixed(limit) => limit,
                 Limit::Adaptive(settings) => {
                     let limiter = self.limiter.get_or_insert_with(|| Limiter::new(&settings));
                     limiter.limit(&settings)
                 }
             };
-            (limit, shares.places(asked.priority, limit))
+            Some((limit, shares.places(asked.priority, limit)))
         });
         let (limit, room) = shared.unwrap_or((u32::MAX, u32::MAX));
         match asked.bound.places_max {

@@ -6,9 +6,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::limiter::{Kind, Sample, Settings};
+use crate::priority::Priority;
 use crate::record::Unreadable;
 use crate::record::sealed::Writer;
-use crate::shed::{Priority, Shares};
+use crate::shedding::{Limit, Shares};
 use crate::store::tests::Memory;
 use crate::store::{SharedStore, TRIES, Undecided};
 use crate::time::Span;
@@ -25,6 +26,7 @@ fn asked(instance: u64, held: u32, places_max: u32) -> Asked {
             limit: None,
         },
         tag: None,
+        load: None,
         now: Timestamp::nanos(5),
     }
 }
@@ -73,7 +75,7 @@ fn priorities_fill_their_shares_and_the_bulkhead_bounds_all() {
         },
         ..asked(1, 0, 0)
     };
-    for (priority, upto) in Priority::ALL.into_iter().zip([5, 7, 9, 10]) {
+    for (priority, upto) in Priority::ALL.into_iter().rev().zip([5, 7, 9, 10]) {
         let mut last = None;
         while let (Taking::Taken(place), _) = take(&store, "k", &shared(priority, None)) {
             last = Some(place);
@@ -265,6 +267,7 @@ fn places() -> impl Strategy<Value = Places> {
                 tag,
                 limiter: limits.then(|| crate::limiter::Limiter::new(&Settings::default())),
                 load: Load {
+                    shed: 7,
                     utilisation,
                     at: Timestamp::nanos(at),
                 },

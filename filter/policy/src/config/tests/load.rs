@@ -4,9 +4,10 @@ use serde_json::{Value, json};
 
 use super::{from_value, policy, refused};
 use crate::bulkhead::{Per, Until};
+use crate::limiter;
 use crate::priority::Priority;
 use crate::share::{Enforcement, Share};
-use crate::shedding::{self, Limit};
+use crate::shedding::{self, Limit, Shares};
 use crate::time::Span;
 
 #[test]
@@ -50,7 +51,7 @@ fn shedding_is_read() {
         (read.mode, read.limit),
         (Enforcement::Shadow, Limit::Fixed(12))
     );
-    assert_eq!(read.shares, [100, 90, 70, 10].map(Share::percent));
+    assert_eq!(read.shares, Shares([100, 90, 70, 10].map(Share::percent)));
     assert_eq!(
         (read.load_over, read.retry_after),
         (Share::NONE, Span::secs(9))
@@ -58,8 +59,13 @@ fn shedding_is_read() {
     assert_eq!(read.priorities.header, "x-prio");
     assert_eq!(read.priorities.default, Priority::SheddablePlus);
     let small = shedding(json!({"min": 300})).unwrap().limit;
-    let (min, max, initial) = (300, 300, 300);
-    assert_eq!(small, Limit::Adaptive { min, max, initial });
+    let limits = limiter::Settings {
+        floor: 300,
+        ceiling: 300,
+        initial: 300,
+        tolerance: 150,
+    };
+    assert_eq!(small, Limit::Adaptive(limits));
 }
 
 #[test]

@@ -153,6 +153,7 @@ impl World {
                 limit: Some((limit, Shares::default())),
             },
             tag: None,
+            load: None,
             now: Timestamp::nanos(5),
         };
         let (taking, notes) = take(self, "k", &asked);

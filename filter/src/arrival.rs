@@ -6,6 +6,7 @@
 use seawall_policy::across::{Kept, Place, trace};
 use seawall_policy::deadline::{Asked, Form, Limit};
 use seawall_policy::policy::Policy;
+use seawall_policy::priority::{Priority, Settings};
 use seawall_policy::store::{SharedStore, exchange};
 use seawall_policy::time::{Span, Timestamp, parse_duration};
 use seawall_policy::trust::Trust;
@@ -18,14 +19,7 @@ use crate::host::{clock, properties};
 use crate::worker::Worker;
 
 /// The header that says how important a request is.
-pub(crate) const PRIORITY: &str = "x-seawall-priority";
-/// Highest first, by the names of Google's SRE book.
-const PRIORITIES: [&[u8]; 4] = [
-    b"critical_plus",
-    b"critical",
-    b"sheddable_plus",
-    b"sheddable",
-];
+pub(crate) const PRIORITY: &str = Settings::HEADER;
 
 /// What came with a request.
 #[derive(Clone, Debug, Default)]
@@ -65,11 +59,8 @@ impl Arrival {
         };
         if trusted == Some(true) && facts.own {
             marks.retry |= pairs.value(ATTEMPT).is_some();
-            let named = pairs.value(PRIORITY).and_then(|name| {
-                let found = PRIORITIES.iter().position(|known| *known == name)?;
-                u8::try_from(found).ok()
-            });
-            marks.priority = named.or(marks.priority);
+            let named = pairs.value(PRIORITY).and_then(Priority::named);
+            marks.priority = named.map(Priority::rank).or(marks.priority);
         }
         Self {
             trusted,
@@ -77,6 +68,29 @@ impl Arrival {
             places,
             inbound,
         }
+    }
+
+    /// How important the request is, where the policy asks; it is told to those who come after, unless it is only what
+    /// they would take it for.
+    pub(crate) fn priority(
+        &mut self,
+        worker: &Worker,
+        settings: &Settings,
+        pairs: &Pairs,
+    ) -> Priority {
+        let said = pairs.value(&settings.header).and_then(Priority::named);
+        let trusted = said.is_some() && self.is_trusted(worker);
+        let kept = self.marks.priority.map(Priority::of_rank);
+        let route = match said.filter(|_| trusted).or(kept) {
+            Some(_) => None,
+            None => properties::bytes("xds\0route_metadata\0filter_metadata\0seawall\0priority"),
+        };
+        let route = route.and_then(|name| Priority::named(&name));
+        let level = settings.level(said, trusted, kept, route);
+        if said.or(kept).or(route).is_some() || level != Settings::default().default {
+            self.marks.priority = Some(level.rank());
+        }
+        level
     }
 
     /// How much time the request has.
@@ -179,12 +193,6 @@ fn is_trusted(trust: &Trust) -> bool {
     properties::text("source\0address").is_some_and(|peer| trust.reaches(&peer))
         || properties::text("connection\0uri_san_peer_certificate")
             .is_some_and(|peer| trust.knows(&peer))
-}
-
-/// The name of a priority.
-pub(crate) fn priority_name(priority: u8) -> Option<&'static str> {
-    let name = PRIORITIES.get(usize::from(priority))?;
-    std::str::from_utf8(name).ok()
 }
 
 /// The route's own limit, as far as its metadata repeats it.

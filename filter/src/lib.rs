@@ -23,6 +23,7 @@ mod host;
 mod names;
 mod request;
 mod root;
+mod seats;
 mod seen;
 mod steer;
 mod stream;

@@ -5,6 +5,7 @@
 //! reset is made in `on_log`: Envoy itself would crash.
 
 mod going;
+mod held;
 pub(crate) mod ladder;
 
 use seawall_policy::admission::{Reason, Settlement};
@@ -24,6 +25,7 @@ use crate::seen;
 use crate::stream::{SharedWorker, with};
 use crate::telemetry::Event;
 use crate::worker::Worker;
+use held::Held;
 use ladder::FAILOVER;
 
 /// The status of what a Seawall before the upstream sheds.
@@ -83,6 +85,8 @@ struct Streaming {
 pub(crate) struct HttpRequest {
     worker: SharedWorker,
     stage: Stage,
+    /// The places that it holds; few requests hold any.
+    held: Option<Box<Held>>,
     /// What came with it, where marks are believed from anybody.
     arrival: Arrival,
 }
@@ -93,6 +97,7 @@ impl HttpRequest {
         Self {
             worker,
             stage: Stage::Outside,
+            held: None,
             arrival: Arrival::default(),
         }
     }
@@ -139,6 +144,7 @@ impl HttpRequest {
 
     /// The trailers of the answer are there: a gRPC status may come this late.
     pub(crate) fn response_trailers(&mut self) {
+        self.learn_late();
         let Stage::Streaming(streaming) = &self.stage else {
             return;
         };
@@ -159,6 +165,12 @@ impl HttpRequest {
 
     /// The request is over, one way or another.
     pub(crate) fn log(&mut self) {
+        if let Stage::Waiting(waiting) = &self.stage {
+            let timed = !waiting.lenience.never_slow;
+            let latency = clock::now().since(waiting.at);
+            self.learn_of_no_answer(timed, latency);
+        }
+        self.let_be();
         match std::mem::replace(&mut self.stage, Stage::Outside) {
             Stage::Outside => {}
             Stage::Waiting(waiting) => {
@@ -203,6 +215,9 @@ impl HttpRequest {
         };
         let retry_after = failed.then(seen::retry_after).flatten();
         self.settle(&waiting, outcome, host, retry_after);
+        let timed = !waiting.lenience.never_slow;
+        let latency = clock::now().since(waiting.at);
+        self.learn(waiting.policy, outcome, origin, timed, latency);
         if bad {
             let enforced = waiting
                 .accounted

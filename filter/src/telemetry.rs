@@ -98,6 +98,8 @@ pub(crate) enum Concern {
     ControlHeader,
     /// There was no place left for a hedge to wait.
     ParkingFull,
+    /// More VMs hold places of one upstream than can be counted.
+    Crowded,
     /// A request that was to go to another cluster would not have: there is no route for it.
     Misrouted,
     /// A call of the host failed.
@@ -117,6 +119,7 @@ impl Concern {
             Self::Expired => "instances_expired",
             Self::ControlHeader => "control_headers_removed",
             Self::ParkingFull => "hedges_unparked",
+            Self::Crowded => "places_uncounted",
             Self::Misrouted => "failovers_misrouted",
             Self::HostError(call) => return format!("seawall_host_errors..call={call}"),
         };
@@ -161,6 +164,8 @@ pub(crate) struct UpstreamSeries {
     state: Option<Metric>,
     budget: Option<Metric>,
     position: Option<Metric>,
+    in_flight: Option<Metric>,
+    limit: Option<Metric>,
     dirty: bool,
 }
 
@@ -181,6 +186,8 @@ impl UpstreamSeries {
             events: first.map(|event| (event, Series::default())).into(),
             budget: None,
             position: None,
+            in_flight: None,
+            limit: None,
             labels,
             dirty: true,
         }
@@ -210,21 +217,29 @@ impl UpstreamSeries {
 
     /// Shows what the retry budget holds, in retries, rounded down.
     pub(crate) fn budget(&mut self, retries: u64) {
-        let name = || format!("seawall_retry_budget..{}", self.labels);
-        self.budget = self.budget.or_else(|| Metric::define(Kind::Gauge, &name()));
-        if let Some(budget) = self.budget {
-            budget.set(retries);
-        }
+        show(&mut self.budget, "retry_budget", &self.labels, retries);
     }
 
     /// Shows how retries are accounted: 1 for each request, 2 for each attempt, by the upstream position.
     pub(crate) fn position(&mut self, accounted: u64) {
-        let name = || format!("seawall_retry_accounting..{}", self.labels);
-        self.position = self
-            .position
-            .or_else(|| Metric::define(Kind::Gauge, &name()));
-        if let Some(position) = self.position {
-            position.set(accounted);
+        show(
+            &mut self.position,
+            "retry_accounting",
+            &self.labels,
+            accounted,
+        );
+    }
+
+    /// Shows how many requests hold places, and how many may where that follows latency.
+    pub(crate) fn places(&mut self, in_flight: u32, limit: Option<u32>) {
+        show(
+            &mut self.in_flight,
+            "in_flight",
+            &self.labels,
+            in_flight.into(),
+        );
+        if let Some(limit) = limit {
+            show(&mut self.limit, "limit", &self.labels, limit.into());
         }
     }
 
@@ -236,6 +251,15 @@ impl UpstreamSeries {
         for (event, series) in &mut self.events {
             series.flush(|| event.series(&self.labels));
         }
+    }
+}
+
+/// Sets a gauge, which is made when it is first shown.
+fn show(gauge: &mut Option<Metric>, family: &str, labels: &str, value: u64) {
+    let name = || format!("seawall_{family}..{labels}");
+    *gauge = gauge.or_else(|| Metric::define(Kind::Gauge, &name()));
+    if let Some(gauge) = gauge {
+        gauge.set(value);
     }
 }
 

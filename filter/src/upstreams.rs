@@ -9,6 +9,7 @@ use seawall_policy::time::Span;
 use seawall_policy::watch::Watch;
 
 use crate::names::Names;
+use crate::seats::Seats;
 use crate::telemetry::UpstreamSeries;
 
 /// The longest key in shared data, in bytes; what would need a longer one has no state.
@@ -70,6 +71,8 @@ pub(crate) struct Upstream {
     pub(crate) phase: Phase,
     /// Whether there were failures about when it was last seen.
     pub(crate) failing: bool,
+    /// The places of this VM, where they are counted.
+    pub(crate) seats: Option<Seats>,
     /// What is counted.
     pub(crate) series: UpstreamSeries,
     /// First attempts that did not pay into the retry budget yet.
@@ -173,6 +176,7 @@ impl Upstreams {
             watch: Watch::default(),
             phase: Phase::Closed,
             failing: false,
+            seats: None,
             series: UpstreamSeries::new(name.scope, &name.label()),
             deposits: 0,
             position: Position::Unknown,

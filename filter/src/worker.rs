@@ -2,18 +2,24 @@
 //!
 //! The rules stand in `seawall_policy`; here is only who is asked with what, and what is done with the notes.
 
+mod known;
 mod latency;
+mod places;
 mod retries;
+
+pub(crate) use places::Lesson;
 
 use std::collections::VecDeque;
 
 use seawall_policy::admission::{self, Decision, Notes, Reason, Request, Settlement};
-use seawall_policy::breaker::{Holding, Moment, Permit};
-use seawall_policy::policy::{Policy, Scope};
+use seawall_policy::breaker::{Holding, Moment, Permit, Verdict};
+use seawall_policy::outcome::Outcome;
+use seawall_policy::policy::Policy;
+use seawall_policy::priority::Priority;
 use seawall_policy::retry::account::Entry;
 use seawall_policy::retry::attempts::Denial;
-use seawall_policy::route::{Key, Routing};
-use seawall_policy::store::{Undecided, register};
+use seawall_policy::route::Routing;
+use seawall_policy::store::Undecided;
 use seawall_policy::time::{Span, Timestamp};
 use seawall_policy::trust::Trust;
 
@@ -21,8 +27,9 @@ use crate::host::clock;
 use crate::host::random::Draws;
 use crate::host::shared::Shared;
 use crate::names::Names;
+use crate::seats::Taken;
 use crate::telemetry::{Concern, Event, OwnSeries};
-use crate::upstreams::{Name, OTHERS, Position, Upstream, Upstreams, others};
+use crate::upstreams::{Position, Upstream, Upstreams};
 
 /// The tick's period in milliseconds.
 pub(crate) const TICK_MILLIS: u32 = 500;
@@ -32,11 +39,6 @@ const TICK_DUE: Span = Span::millis(TICK_MILLIS as u64 - 20);
 const ON_TIME: Span = Span::millis(2 * TICK_MILLIS as u64);
 /// The most settlements that may wait for a better moment.
 const DEBTS_MAX: usize = 1_024;
-/// The most clusters whose policy is remembered; for others the patterns are matched again.
-const SELECTIONS_MAX: usize = 4_096;
-/// Where the number of records in shared data stands.
-const COUNT_KEY: &str = "seawall/v1";
-
 /// A settlement that could not be stored.
 #[derive(Clone, Copy, Debug)]
 struct Debt {
@@ -71,6 +73,10 @@ pub(crate) struct Asking<'a> {
     pub(crate) inbound: bool,
     /// From its id.
     pub(crate) draw: Option<u32>,
+    /// How important it is.
+    pub(crate) priority: Priority,
+    /// Whose places of the bulkhead it needs, where each value of a header has its own.
+    pub(crate) tag: Option<u64>,
 }
 
 /// A decision and what goes with it.
@@ -78,6 +84,8 @@ pub(crate) struct Asking<'a> {
 pub(crate) struct Admitted {
     /// The decision.
     pub(crate) decision: Decision,
+    /// The places that it holds.
+    pub(crate) taken: Taken,
     /// Whether a retry would be paid for, where the policy has retries.
     pub(crate) retries: Option<Result<(), Denial>>,
     /// Whether attempts are accounted one by one.
@@ -103,6 +111,8 @@ pub(crate) struct Worker {
     debts: VecDeque<Debt>,
     /// Entries into retry budgets that could not be stored.
     owed: Vec<(usize, Entry)>,
+    /// Places that could not be given back.
+    owed_places: places::Owed,
     /// Hedges that wait, by their context.
     parked: Vec<u32>,
     /// Whether ticks come more often because of them.
@@ -123,6 +133,7 @@ impl Worker {
             selections: Names::default(),
             debts: VecDeque::new(),
             owed: Vec::new(),
+            owed_places: places::Owed::default(),
             parked: Vec::new(),
             often: false,
             own: OwnSeries::default(),
@@ -136,35 +147,6 @@ impl Worker {
         self.own.count(concern);
     }
 
-    /// The policy for a request to this cluster.
-    pub(crate) fn select(&mut self, cluster: &str, named: Option<&str>) -> Option<Selected> {
-        if named.is_none()
-            && let Some(known) = self.selections.get(cluster)
-        {
-            return *known;
-        }
-        let (selected, unknown) = self.routing.select(cluster, named);
-        let selected = selected.and_then(|(policy, key)| {
-            let (index, _) = self.routing.named(&policy.name)?;
-            Some(Selected {
-                policy: index,
-                by_route: policy.scope == Scope::Route,
-                by_authority: match key {
-                    Key::Cluster => None,
-                    Key::Authority { max_keys } => Some(max_keys),
-                },
-                upstream: None,
-            })
-        });
-        if unknown {
-            self.own.count(Concern::UnknownPolicy);
-        }
-        if named.is_none() && self.selections.len() < SELECTIONS_MAX {
-            self.selections.insert(cluster.to_owned(), selected);
-        }
-        selected
-    }
-
     /// A policy by its number.
     pub(crate) fn policy(&self, number: usize) -> Option<&Policy> {
         self.routing.policies.get(number)
@@ -173,12 +155,6 @@ impl Worker {
     /// Whose marks are believed.
     pub(crate) fn trust(&self) -> &Trust {
         &self.routing.trust
-    }
-
-    /// The number of the upstream that is meant.
-    pub(crate) fn find(&mut self, asking: &Asking<'_>) -> Option<usize> {
-        let known = asking.selected.upstream.filter(|_| asking.part.is_none());
-        known.or_else(|| self.upstream(asking))
     }
 
     /// Decides about a request to this upstream.
@@ -196,13 +172,19 @@ impl Worker {
             deposits: entry.deposits,
         };
         let place = place(policy, entry.key.as_deref(), self.configured_at);
-        let (decision, notes) = admission::admit(&Shared, &place, &request, moment);
+        let (mut decision, notes) = admission::admit(&Shared, &place, &request, moment);
         if notes.expired {
             entry.holding = fresh(spare);
         }
         if let Decision::Admit(Some(permit)) = decision {
             take(&mut entry.holding, permit);
         }
+        let mut taken = Taken::default();
+        if entry.seats.is_some() {
+            (decision, taken) = self.seated(upstream, asking, draw, decision);
+        }
+        let entry = self.upstreams.entry(upstream)?;
+        let policy = self.routing.policies.get(entry.policy)?;
         entry.series.count(match decision {
             Decision::Admit(_) => Event::Admitted,
             Decision::Mark(reason) => Event::Marked(reason),
@@ -219,6 +201,7 @@ impl Worker {
         };
         Some(Admitted {
             decision,
+            taken,
             retries,
             position,
             asks_position,
@@ -226,6 +209,42 @@ impl Worker {
             at,
             wants_host,
         })
+    }
+
+    /// Takes the places of a request that the breaker lets go. Without one its permit is given back, and it is refused
+    /// or marked.
+    fn seated(
+        &mut self,
+        upstream: usize,
+        asking: &Asking<'_>,
+        draw: u32,
+        decision: Decision,
+    ) -> (Decision, Taken) {
+        if matches!(decision, Decision::Refuse { .. }) {
+            return (decision, Taken::default());
+        }
+        let full = match self.sit(upstream, asking, draw) {
+            Ok(taken) => return (decision, taken),
+            Err(full) => full,
+        };
+        if let Decision::Admit(Some(permit)) = decision
+            && permit.probe.is_some()
+        {
+            let verdict = Verdict {
+                outcome: Outcome::Ignored,
+                host: 0,
+                retry_after: None,
+            };
+            self.settle(upstream, permit, Settlement::Verdict(verdict));
+        }
+        let decision = match full.refused {
+            true => Decision::Refuse {
+                reason: full.reason,
+                retry_after: full.retry_after,
+            },
+            false => Decision::Mark(full.reason),
+        };
+        (decision, Taken::default())
     }
 
     /// Settles a permit; what cannot be stored now is tried again at the tick.
@@ -266,8 +285,10 @@ impl Worker {
             }
         }
         self.enter_owed();
+        self.return_owed();
         for number in 0..self.upstreams.len() {
             self.tend(number, on_time);
+            self.tend_places(number, on_time);
             self.flush_deposits(number);
             self.tend_latency(number);
             if let Some(entry) = self.upstreams.entry(number) {
@@ -330,58 +351,6 @@ impl Worker {
         }
     }
 
-    /// The number of the upstream, which is made known if it is not.
-    fn upstream(&mut self, asking: &Asking<'_>) -> Option<usize> {
-        let policy = self.routing.policies.get(asking.selected.policy)?;
-        let name = Name {
-            policy: asking.selected.policy,
-            scope: &policy.name,
-            cluster: asking.cluster,
-            part: asking.part,
-        };
-        let key = name.key();
-        if let Some(number) = key.as_deref().and_then(|key| self.upstreams.find(key)) {
-            if asking.part.is_none()
-                && let Some(Some(known)) = self.selections.get_mut(asking.cluster)
-                && known.policy == asking.selected.policy
-            {
-                known.upstream = Some(number);
-            }
-            return Some(number);
-        }
-        let instance = self.draws.next_u64();
-        let (now, moment) = (clock::now(), instance as u32);
-        let moment = Moment { now, draw: moment };
-        let place = place(policy, key.as_deref(), self.configured_at);
-        let max = self.routing.upstreams_max;
-        let keys_max = asking.selected.by_authority.unwrap_or(max);
-        let kept = key.as_deref().filter(|key| {
-            if self.upstreams.len() as u32 >= max || self.upstreams.siblings(&name) >= keys_max {
-                return false;
-            }
-            if !place.claim().counting && policy.retries.is_none() {
-                admission::claim(&Shared, &place, moment);
-                return true;
-            }
-            // A host that does not answer is counted when the state is asked for.
-            register(&Shared, key, COUNT_KEY, max, place.claim()).unwrap_or(true)
-        });
-        if let Some(key) = kept {
-            let key = key.to_owned();
-            return Some(self.upstreams.add(&name, Some(key), instance));
-        }
-        self.own.count(Concern::OverLimit);
-        if let Some(number) = self.upstreams.find(&others(name.scope)) {
-            return Some(number);
-        }
-        let name = Name {
-            cluster: OTHERS,
-            part: None,
-            ..name
-        };
-        Some(self.upstreams.add(&name, None, instance))
-    }
-
     fn moment(&mut self) -> (Timestamp, Moment) {
         let now = clock::now();
         let draw = self.draws.next_u32();
@@ -438,21 +407,23 @@ fn note(entry: &mut Upstream, own: &mut OwnSeries, notes: &Notes) {
     for transition in &notes.transitions {
         entry.series.transition(transition);
     }
+    note_undecided(own, notes.undecided.as_ref());
     let concerns = [
         (notes.lost_races, Concern::LostRaces),
         (notes.healed, Concern::RecordReplaced),
         (notes.expired, Concern::Expired),
-        (
-            matches!(notes.undecided, Some(Undecided::Host(_))),
-            Concern::UndecidedHost,
-        ),
-        (
-            matches!(notes.undecided, Some(Undecided::Later)),
-            Concern::UndecidedLater,
-        ),
     ];
     for (_, concern) in concerns.into_iter().filter(|(seen, _)| *seen) {
         own.count(concern);
+    }
+}
+
+/// Why something could not be decided.
+fn note_undecided(own: &mut OwnSeries, undecided: Option<&Undecided>) {
+    match undecided {
+        Some(Undecided::Host(_)) => own.count(Concern::UndecidedHost),
+        Some(Undecided::Later) => own.count(Concern::UndecidedLater),
+        None => {}
     }
 }
 

@@ -4,21 +4,25 @@ use seawall_policy::across::Kept;
 use seawall_policy::admission::{Decision, Reason};
 use seawall_policy::deadline::Limit;
 use seawall_policy::outcome::Lenience;
+use seawall_policy::places::slots;
+use seawall_policy::priority::Priority;
 use seawall_policy::retry::attempts::{Attempts, Flags};
 use seawall_policy::retry::{Mode, Settings};
 use seawall_policy::time::{Span, Timestamp};
 
+use super::held::Held;
 use super::ladder::Asked;
 use super::{Elsewhere, HttpRequest, Stage, Waiting};
 use crate::account::Accounted;
 use crate::answer::{About, Need};
-use crate::arrival::{Arrival, PRIORITY, priority_name};
+use crate::arrival::{Arrival, PRIORITY};
 use crate::attempts::{self, ATTEMPT};
 use crate::facts::Facts;
 use crate::host::exports::Action;
 use crate::host::headers::{Map, Pairs};
 use crate::host::{clock, properties};
 use crate::steer::{self, Leave};
+use crate::stream::{SharedWorker, with};
 use crate::telemetry::{Concern, Event};
 use crate::worker::{self, Admitted, Asking, Selected};
 
@@ -46,12 +50,15 @@ impl HttpRequest {
             (None, _, Some(route)) => Some(("route", route.as_str())),
             (None, _, None) => None,
         };
+        let (priority, tag) = self.importance(selected.policy, pairs);
         let asking = Asking {
             selected,
             cluster,
             part,
             inbound,
             draw: facts.draw,
+            priority,
+            tag,
         };
         let upstream = self.with(|worker| worker.find(&asking))?;
         let asked = Asked {
@@ -83,6 +90,26 @@ impl HttpRequest {
         }
         self.let_go(&asking, upstream, &admitted, facts, limit, None);
         Some(Action::Continue)
+    }
+
+    /// How important the request is, and whose places of the bulkhead it needs, as far as the policy asks.
+    pub(super) fn importance(&mut self, policy: usize, pairs: &Pairs) -> (Priority, Option<u64>) {
+        let worker = SharedWorker::clone(&self.worker);
+        let found = with(&worker, |worker| {
+            let policy = worker.policy(policy)?;
+            let priority = policy.shedding.as_ref().map(|shedding| {
+                let settings = &shedding.priorities;
+                self.arrival.priority(worker, settings, pairs)
+            });
+            let per = policy
+                .bulkhead
+                .as_ref()
+                .and_then(|bulkhead| bulkhead.per.as_ref());
+            let tag = per.and_then(|per| pairs.value(&per.header)).map(slots::tag);
+            Some((priority, tag))
+        });
+        let (priority, tag) = found.unwrap_or_default();
+        (priority.unwrap_or(Priority::Critical), tag)
     }
 
     /// How much time the request has at this upstream.
@@ -156,8 +183,8 @@ impl HttpRequest {
                 enforced: retries.mode == Mode::Enforce,
             })
         });
-        if let Some(name) = marks.priority.and_then(priority_name) {
-            Map::Request.set(PRIORITY, name);
+        if let Some(rank) = marks.priority {
+            Map::Request.set(PRIORITY, Priority::of_rank(rank).name());
         }
         if marks.retry && accounted.is_none() {
             Map::Request.set(ATTEMPT, "2");
@@ -173,6 +200,7 @@ impl HttpRequest {
             Decision::Admit(permit) => permit,
             Decision::Mark(_) | Decision::Refuse { .. } => None,
         };
+        self.held = Held::of(admitted.taken, upstream);
         self.stage = Stage::Waiting(Waiting {
             policy,
             upstream,

@@ -106,10 +106,13 @@ impl HttpRequest {
         let Some(selected) = self.with(|worker| worker.select(cluster, None)) else {
             return false;
         };
+        let (priority, tag) = self.importance(selected.policy, asked.pairs);
         let asking = Asking {
             selected,
             cluster,
             part: None,
+            priority,
+            tag,
             ..asked.asking
         };
         let Some(upstream) = self.with(|worker| worker.find(&asking)) else {

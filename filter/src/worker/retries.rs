@@ -2,6 +2,7 @@
 
 use seawall_policy::admission::Notes;
 use seawall_policy::policy::Policy;
+use seawall_policy::priority::Priority;
 use seawall_policy::retry::Conditions;
 use seawall_policy::retry::account::{self, Entry};
 use seawall_policy::retry::attempts::{Answer, Attempts, Denial, Flags, Left};
@@ -268,6 +269,8 @@ impl Worker {
             part,
             inbound: false,
             draw: None,
+            priority: Priority::Critical,
+            tag: None,
         })
     }
 }

@@ -70,7 +70,10 @@ pub enum Kind {
     Answered,
     /// It says that the upstream has too much to do: a time-out, an answer "overloaded".
     Dropped,
-    /// It says nothing: an upgrade, a client that went away, a failure of its own.
+    /// Its client went away before the answer: the latency is at least this, which says something once it is longer than
+    /// it would be without a queue.
+    Abandoned,
+    /// It says nothing: an upgrade, a failure of its own.
     Ignored,
 }
 
@@ -156,7 +159,10 @@ impl Limiter {
             Span::ZERO => Span::MAX,
             base => base.times(LATENCY_MAX),
         };
-        self.window.add(sample, longest, now);
+        let told = sample.kind != Kind::Abandoned || sample.latency > self.base;
+        if told {
+            self.window.add(sample, longest, now);
+        }
         let needed = self.latest.times(WINDOW_LATENCIES).max(WINDOW);
         let over = self.window.open_for(now) >= needed;
         if over && self.window.samples() >= WINDOW_SAMPLES {

@@ -41,7 +41,7 @@ impl Window {
             self.from = now;
         }
         match sample.kind {
-            Kind::Answered => {
+            Kind::Answered | Kind::Abandoned => {
                 let latency = sample.latency.min(longest).as_nanos();
                 self.latency_ns = self.latency_ns.saturating_add(latency);
                 self.answered = self.answered.saturating_add(1);

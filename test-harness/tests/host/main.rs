@@ -19,6 +19,7 @@ mod metrics;
 mod modules;
 mod nonsense;
 mod outcomes;
+mod places;
 mod probe;
 mod properties;
 mod queues;

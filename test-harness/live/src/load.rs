@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -53,9 +54,12 @@ pub struct Client {
     slots: Arc<Vec<Slot>>,
     patience: Duration,
     headers: Vec<(String, String)>,
+    repeats: bool,
+    repeated: Arc<AtomicU64>,
 }
 
-type Slot = Mutex<Option<http1::SendRequest<Empty<Bytes>>>>;
+type Sender = http1::SendRequest<Empty<Bytes>>;
+type Slot = Mutex<Option<Sender>>;
 
 impl Client {
     /// So many connections to this address, made when they are needed; a user's patience ends after `patience`.
@@ -65,7 +69,23 @@ impl Client {
             slots: Arc::new((0..connections.max(1)).map(|_| Mutex::new(None)).collect()),
             patience,
             headers: Vec::new(),
+            repeats: false,
+            repeated: Arc::default(),
         }
+    }
+
+    /// The same, but a request on a connection that was used before, and is closed without a byte of an answer, is sent
+    /// once more on a new one. Either side may close a connection that rests, and the other may be sending at that
+    /// moment; clients repeat what is safe to repeat (RFC 9112, section 9.3.1), and these are all GET.
+    #[must_use]
+    pub fn repeating(mut self) -> Self {
+        self.repeats = true;
+        self
+    }
+
+    /// How many requests were sent once more.
+    pub fn repeated(&self) -> u64 {
+        self.repeated.load(Ordering::Relaxed)
     }
 
     /// The same with one more header on every request.
@@ -97,26 +117,28 @@ impl Client {
 
     async fn exchange(
         &self,
-        place: &mut Option<http1::SendRequest<Empty<Bytes>>>,
+        place: &mut Option<Sender>,
         path: &str,
     ) -> anyhow::Result<(u16, Kind)> {
-        let stale = place.as_ref().is_none_or(http1::SendRequest::is_closed);
-        if stale {
-            let stream = TcpStream::connect(self.address).await?;
-            stream.set_nodelay(true)?;
-            let (send, connection) = http1::handshake(TokioIo::new(stream)).await?;
-            tokio::spawn(connection);
-            *place = Some(send);
+        let mut used = place.take().filter(|sender| !sender.is_closed());
+        if let Some(sender) = used.as_mut()
+            && sender.ready().await.is_err()
+        {
+            used = None;
         }
-        let Some(send) = place.as_mut() else {
-            anyhow::bail!("no connection");
+        let first = used.is_none();
+        let mut sender = match used {
+            Some(sender) => sender,
+            None => self.connect().await?,
         };
-        send.ready().await?;
-        let mut request = Request::get(path).header("host", "seawall.test");
-        for (name, value) in &self.headers {
-            request = request.header(name, value);
+        let mut sent = sender.send_request(self.request(path)?).await;
+        let closed = |error: &hyper::Error| error.is_canceled() || error.is_incomplete_message();
+        if self.repeats && !first && sent.as_ref().is_err_and(closed) {
+            self.repeated.fetch_add(1, Ordering::Relaxed);
+            sender = self.connect().await?;
+            sent = sender.send_request(self.request(path)?).await;
         }
-        let response = send.send_request(request.body(Empty::new())?).await?;
+        let response = sent?;
         let status = response.status().as_u16();
         let has = |name: &str| response.headers().contains_key(name);
         let kind = match status {
@@ -130,10 +152,25 @@ impl Client {
             .get("connection")
             .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"close"));
         response.into_body().collect().await?;
-        if closes {
-            *place = None;
-        }
+        *place = (!closes).then_some(sender);
         Ok((status, kind))
+    }
+
+    async fn connect(&self) -> anyhow::Result<Sender> {
+        let stream = TcpStream::connect(self.address).await?;
+        stream.set_nodelay(true)?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        tokio::spawn(connection);
+        sender.ready().await?;
+        Ok(sender)
+    }
+
+    fn request(&self, path: &str) -> anyhow::Result<Request<Empty<Bytes>>> {
+        let mut request = Request::get(path).header("host", "seawall.test");
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        Ok(request.body(Empty::new())?)
     }
 
     /// Requests to `path` at `per_second`, for `length`; ends when the last has its answer.

@@ -30,6 +30,7 @@ pub struct Envoy {
     admin: SocketAddr,
     listeners: BTreeMap<String, SocketAddr>,
     files: TempDir,
+    epoch: u32,
 }
 
 /// The root of this repository, where `.tools/` and `dist/` stand.
@@ -113,18 +114,48 @@ impl Envoy {
         workers: usize,
         more: &[&str],
     ) -> anyhow::Result<Self> {
+        let first = ["--use-dynamic-base-id"];
+        Self::spawn(bootstrap, workers, &[&first, more].concat(), 0).await
+    }
+
+    /// Starts another process that takes this one's listeners over (a hot restart); this one then drains and ends by the
+    /// times that it was started with. Listeners keep their sockets if their addresses are the same, and not port 0.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn taken_over(
+        &self,
+        bootstrap: &Value,
+        workers: usize,
+        more: &[&str],
+    ) -> anyhow::Result<Self> {
+        let base = std::fs::read_to_string(self.files.path().join("base-id"))?;
+        let epoch = self.epoch + 1;
+        let number = epoch.to_string();
+        let next = ["--base-id", base.trim(), "--restart-epoch", &number];
+        Self::spawn(bootstrap, workers, &[&next, more].concat(), epoch).await
+    }
+
+    async fn spawn(
+        bootstrap: &Value,
+        workers: usize,
+        more: &[&str],
+        epoch: u32,
+    ) -> anyhow::Result<Self> {
         let files = tempfile::tempdir()?;
         let config = files.path().join("bootstrap.json");
         let admin_file = files.path().join("admin");
         std::fs::write(&config, serde_json::to_string_pretty(bootstrap)?)?;
         let mut command = tied_to_this_process(&binary()?);
         command
-            .args(["--use-dynamic-base-id", "-l", "info", "--concurrency"])
+            .args(["-l", "info", "--concurrency"])
             .arg(workers.to_string())
             .arg("-c")
             .arg(&config)
             .arg("--admin-address-path")
             .arg(&admin_file)
+            .arg("--base-id-path")
+            .arg(files.path().join("base-id"))
             .args(["--file-flush-interval-msec", "50"])
             .args(more)
             .stdin(Stdio::null())
@@ -136,11 +167,20 @@ impl Envoy {
             admin: SocketAddr::from(([127, 0, 0, 1], 0)),
             listeners: BTreeMap::new(),
             files,
+            epoch,
         };
         if let Err(error) = envoy.ready(&admin_file).await {
             bail!("{error:#}; Envoy's log ends with:\n{}", envoy.log_tail(20));
         }
         Ok(envoy)
+    }
+
+    /// Whether the process has ended by itself.
+    ///
+    /// # Errors
+    /// If the system does not say.
+    pub fn has_ended(&mut self) -> anyhow::Result<bool> {
+        Ok(self.child.try_wait()?.is_some())
     }
 
     async fn ready(&mut self, admin_file: &Path) -> anyhow::Result<()> {

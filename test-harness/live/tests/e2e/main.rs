@@ -19,6 +19,7 @@ mod own;
 mod positions;
 mod quiet;
 mod refunds;
+mod restart;
 mod retrying;
 mod shipped;
 mod support;

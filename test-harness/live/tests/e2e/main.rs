@@ -21,6 +21,7 @@ mod quiet;
 mod refunds;
 mod restart;
 mod retrying;
+mod shadow;
 mod shipped;
 mod support;
 mod trial;

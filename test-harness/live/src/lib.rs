@@ -9,6 +9,7 @@ pub mod demo;
 pub mod envoy;
 mod listen;
 pub mod load;
+pub mod offered;
 pub mod pool;
 pub mod raw;
 pub mod upstream;

@@ -50,6 +50,14 @@ pub(super) async fn answer(
     request: Request<Incoming>,
     shared: Arc<Shared>,
 ) -> Result<Response<Body>, Cut> {
+    if shared.knobs.borrow().stubborn {
+        let work = tokio::spawn(work(request, shared));
+        return work.await.unwrap_or(Err(Cut));
+    }
+    work(request, shared).await
+}
+
+async fn work(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Response<Body>, Cut> {
     let attempt = shared.stats(|stats| stats.arrived(Arrival::of(&request)));
     let mut work = InWork {
         shared: Arc::clone(&shared),

@@ -33,6 +33,8 @@ pub struct Knobs {
     pub refuse: bool,
     /// Answers so many at the same time; the others wait.
     pub capacity: Option<usize>,
+    /// Works on, and lets wait, also what nobody waits for any more, as most programs do.
+    pub stubborn: bool,
     /// A `retry-after` header on failed answers, in seconds.
     pub retry_after: Option<u64>,
     /// Headers on every answer, as pairs of name and value. What is no header is left out.
@@ -55,6 +57,7 @@ impl Default for Knobs {
             reset_rate: 0.0,
             refuse: false,
             capacity: None,
+            stubborn: false,
             retry_after: None,
             answer_headers: Vec::new(),
         }

@@ -15,6 +15,7 @@ mod hops;
 mod hostile;
 mod limits;
 mod off;
+mod overload;
 mod own;
 mod positions;
 mod quiet;

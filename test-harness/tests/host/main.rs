@@ -26,4 +26,5 @@ mod queues;
 #[path = "../shipped/mod.rs"]
 mod shipped;
 mod steering;
+mod versions;
 mod wasi;

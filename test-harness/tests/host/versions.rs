@@ -1,0 +1,101 @@
+//! Records that another version of the filter left behind, as a new module under the same `vm_id` meets them.
+
+use seawall_harness::worker::Process;
+use seawall_policy::record::VERSION;
+
+use crate::filter::{BREAKER, advance, ask, end, process, traps, trip};
+
+/// The key of the upstream's record, and what stands there.
+fn record(process: &Process) -> (String, Vec<u8>) {
+    let shared = process.common().shared.borrow();
+    let mut keys = shared.keys();
+    let key = keys
+        .find(|key| key.ends_with("/upstream"))
+        .expect("a record");
+    let (bytes, _) = shared.load(key).expect("a record");
+    (key.to_owned(), bytes.to_vec())
+}
+
+/// The same record as if a filter of this version had written it: the version stands in bytes 2 and 3, and the checksum of
+/// it and the rest in 4 to 7. That much never changes its meaning.
+fn of_version(bytes: &[u8], version: u16) -> Vec<u8> {
+    const FACTOR: u64 = 0x517c_c1b7_2722_0a95;
+    let step = |sum: u64, word: u64| (sum.rotate_left(5) ^ word).wrapping_mul(FACTOR);
+    let body = &bytes[8..];
+    let (words, rest) = body.as_chunks::<8>();
+    let mut sum = step(u64::from(version), body.len() as u64);
+    for word in words {
+        sum = step(sum, u64::from_le_bytes(*word));
+    }
+    for byte in rest {
+        sum = step(sum, u64::from(*byte));
+    }
+    let sum = ((sum >> 32) ^ sum) as u32;
+    [
+        &bytes[..2],
+        &version.to_le_bytes(),
+        &sum.to_le_bytes(),
+        body,
+    ]
+    .concat()
+}
+
+fn write(process: &Process, key: &str, bytes: &[u8]) {
+    let mut shared = process.common().shared.borrow_mut();
+    shared.swap(key, bytes, 0).expect("written");
+}
+
+fn counted(process: &Process, name: &str) -> u64 {
+    process.tick();
+    let metrics = process.common().metrics.borrow();
+    metrics.values().get(name).copied().unwrap_or_default()
+}
+
+#[test]
+fn the_same_version_written_by_hand_is_read() {
+    let process = process(2, BREAKER);
+    trip(&process);
+    let (key, bytes) = record(&process);
+    write(&process, &key, &of_version(&bytes, VERSION));
+    assert_eq!(ask(&process, 1), None, "still open");
+}
+
+#[test]
+fn a_record_of_an_earlier_version_is_discarded_and_the_breaker_begins_closed_and_works() {
+    let process = process(2, BREAKER);
+    trip(&process);
+    let (key, bytes) = record(&process);
+    for version in 0..VERSION {
+        write(&process, &key, &of_version(&bytes, version));
+        trip(&process);
+        assert_eq!(record(&process).1.get(2..4), bytes.get(2..4));
+    }
+    let replaced = counted(&process, "seawall_records_replaced");
+    assert_eq!(replaced, u64::from(VERSION));
+    assert_eq!(traps(&process), Vec::<String>::new());
+}
+
+#[test]
+fn a_record_of_a_later_version_is_left_alone_and_traffic_passes() {
+    let process = process(2, BREAKER);
+    trip(&process);
+    let (key, bytes) = record(&process);
+    for version in [VERSION + 1, u16::MAX] {
+        let later = of_version(&bytes, version);
+        write(&process, &key, &later);
+        for number in 0..20 {
+            let stream = ask(&process, number % 2).expect("traffic passes");
+            end(&process, stream, "503");
+            advance(&process, 100);
+            process.tick();
+        }
+        assert_eq!(record(&process).1, later);
+    }
+    let undecided = counted(&process, "seawall_undecided..reason=later_version");
+    assert!(undecided >= 40, "{undecided}");
+    // Back to the version that wrote it: its state is still there.
+    write(&process, &key, &bytes);
+    process.set_now(1_000_000_001);
+    assert_eq!(ask(&process, 1), None, "open as it was");
+    assert_eq!(traps(&process), Vec::<String>::new());
+}

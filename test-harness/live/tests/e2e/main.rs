@@ -10,6 +10,7 @@ mod configuration;
 mod deadlines;
 mod demo;
 mod dynamic;
+mod failover;
 mod hedging;
 mod hops;
 mod hostile;

@@ -7,7 +7,7 @@
 use crate::time::Timestamp;
 use crate::window::Counts;
 
-pub(super) const HEADER: usize = 8;
+pub(crate) const HEADER: usize = 8;
 
 /// A checksum by words, multiply and rotate (the step of FxHash): damage of any one bit changes it.
 pub(super) fn checksum(version: u16, body: &[u8]) -> u32 {
@@ -50,6 +50,12 @@ impl Writer {
 
     pub(crate) fn u64(&mut self, value: u64) {
         self.0.extend_from_slice(&value.to_le_bytes());
+    }
+
+    /// Any bytes, behind their number.
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
+        self.u32(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
+        self.0.extend_from_slice(bytes);
     }
 
     /// A point in time that may be missing: one later, so that 0 says "none".
@@ -110,6 +116,13 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn u64(&mut self) -> Option<u64> {
         self.take().map(u64::from_le_bytes)
+    }
+
+    pub(crate) fn bytes(&mut self) -> Option<&'a [u8]> {
+        let length = usize::try_from(self.u32()?).ok()?;
+        let (bytes, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(bytes)
     }
 
     pub(crate) fn flag(&mut self) -> Option<bool> {

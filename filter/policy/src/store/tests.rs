@@ -30,6 +30,20 @@ impl Memory {
         self.read_only.set(read_only);
     }
 
+    /// All keys and how many bytes stand under each.
+    pub(crate) fn sizes(&self) -> impl Iterator<Item = (String, usize)> {
+        let entries = self.entries.borrow();
+        let sizes = entries
+            .iter()
+            .map(|(key, found)| (key.clone(), found.bytes.len()));
+        sizes.collect::<Vec<_>>().into_iter()
+    }
+
+    /// Puts something under a key, whatever stands there.
+    pub(crate) fn put(&self, key: &str, bytes: &[u8]) {
+        self.swap(key, bytes, 0).expect("the host takes it");
+    }
+
     /// Somebody else comes in between, so many times.
     pub(crate) fn intrude(&self, times: u32) {
         self.intrusions.set(times);

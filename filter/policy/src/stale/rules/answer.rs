@@ -1,0 +1,248 @@
+//! What an answer says: may it be kept, until which age, and which of its headers go with it.
+
+use super::super::key::{Varying, hash};
+use super::super::words::{decimal, is_plain, trimmed, words};
+use super::super::{Headers, SLOT_BYTES_MAX, slot};
+use super::is_credential;
+use super::request::Asked;
+use crate::time::Span;
+
+/// What is worth keeping of what RFC 9110 (15.1) lets a cache keep on its own: the answer itself, and where it went for
+/// good. Not 404 and its like: a stale "there is none" helps nobody; not 204: nothing is kept better as nothing; not
+/// 206 and 304: they are parts.
+const STATUSES: [u16; 5] = [200, 203, 301, 308, 410];
+
+/// Lines that belong to one connection or to one exchange, or that are made anew: not given again.
+const DROPPED: [&[u8]; 19] = [
+    b"age",
+    b"connection",
+    b"content-length",
+    b"keep-alive",
+    b"nel",
+    b"proxy-connection",
+    b"report-to",
+    b"retry-after",
+    b"server-timing",
+    b"te",
+    b"traceparent",
+    b"traceresponse",
+    b"tracestate",
+    b"transfer-encoding",
+    b"upgrade",
+    b"x-correlation-id",
+    b"x-request-id",
+    b"x-response-time",
+    b"x-runtime",
+];
+
+/// The same, whatever follows.
+const DROPPED_BEGINNINGS: [&[u8]; 5] = [b":", b"ratelimit", b"x-b3-", b"x-envoy-", b"x-ratelimit"];
+
+/// An answer with one of these was for one caller, is no whole answer, or was stale when it came.
+const REFUSED: [&[u8]; 7] = [
+    b"clear-site-data",
+    b"content-range",
+    b"grpc-status",
+    b"set-cookie",
+    b"set-cookie2",
+    b"trailer",
+    b"warning",
+];
+
+/// Words after which an answer may not be given to anybody without asking the origin.
+const FORBIDDING: [&str; 3] = ["private", "no-store", "no-cache"];
+/// Words after which it may not be given once it is stale (RFC 9111, 5.2.2).
+const CONFIRMING: [&str; 2] = ["must-revalidate", "proxy-revalidate"];
+/// More lines are not kept.
+const HEADERS_MAX: usize = 64;
+
+/// An answer that may be kept, without its body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// How long its body says it is, in bytes.
+    pub length: Option<usize>,
+    /// The longest body for which there is room, in bytes.
+    pub room: usize,
+    pub(in super::super) status: u16,
+    pub(in super::super) headers: Vec<(Vec<u8>, Vec<u8>)>,
+    /// The names of `Vary` with the request's values.
+    pub(in super::super) variant: Vec<u8>,
+    /// A hash of the whole key.
+    pub(in super::super) hash: u64,
+    /// Its age when it came.
+    pub(in super::super) age: Span,
+    /// The answer forbids to give it at this age.
+    pub(in super::super) age_end: Option<Span>,
+}
+
+/// What was found in the lines of an answer.
+#[derive(Default)]
+struct Lines {
+    refused: bool,
+    confirming: bool,
+    quoted: bool,
+    expires: bool,
+    /// `max-age` and `s-maxage`, the smallest of each.
+    fresh: Option<u64>,
+    fresh_shared: Option<u64>,
+    if_error: Option<u64>,
+    age: u64,
+    length: Option<u64>,
+    varying: Varying,
+    /// Names that belong to the connection.
+    hops: Vec<Vec<u8>>,
+    kept: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+impl Offer {
+    /// Reads an answer to `asked`, whose header lines were `request`. Nothing if it may not be kept.
+    pub fn read(
+        asked: &Asked,
+        request: &dyn Headers,
+        status: u16,
+        answer: &dyn Headers,
+    ) -> Option<Self> {
+        if !asked.keeps || !STATUSES.contains(&status) {
+            return None;
+        }
+        let mut lines = Lines::default();
+        answer.each(&mut |name, value| lines.see(name, value));
+        let age_end = lines.age_end();
+        let age = Span::secs(lines.age);
+        let over = age_end.is_some_and(|end| end <= age);
+        // `Expires` alone is how old applications say "do not keep", with all kinds of dates.
+        let old = lines.expires && lines.fresh.is_none() && lines.fresh_shared.is_none();
+        if lines.refused || over || old {
+            return None;
+        }
+        let (mut kept, hops) = (lines.kept, lines.hops);
+        kept.retain(|(name, _)| !hops.contains(name));
+        if kept.len() > HEADERS_MAX {
+            return None;
+        }
+        let variant = lines.varying.of(request)?;
+        let mut offer = Self {
+            length: None,
+            room: 0,
+            status,
+            headers: kept,
+            hash: hash(&[&asked.key, &variant]),
+            variant,
+            age,
+            age_end,
+        };
+        offer.room = SLOT_BYTES_MAX.checked_sub(slot::overhead(asked, &offer))?;
+        if let Some(length) = lines.length {
+            offer.length = Some(usize::try_from(length).ok()?);
+        }
+        (offer.length.unwrap_or(0) <= offer.room).then_some(offer)
+    }
+}
+
+impl Lines {
+    fn see(&mut self, name: &[u8], value: &[u8]) {
+        let name = name.to_ascii_lowercase();
+        match &*name {
+            b"cache-control" => self.control(value),
+            b"age" => self.age(value),
+            b"content-length" => self.length(value),
+            b"vary" => self.refused |= !self.varying.read(value),
+            b"expires" => self.expires = true,
+            b"connection" => self.hops.extend(
+                value
+                    .split(|byte| *byte == b',')
+                    .map(|hop| trimmed(hop).to_ascii_lowercase()),
+            ),
+            b"content-type" => self.refused |= is_no_document(value),
+            b"pragma" => self.refused |= forbids(value),
+            // Targeted at other caches (RFC 9213, Edge Architecture); what is not for them is not for us.
+            name if name.ends_with(b"cache-control") || name == b"surrogate-control" => {
+                self.refused |= forbids(value);
+                self.confirming |= words(value).any(|word| word.is_one_of(&CONFIRMING));
+            }
+            name if REFUSED.contains(&name) => self.refused = true,
+            name if is_credential(name) => self.refused = true,
+            // Another Seawall's own answer, or one that it gave a second time.
+            name if name.starts_with(b"x-seawall-") => self.refused = true,
+            _ => {}
+        }
+        let dropped = DROPPED.contains(&&*name)
+            || DROPPED_BEGINNINGS
+                .iter()
+                .any(|beginning| name.starts_with(beginning));
+        if !dropped {
+            self.kept.push((name, value.to_vec()));
+        }
+    }
+
+    fn control(&mut self, value: &[u8]) {
+        self.refused |= forbids(value);
+        self.quoted |= value.contains(&b'"');
+        for word in words(value) {
+            self.confirming |= word.is_one_of(&CONFIRMING);
+            for (name, place) in [
+                ("max-age", &mut self.fresh),
+                ("s-maxage", &mut self.fresh_shared),
+                ("stale-if-error", &mut self.if_error),
+            ] {
+                if word.is(name) {
+                    let seconds = word.seconds();
+                    *place = Some(place.map_or(seconds, |known| known.min(seconds)));
+                }
+            }
+        }
+    }
+
+    /// At which age the answer itself ends. Without a word about it, only the policy does: it is the configuration that
+    /// RFC 9111 (4.2.4) lets a stale answer be given by. `s-maxage` forbids it as `must-revalidate` does, `stale-if-error`
+    /// says how long it may be (RFC 5861).
+    fn age_end(&self) -> Option<Span> {
+        let fresh = self.fresh_shared.or(self.fresh).unwrap_or(0);
+        // What stands between quotes may be an argument of something else: it makes nothing last longer.
+        let (fresh, if_error) = match self.quoted {
+            true => (0, self.if_error.map(|_| 0)),
+            false => (fresh, self.if_error),
+        };
+        if self.confirming || self.fresh_shared.is_some() {
+            return Some(Span::secs(fresh));
+        }
+        if_error.map(|more| Span::secs(fresh.saturating_add(more)))
+    }
+
+    fn age(&mut self, value: &[u8]) {
+        match decimal(trimmed(value)) {
+            Some(age) => self.age = self.age.max(age),
+            None => self.refused = true,
+        }
+    }
+
+    /// All lines have to say the same.
+    fn length(&mut self, value: &[u8]) {
+        let length = decimal(trimmed(value));
+        let differs = self.length.is_some() && self.length != length;
+        self.refused |= length.is_none() || differs;
+        self.length = length;
+    }
+}
+
+fn forbids(value: &[u8]) -> bool {
+    !is_plain(value) || words(value).any(|word| word.is_one_of(&FORBIDDING))
+}
+
+/// Whether a content type is of something that has no end, or of parts, or of gRPC.
+fn is_no_document(value: &[u8]) -> bool {
+    const NONE: [&[u8]; 5] = [
+        b"application/grpc",
+        b"multipart/",
+        b"text/event-stream",
+        b"application/x-ndjson",
+        b"application/stream+json",
+    ];
+    NONE.iter().any(|kind| {
+        let start = trimmed(value).get(..kind.len());
+        start.is_some_and(|start| start.eq_ignore_ascii_case(kind))
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,222 @@
+//! Which answers are kept, until when, and with which lines.
+
+use super::super::super::key::Scope;
+use super::*;
+use crate::stale::Settings;
+use crate::time::Timestamp;
+
+type Line = (&'static str, &'static str);
+
+const REQUEST: [(&[u8], &[u8]); 5] = [
+    (b":method", b"GET"),
+    (b":scheme", b"https"),
+    (b":authority", b"shop.example"),
+    (b":path", b"/"),
+    (b"accept-language", b"de"),
+];
+
+fn asked() -> Asked {
+    let scope = Scope {
+        policy: "default",
+        cluster: "shop",
+        route: "",
+    };
+    let settings = Settings {
+        max_age: Span::secs(600),
+        authorized: false,
+        cookies: false,
+    };
+    Asked::read(scope, &REQUEST.as_slice(), true, settings, Timestamp::ZERO).unwrap()
+}
+
+fn offered(status: u16, lines: &[(&str, &str)]) -> Option<Offer> {
+    let lines: Vec<_> = lines
+        .iter()
+        .map(|(a, b)| (a.as_bytes(), b.as_bytes()))
+        .collect();
+    Offer::read(&asked(), &REQUEST.as_slice(), status, &lines.as_slice())
+}
+
+#[track_caller]
+fn ends(lines: &[Line], expected: Option<u64>) {
+    let offer = offered(200, lines).expect("kept");
+    assert_eq!(offer.age_end, expected.map(Span::secs), "{lines:?}");
+}
+
+#[test]
+fn only_whole_answers_that_stay_true_are_kept() {
+    for status in [200, 203, 301, 308, 410] {
+        assert!(offered(status, &[]).is_some(), "{status}");
+    }
+    for status in [
+        0, 100, 204, 206, 302, 304, 307, 400, 401, 403, 404, 429, 500, 503,
+    ] {
+        assert_eq!(offered(status, &[]), None, "{status}");
+    }
+}
+
+#[test]
+fn an_answer_for_one_caller_or_one_moment_is_not_kept() {
+    for line in [
+        ("cache-control", "private"),
+        ("Cache-Control", "max-age=60, Private"),
+        ("cache-control", "private=\"set-cookie\""),
+        ("cache-control", "no-store"),
+        ("cache-control", "public; no-store"),
+        ("cache-control", "no-cache=\"x\""),
+        ("cache-control", "a=\"b, no-cache"),
+        ("cache-control", "max-age=60\u{e9}"),
+        ("cdn-cache-control", "no-store"),
+        ("surrogate-control", "private"),
+        ("pragma", "no-cache"),
+        ("expires", "0"),
+        ("expires", "Thu, 19 Nov 1981 08:52:00 GMT"),
+        ("set-cookie", ""),
+        ("Set-Cookie", "sid=1"),
+        ("clear-site-data", "\"*\""),
+        ("vary", "*"),
+        ("vary", "accept,*"),
+        ("vary", "a b"),
+        ("vary", "x-seawall-priority"),
+        ("content-range", "bytes 0-1/2"),
+        ("content-type", "text/event-stream"),
+        ("content-type", " Multipart/byteranges"),
+        ("content-type", "application/grpc+proto"),
+        ("trailer", "x"),
+        ("www-authenticate", "Basic"),
+        ("x-auth-token", "x"),
+        ("x-csrf-token", "x"),
+        ("warning", "110 - stale"),
+        ("x-seawall-degraded", "stale"),
+        ("age", "old"),
+        ("content-length", "x"),
+        ("content-length", "-1"),
+        ("content-length", "70000"),
+    ] {
+        assert_eq!(offered(200, &[line]), None, "{line:?}");
+    }
+    let twice = [("content-length", "5"), ("content-length", "6")];
+    assert_eq!(offered(200, &twice), None);
+    let hidden = [
+        ("cache-control", "max-age=60"),
+        ("CACHE-CONTROL", "x,,private"),
+    ];
+    assert_eq!(offered(200, &hidden), None);
+    let forgotten = [("content-length", "5"), ("content-length", "")];
+    assert_eq!(offered(200, &forgotten), None);
+}
+
+#[test]
+fn an_answer_says_itself_until_when_it_may_be_given() {
+    ends(&[], None);
+    ends(&[("cache-control", "max-age=60")], None);
+    ends(&[("cache-control", "public, max-age=60")], None);
+    ends(
+        &[("cache-control", "max-age=60, must-revalidate")],
+        Some(60),
+    );
+    ends(
+        &[("cache-control", "max-age=60; Must-Revalidate")],
+        Some(60),
+    );
+    ends(&[("cache-control", "s-maxage=30, max-age=600")], Some(30));
+    ends(
+        &[("cache-control", "max-age=60, stale-if-error=90")],
+        Some(150),
+    );
+    ends(
+        &[
+            ("cache-control", "max-age=60,stale-if-error=90"),
+            ("cache-control", "proxy-revalidate, max-age=20"),
+        ],
+        Some(20),
+    );
+    ends(
+        &[
+            ("cache-control", "max-age=60"),
+            ("cdn-cache-control", "must-revalidate, max-age=900"),
+        ],
+        Some(60),
+    );
+    ends(&[("expires", "x"), ("cache-control", "max-age=60")], None);
+    for over in [
+        "must-revalidate",
+        "s-maxage=0",
+        "stale-if-error=0",
+        "must-revalidate, max-age=\"60\"",
+        "must-revalidate, x=\"a, max-age=60\"",
+        "must-revalidate, max-age=60, max-age=soon",
+    ] {
+        assert_eq!(offered(200, &[("cache-control", over)]), None, "{over}");
+    }
+    let aged = [
+        ("age", "60"),
+        ("cache-control", "max-age=60, must-revalidate"),
+    ];
+    assert_eq!(offered(200, &aged), None);
+    let older = offered(200, &[("age", " 5"), ("age", "7 ")]).unwrap();
+    assert_eq!(older.age, Span::secs(7));
+}
+
+#[test]
+fn what_belongs_to_the_connection_or_to_the_moment_is_left_out() {
+    let lines = [
+        (":status", "200"),
+        ("Content-Type", "text/plain"),
+        ("connection", "X-Hop, close"),
+        ("x-hop", "1"),
+        ("keep-alive", "1"),
+        ("transfer-encoding", "chunked"),
+        ("content-length", "5"),
+        ("x-request-id", "1"),
+        ("x-envoy-upstream-service-time", "1"),
+        ("x-ratelimit-remaining", "1"),
+        ("age", "3"),
+        ("etag", "\"a\""),
+        ("link", "1"),
+        ("link", "2"),
+    ];
+    let offer = offered(200, &lines).unwrap();
+    let expected: [(&[u8], &[u8]); 4] = [
+        (b"content-type", b"text/plain"),
+        (b"etag", b"\"a\""),
+        (b"link", b"1"),
+        (b"link", b"2"),
+    ];
+    let kept = offer
+        .headers
+        .iter()
+        .map(|(name, value)| (&**name, &**value));
+    assert_eq!(kept.collect::<Vec<_>>(), expected);
+    assert_eq!(offer.length, Some(5));
+}
+
+#[test]
+fn headers_and_body_have_room_or_are_not_kept() {
+    let plain = offered(200, &[]).unwrap();
+    assert!(
+        plain.room < SLOT_BYTES_MAX && plain.room > 65_000,
+        "{}",
+        plain.room
+    );
+    let big = "x".repeat(30_000);
+    let with_headers = offered(200, &[("a", &big)]).unwrap();
+    assert_eq!(with_headers.room, plain.room - 30_000 - 8 - 1);
+    assert_eq!(offered(200, &[("a", &big), ("b", &big), ("c", &big)]), None);
+    let room = plain.room.to_string();
+    assert!(offered(200, &[("content-length", &room)]).is_some());
+    let more = (plain.room + 1).to_string();
+    assert_eq!(offered(200, &[("content-length", &more)]), None);
+    let many = vec![("a", "b"); 65];
+    assert_eq!(offered(200, &many), None);
+}
+
+#[test]
+fn the_values_that_vary_names_are_part_of_the_whole_key() {
+    let plain = offered(200, &[]).unwrap();
+    let varied = offered(200, &[("vary", "Accept-Language")]).unwrap();
+    assert_ne!(plain.hash, varied.hash);
+    assert!(varied.variant.ends_with(b"de"));
+    let two = offered(200, &[("vary", "accept-language"), ("Vary", "origin,")]);
+    assert_ne!(two.unwrap().variant, varied.variant);
+}

@@ -1,0 +1,212 @@
+//! What a request says: may its answer be kept, may it be given a kept one, and under which key.
+
+use super::super::key::{Parts, Scope, hash};
+use super::super::words::{decimal, is_plain, words};
+use super::super::{Headers, Settings};
+use super::{holds_one_of, is_credential};
+use crate::time::{Span, Timestamp};
+
+/// Parts of names that say who is asking without proving it. Their values are part of the key, so that an upstream that
+/// answers by them and says no `Vary` still answers each caller for himself.
+const CALLERS: [&[u8]; 13] = [
+    b"account",
+    b"consumer",
+    b"customer",
+    b"email",
+    b"identity",
+    b"principal",
+    b"scope",
+    b"signature",
+    b"subject",
+    b"tenant",
+    b"-client",
+    b"-role",
+    b"-user",
+];
+
+/// Names whose values many upstreams write into their answers, or answer by, without a `Vary`: a request that carries a
+/// strange one must not leave its answer to those who do not (known as cache poisoning).
+const ECHOED: [&[u8]; 11] = [
+    b"forwarded",
+    b"origin",
+    b"x-forwarded-host",
+    b"x-forwarded-port",
+    b"x-forwarded-prefix",
+    b"x-forwarded-proto",
+    b"x-forwarded-scheme",
+    b"x-forwarded-server",
+    b"x-host",
+    b"x-original-url",
+    b"x-rewrite-url",
+];
+
+/// What a server answers by most often. Only a first look goes by it, before the answer's `Vary` is known.
+const NEGOTIATED: [&[u8]; 3] = [b"accept", b"accept-encoding", b"accept-language"];
+
+/// With one of these a request is for something else than the whole answer to a plain GET. `if-none-match` and
+/// `if-modified-since` are not among them: a whole answer is always right there (RFC 9110, 13.1).
+const SPECIAL: [&[u8]; 9] = [
+    b"expect",
+    b"if-match",
+    b"if-range",
+    b"if-unmodified-since",
+    b"range",
+    b"transfer-encoding",
+    b"upgrade",
+    b"x-http-method",
+    b"x-http-method-override",
+];
+
+/// A request that has to do with kept answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// When it came.
+    pub at: Timestamp,
+    /// Whether its answer may be kept. An answer to HEAD has no body to keep.
+    pub keeps: bool,
+    /// Whether it may be given a kept answer.
+    pub takes: bool,
+    /// The key without what the answer's `Vary` adds.
+    pub(in super::super) key: Vec<u8>,
+    /// A hash of that.
+    pub(in super::super) hash: u64,
+    /// A hash of that and of what usually varies.
+    pub(in super::super) first_look: u64,
+    /// It wants no older answer (`Cache-Control: max-age`).
+    pub(in super::super) max_age: Option<Span>,
+}
+
+/// What was found in the lines of a request.
+#[derive(Default)]
+struct Lines<'a> {
+    method: &'a [u8],
+    scheme: &'a [u8],
+    host: &'a [u8],
+    path: &'a [u8],
+    /// Beyond any doubt not ours.
+    foreign: bool,
+    credential: bool,
+    cookie: bool,
+    no_store: bool,
+    /// It wants an answer that was confirmed.
+    confirmed: bool,
+    max_age: Option<u64>,
+    /// What is part of the key besides where the request goes.
+    told: Parts,
+    negotiated: Parts,
+}
+
+impl Asked {
+    /// Reads a request. `ended` says that nothing follows its headers: whoever sends a body with a GET may be answered by
+    /// it. Nothing if it has nothing to do with kept answers, as most requests with credentials.
+    pub fn read(
+        scope: Scope<'_>,
+        headers: &dyn Headers,
+        ended: bool,
+        settings: Settings,
+        now: Timestamp,
+    ) -> Option<Self> {
+        let mut lines = Lines::default();
+        let mut lower = Vec::new();
+        headers.each(&mut |name, value| {
+            lower.clear();
+            lower.extend_from_slice(name);
+            lower.make_ascii_lowercase();
+            lines.see(&lower, value);
+        });
+        let refused = (lines.credential && !settings.authorized)
+            || (lines.cookie && !settings.cookies)
+            || lines.foreign
+            || lines.no_store;
+        let head = lines.method == b"HEAD";
+        let known = head || lines.method == b"GET";
+        let whole = !lines.host.is_empty() && lines.path.starts_with(b"/");
+        if refused || !known || !whole || !ended {
+            return None;
+        }
+        let mut key = Parts::default();
+        for part in [scope.policy, scope.cluster, scope.route] {
+            key.add(part.as_bytes());
+        }
+        key.add_lower(lines.scheme);
+        key.add_lower(lines.host);
+        key.add(lines.path);
+        key.add(&lines.told.bytes()?);
+        let key = key.bytes()?;
+        let negotiated = lines.negotiated.bytes()?;
+        Some(Self {
+            at: now,
+            keeps: !head,
+            takes: !lines.confirmed,
+            hash: hash(&[&key]),
+            first_look: hash(&[&key, &negotiated]),
+            key,
+            max_age: lines.max_age.map(Span::secs),
+        })
+    }
+}
+
+impl<'a> Lines<'a> {
+    fn see(&mut self, name: &[u8], value: &'a [u8]) {
+        match name {
+            b":method" => once(&mut self.method, value, &mut self.foreign),
+            b":scheme" => once(&mut self.scheme, value, &mut self.foreign),
+            b":authority" => once(&mut self.host, value, &mut self.foreign),
+            b":path" => once(&mut self.path, value, &mut self.foreign),
+            // Another pseudo-header (RFC 8441) means another kind of request.
+            [b':', ..] => self.foreign = true,
+            b"cache-control" => self.control(value),
+            b"pragma" => self.confirmed |= words(value).any(|word| word.is("no-cache")),
+            b"content-length" => self.foreign |= decimal(value) != Some(0),
+            b"content-type" => self.foreign |= value.starts_with(b"application/grpc"),
+            b"accept" if is_stream(value) => self.foreign = true,
+            b"cookie" | b"cookie2" => {
+                self.cookie = true;
+                self.tell(name, value);
+            }
+            _ if SPECIAL.contains(&name) => self.foreign = true,
+            _ if NEGOTIATED.contains(&name) => {
+                self.negotiated.add(name);
+                self.negotiated.add(value);
+            }
+            _ if is_credential(name) => {
+                self.credential = true;
+                self.tell(name, value);
+            }
+            _ if ECHOED.contains(&name) || holds_one_of(name, &CALLERS) => self.tell(name, value),
+            _ => {}
+        }
+    }
+
+    fn tell(&mut self, name: &[u8], value: &[u8]) {
+        self.told.add(name);
+        self.told.add(value);
+    }
+
+    fn control(&mut self, value: &[u8]) {
+        for word in words(value) {
+            self.no_store |= word.is("no-store");
+            self.confirmed |= word.is_one_of(&["no-cache", "min-fresh"]);
+            if word.is("max-age") {
+                let seconds = word.seconds();
+                self.max_age = Some(self.max_age.map_or(seconds, |known| known.min(seconds)));
+            }
+        }
+        self.foreign |= !is_plain(value);
+    }
+}
+
+/// A pseudo-header comes once.
+fn once<'a>(place: &mut &'a [u8], value: &'a [u8], foreign: &mut bool) {
+    *foreign |= !place.is_empty();
+    *place = value;
+}
+
+fn is_stream(accept: &[u8]) -> bool {
+    const STREAM: &[u8] = b"text/event-stream";
+    let mut windows = accept.windows(STREAM.len());
+    windows.any(|window| window.eq_ignore_ascii_case(STREAM))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,142 @@
+//! Slots and sets in shared data: to keep an answer, to find it, to forget it.
+//!
+//! A set is changed by compare-and-swap, so that over all workers one of them writes a key's answer in a second. The slot
+//! is written after its set: whoever reads in between, or after two of them met, finds another key in the slot than the
+//! set says, and that is as if nothing were there.
+
+use super::rules::answer::Offer;
+use super::rules::request::Asked;
+use super::set::{self, Set, WAYS};
+use super::slot::{self, SLOT_BYTES_MAX, Slot};
+use super::{Headers, Settings};
+use crate::store::{CREATE, HostError, SharedStore, exchange};
+use crate::time::{Span, Timestamp};
+
+/// What became of an answer that was to be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is kept.
+    Kept,
+    /// It was kept within the last second already, by this worker or another.
+    Rests,
+    /// Somebody else came in between, or what stands there is of a later version.
+    Lost,
+    /// Its body is not what it said, or too long.
+    Broken,
+}
+
+/// Keeps an answer that was asked for so often of late (what [`super::Recent::look`] said). `body` is all that came of it.
+///
+/// # Errors
+/// The host's status.
+pub fn keep(
+    store: &impl SharedStore,
+    asked: &Asked,
+    offer: &Offer,
+    body: &[u8],
+    heat: u8,
+    now: Timestamp,
+) -> Result<Outcome, HostError> {
+    let cut = offer.length.is_some_and(|length| length != body.len());
+    if cut || body.len() > offer.room {
+        return Ok(Outcome::Broken);
+    }
+    let number = set::number(asked.hash);
+    let mut place = None;
+    let mut later = false;
+    let stands = exchange(store, &set_key(number), &mut |bytes| {
+        let set = Set::decode(bytes);
+        later = set.is_none();
+        let mut set = set?;
+        place = set.place(asked.hash, offer.hash, heat, now);
+        place.map(|_| set.encode())
+    })?;
+    if !stands || later {
+        return Ok(Outcome::Lost);
+    }
+    let Some(place) = place else {
+        return Ok(Outcome::Rests);
+    };
+    let bytes = slot::encode(asked, offer, body);
+    if bytes.len() > SLOT_BYTES_MAX {
+        return Ok(Outcome::Broken);
+    }
+    let key = slot_key(number, place);
+    let found = store.load(&key)?;
+    let cas = found.as_ref().map_or(CREATE, |found| found.cas);
+    if found.is_some_and(|found| slot::is_later(&found.bytes)) {
+        return Ok(Outcome::Lost);
+    }
+    Ok(match store.swap(&key, &bytes, cas)? {
+        true => Outcome::Kept,
+        false => Outcome::Lost,
+    })
+}
+
+/// Finds a kept answer for a request, and shows it with its age; says whether there was one.
+///
+/// # Errors
+/// The host's status.
+pub fn find(
+    store: &impl SharedStore,
+    asked: &Asked,
+    request: &dyn Headers,
+    settings: Settings,
+    now: Timestamp,
+    give: &mut dyn FnMut(&Slot<'_>, Span),
+) -> Result<bool, HostError> {
+    if !asked.takes {
+        return Ok(false);
+    }
+    let number = set::number(asked.hash);
+    let Some(found) = store.load(&set_key(number))? else {
+        return Ok(false);
+    };
+    let set = Set::decode(&found.bytes).unwrap_or_default();
+    for place in set.places(asked.hash) {
+        let Some(found) = store.load(&slot_key(number, place))? else {
+            continue;
+        };
+        let slot = Slot::decode(&found.bytes);
+        let age = slot
+            .as_ref()
+            .and_then(|slot| slot.age_for(asked, request, settings, now));
+        if let (Some(slot), Some(age)) = (slot, age) {
+            give(&slot, age);
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Forgets what is kept for a request: its last answer was good and may not be kept, so that an older one is no longer the
+/// last. Only for answers that say something about the resource and not about the moment.
+///
+/// # Errors
+/// The host's status.
+pub fn forget(store: &impl SharedStore, asked: &Asked, status: u16) -> Result<(), HostError> {
+    let says_something = match status {
+        206 | 304 => false,
+        200..400 => true,
+        // It is gone, or not for everybody any more.
+        _ => [401, 403, 404, 405, 410, 451].contains(&status),
+    };
+    if !asked.keeps || !says_something {
+        return Ok(());
+    }
+    let key = set_key(set::number(asked.hash));
+    exchange(store, &key, &mut |bytes| {
+        let mut set = Set::decode(bytes)?;
+        set.forget(asked.hash).then(|| set.encode())
+    })?;
+    Ok(())
+}
+
+fn set_key(number: usize) -> String {
+    format!("seawall/stale/v1/set/{number}")
+}
+
+fn slot_key(set: usize, place: usize) -> String {
+    let number = set.saturating_mul(WAYS).saturating_add(place);
+    format!("seawall/stale/v1/{number}")
+}

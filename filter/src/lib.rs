@@ -25,6 +25,7 @@ mod request;
 mod root;
 mod seats;
 mod seen;
+mod stale;
 mod steer;
 mod stream;
 mod telemetry;

@@ -22,8 +22,9 @@ use crate::host::exports::Action;
 use crate::host::headers::Map;
 use crate::host::{clock, properties};
 use crate::seen;
+use crate::stale;
 use crate::stream::{SharedWorker, with};
-use crate::telemetry::Event;
+use crate::telemetry::{Concern, Event};
 use crate::worker::Worker;
 use held::Held;
 use ladder::FAILOVER;
@@ -89,6 +90,8 @@ pub(crate) struct HttpRequest {
     held: Option<Box<Held>>,
     /// What came with it, where marks are believed from anybody.
     arrival: Arrival,
+    /// What it has to do with stale answers, if anything.
+    stale: Option<Box<stale::Exchange>>,
 }
 
 impl HttpRequest {
@@ -99,6 +102,7 @@ impl HttpRequest {
             stage: Stage::Outside,
             held: None,
             arrival: Arrival::default(),
+            stale: None,
         }
     }
 
@@ -113,7 +117,7 @@ impl HttpRequest {
     }
 
     /// The headers of the request are there: reads the facts, decides, and applies the decision.
-    pub(crate) fn request_headers(&mut self) -> Action {
+    pub(crate) fn request_headers(&mut self, end_of_stream: bool) -> Action {
         let pairs = Map::Request.pairs();
         let facts = Facts::read(&pairs);
         if facts.own && pairs.value(FAILOVER).is_some() && answer::no_failover_of_clients() {
@@ -129,6 +133,10 @@ impl HttpRequest {
             self.strip(&facts, false);
             return Action::Continue;
         };
+        self.stale = self.with(|worker| {
+            let policy = worker.policy(selected.policy)?;
+            stale::Exchange::read(policy, &cluster, &pairs, end_of_stream)
+        });
         let went = self.ask(selected, &cluster, &facts, &pairs);
         went.unwrap_or(Action::Continue)
     }
@@ -142,9 +150,17 @@ impl HttpRequest {
         }
     }
 
+    /// A chunk of the answer's body passes.
+    pub(crate) fn response_body(&mut self, size: usize, end_of_stream: bool) {
+        if let Some(stale) = &mut self.stale {
+            stale.chunk(size, end_of_stream);
+        }
+    }
+
     /// The trailers of the answer are there: a gRPC status may come this late.
     pub(crate) fn response_trailers(&mut self) {
         self.learn_late();
+        self.stale = None;
         let Stage::Streaming(streaming) = &self.stage else {
             return;
         };
@@ -171,6 +187,7 @@ impl HttpRequest {
             self.learn_of_no_answer(timed, latency);
         }
         self.let_be();
+        self.tell_stale(|stale| stale.over());
         match std::mem::replace(&mut self.stage, Stage::Outside) {
             Stage::Outside => {}
             Stage::Waiting(waiting) => {
@@ -243,6 +260,10 @@ impl HttpRequest {
         if let Some(reason) = waiting.elsewhere {
             self.came_from_elsewhere(&waiting, reason);
         }
+        let good = matches!(outcome, Outcome::Success | Outcome::Slow);
+        if good && waiting.elsewhere.is_none() {
+            self.tell_stale(|stale| stale.answered(status, end_of_stream));
+        }
         let permit = waiting.permit.filter(|_| !end_of_stream);
         if let Some(permit) = permit.filter(|_| !matches!(origin, Origin::Local { .. })) {
             self.stage = Stage::Streaming(Streaming {
@@ -252,6 +273,16 @@ impl HttpRequest {
             });
         }
         Action::Continue
+    }
+
+    /// Lets what has to do with stale answers see something, and counts what came of it.
+    fn tell_stale(&mut self, see: impl FnOnce(&mut stale::Exchange) -> Option<Concern>) {
+        if let Some(concern) = self.stale.as_mut().and_then(|stale| see(stale)) {
+            self.with(|worker| {
+                worker.concern(concern);
+                Some(())
+            });
+        }
     }
 
     /// Says whose answer it is.

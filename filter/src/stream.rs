@@ -39,7 +39,7 @@ impl Stream {
     }
 
     /// The headers of the request are there.
-    pub(crate) fn request_headers(&mut self, id: u32) -> Action {
+    pub(crate) fn request_headers(&mut self, id: u32, end_of_stream: bool) -> Action {
         let number = properties::number("upstream\0request_attempt_count").unwrap_or(0);
         if let Self::Request(request) = self
             && number > 0
@@ -47,7 +47,7 @@ impl Stream {
             *self = Self::Attempt(Attempt::new(request.worker(), number));
         }
         match self {
-            Self::Request(request) => request.request_headers(),
+            Self::Request(request) => request.request_headers(end_of_stream),
             Self::Attempt(attempt) => attempt.request_headers(id),
         }
     }
@@ -60,6 +60,13 @@ impl Stream {
                 attempt.response_headers();
                 Action::Continue
             }
+        }
+    }
+
+    /// A chunk of the answer's body passes.
+    pub(crate) fn response_body(&mut self, size: usize, end_of_stream: bool) {
+        if let Self::Request(request) = self {
+            request.response_body(size, end_of_stream);
         }
     }
 

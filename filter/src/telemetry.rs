@@ -102,6 +102,8 @@ pub(crate) enum Concern {
     Crowded,
     /// A request that was to go to another cluster would not have: there is no route for it.
     Misrouted,
+    /// What became of an answer that was to be kept for stale ones.
+    Stale(&'static str),
     /// A call of the host failed.
     HostError(&'static str),
 }
@@ -121,6 +123,7 @@ impl Concern {
             Self::ParkingFull => "hedges_unparked",
             Self::Crowded => "places_uncounted",
             Self::Misrouted => "failovers_misrouted",
+            Self::Stale(result) => return format!("seawall_stale..outcome={result}"),
             Self::HostError(call) => return format!("seawall_host_errors..call={call}"),
         };
         format!("seawall_{name}")

@@ -2,7 +2,7 @@
 //!
 //! The SDK (`proxy-wasm`) has a dispatcher for this. It is not used: it panics on a context it does not know, its traits
 //! pull every panicking wrapper into the module (413 KB with it, see docs/filter-size.md), and it exports callbacks for
-//! bodies, which cost a call for every chunk of every answer and have nothing to do here.
+//! the bodies of requests, which cost a call for every chunk and have nothing to do here.
 //!
 //! **Architecture invariant:** an unknown context is passed by, never a panic. The host does not enter the module again
 //! from a call of it; if one did, the request would pass.
@@ -125,14 +125,21 @@ pub(crate) extern "C" fn proxy_on_tick(id: u32) {
 
 /// The headers of a request.
 #[unsafe(no_mangle)]
-pub(crate) extern "C" fn proxy_on_request_headers(id: u32, _count: usize, _end: u32) -> u32 {
-    action(stream(id, |stream| stream.request_headers(id)))
+pub(crate) extern "C" fn proxy_on_request_headers(id: u32, _count: usize, end: u32) -> u32 {
+    action(stream(id, |stream| stream.request_headers(id, end != 0)))
 }
 
 /// The headers of an answer.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn proxy_on_response_headers(id: u32, _count: usize, end: u32) -> u32 {
     action(stream(id, |stream| stream.response_headers(end != 0)))
+}
+
+/// A chunk of an answer's body.
+#[unsafe(no_mangle)]
+pub(crate) extern "C" fn proxy_on_response_body(id: u32, size: usize, end: u32) -> u32 {
+    stream(id, |stream| stream.response_body(size, end != 0));
+    Action::Continue as u32
 }
 
 /// The trailers of an answer.

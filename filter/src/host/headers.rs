@@ -55,7 +55,7 @@ pub(crate) fn decimal(value: &[u8]) -> Option<u64> {
 
 /// A header map as the host serialises it: a count, the sizes of all keys and values, then the bytes, each with a NUL
 /// behind it.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Pairs(Vec<u8>);
 
 impl Pairs {
@@ -68,6 +68,11 @@ impl Pairs {
     /// The first value of a header, as a decimal number.
     pub(crate) fn number<T: TryFrom<u64>>(&self, name: &str) -> Option<T> {
         T::try_from(decimal(self.value(name)?)?).ok()
+    }
+
+    /// How many bytes they take.
+    pub(crate) fn size(&self) -> usize {
+        self.0.len()
     }
 
     /// Keys and values, in order. What does not fit the serialisation ends it.
@@ -91,16 +96,16 @@ impl Pairs {
 }
 
 /// Pairs as the host reads them.
-pub(crate) fn serialised(pairs: &[(&str, &str)]) -> Vec<u8> {
+pub(crate) fn serialised(pairs: &[(&[u8], &[u8])]) -> Vec<u8> {
     let mut bytes = Vec::new();
-    let size = |text: &str| u32::try_from(text.len()).unwrap_or(0).to_le_bytes();
+    let size = |text: &[u8]| u32::try_from(text.len()).unwrap_or(0).to_le_bytes();
     bytes.extend(u32::try_from(pairs.len()).unwrap_or(0).to_le_bytes());
     for (key, value) in pairs {
         bytes.extend(size(key));
         bytes.extend(size(value));
     }
     for part in pairs.iter().flat_map(|(key, value)| [key, value]) {
-        bytes.extend(part.as_bytes());
+        bytes.extend_from_slice(part);
         bytes.push(0);
     }
     bytes

@@ -4,6 +4,7 @@
 //! asked goes on without.
 
 mod abi;
+pub(crate) mod body;
 pub(crate) mod clock;
 pub(crate) mod errors;
 pub(crate) mod exports;

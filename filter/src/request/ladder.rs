@@ -21,8 +21,8 @@ enum Rung {
     Static(bool),
     /// The same request may go to this cluster.
     Cluster(String),
-    /// A stale answer may be there.
-    Stale,
+    /// A stale answer stood in, if there was one.
+    Stale(bool),
 }
 
 /// A request that is asked about.
@@ -57,7 +57,11 @@ impl HttpRequest {
                     self.count(asked.upstream, Event::Fallback("cluster", need.cause()));
                     return Action::Continue;
                 }
-                Rung::Static(false) | Rung::Cluster(_) | Rung::Stale => {}
+                Rung::Stale(true) => {
+                    self.count(asked.upstream, Event::Fallback("stale", need.cause()));
+                    return Action::Pause;
+                }
+                Rung::Static(false) | Rung::Cluster(_) | Rung::Stale(false) => {}
             }
         }
         let refused = self.with(|worker| {
@@ -76,11 +80,16 @@ impl HttpRequest {
             let Some(rung) = self.rung(waiting.ladder, Need::Failed, waiting.grpc, step) else {
                 break;
             };
-            if let Rung::Static(true) = rung {
-                let cause = Need::Failed.cause();
-                self.count(waiting.upstream, Event::Fallback("static", cause));
-                return true;
-            }
+            let name = match rung {
+                Rung::Static(true) => "static",
+                Rung::Stale(true) => "stale",
+                Rung::Static(false) | Rung::Stale(false) | Rung::Cluster(_) => continue,
+            };
+            self.count(
+                waiting.upstream,
+                Event::Fallback(name, Need::Failed.cause()),
+            );
+            return true;
         }
         false
     }
@@ -92,7 +101,10 @@ impl HttpRequest {
             Some(match rung {
                 Answer::Static(fixed) => Rung::Static(answer::fixed(policy, fixed, grpc, need)),
                 Answer::Cluster(cluster) => Rung::Cluster(cluster.clone()),
-                Answer::Stale(_) => Rung::Stale,
+                Answer::Stale(_) => {
+                    let stale = self.stale.as_ref();
+                    Rung::Stale(stale.is_some_and(|stale| stale.give(policy, need)))
+                }
             })
         })
     }

@@ -25,6 +25,7 @@ mod properties;
 mod queues;
 #[path = "../shipped/mod.rs"]
 mod shipped;
+mod stale;
 mod steering;
 mod versions;
 mod wasi;

@@ -52,6 +52,7 @@ fn kept(store: &Memory, exchange: &Exchange, settings: Settings, now: Timestamp)
         &request.as_slice(),
         exchange.status,
         &answer.as_slice(),
+        true,
     );
     let Some(offer) = offer else {
         return false;
@@ -183,7 +184,14 @@ fn a_body_that_is_not_what_it_said_is_not_kept() {
     let request = get("/");
     let asked = asked(&request, SETTINGS, START).unwrap();
     let answer = bytes(&[("content-length", "5")]);
-    let offer = Offer::read(&asked, &bytes(&request).as_slice(), 200, &answer.as_slice()).unwrap();
+    let offer = Offer::read(
+        &asked,
+        &bytes(&request).as_slice(),
+        200,
+        &answer.as_slice(),
+        true,
+    )
+    .unwrap();
     for body in [&b"1234"[..], b"123456", b""] {
         assert_eq!(
             keep(&store, &asked, &offer, body, 1, START),
@@ -248,7 +256,7 @@ fn lost_races_and_refusing_hosts_keep_nothing_and_hurt_nobody() {
     let request = get("/");
     let asked = asked(&request, SETTINGS, START).unwrap();
     let lines = bytes(&request);
-    let offer = Offer::read(&asked, &lines.as_slice(), 200, &bytes(&[]).as_slice()).unwrap();
+    let offer = Offer::read(&asked, &lines.as_slice(), 200, &bytes(&[]).as_slice(), true).unwrap();
     store.refuse(true);
     assert!(keep(&store, &asked, &offer, b"body", 1, START).is_err());
     assert!(
@@ -291,6 +299,7 @@ fn a_million_urls_stay_within_their_slots_and_a_hot_one_stays() {
             &bytes(&lines).as_slice(),
             200,
             &bytes(&[]).as_slice(),
+            true,
         );
         Some(keep(&store, &asked, &offer?, &body[..length], heat, now).unwrap())
     };

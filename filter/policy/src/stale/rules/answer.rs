@@ -82,6 +82,7 @@ struct Lines {
     confirming: bool,
     quoted: bool,
     expires: bool,
+    chunked: bool,
     /// `max-age` and `s-maxage`, the smallest of each.
     fresh: Option<u64>,
     fresh_shared: Option<u64>,
@@ -95,12 +96,14 @@ struct Lines {
 }
 
 impl Offer {
-    /// Reads an answer to `asked`, whose header lines were `request`. Nothing if it may not be kept.
+    /// Reads an answer to `asked`, whose header lines were `request`. `ended` says that it has no body. Nothing if it may
+    /// not be kept.
     pub fn read(
         asked: &Asked,
         request: &dyn Headers,
         status: u16,
         answer: &dyn Headers,
+        ended: bool,
     ) -> Option<Self> {
         if !asked.keeps || !STATUSES.contains(&status) {
             return None;
@@ -112,7 +115,9 @@ impl Offer {
         let over = age_end.is_some_and(|end| end <= age);
         // `Expires` alone is how old applications say "do not keep", with all kinds of dates.
         let old = lines.expires && lines.fresh.is_none() && lines.fresh_shared.is_none();
-        if lines.refused || over || old {
+        // A body that lasts until the connection ends looks whole wherever it was cut (RFC 9112, 6.3).
+        let framed = ended || lines.chunked || lines.length.is_some();
+        if lines.refused || over || old || !framed {
             return None;
         }
         let (mut kept, hops) = (lines.kept, lines.hops);
@@ -148,6 +153,7 @@ impl Lines {
             b"content-length" => self.length(value),
             b"vary" => self.refused |= !self.varying.read(value),
             b"expires" => self.expires = true,
+            b"transfer-encoding" => self.chunked |= trimmed(value).ends_with(b"chunked"),
             b"connection" => self.hops.extend(
                 value
                     .split(|byte| *byte == b',')

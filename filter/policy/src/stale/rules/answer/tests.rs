@@ -34,7 +34,13 @@ fn offered(status: u16, lines: &[(&str, &str)]) -> Option<Offer> {
         .iter()
         .map(|(a, b)| (a.as_bytes(), b.as_bytes()))
         .collect();
-    Offer::read(&asked(), &REQUEST.as_slice(), status, &lines.as_slice())
+    Offer::read(
+        &asked(),
+        &REQUEST.as_slice(),
+        status,
+        &lines.as_slice(),
+        true,
+    )
 }
 
 #[track_caller]
@@ -209,6 +215,18 @@ fn headers_and_body_have_room_or_are_not_kept() {
     assert_eq!(offered(200, &[("content-length", &more)]), None);
     let many = vec![("a", "b"); 65];
     assert_eq!(offered(200, &many), None);
+}
+
+#[test]
+fn a_body_whose_end_cannot_be_told_is_not_kept() {
+    let read = |lines: &[(&[u8], &[u8])], ended| {
+        Offer::read(&asked(), &REQUEST.as_slice(), 200, &lines, ended).is_some()
+    };
+    assert!(!read(&[], false));
+    assert!(read(&[], true));
+    assert!(read(&[(b"content-length", b"5")], false));
+    assert!(read(&[(b"Transfer-Encoding", b"chunked")], false));
+    assert!(!read(&[(b"transfer-encoding", b"gzip")], false));
 }
 
 #[test]

@@ -1,0 +1,425 @@
+//! Stale answers by the shipped filter in this host: what is kept, who is given it, and what it costs and takes.
+
+use seawall_harness::abi::stream::{LocalReply, headers, value};
+use seawall_harness::worker::{Flow, Process, StreamId};
+
+use crate::filter::{process, properties, traps};
+
+/// A breaker that never opens, so that only answers that fail are replaced.
+const STALE: &str = r#"{"version":1,"policies":{"default":{
+    "breaker":{"failure_rate":0,"consecutive":1000,"slow_call":{"rate":0}},
+    "fallback":[{"stale":{"max_age":"10m"}}]}}}"#;
+/// All slots, with what their bytes may be.
+const SLOTS: usize = 256;
+const SLOT_BYTES_MAX: usize = 64 * 1_024;
+
+type Lines<'a> = Vec<(&'a str, &'a str)>;
+
+/// What an upstream answers.
+#[derive(Clone, Debug)]
+struct Answer<'a> {
+    lines: Lines<'a>,
+    chunks: Vec<&'a [u8]>,
+}
+
+fn get<'a>(path: &'a str, more: &[(&'a str, &'a str)]) -> Lines<'a> {
+    let start = [
+        (":method", "GET"),
+        (":scheme", "https"),
+        (":authority", "shop"),
+        (":path", path),
+    ];
+    let mut lines = start.to_vec();
+    for line in more {
+        match lines.iter_mut().find(|known| known.0 == line.0) {
+            Some(known) => *known = *line,
+            None => lines.push(*line),
+        }
+    }
+    lines
+}
+
+fn answer<'a>(more: &[(&'a str, &'a str)]) -> Answer<'a> {
+    let mut lines = vec![
+        (":status", "200"),
+        ("content-length", "5"),
+        ("content-type", "text/plain"),
+    ];
+    for line in more {
+        match lines.iter_mut().find(|known| known.0 == line.0) {
+            Some(known) => *known = *line,
+            None => lines.push(*line),
+        }
+    }
+    Answer {
+        lines,
+        chunks: vec![b"he", b"llo"],
+    }
+}
+
+fn open(process: &Process, worker: usize, lines: &Lines<'_>) -> StreamId {
+    let stream = process.open(worker, properties());
+    let flow = process.request_headers(stream, headers(lines), true);
+    assert_eq!(flow, Flow::Continue, "{lines:?}");
+    process.set_property(stream, "response\0code_details", b"via_upstream".to_vec());
+    stream
+}
+
+/// A request that the upstream answers; the stream ends with these flags.
+fn exchange_with(
+    process: &Process,
+    worker: usize,
+    lines: &Lines<'_>,
+    answer: &Answer<'_>,
+    flags: u64,
+) {
+    let stream = open(process, worker, lines);
+    process.response_headers(stream, headers(&answer.lines), answer.chunks.is_empty());
+    for (number, chunk) in answer.chunks.iter().enumerate() {
+        let last = number + 1 == answer.chunks.len();
+        process.response_body(stream, chunk, last && flags == 0);
+    }
+    process.set_property(stream, "response\0flags", flags.to_le_bytes().to_vec());
+    process.close(stream);
+}
+
+fn exchange(process: &Process, worker: usize, lines: &Lines<'_>, answer: &Answer<'_>) {
+    exchange_with(process, worker, lines, answer, 0);
+}
+
+/// A request that fails: what it is given instead.
+fn fails(process: &Process, worker: usize, lines: &Lines<'_>) -> Option<LocalReply> {
+    let stream = open(process, worker, lines);
+    let flow = process.response_headers(stream, headers(&[(":status", "503")]), true);
+    process.close(stream);
+    match flow {
+        Flow::Reply(reply) => Some(reply),
+        Flow::Continue | Flow::Pause => None,
+    }
+}
+
+fn wait(process: &Process, millis: u64) {
+    process.set_now(process.common().now.get() + millis * 1_000_000);
+}
+
+#[test]
+fn a_failed_answer_is_replaced_by_the_last_good_one_on_any_worker() {
+    let process = process(2, STALE);
+    let lines = get("/items?a=1", &[]);
+    exchange(
+        &process,
+        0,
+        &lines,
+        &answer(&[("etag", "\"1\""), ("x-request-id", "r")]),
+    );
+    wait(&process, 3_500);
+    for worker in [0, 1] {
+        let given = fails(&process, worker, &lines).expect("a kept answer");
+        assert_eq!((given.status, &*given.body), (200, &b"hello"[..]));
+        assert_eq!(given.details, "seawall_failure_replaced");
+        let says = |name: &str| value(&given.headers, name);
+        assert_eq!(says("age").as_deref(), Some("4"));
+        assert_eq!(says("x-seawall-degraded").as_deref(), Some("stale"));
+        assert_eq!(says("etag").as_deref(), Some("\"1\""));
+        assert_eq!(says("content-type").as_deref(), Some("text/plain"));
+        assert_eq!(says("x-request-id"), None);
+    }
+    let head = get("/items?a=1", &[(":method", "HEAD")]);
+    assert!(
+        fails(&process, 0, &head).is_some(),
+        "a HEAD is given the GET's"
+    );
+    assert_eq!(fails(&process, 0, &get("/items?a=2", &[])), None);
+    wait(&process, 600_000);
+    assert_eq!(fails(&process, 0, &lines), None, "too old");
+    assert_eq!(traps(&process), Vec::<String>::new());
+}
+
+#[test]
+fn a_refused_request_is_given_the_last_good_answer() {
+    let opens = STALE.replace(r#""consecutive":1000"#, r#""consecutive":3"#);
+    let process = process(1, &opens);
+    let lines = get("/", &[]);
+    exchange(&process, 0, &lines, &answer(&[]));
+    for _ in 0..3 {
+        assert!(fails(&process, 0, &lines).is_some());
+    }
+    let stream = process.open(0, properties());
+    let Flow::Reply(given) = process.request_headers(stream, headers(&lines), true) else {
+        panic!("an open breaker refuses");
+    };
+    process.close(stream);
+    assert_eq!((given.status, &*given.body), (200, &b"hello"[..]));
+    assert_eq!(
+        value(&given.headers, "x-seawall-reason").as_deref(),
+        Some("breaker_open")
+    );
+    let stream = process.open(0, properties());
+    let other = headers(&get("/other", &[]));
+    let Flow::Reply(refused) = process.request_headers(stream, other, true) else {
+        panic!("an open breaker refuses");
+    };
+    assert_eq!(refused.status, 503, "nothing is kept: the next rung");
+}
+
+/// A way in which a request is special: the line, and whether its answer may have to do with keeping at all.
+const REQUESTS: [((&str, &str), bool); 14] = [
+    (("x-plain", "1"), true),
+    (("authorization", "Bearer alice"), false),
+    (("Authorization", "Bearer bob"), false),
+    (("cookie", "sid=alice"), false),
+    (("x-api-key", "alice"), false),
+    (("range", "bytes=0-1"), false),
+    (("cache-control", "no-store"), false),
+    (("accept-language", "de"), true),
+    (("accept-language", "en"), true),
+    (("x-tenant", "a"), true),
+    (("x-tenant", "b"), true),
+    ((":authority", "other"), true),
+    ((":path", "/x?b=2&a=1"), true),
+    ((":method", "POST"), false),
+];
+
+/// An answer, and whether it may be kept; those with a `Vary` only for the same language.
+const ANSWERS: [((&str, &str), bool); 14] = [
+    (("x-plain", "1"), true),
+    (("vary", "Accept-Language"), true),
+    (("vary", "*"), false),
+    (("vary", "accept-language, *"), false),
+    (("cache-control", "private"), false),
+    (("Cache-Control", "max-age=60, Private"), false),
+    (("cache-control", "no-store"), false),
+    (("cache-control", "no-cache"), false),
+    (("cache-control", "s-maxage=0"), false),
+    (("set-cookie", "sid=alice"), false),
+    (("Set-Cookie", ""), false),
+    (("content-range", "bytes 0-1/5"), false),
+    ((":status", "206"), false),
+    ((":status", "404"), false),
+];
+
+#[test]
+fn no_ones_answer_is_handed_to_another_in_any_pair_of_special_requests() {
+    let (mut given, mut leaks) = (0, Vec::new());
+    for (said, keepable) in ANSWERS {
+        for (a, a_may) in REQUESTS {
+            // A VM of its own for each: nothing is left of the one before.
+            let process = process(1, STALE);
+            exchange(&process, 0, &get("/x?a=1&b=2", &[a]), &answer(&[said]));
+            for (b, b_may) in REQUESTS {
+                let pair = || format!("{a:?} was answered {said:?}, then came {b:?}");
+                let found = fails(&process, 0, &get("/x?a=1&b=2", &[b])).is_some();
+                let keyed = |name: &str| name.starts_with(':') || name == "x-tenant";
+                let same_key = a == b || !(keyed(a.0) || keyed(b.0));
+                let language = a.0 == "accept-language" || b.0 == "accept-language";
+                let same_variant = a == b || said.0 != "vary" || !language;
+                let allowed = keepable && a_may && b_may && same_key && same_variant;
+                given += u32::from(found);
+                if found && !allowed {
+                    leaks.push(pair());
+                }
+                assert_eq!(found, allowed, "{}", pair());
+            }
+        }
+    }
+    assert_eq!(leaks, Vec::<String>::new());
+    assert!(
+        given >= 20,
+        "only {given} were given anything: it shows little"
+    );
+    println!(
+        "{} pairs, {given} answered from what was kept, 0 leaks",
+        14 * 14 * 14
+    );
+}
+
+#[test]
+fn with_the_policys_word_each_credential_has_its_own_answer() {
+    let open = STALE.replace(r#""10m""#, r#""10m","authorized":true,"cookies":true"#);
+    for name in ["authorization", "cookie"] {
+        let process = process(1, &open);
+        exchange(&process, 0, &get("/", &[(name, "alice")]), &answer(&[]));
+        assert!(fails(&process, 0, &get("/", &[(name, "alice")])).is_some());
+        assert_eq!(fails(&process, 0, &get("/", &[(name, "bob")])), None);
+        assert_eq!(fails(&process, 0, &get("/", &[])), None);
+    }
+}
+
+#[test]
+fn what_did_not_come_whole_is_not_kept() {
+    const RESET: u64 = 0x10;
+    let lines = get("/", &[]);
+    let kept = |answer: &Answer<'_>, flags: u64| {
+        let process = process(1, STALE);
+        exchange_with(&process, 0, &lines, answer, flags);
+        fails(&process, 0, &lines).is_some()
+    };
+    assert!(kept(&answer(&[]), 0));
+    assert!(!kept(&answer(&[]), RESET));
+    assert!(!kept(&answer(&[("content-length", "6")]), 0));
+    assert!(!kept(&answer(&[("content-length", "4")]), 0));
+    let long = vec![b'x'; SLOT_BYTES_MAX];
+    let chunked = |chunks: Vec<&'static [u8]>| Answer {
+        lines: vec![(":status", "200"), ("transfer-encoding", "chunked")],
+        chunks,
+    };
+    assert!(kept(&chunked(vec![b"a", b"", b"b"]), 0));
+    let too_long = Answer {
+        chunks: vec![&long[..40_000], &long[..40_000]],
+        ..chunked(vec![])
+    };
+    assert!(!kept(&too_long, 0));
+    let until_close = Answer {
+        lines: vec![(":status", "200")],
+        chunks: vec![b"a"],
+    };
+    assert!(!kept(&until_close, 0));
+
+    let process = process(1, STALE);
+    let stream = open(&process, 0, &lines);
+    process.response_headers(stream, headers(&answer(&[]).lines), false);
+    process.response_body(stream, b"hello", false);
+    process.response_trailers(stream, headers(&[("x-checksum", "1")]));
+    process.close(stream);
+    assert_eq!(fails(&process, 0, &lines), None, "an answer with trailers");
+}
+
+#[test]
+fn the_last_good_answer_is_the_last_even_where_it_may_not_be_kept() {
+    for (now, stays) in [
+        (answer(&[("cache-control", "private")]), false),
+        (answer(&[(":status", "403")]), false),
+        (answer(&[(":status", "429")]), true),
+    ] {
+        let process = process(1, STALE);
+        let lines = get("/", &[]);
+        exchange(&process, 0, &lines, &answer(&[]));
+        wait(&process, 1_500);
+        exchange(&process, 0, &lines, &now);
+        assert_eq!(fails(&process, 0, &lines).is_some(), stays, "{now:?}");
+    }
+}
+
+#[test]
+fn an_answer_of_envoys_own_is_not_kept() {
+    let process = process(1, STALE);
+    let lines = get("/", &[]);
+    let stream = open(&process, 0, &lines);
+    process.set_property(
+        stream,
+        "response\0code_details",
+        b"direct_response".to_vec(),
+    );
+    process.response_headers(stream, headers(&answer(&[]).lines), false);
+    process.response_body(stream, b"hello", true);
+    process.close(stream);
+    assert_eq!(fails(&process, 0, &lines), None);
+}
+
+#[test]
+fn no_more_bodies_are_taken_along_than_there_is_room_for() {
+    let process = process(1, STALE);
+    let paths: Vec<_> = (0..40).map(|number| format!("/{number}")).collect();
+    let streams: Vec<_> = paths
+        .iter()
+        .map(|path| {
+            let stream = open(&process, 0, &get(path, &[]));
+            process.response_headers(stream, headers(&answer(&[]).lines), false);
+            stream
+        })
+        .collect();
+    for stream in streams {
+        process.response_body(stream, b"hello", true);
+        process.close(stream);
+    }
+    let found = |path: &&String| fails(&process, 0, &get(path, &[])).is_some();
+    assert_eq!(paths.iter().filter(found).count(), 16);
+    process.tick();
+    let counted = |result: &str| {
+        let values = process.common().metrics.borrow().values().clone();
+        values
+            .get(&format!("seawall_stale..outcome={result}"))
+            .copied()
+    };
+    assert_eq!((counted("kept"), counted("no_room")), (Some(16), Some(24)));
+    wait(&process, 1_100);
+    exchange(&process, 0, &get("/later", &[]), &answer(&[]));
+    assert!(
+        fails(&process, 0, &get("/later", &[])).is_some(),
+        "places come back"
+    );
+}
+
+#[test]
+fn a_million_urls_stay_within_the_slots() {
+    const URLS: u32 = 1_000_000;
+    let process = process(2, STALE);
+    let body = vec![b'x'; 60_000];
+    let lengths = [("content-length", "60000")];
+    for number in 0..URLS {
+        let path = format!("/{number}");
+        // Long bodies at the end, for every slot: copying a million would take the test's time and show nothing more.
+        let mut said = answer(&[]);
+        if number > URLS - 20_000 {
+            said = answer(&lengths);
+            said.chunks = vec![&body];
+        }
+        exchange(&process, (number % 2) as usize, &get(&path, &[]), &said);
+        if number.is_multiple_of(1_000) {
+            wait(&process, 100);
+        }
+    }
+    let shared = process.common().shared.borrow();
+    let (mut slots, mut rest) = (Vec::new(), 0);
+    for key in shared
+        .keys()
+        .filter(|key| key.starts_with("seawall/stale/"))
+    {
+        let (bytes, _) = shared.load(key).expect("it was listed");
+        match key.contains("/set/") {
+            true => rest += key.len() + bytes.len(),
+            false => slots.push(bytes.len()),
+        }
+    }
+    let all: usize = slots.iter().sum();
+    println!(
+        "{URLS} URLs: {} slots, {all} bytes, and {rest} beside them",
+        slots.len()
+    );
+    assert_eq!(slots.len(), SLOTS);
+    assert!(slots.iter().all(|size| *size <= SLOT_BYTES_MAX));
+    assert!(rest < 16 * 1_024, "{rest}");
+}
+
+#[test]
+fn a_hot_url_costs_one_look_a_second_and_others_nothing() {
+    const REQUESTS: u64 = 500;
+    let cost = |process: &Process, lines: &Lines<'_>| {
+        let said = answer(&[]);
+        exchange(process, 0, lines, &said);
+        let calls = || process.common().calls.borrow().values().sum::<u64>();
+        let (fuel, before) = (process.fuel(), calls());
+        (0..REQUESTS).for_each(|_| exchange(process, 0, lines, &said));
+        (
+            (process.fuel() - fuel) / REQUESTS,
+            (calls() - before) / REQUESTS,
+        )
+    };
+    let without = process(1, &STALE.replace(r#"{"stale":{"max_age":"10m"}}"#, ""));
+    let with = process(1, STALE);
+    let lines = get("/hot", &[("user-agent", "curl/8"), ("accept", "*/*")]);
+    let post = get("/hot", &[(":method", "POST")]);
+    let (plain, plain_calls) = cost(&without, &lines);
+    let (hot, hot_calls) = cost(&with, &lines);
+    let (other, other_calls) = cost(&with, &post);
+    println!(
+        "without a stale rung {plain} fuel, {plain_calls} calls; a hot GET {hot}, {hot_calls}; a POST {other}, {other_calls}"
+    );
+    assert_eq!(
+        (hot_calls, other_calls),
+        (plain_calls + 1, plain_calls),
+        "the route's name"
+    );
+    assert!(hot <= plain + 20_000, "{hot} fuel, and {plain} without");
+    assert!(other <= plain + 1_000, "{other} fuel, and {plain} without");
+}

@@ -1,7 +1,7 @@
 //! One request, answered as the knobs say.
 //!
 //! `/events` is an event stream that does not end, `/ws` an upgrade that echoes, `/grpc?status=N` a gRPC answer with its
-//! status in the headers, `/grpc?status=N&trailers` with its status in the trailers, `/broken` a body that breaks off.
+//! status in the headers, `/grpc?status=N&trailers` with its status in the trailers, `/broken` a body that breaks off, `/chunked` one in two parts without a length.
 //! Every other path answers with the upstream's name.
 
 use std::convert::Infallible;
@@ -103,6 +103,7 @@ fn success(name: &str, request: Request<Incoming>, not_found: bool) -> Response<
         "/ws" => upgrade(request),
         "/grpc" => grpc(request.uri().query().unwrap_or_default()),
         "/broken" => broken(),
+        "/chunked" => chunked(),
         _ => {
             let mut response = Response::new(full(format!("{name}\n")));
             if not_found {
@@ -185,6 +186,17 @@ fn broken() -> Response<Body> {
             .await;
         tokio::time::sleep(Duration::from_millis(20)).await;
         let _ = send.send(Err(std::io::Error::other("cut"))).await;
+    });
+    Response::new(fed(receive))
+}
+
+/// A whole body that does not say how long it is.
+fn chunked() -> Response<Body> {
+    let (send, receive) = mpsc::channel(2);
+    tokio::spawn(async move {
+        for part in [&b"one, "[..], b"two\n"] {
+            let _ = send.send(Ok(Frame::data(Bytes::from_static(part)))).await;
+        }
     });
     Response::new(fed(receive))
 }

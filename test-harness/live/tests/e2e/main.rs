@@ -25,6 +25,7 @@ mod restart;
 mod retrying;
 mod shadow;
 mod shipped;
+mod stale;
 mod support;
 mod trial;
 mod tries;

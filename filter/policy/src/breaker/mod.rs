@@ -222,6 +222,18 @@ impl Breaker {
         made
     }
 
+    /// The open upstream answered an own probe of this generation well: half-open at once, dated now. Any other state, and
+    /// another open one, is left as it is.
+    pub fn probed(&mut self, settings: &Settings, moment: Moment, generation: u64) -> Transitions {
+        let mut made = self.advance(settings, moment);
+        if self.phase() == Phase::Open && generation == self.generation {
+            let now = self.last;
+            let probing = State::HalfOpen(Probing::default());
+            made.push(self.enter(probing, now, Cause::OwnProbe));
+        }
+        made
+    }
+
     /// A sign of life of a VM that holds permits; `false` if it holds none here.
     pub fn beat(&mut self, instance: u64) -> bool {
         match &mut self.state {

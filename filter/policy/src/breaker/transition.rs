@@ -61,6 +61,8 @@ pub enum Cause {
     },
     /// Open: its time is over.
     TimeOver,
+    /// Open: it answered the own probe.
+    OwnProbe,
     /// Half-open: the probes were good.
     ProbesGood {
         /// The verdicts.
@@ -95,6 +97,7 @@ impl fmt::Display for Cause {
             ),
             Self::Consecutive { failures } => write!(f, "consecutive_failures={failures}"),
             Self::TimeOver => write!(f, "open_time=over"),
+            Self::OwnProbe => write!(f, "own_probe=good"),
             Self::ProbesGood { counts } | Self::ProbesBad { counts } => write!(
                 f,
                 "probes={} failures={} slow={}",

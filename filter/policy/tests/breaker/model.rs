@@ -12,6 +12,7 @@ pub(crate) enum Why {
     SlowRate,
     Consecutive,
     TimeOver,
+    OwnProbe,
     ProbesGood,
     ProbesBad,
     NoVerdict,
@@ -260,6 +261,19 @@ impl Model {
             }
         }
         None
+    }
+
+    /// Somebody asked an upstream that was open, and got a good answer.
+    pub(crate) fn answered(&mut self, generation: u64) -> Option<Made> {
+        let still_open = matches!(self.state, State::Open { .. }) && generation == self.generation;
+        still_open.then(|| {
+            let probing = State::HalfOpen {
+                held: Vec::new(),
+                verdicts: Vec::new(),
+                wait_from: None,
+            };
+            self.change(probing, Why::OwnProbe, self.now, None)
+        })
     }
 
     /// How many permits a VM holds.

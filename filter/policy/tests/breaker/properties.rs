@@ -35,6 +35,10 @@ enum Act {
         which: prop::sample::Index,
         host: u32,
     },
+    /// A good answer to a probe of our own, of a generation that lies so far back.
+    Answer {
+        back: u64,
+    },
     Expire {
         instance: u64,
     },
@@ -116,6 +120,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (any::<prop::sample::Index>(), outcome, 0_u32..7, prop::option::weighted(0.1, 0_u64..3_000))
             .prop_map(|(which, outcome, host, retry_after)| Act::Settle { which, outcome, host, retry_after }),
         1 => (any::<prop::sample::Index>(), 0_u32..7).prop_map(|(which, host)| Act::Break { which, host }),
+        1 => prop::sample::select(vec![0_u64, 0, 1, 2]).prop_map(|back| Act::Answer { back }),
         1 => (1_u64..4).prop_map(|instance| Act::Expire { instance }),
         1 => (1_u64..4).prop_map(|instance| Act::Beat { instance }),
     ];
@@ -131,6 +136,7 @@ fn made(transition: &Transition) -> Made {
             Cause::SlowRate { .. } => Why::SlowRate,
             Cause::Consecutive { .. } => Why::Consecutive,
             Cause::TimeOver => Why::TimeOver,
+            Cause::OwnProbe => Why::OwnProbe,
             Cause::ProbesGood { .. } => Why::ProbesGood,
             Cause::ProbesBad { .. } => Why::ProbesBad,
             Cause::NoVerdict { .. } => Why::NoVerdict,
@@ -210,6 +216,11 @@ impl Pair {
                 ));
                 self.breaker
                     .settle_break(&self.settings, moment, permit, *host)
+            }
+            Act::Answer { back } => {
+                let generation = self.model.generation.saturating_sub(*back);
+                expected.extend(self.model.answered(generation));
+                self.breaker.probed(&self.settings, moment, generation)
             }
             Act::Expire { instance } => {
                 let found = self.breaker.advance(&self.settings, moment);

@@ -42,6 +42,15 @@ impl Root {
         }
     }
 
+    /// The answer to a request of our own is there.
+    pub(crate) fn called(&self, call: u32) {
+        if let Ok(mut worker) = self.worker.try_borrow_mut()
+            && let Some(worker) = worker.as_mut()
+        {
+            worker.called(call);
+        }
+    }
+
     /// A stream of this root.
     pub(crate) fn stream(&self) -> Stream {
         Stream::new(Rc::clone(&self.worker))

@@ -30,6 +30,8 @@ pub(crate) enum Event {
     Fallback(&'static str, Cause),
     /// The breaker changed its state.
     Transition(Phase, Phase),
+    /// An own probe was answered, well or not.
+    Probe(bool),
     /// A retry was paid for.
     RetryGranted,
     /// A retry that the policy would make was not.
@@ -59,6 +61,8 @@ impl Event {
                 let cause = cause.name();
                 return format!("seawall_fallbacks..{labels}..rung={rung}..reason={cause}");
             }
+            Self::Probe(true) => ("probes", "result", "good"),
+            Self::Probe(false) => ("probes", "result", "bad"),
             Self::RetryGranted => ("retries", "decision=granted..reason", "none"),
             Self::RetryDenied(denial) => ("retries", "decision=denied..reason", denial.name()),
             Self::RetryMarked(denial) => {

@@ -47,6 +47,11 @@ impl Name<'_> {
         (key.len() <= KEY_MAX).then_some(key)
     }
 
+    fn authority(&self) -> Option<&str> {
+        let (kind, part) = self.part?;
+        (kind == "authority").then_some(part)
+    }
+
     /// The name in metrics and logs.
     fn label(&self) -> String {
         match self.part {
@@ -61,6 +66,10 @@ impl Name<'_> {
 pub(crate) struct Upstream {
     /// Index of its policy.
     pub(crate) policy: usize,
+    /// Its cluster.
+    pub(crate) cluster: String,
+    /// The authority that its state is for, where the cluster has a state for each.
+    pub(crate) authority: Option<String>,
     /// Where its state stands; `None` where it has none.
     pub(crate) key: Option<String>,
     /// The permits of this VM.
@@ -168,6 +177,8 @@ impl Upstreams {
         let indexed = key.clone().unwrap_or_else(|| others(name.scope));
         self.entries.push(Upstream {
             policy: name.policy,
+            cluster: name.cluster.to_owned(),
+            authority: name.authority().map(str::to_owned),
             key,
             holding: Holding {
                 instance,

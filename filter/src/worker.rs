@@ -5,6 +5,7 @@
 mod known;
 mod latency;
 mod places;
+mod probe;
 mod retries;
 
 pub(crate) use places::Lesson;
@@ -113,6 +114,8 @@ pub(crate) struct Worker {
     owed: Vec<(usize, Entry)>,
     /// Places that could not be given back.
     owed_places: places::Owed,
+    /// Own probes on their way.
+    probes: Vec<probe::OnItsWay>,
     /// Hedges that wait, by their context.
     parked: Vec<u32>,
     /// Whether ticks come more often because of them.
@@ -134,6 +137,7 @@ impl Worker {
             debts: VecDeque::new(),
             owed: Vec::new(),
             owed_places: places::Owed::default(),
+            probes: Vec::new(),
             parked: Vec::new(),
             often: false,
             own: OwnSeries::default(),
@@ -289,6 +293,7 @@ impl Worker {
         for number in 0..self.upstreams.len() {
             self.tend(number, on_time);
             self.tend_places(number, on_time);
+            self.probe(number);
             self.flush_deposits(number);
             self.tend_latency(number);
             if let Some(entry) = self.upstreams.entry(number) {

@@ -6,7 +6,7 @@
 //! the open time leads to half-open as ever: a probe that asks the wrong question would keep the breaker open for ever,
 //! while the few requests that half-open admits cost users little.
 //!
-//! The first probe comes `every` after the trip, twice as late after each further trip in a row. An upstream whose health
+//! The first probe comes `every` after the tick that sees the trip, twice as late after each further trip in a row. An upstream whose health
 //! check is fine while its traffic fails is not tried more and more often than its open time allows.
 
 use crate::admission::{Notes, Upstream, changed};
@@ -16,7 +16,7 @@ use crate::store::{Change, SharedStore, exchange};
 use crate::time::{Span, Timestamp};
 
 const VERSION: u16 = 1;
-const MAGIC: [u8; 2] = *b"SP";
+const MAGIC: [u8; 2] = *b"SC";
 
 /// What an open upstream is asked, and how often.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,9 +34,17 @@ pub struct Settings {
 impl Settings {
     /// The authority that is asked. Behind the last bar of a name such as `outbound|443||payments.shop` stands its host.
     pub fn host<'a>(&'a self, cluster: &'a str, authority: Option<&'a str>) -> &'a str {
-        let named = || cluster.rsplit('|').next().unwrap_or(cluster);
-        let host = self.host.as_deref().or(authority);
-        host.filter(|host| !host.is_empty()).unwrap_or_else(named)
+        if let Some(host) = self
+            .host
+            .as_deref()
+            .or(authority)
+            .filter(|host| !host.is_empty())
+        {
+            return host;
+        }
+        let bar = cluster.bytes().rposition(|byte| byte == b'|');
+        let behind = bar.and_then(|bar| cluster.get(bar.saturating_add(1)..));
+        behind.unwrap_or(cluster)
     }
 
     /// Whose turn it is, by the claim there is.

@@ -82,6 +82,18 @@ mod import {
         ) -> u32;
         pub(super) fn proxy_set_effective_context(context: u32) -> u32;
         pub(super) fn proxy_continue_stream(stream: u32) -> u32;
+        pub(super) fn proxy_http_call(
+            cluster: *const u8,
+            cluster_size: usize,
+            headers: *const u8,
+            headers_size: usize,
+            body: *const u8,
+            body_size: usize,
+            trailers: *const u8,
+            trailers_size: usize,
+            timeout: u32,
+            call: *mut u32,
+        ) -> u32;
         pub(super) fn proxy_define_metric(
             kind: u32,
             name: *const u8,
@@ -228,6 +240,29 @@ pub(crate) fn continue_request() -> Result<(), Status> {
     const REQUEST: u32 = 0;
     // SAFETY: no memory is passed.
     done(unsafe { import::proxy_continue_stream(REQUEST) })
+}
+
+/// Sends a request of our own, without a body, which takes at most so many milliseconds; the number under which its answer
+/// comes. `headers` are serialised pairs.
+pub(crate) fn http_call(cluster: &str, headers: &[u8], timeout: u32) -> Result<u32, Status> {
+    let none: &[u8] = &[];
+    let mut call: u32 = 0;
+    // SAFETY: as in `log`.
+    done(unsafe {
+        import::proxy_http_call(
+            cluster.as_ptr(),
+            cluster.len(),
+            headers.as_ptr(),
+            headers.len(),
+            none.as_ptr(),
+            none.len(),
+            none.as_ptr(),
+            none.len(),
+            timeout,
+            &raw mut call,
+        )
+    })?;
+    Ok(call)
 }
 
 /// Defines a metric; 0 is a counter, 1 a gauge.

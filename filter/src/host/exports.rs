@@ -123,6 +123,18 @@ pub(crate) extern "C" fn proxy_on_tick(id: u32) {
     root(id, |root| root.tick());
 }
 
+/// The answer to a request of a root's own; without headers where none came.
+#[unsafe(no_mangle)]
+pub(crate) extern "C" fn proxy_on_http_call_response(
+    id: u32,
+    call: u32,
+    _headers: usize,
+    _body_size: usize,
+    _trailers: usize,
+) {
+    root(id, |root| root.called(call));
+}
+
 /// The headers of a request.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn proxy_on_request_headers(id: u32, _count: usize, end: u32) -> u32 {

@@ -11,6 +11,8 @@ pub(crate) enum Map {
     Response = 2,
     /// After the answer's body.
     ResponseTrailers = 3,
+    /// Of the answer to a request of our own, while the host tells of it.
+    CallResponse = 6,
 }
 
 impl Map {

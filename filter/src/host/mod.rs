@@ -5,6 +5,7 @@
 
 mod abi;
 pub(crate) mod body;
+pub(crate) mod calls;
 pub(crate) mod clock;
 pub(crate) mod errors;
 pub(crate) mod exports;

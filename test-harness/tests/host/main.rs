@@ -20,6 +20,7 @@ mod modules;
 mod nonsense;
 mod outcomes;
 mod places;
+mod own_probe;
 mod probe;
 mod properties;
 mod queues;

@@ -18,6 +18,7 @@ mod limits;
 mod off;
 mod overload;
 mod own;
+mod own_probe;
 mod positions;
 mod quiet;
 mod refunds;

@@ -269,7 +269,6 @@ fn places() -> impl Strategy<Value = Places> {
                 load: Load {
                     shed: 7,
                     utilisation,
-                    shed: beats,
                     at: Timestamp::nanos(at),
                 },
                 last: Timestamp::nanos(last),

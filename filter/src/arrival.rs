@@ -189,7 +189,7 @@ fn kept(places: &[Place]) -> Option<Kept> {
 }
 
 /// Whether the peer of the stream at work is believed.
-fn is_trusted(trust: &Trust) -> bool {
+pub(crate) fn is_trusted(trust: &Trust) -> bool {
     properties::text("source\0address").is_some_and(|peer| trust.reaches(&peer))
         || properties::text("connection\0uri_san_peer_certificate")
             .is_some_and(|peer| trust.knows(&peer))

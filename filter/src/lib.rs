@@ -21,6 +21,7 @@ mod attempts;
 mod facts;
 mod host;
 mod names;
+mod page;
 mod request;
 mod root;
 mod seats;

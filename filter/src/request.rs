@@ -21,6 +21,7 @@ use crate::facts::Facts;
 use crate::host::exports::Action;
 use crate::host::headers::Map;
 use crate::host::{clock, properties};
+use crate::page;
 use crate::seen;
 use crate::stale;
 use crate::stream::{SharedWorker, with};
@@ -119,6 +120,11 @@ impl HttpRequest {
     /// The headers of the request are there: reads the facts, decides, and applies the decision.
     pub(crate) fn request_headers(&mut self, end_of_stream: bool) -> Action {
         let pairs = Map::Request.pairs();
+        if let Some(json) = self.with(|worker| worker.page(&pairs))
+            && page::send(&json)
+        {
+            return Action::Pause;
+        }
         let facts = Facts::read(&pairs);
         if facts.own && pairs.value(FAILOVER).is_some() && answer::no_failover_of_clients() {
             return Action::Pause;

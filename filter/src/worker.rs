@@ -4,6 +4,7 @@
 
 mod known;
 mod latency;
+mod page;
 mod places;
 mod probe;
 mod retries;

@@ -170,6 +170,11 @@ impl Worker {
         }
     }
 
+    /// How many could not be given back yet.
+    pub(super) fn places_owed(&self) -> usize {
+        self.owed_places.0.len()
+    }
+
     /// Tries again to give back what could not be.
     pub(super) fn return_owed(&mut self) {
         for _ in 0..self.owed_places.0.len() {

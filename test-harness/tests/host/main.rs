@@ -21,6 +21,7 @@ mod nonsense;
 mod outcomes;
 mod places;
 mod own_probe;
+mod page;
 mod probe;
 mod properties;
 mod queues;

@@ -1,0 +1,53 @@
+//! What a worker has to say on the state page.
+
+use seawall_policy::page::{self, Own};
+
+use super::Worker;
+use crate::host::headers::Pairs;
+use crate::host::shared::Shared;
+use crate::upstreams::{Position, Upstream};
+
+impl Worker {
+    /// The state page, if this request asks for it and may.
+    pub(crate) fn page(&mut self, pairs: &Pairs) -> Option<String> {
+        let asked = self.routing.page.as_ref();
+        asked.filter(|asked| crate::page::is_asked(asked, pairs))?;
+        let (_, moment) = self.moment();
+        let mut json = page::begin(Own {
+            settlements: self.debts.len(),
+            entries: self.owed.len(),
+            places: self.places_owed(),
+            parked: self.parked.len(),
+        });
+        let mut omitted: usize = 0;
+        for number in 0..self.upstreams.len() {
+            let Some(entry) = self.upstreams.entry(number) else {
+                continue;
+            };
+            let Some(policy) = self.routing.policies.get(entry.policy) else {
+                continue;
+            };
+            // Where each value of a header has places of its own, they stand under up to a thousand keys: not shown.
+            let seats = entry.seats.as_ref().filter(|seats| !seats.has_slots());
+            let upstream = page::Upstream {
+                policy,
+                cluster: &entry.cluster,
+                key: entry.key.as_deref(),
+                places: seats.map(|seats| seats.key.as_str()),
+                position: position(entry),
+            };
+            if !page::add(&mut json, &Shared, &upstream, moment) {
+                omitted = omitted.saturating_add(1);
+            }
+        }
+        Some(page::end(json, omitted))
+    }
+}
+
+const fn position(upstream: &Upstream) -> &'static str {
+    match upstream.position {
+        Position::Unknown => "unknown",
+        Position::Present => "present",
+        Position::Absent => "absent",
+    }
+}

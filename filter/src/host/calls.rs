@@ -8,10 +8,10 @@ use super::{abi, headers};
 /// is no fault of the host's, and not counted as one.
 pub(crate) fn get(cluster: &str, authority: &str, path: &str, timeout: Span) -> Option<u32> {
     let asked = headers::serialised(&[
-        (":method", "GET"),
-        (":path", path),
-        (":authority", authority),
-        ("user-agent", "seawall-probe"),
+        (b":method", b"GET"),
+        (b":path", path.as_bytes()),
+        (b":authority", authority.as_bytes()),
+        (b"user-agent", b"seawall-probe"),
     ]);
     let millis = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
     // Without a limit an answer might never come.

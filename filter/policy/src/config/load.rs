@@ -55,6 +55,23 @@ pub(super) fn bulkhead(
     }))
 }
 
+/// A bulkhead for the whole upstream and shedding count the same requests, and so for the same time.
+pub(super) fn agree(
+    path: &Path<'_>,
+    bulkhead: Option<&bulkhead::Settings>,
+    shedding: Option<&shedding::Settings>,
+) -> Result<(), Error> {
+    let whole = bulkhead.filter(|bulkhead| bulkhead.per.is_none());
+    match (whole, shedding) {
+        (Some(bulkhead), Some(shedding)) if bulkhead.until != shedding.until => {
+            let problem =
+                format_args!("must be the same as bulkhead.until: both count the same requests");
+            Err(path.key("shedding").key("until").error(problem))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Shedding; `None` where it is off.
 pub(super) fn shedding(
     path: &Path<'_>,

@@ -114,6 +114,15 @@ fn policy(name: String, raw: RawPolicy) -> Result<Policy, Error> {
         Some(raw) => retries::retries(&path.key("retries"), raw, &time)?,
         None => None,
     };
+    let bulkhead = match raw.bulkhead {
+        Some(raw) => load::bulkhead(&path.key("bulkhead"), raw)?,
+        None => None,
+    };
+    let shedding = match raw.shedding {
+        Some(raw) => load::shedding(&path.key("shedding"), raw)?,
+        None => None,
+    };
+    load::agree(path, bulkhead.as_ref(), shedding.as_ref())?;
     Ok(Policy {
         scope: match raw.scope {
             None | Some(RawScope::Cluster) => Scope::Cluster,
@@ -124,14 +133,8 @@ fn policy(name: String, raw: RawPolicy) -> Result<Policy, Error> {
         outcomes: outcomes(&path.key("outcomes"), raw.outcomes.unwrap_or_default())?,
         breaker,
         probe,
-        bulkhead: match raw.bulkhead {
-            Some(raw) => load::bulkhead(&path.key("bulkhead"), raw)?,
-            None => None,
-        },
-        shedding: match raw.shedding {
-            Some(raw) => load::shedding(&path.key("shedding"), raw)?,
-            None => None,
-        },
+        bulkhead,
+        shedding,
         fallback: ladder::ladder(&path.key("fallback"), raw.fallback.unwrap_or_default())?,
         answer_headers: raw.answer_headers.unwrap_or(true),
         name,

@@ -507,9 +507,9 @@ object! {
     RawStale {
         /// Never older, 1s to 24h (10m).
         max_age ("max_age"): Duration,
-        /// Whether answers to requests with `Authorization` are kept too: they go to whoever asks next (false).
+        /// Whether answers to requests with credentials are kept too, each for the same credentials alone (false).
         authorized ("authorized"): bool,
-        /// Whether answers to requests with cookies are kept too: they go to whoever asks next (false).
+        /// Whether answers to requests with cookies are kept too, each for the same cookies alone (false).
         cookies ("cookies"): bool,
     }
 }

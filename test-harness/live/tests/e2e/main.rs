@@ -19,6 +19,7 @@ mod off;
 mod overload;
 mod own;
 mod own_probe;
+mod page;
 mod positions;
 mod quiet;
 mod refunds;

@@ -15,7 +15,7 @@ pub(crate) fn is_asked(page: &Page, pairs: &Pairs) -> bool {
 }
 
 /// Sends it; `false` if the host did not take it.
-pub(crate) fn send(json: &str) -> bool {
+pub(crate) fn send(json: &[u8]) -> bool {
     let reply = Reply {
         status: 200,
         details: "seawall_page",
@@ -23,7 +23,7 @@ pub(crate) fn send(json: &str) -> bool {
             ("content-type", "application/json"),
             ("cache-control", "no-store"),
         ],
-        body: json.as_bytes(),
+        body: json,
         grpc_status: None,
     };
     reply.send()

@@ -13,6 +13,7 @@ pub use json::Json;
 use crate::breaker::{Breaker, Mode, Moment, State};
 use crate::places::Places;
 use crate::policy::Policy;
+use crate::priority::Priority;
 use crate::record::{Record, Unreadable};
 use crate::retry::budget::RETRY;
 use crate::store::{HostError, SharedStore};
@@ -62,24 +63,29 @@ pub struct Own {
 /// Begins a page.
 pub fn begin(own: Own) -> Json {
     let mut json = Json::default();
-    json.begin('{');
+    json.begin(b'{');
     json.number("version", 1);
-    json.object("worker", |json| {
-        json.number("settlements_owed", own.settlements as u64);
-        json.number("budget_entries_owed", own.entries as u64);
-        json.number("places_owed", own.places as u64);
-        json.number("hedges_parked", own.parked as u64);
-    });
+    json.key("worker");
+    json.begin(b'{');
+    for (key, count) in [
+        ("settlements_owed", own.settlements),
+        ("budget_entries_owed", own.entries),
+        ("places_owed", own.places),
+        ("hedges_parked", own.parked),
+    ] {
+        json.number(key, count as u64);
+    }
+    json.end(b'}');
     json.key("upstreams");
-    json.begin('[');
+    json.begin(b'[');
     json
 }
 
 /// Ends a page that had no room for so many upstreams.
-pub fn end(mut json: Json, omitted: usize) -> String {
-    json.end(']');
+pub fn end(mut json: Json, omitted: usize) -> Vec<u8> {
+    json.end(b']');
     json.number("omitted", omitted as u64);
-    json.end('}');
+    json.end(b'}');
     json.finish()
 }
 
@@ -100,7 +106,7 @@ pub fn add(
         Some(Ok(None)) => Some(Places::default()),
         Some(Err(_)) | None => None,
     };
-    json.begin('{');
+    json.begin(b'{');
     json.text("policy", &upstream.policy.name);
     json.text("upstream", upstream.cluster);
     if let Some(key) = upstream.key {
@@ -117,7 +123,7 @@ pub fn add(
         counted(json, &places, moment.now);
     }
     json.text("position", upstream.position);
-    json.end('}');
+    json.end(b'}');
     true
 }
 
@@ -190,13 +196,13 @@ fn counted(json: &mut Json, places: &Places, now: Timestamp) {
     if load.at > Timestamp::ZERO {
         json.number("utilisation_bp", u64::from(load.utilisation));
         json.number("reported_ms_ago", now.since(load.at).as_millis());
-        json.object("shed_bp", |json| {
-            for (priority, name) in
-                (0..).zip(["critical_plus", "critical", "sheddable_plus", "sheddable"])
-            {
-                json.number(name, u64::from(load.shed_of(priority, now) / 100));
-            }
-        });
+        json.key("shed_bp");
+        json.begin(b'{');
+        for priority in Priority::ALL {
+            let shed = load.shed_of(priority.rank(), now) / 100;
+            json.number(priority.name(), u64::from(shed));
+        }
+        json.end(b'}');
     }
 }
 

@@ -9,9 +9,15 @@ use crate::upstreams::{Position, Upstream};
 
 impl Worker {
     /// The state page, if this request asks for it and may.
-    pub(crate) fn page(&mut self, pairs: &Pairs) -> Option<String> {
+    pub(crate) fn page(&mut self, pairs: &Pairs) -> Option<Vec<u8>> {
         let asked = self.routing.page.as_ref();
         asked.filter(|asked| crate::page::is_asked(asked, pairs))?;
+        Some(self.shown())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn shown(&mut self) -> Vec<u8> {
         let (_, moment) = self.moment();
         let mut json = page::begin(Own {
             settlements: self.debts.len(),
@@ -40,7 +46,7 @@ impl Worker {
                 omitted = omitted.saturating_add(1);
             }
         }
-        Some(page::end(json, omitted))
+        page::end(json, omitted)
     }
 }
 

@@ -1,8 +1,10 @@
 //! JSON written by hand: objects of numbers and names. A serialiser of any value would weigh more than the whole page.
 
 /// JSON in the making. A comma goes before whatever does not come first.
+///
+/// Bytes, since only bytes of ASCII are put in the place of others: what was text stays text.
 #[derive(Clone, Debug, Default)]
-pub struct Json(String);
+pub struct Json(Vec<u8>);
 
 impl Json {
     /// The bytes so far.
@@ -10,72 +12,64 @@ impl Json {
         self.0.len()
     }
 
-    pub(super) fn finish(mut self) -> String {
-        self.0.push('\n');
+    pub(super) fn finish(mut self) -> Vec<u8> {
+        self.0.push(b'\n');
         self.0
     }
 
     /// Begins an object or a list, as the bracket says.
-    pub(super) fn begin(&mut self, bracket: char) {
+    pub(super) fn begin(&mut self, bracket: u8) {
         self.part();
         self.0.push(bracket);
     }
 
     /// Ends it.
-    pub(super) fn end(&mut self, bracket: char) {
+    pub(super) fn end(&mut self, bracket: u8) {
         self.0.push(bracket);
     }
 
-    pub(super) fn object(&mut self, key: &str, fill: impl FnOnce(&mut Self)) {
-        self.key(key);
-        self.begin('{');
-        fill(self);
-        self.end('}');
-    }
-
+    #[inline(never)]
     pub(super) fn number(&mut self, key: &str, number: u64) {
         self.key(key);
-        self.0.push_str(&number.to_string());
+        self.0.extend_from_slice(number.to_string().as_bytes());
     }
 
+    #[inline(never)]
     pub(super) fn text(&mut self, key: &str, text: &str) {
         self.key(key);
         self.quoted(text);
     }
 
+    #[inline(never)]
     pub(super) fn key(&mut self, key: &str) {
         self.part();
         self.quoted(key);
-        self.0.push(':');
+        self.0.push(b':');
     }
 
     fn part(&mut self) {
-        if !matches!(self.0.as_bytes().last(), None | Some(b'{' | b'[' | b':')) {
-            self.0.push(',');
+        if !matches!(self.0.last(), None | Some(b'{' | b'[' | b':')) {
+            self.0.push(b',');
         }
     }
 
     /// Text as RFC 8259 has it, section 7; what HTML could take for markup is escaped besides.
+    #[inline(never)]
     fn quoted(&mut self, text: &str) {
-        const DIGITS: [char; 16] = [
-            '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f',
-        ];
-        let digit = |number: u32| DIGITS.get((number & 15) as usize).copied().unwrap_or('0');
-        self.0.push('"');
-        for letter in text.chars() {
-            match letter {
-                '"' | '\\' => {
-                    self.0.push('\\');
-                    self.0.push(letter);
+        let digit = |number: u8| match number & 15 {
+            low @ 0..10 => low.wrapping_add(b'0'),
+            high => high.wrapping_add(b'a').wrapping_sub(10),
+        };
+        self.0.push(b'"');
+        for byte in text.bytes() {
+            match byte {
+                0..b' ' | b'"' | b'\\' | b'<' | b'>' | b'&' | 0x7f => {
+                    let escaped = [b'\\', b'u', b'0', b'0', digit(byte >> 4), digit(byte)];
+                    self.0.extend_from_slice(&escaped);
                 }
-                '\0'..='\x1f' | '<' | '>' | '&' | '\x7f' => {
-                    self.0.push_str("\\u00");
-                    self.0.push(digit(u32::from(letter) >> 4));
-                    self.0.push(digit(u32::from(letter)));
-                }
-                _ => self.0.push(letter),
+                _ => self.0.push(byte),
             }
         }
-        self.0.push('"');
+        self.0.push(b'"');
     }
 }

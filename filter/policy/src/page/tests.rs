@@ -78,7 +78,7 @@ fn record(policy: &Policy, outcomes: &[Outcome]) -> Record {
 fn shown(store: &Memory, upstream: &Upstream<'_>, millis: u64) -> Value {
     let mut json = begin(Own::default());
     assert!(add(&mut json, store, upstream, at(millis)));
-    let page: Value = serde_json::from_str(&end(json, 0)).expect("JSON");
+    let page: Value = serde_json::from_slice(&end(json, 0)).expect("JSON");
     page["upstreams"][0].clone()
 }
 
@@ -178,7 +178,7 @@ fn a_page_is_bounded_and_says_what_is_missing() {
         .count();
     let page = end(json, 10_000 - added);
     assert!(page.len() < BYTES_MAX + 2_000, "{}", page.len());
-    let page: Value = serde_json::from_str(&page).expect("JSON");
+    let page: Value = serde_json::from_slice(&page).expect("JSON");
     assert_eq!(page["upstreams"].as_array().map(Vec::len), Some(added));
     assert_eq!(page["omitted"], json!(10_000 - added));
     assert_eq!(page["worker"]["hedges_parked"], json!(3));
@@ -193,8 +193,8 @@ proptest! {
         let mut json = begin(Own::default());
         add(&mut json, &store, &upstream, at(0));
         let page = end(json, 0);
-        prop_assert!(page.trim_end().bytes().all(|byte| byte >= b' ' && byte != b'<'));
-        let page: Value = serde_json::from_str(&page).expect("JSON");
+        prop_assert!(page.trim_ascii_end().iter().all(|byte| *byte >= b' ' && *byte != b'<'));
+        let page: Value = serde_json::from_slice(&page).expect("JSON");
         prop_assert_eq!(&page["upstreams"][0]["upstream"], &json!(cluster));
         prop_assert_eq!(&page["upstreams"][0]["policy"], &json!(name));
     }

@@ -1,5 +1,6 @@
 //! An Envoy bootstrap: every place where the filter stands, and what it needs around it.
 
+pub(super) mod callers;
 mod cluster;
 pub(super) mod place;
 pub(super) mod position;
@@ -27,6 +28,7 @@ pub(super) fn check(findings: &mut Findings, at: &str, document: &Value) {
             let path = place.config_path();
             if let Some(routing) = configuration(findings, &path, place.config()) {
                 upstreams(findings, &path, &routing, &clusters);
+                callers::check(findings, chain, *number, place, &routing);
                 one_meaning(findings, &path, place.vm_id(), &routing, &governors);
                 let path = joined(&path, "configuration");
                 governors.push((

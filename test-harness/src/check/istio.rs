@@ -5,7 +5,9 @@ mod envoyfilter;
 use serde_json::Value;
 
 use seawall_policy::config;
+use seawall_policy::route::Routing;
 
+use super::bootstrap::callers::keeping;
 use super::{Findings, joined};
 
 /// The keys of a WasmPlugin's `spec` (extensions.istio.io/v1alpha1); the API server drops others without a word.
@@ -68,8 +70,11 @@ fn plugin(findings: &mut Findings, at: &str, document: &Value) {
     let path = joined(at, "spec.pluginConfig");
     match spec.get("pluginConfig") {
         Some(given) => {
-            let checked = config::from_value(given).map(drop);
-            findings.configuration(&path, checked);
+            let checked = config::from_value(given);
+            if let Ok(routing) = &checked {
+                before_callers_are_known(findings, at, text("phase"), routing);
+            }
+            findings.configuration(&path, checked.map(drop));
         }
         None => {
             findings.configurations += 1;
@@ -90,6 +95,20 @@ fn plugin(findings: &mut Findings, at: &str, document: &Value) {
     if !modes.contains(&"CLIENT") {
         let problem = "has no mode CLIENT: the filter belongs on a sidecar's outbound side, where calls are made";
         findings.warning(&joined(at, "spec.match"), problem);
+    }
+}
+
+/// A plugin that keeps answers, in a phase that comes before Istio knows who asks, or whether they may.
+fn before_callers_are_known(findings: &mut Findings, at: &str, phase: &str, routing: &Routing) {
+    let Some(policy) = keeping(routing) else {
+        return;
+    };
+    if ["AUTHN", "AUTHZ"].contains(&phase) {
+        let problem = format!(
+            "policies.{policy} has a stale rung, and in this phase the filter stands before Istio's own: whom they \
+             would not let in could be given a kept answer; leave the phase out"
+        );
+        findings.warning(&joined(at, "spec.phase"), problem);
     }
 }
 

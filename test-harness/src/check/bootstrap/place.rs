@@ -95,6 +95,17 @@ impl<'a> Chain<'a> {
         self.filters.iter().position(is_router)
     }
 
+    /// Where filters of a type stand that come after this number, and before the router.
+    pub(super) fn after(&self, number: usize, kind_end: &str, name_end: &str) -> Vec<String> {
+        let router = self.router().unwrap_or(self.filters.len());
+        let filters = self.filters.iter().enumerate().take(router);
+        let later = filters.skip(number + 1);
+        later
+            .filter(|(_, filter)| has_type(filter, kind_end, name_end))
+            .map(|(index, _)| format!("{}[{index}]", self.path))
+            .collect()
+    }
+
     /// What the router has behind it: filters that see each attempt.
     pub(super) fn behind(&self) -> Option<List<'a>> {
         let number = self.router()?;

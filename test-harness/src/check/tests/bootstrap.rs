@@ -90,3 +90,37 @@ fn a_key_that_stands_twice_in_a_string_value_is_found() {
         "a key stands twice (line 1, column 60): the filter takes the last one"
     );
 }
+
+#[test]
+fn who_lets_callers_in_stands_before_a_filter_that_keeps_answers() {
+    const KEEPS: &str =
+        r#"{"version":1,"policies":{"shop":{"fallback":[{"stale":{}}]},"default":{}}}"#;
+    let warned = |policy: &str, before: &str, after: &str| {
+        let filters = format!("{before}{}, {after}{ROUTER}", seawall(policy, RELOAD));
+        let found = findings(&bootstrap(&filters));
+        assert_eq!(found.errors, vec![]);
+        let warnings = found.warnings.into_iter();
+        let stale =
+            warnings.filter(|found| found.problem.contains("policies.shop has a stale rung"));
+        stale.map(|found| found.path).collect::<Vec<_>>()
+    };
+    let at = "static_resources.listeners[0].filter_chains[0].filters[0].typed_config.http_filters";
+    let by_type = "{name: who, typed_config: {\"@type\": \
+                   type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication}}, ";
+    for filter in [
+        by_type,
+        "{name: envoy.filters.http.ext_authz}, ",
+        "{name: envoy.filters.http.rbac, config_discovery: {}}, ",
+        "{name: envoy.filters.http.oauth2}, ",
+        "{name: envoy.filters.http.basic_auth}, ",
+        "{name: envoy.filters.http.api_key_auth}, ",
+    ] {
+        assert_eq!(warned(KEEPS, "", filter), [format!("{at}[0]")], "{filter}");
+        assert_eq!(warned(KEEPS, filter, ""), Vec::<String>::new(), "{filter}");
+        assert_eq!(warned(GOOD, "", filter), Vec::<String>::new(), "{filter}");
+    }
+    assert_eq!(
+        warned(KEEPS, "", "{name: envoy.filters.http.cors}, "),
+        Vec::<String>::new()
+    );
+}

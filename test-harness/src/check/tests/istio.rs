@@ -37,6 +37,33 @@ fn a_wasm_plugin_with_keys_or_values_that_istio_does_not_know_is_no_plugin() {
     );
 }
 
+#[test]
+fn a_wasm_plugin_that_keeps_answers_comes_after_istios_own_filters() {
+    let warned = |phase: &str, rung: &str| {
+        let text = format!(
+            "kind: WasmPlugin\nmetadata: {{name: seawall}}\nspec: {{url: oci://a/seawall, failStrategy: FAIL_RELOAD, {phase}\
+             match: [{{mode: CLIENT}}], pluginConfig: {{version: 1, policies: {{default: {{fallback: [{rung}]}}}}}}}}\n"
+        );
+        let found = findings(&text);
+        assert_eq!(found.errors, vec![]);
+        found
+            .warnings
+            .into_iter()
+            .map(|found| found.path)
+            .collect::<Vec<_>>()
+    };
+    for phase in ["AUTHN", "AUTHZ"] {
+        let phase = format!("phase: {phase}, ");
+        assert_eq!(warned(&phase, "{stale: {}}"), ["spec.phase"]);
+        assert_eq!(warned(&phase, "{static: {}}"), Vec::<String>::new());
+    }
+    assert_eq!(warned("", "{stale: {}}"), Vec::<String>::new());
+    assert_eq!(
+        warned("phase: STATS, ", "{stale: {}}"),
+        Vec::<String>::new()
+    );
+}
+
 /// An EnvoyFilter that puts Seawall behind the router, with this in the place of its VM's id and of what comes after it.
 fn envoy_filter(policy: &str, vm_id: &str, after: &str) -> String {
     format!(

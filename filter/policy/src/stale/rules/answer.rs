@@ -36,7 +36,14 @@ const DROPPED: [&[u8]; 19] = [
 ];
 
 /// The same, whatever follows.
-const DROPPED_BEGINNINGS: [&[u8]; 5] = [b":", b"ratelimit", b"x-b3-", b"x-envoy-", b"x-ratelimit"];
+const DROPPED_BEGINNINGS: [&[u8]; 6] = [
+    b":",
+    b"endpoint-load-metrics",
+    b"ratelimit",
+    b"x-b3-",
+    b"x-envoy-",
+    b"x-ratelimit",
+];
 
 /// An answer with one of these was for one caller, is no whole answer, or was stale when it came.
 const REFUSED: [&[u8]; 7] = [

@@ -28,6 +28,11 @@ pub struct Scope<'a> {
 pub(super) struct Parts(Vec<u8>);
 
 impl Parts {
+    /// Nothing yet, with room for the key of a plain request.
+    pub(super) fn of_a_key() -> Self {
+        Self(Vec::with_capacity(256))
+    }
+
     /// One part more.
     pub(super) fn add(&mut self, part: &[u8]) {
         let length = u32::try_from(part.len()).unwrap_or(u32::MAX);

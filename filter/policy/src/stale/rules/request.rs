@@ -43,6 +43,41 @@ const ECHOED: [&[u8]; 11] = [
 /// What a server answers by most often. Only a first look goes by it, before the answer's `Vary` is known.
 const NEGOTIATED: [&[u8]; 3] = [b"accept", b"accept-encoding", b"accept-language"];
 
+/// Names that nearly every request has and that say nothing of the caller: known at once, since to look for all parts of
+/// names in each of them is most of what a request costs here.
+const NEUTRAL: [&[u8]; 30] = [
+    b"accept-charset",
+    b"connection",
+    b"date",
+    b"dnt",
+    b"host",
+    b"if-modified-since",
+    b"if-none-match",
+    b"priority",
+    b"referer",
+    b"save-data",
+    b"sec-ch-ua",
+    b"sec-ch-ua-mobile",
+    b"sec-ch-ua-platform",
+    b"sec-fetch-dest",
+    b"sec-fetch-mode",
+    b"sec-fetch-site",
+    b"sec-fetch-user",
+    b"te",
+    b"traceparent",
+    b"tracestate",
+    b"upgrade-insecure-requests",
+    b"user-agent",
+    b"via",
+    b"x-b3-sampled",
+    b"x-b3-spanid",
+    b"x-b3-traceid",
+    b"x-envoy-expected-rq-timeout-ms",
+    b"x-forwarded-for",
+    b"x-real-ip",
+    b"x-request-id",
+];
+
 /// With one of these a request is for something else than the whole answer to a plain GET. `if-none-match` and
 /// `if-modified-since` are not among them: a whole answer is always right there (RFC 9110, 13.1).
 const SPECIAL: [&[u8]; 9] = [
@@ -109,6 +144,12 @@ impl Asked {
         let mut lines = Lines::default();
         let mut lower = Vec::new();
         headers.each(&mut |name, value| {
+            if NEUTRAL.contains(&name) {
+                return;
+            }
+            if !name.iter().any(u8::is_ascii_uppercase) {
+                return lines.see(name, value);
+            }
             lower.clear();
             lower.extend_from_slice(name);
             lower.make_ascii_lowercase();
@@ -124,7 +165,7 @@ impl Asked {
         if refused || !known || !whole || !ended {
             return None;
         }
-        let mut key = Parts::default();
+        let mut key = Parts::of_a_key();
         for part in [scope.policy, scope.cluster, scope.route] {
             key.add(part.as_bytes());
         }
@@ -134,12 +175,13 @@ impl Asked {
         key.add(&lines.told.bytes()?);
         let key = key.bytes()?;
         let negotiated = lines.negotiated.bytes()?;
+        let hash_of_key = hash(&[&key]);
         Some(Self {
             at: now,
             keeps: !head,
             takes: !lines.confirmed,
-            hash: hash(&[&key]),
-            first_look: hash(&[&key, &negotiated]),
+            first_look: hash(&[&hash_of_key.to_le_bytes(), &negotiated]),
+            hash: hash_of_key,
             key,
             max_age: lines.max_age.map(Span::secs),
         })

@@ -204,3 +204,16 @@ fn a_key_has_a_longest_length() {
     assert_eq!(read(&[("x-user", &long)]), None);
     assert_eq!(read(&[("accept", &long)]), None);
 }
+
+#[test]
+fn names_that_are_known_at_once_name_nobody() {
+    let says =
+        |name: &&&[u8]| is_credential(name) || SPECIAL.contains(name) || ECHOED.contains(name);
+    assert_eq!(NEUTRAL.iter().find(says), None);
+    let callers = NEUTRAL.iter().filter(|name| holds_one_of(name, &CALLERS));
+    assert_eq!(
+        callers.collect::<Vec<_>>(),
+        [b"sec-fetch-user"],
+        "a click or none"
+    );
+}

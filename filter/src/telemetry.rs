@@ -61,8 +61,8 @@ impl Event {
                 let cause = cause.name();
                 return format!("seawall_fallbacks..{labels}..rung={rung}..reason={cause}");
             }
-            Self::Probe(true) => ("probes", "result", "good"),
-            Self::Probe(false) => ("probes", "result", "bad"),
+            Self::Probe(true) => ("probes", "outcome", "good"),
+            Self::Probe(false) => ("probes", "outcome", "bad"),
             Self::RetryGranted => ("retries", "decision=granted..reason", "none"),
             Self::RetryDenied(denial) => ("retries", "decision=denied..reason", denial.name()),
             Self::RetryMarked(denial) => {

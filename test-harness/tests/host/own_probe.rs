@@ -77,7 +77,7 @@ fn exactly_one_of_four_workers_probes_each_two_seconds() {
         "{times:?}"
     );
     assert_eq!(metric(&process, "seawall_probes"), 10);
-    assert_eq!(metric(&process, "result=bad"), 10);
+    assert_eq!(metric(&process, "outcome=bad"), 10);
     assert!(ask(&process, 1).is_none(), "it is still open");
     assert_eq!(traps(&process), Vec::<String>::new());
 }
@@ -141,7 +141,7 @@ fn a_cluster_that_cannot_be_called_is_a_bad_answer() {
             process.set_cluster("upstream", cluster);
         }
         pass(&process, 7);
-        assert_eq!(metric(&process, "result=bad"), 3);
+        assert_eq!(metric(&process, "outcome=bad"), 3);
         assert_eq!(metric(&process, "seawall_host_errors"), 0);
         assert_eq!(traps(&process), Vec::<String>::new());
     }
@@ -194,7 +194,7 @@ fn an_answer_that_comes_when_the_breaker_is_elsewhere_changes_nothing() {
         "it was asked before the second trip"
     );
     pass(&process, 1);
-    assert_eq!(metric(&process, "result=good"), 1);
+    assert_eq!(metric(&process, "outcome=good"), 1);
 }
 
 #[test]

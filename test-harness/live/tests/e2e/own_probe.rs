@@ -50,7 +50,7 @@ async fn one_worker_asks_at_a_time_and_a_good_answer_ends_the_open_time() -> any
     let shortest = times.windows(2).map(|two| two[1] - two[0]).min();
     assert!(shortest >= Some(900), "{times:?}");
     assert_eq!(stand.transitions(), ["closed -> open"]);
-    let bad = ["wasmcustom.seawall_probes", "result=bad"];
+    let bad = ["wasmcustom.seawall_probes", "outcome=bad"];
     until("they are counted", async || {
         stand.envoy.sum(&bad).await.is_ok_and(|count| count >= 5)
     })
@@ -80,7 +80,7 @@ async fn an_upstream_that_is_down_or_hangs_is_asked_on_and_stays_open() -> anyho
     for sick in [Knobs::down(), Knobs::hanging()] {
         let stand = open(Knobs::failing(1.0)).await?;
         stand.upstream.set(sick);
-        let bad = ["wasmcustom.seawall_probes", "result=bad"];
+        let bad = ["wasmcustom.seawall_probes", "outcome=bad"];
         until("three bad answers", async || {
             stand.envoy.sum(&bad).await.is_ok_and(|count| count >= 3)
         })

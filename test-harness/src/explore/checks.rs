@@ -1,5 +1,7 @@
 //! What must hold, seen from outside: in the bytes that stand in shared data, and in what clients and upstreams see.
 
+mod places;
+
 use std::collections::BTreeMap;
 
 use seawall_policy::breaker::{Phase, State};
@@ -75,6 +77,7 @@ impl Checks {
         if write.cas == 0 && write.before.is_some() {
             return Err(format!("{} is live and was swapped against 0", write.key));
         }
+        self.places_stored(write)?;
         let before = write.before.and_then(|bytes| Record::decode(bytes).ok());
         let after = Record::decode(write.after).ok();
         let (before, after) = match (before, after) {
@@ -119,6 +122,7 @@ impl Checks {
                 return Err(format!("a VM trapped: {text}"));
             }
         }
+        self.places_used(view)?;
         let goes = |event: &Event| matches!(event, Event::Sent | Event::Retried);
         if !seen.iter().any(goes) {
             return Ok(());
@@ -162,6 +166,7 @@ impl Checks {
         let dead = view.workers.iter().filter(|(_, dead)| *dead).count() as u32;
         self.registry(view)?;
         self.latencies(view)?;
+        self.places_kept(view)?;
         let Some(record) = view.record() else {
             return Ok(());
         };

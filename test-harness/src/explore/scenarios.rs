@@ -30,6 +30,14 @@ fn budget() -> String {
         .to_owned()
 }
 
+/// A bulkhead alone.
+fn bulkhead(places: u32) -> String {
+    format!(
+        r#"{{"version":1,"policies":{{"default":{{"breaker":{{"mode":"off"}},
+        "bulkhead":{{"max_concurrent":{places}}}}}}}}}"#
+    )
+}
+
 fn scenario(name: &'static str, about: &'static str, configuration: String) -> Scenario {
     Scenario {
         name,
@@ -79,7 +87,15 @@ fn ticks(count: usize) -> Vec<Forced> {
 
 /// All scenarios, in the order in which they are explored.
 pub fn all() -> Vec<Scenario> {
-    let mut all = [half_open(), closed(), budgets(), kills(), failures()].concat();
+    let mut all = [
+        half_open(),
+        closed(),
+        budgets(),
+        places(),
+        kills(),
+        failures(),
+    ]
+    .concat();
     // What takes longest comes last.
     all.sort_by_key(|scenario| LONG.iter().position(|name| *name == scenario.name));
     all
@@ -88,6 +104,48 @@ pub fn all() -> Vec<Scenario> {
 /// One of them.
 pub fn named(name: &str) -> Option<Scenario> {
     all().into_iter().find(|scenario| scenario.name == name)
+}
+
+fn places() -> Vec<Scenario> {
+    let good = Step::Answer(200, false);
+    vec![
+        Scenario {
+            scripts: vec![vec![Step::Ask]; 3],
+            ..scenario("places", "three workers ask for two places", bulkhead(2))
+        },
+        Scenario {
+            scripts: vec![vec![Step::Ask, good], vec![Step::Ask, good, Step::Ask]],
+            ..scenario("seat", "one place goes to and fro", bulkhead(1))
+        },
+        Scenario {
+            scripts: vec![vec![Step::Ask, Step::Leave], vec![Step::Ask, Step::Tick]],
+            ..scenario(
+                "leaving",
+                "a client goes away while another worker asks and ticks",
+                bulkhead(1),
+            )
+        },
+        Scenario {
+            scripts: vec![vec![Step::Ask, good], vec![Step::Ask]],
+            kills: 1,
+            after: ticks(6),
+            ..scenario(
+                "widow",
+                "a worker dies with its places, and they come back",
+                bulkhead(2),
+            )
+        },
+        Scenario {
+            before: vec![Forced::One(0, Step::Ask)],
+            scripts: vec![vec![good], vec![Step::Tick], vec![Step::Ask]],
+            time: vec![TICK; 4],
+            ..scenario(
+                "slow",
+                "a worker that does not tick for long gives its place back",
+                bulkhead(1),
+            )
+        },
+    ]
 }
 
 fn half_open() -> Vec<Scenario> {

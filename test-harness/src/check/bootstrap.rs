@@ -2,6 +2,7 @@
 
 pub(super) mod callers;
 mod cluster;
+mod failover;
 pub(super) mod place;
 pub(super) mod position;
 mod retries;
@@ -29,6 +30,7 @@ pub(super) fn check(findings: &mut Findings, at: &str, document: &Value) {
             if let Some(routing) = configuration(findings, &path, place.config()) {
                 upstreams(findings, &path, &routing, &clusters);
                 callers::check(findings, chain, *number, place, &routing);
+                failover::check(findings, &path, chain, &routing, &clusters);
                 one_meaning(findings, &path, place.vm_id(), &routing, &governors);
                 let path = joined(&path, "configuration");
                 governors.push((

@@ -1,6 +1,7 @@
 //! What is found in each kind of file.
 
 mod bootstrap;
+mod failover;
 mod istio;
 mod retries;
 

@@ -21,6 +21,7 @@ mod own;
 mod own_probe;
 mod page;
 mod positions;
+mod priorities;
 mod quiet;
 mod refunds;
 mod restart;

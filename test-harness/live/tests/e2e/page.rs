@@ -9,7 +9,7 @@ use seawall_live::pool::{Pool, Protocol};
 use seawall_live::upstream::Knobs;
 use serde_json::{Value, json};
 
-use crate::support::{Stand, assert_no_trap, policy};
+use crate::support::{Stand, assert_no_trap, policy, until};
 
 const PATH: &str = "/seawall";
 
@@ -56,7 +56,10 @@ async fn whichever_worker_answers_shows_the_same_state() -> anyhow::Result<()> {
         0,
         "it is no request of the upstream's"
     );
-    assert!(stand.envoy.access_log().contains("seawall_page"));
+    until("the access log", async || {
+        stand.envoy.access_log().contains("seawall_page")
+    })
+    .await?;
     assert_no_trap(&stand.envoy);
     Ok(())
 }

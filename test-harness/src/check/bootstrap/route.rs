@@ -70,6 +70,18 @@ impl<'a> Route<'a> {
         policies
     }
 
+    /// Whether it is for requests that the filter sends to this cluster, and goes there.
+    pub(super) fn fails_over_to(&self, cluster: &str) -> bool {
+        const FAILOVER: &str = "x-seawall-failover";
+        let headers = self.route.pointer("/match/headers");
+        let mut headers = headers.and_then(Value::as_array).into_iter().flatten();
+        let listens = headers.any(|header| header["name"].as_str() == Some(FAILOVER));
+        let by_header = self.route.pointer("/route/cluster_header");
+        let follows = by_header.and_then(Value::as_str) == Some(FAILOVER);
+        let named = self.clusters().unwrap_or_default().contains(&cluster);
+        listens && (follows || named)
+    }
+
     /// The time that a request of this policy has here; `None` if there is no limit.
     pub(super) fn limit(&self, policy: &Policy) -> Option<Span> {
         let repeated = self.metadata("timeout").and_then(length);

@@ -1,17 +1,22 @@
 //! Callbacks in any order, on any context, with any content, while the host answers anything: nothing traps.
 
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 use rand::rngs::StdRng;
 use rand::{Rng, RngExt, SeedableRng};
 use seawall_harness::abi::Fault;
 use seawall_harness::abi::stream::{HeaderMap, headers};
+use seawall_harness::abi::upstreams::{Answers, Cluster, HttpCall, HttpOutcome, HttpResponse};
 use seawall_harness::worker::{FailurePolicy, Flow, Process, ProcessOptions, Properties, StreamId};
 
 use crate::shipped::{calls, module};
 
-const EVERYTHING: &str = r#"{"version":1,"trust":{"addresses":["10.0.0.0/8"]},"policies":{"default":{
-    "breaker":{"minimum_calls":5,"open":{"for":"1s","up_to":"2s"},"half_open":{"permits":2}},
+const EVERYTHING: &str = r#"{"version":1,"trust":{"addresses":["10.0.0.0/8"]},
+    "page":{"path":"/seawall","trust":{"addresses":["10.0.0.0/8"]}},"policies":{"default":{
+    "breaker":{"minimum_calls":5,"open":{"for":"1s","up_to":"2s"},"half_open":{"permits":2},
+        "probe":{"path":"/healthz","every":"100ms","timeout":"100ms"}},
+    "bulkhead":{"max_concurrent":40},"shedding":{"load_over":1},
     "timeout":{"total":"2s","doomed_under":"5ms","propagate":["grpc-timeout","x-left"],"adaptive":{"minimum_samples":2}},
     "retries":{"attempts":3,"methods":"any","hedge":{"percentile":50}}}}}"#;
 const SHADOW: &str = r#"{"version":1,"policies":{"default":{"breaker":{"mode":"shadow"},
@@ -22,11 +27,12 @@ const STREAMS: usize = 32;
 /// A process lives for so many calls.
 const LIFE: u64 = 100_000;
 
-const EXPORTS: [&str; 12] = [
+const EXPORTS: [&str; 13] = [
     "proxy_on_context_create",
     "proxy_on_vm_start",
     "proxy_on_configure",
     "proxy_on_tick",
+    "proxy_on_http_call_response",
     "proxy_on_request_headers",
     "proxy_on_request_headers",
     "proxy_on_response_headers",
@@ -36,13 +42,15 @@ const EXPORTS: [&str; 12] = [
     "proxy_on_done",
     "proxy_on_delete",
 ];
-const KEYS: [&str; 24] = [
+const KEYS: [&str; 26] = [
     ":method",
     ":path",
     ":status",
     ":authority",
     "content-type",
     "content-length",
+    "endpoint-load-metrics",
+    "endpoint-load-metrics-bin",
     "grpc-timeout",
     "grpc-status",
     "grpc-retry-pushback-ms",
@@ -62,7 +70,7 @@ const KEYS: [&str; 24] = [
     "idempotency-key",
     "expect",
 ];
-const VALUES: [&str; 16] = [
+const VALUES: [&str; 20] = [
     "GET",
     "POST",
     "CONNECT",
@@ -79,6 +87,10 @@ const VALUES: [&str; 16] = [
     "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
     "websocket",
     "-1",
+    "/seawall",
+    "TEXT cpu_utilization=0.97,named_metrics.queue=3",
+    "JSON {\"applicationUtilization\":1.5}",
+    "CQAAAAAAAOA/MQAAAAAAAFlAOQAAAAAAAABA",
 ];
 const PATHS: [&str; 16] = [
     "xds\0cluster_name",
@@ -107,6 +119,26 @@ struct Hostile {
     keys: Vec<String>,
 }
 
+/// Whoever is probed answers well or badly, late, or not at all.
+fn clusters(process: &Process) {
+    for number in 0..10_u64 {
+        let answer = move |_: &HttpCall| match number % 5 {
+            0 => (0, HttpOutcome::Broken),
+            1 => (0, HttpOutcome::Never),
+            2 => (
+                50_000_000,
+                HttpOutcome::Response(HttpResponse::new(503, "")),
+            ),
+            _ => (
+                number * 10_000_000,
+                HttpOutcome::Response(HttpResponse::new(200, "")),
+            ),
+        };
+        let name = format!("upstream-{number}");
+        process.set_cluster(&name, Cluster::Answered(Rc::new(Answers(answer))));
+    }
+}
+
 impl Hostile {
     fn start(seed: u64) -> Self {
         let mut random = StdRng::seed_from_u64(seed);
@@ -124,9 +156,11 @@ impl Hostile {
             ..ProcessOptions::default()
         };
         let now = random.random_range(1..u64::MAX / 2);
+        let process = Process::start(module(), options, now).expect("the filter starts");
+        clusters(&process);
         Self {
             random,
-            process: Process::start(module(), options, now).expect("the filter starts"),
+            process,
             open: Vec::new(),
             calls: 0,
             keys: Vec::new(),
@@ -273,7 +307,8 @@ impl Hostile {
                 0 => "200",
                 _ => "503",
             };
-            let answer = headers(&[(":status", status)]);
+            let load = ("endpoint-load-metrics", "TEXT cpu_utilization=0.97");
+            let answer = headers(&[(":status", status), load]);
             let most = self.random.random_range(1..3);
             for count in 1..=most {
                 let attempt = self.process.open_attempt(request, properties(count));
@@ -347,6 +382,7 @@ impl Hostile {
         self.calls += 1;
         let number = self.random.random_range(0..=WORKERS);
         self.process.tick_vm(number);
+        self.process.settle();
     }
 
     /// The host answers something else from now on, or is well again.
@@ -417,13 +453,16 @@ impl Hostile {
 }
 
 /// What must have been reached, by parts of names of the filter's own metrics: otherwise little was tried.
-const REACHED: [&str; 8] = [
+const REACHED: [&str; 11] = [
     "decision=granted",
     "decision=refunded",
     "decision=denied",
     "decision=refused",
     "outcome=failure",
     "to=half_open",
+    "outcome=good",
+    "outcome=bad",
+    "reason=shed_load",
     "seawall_records_replaced",
     "seawall_undecided",
 ];

@@ -15,6 +15,7 @@ mod hedging;
 mod hops;
 mod hostile;
 mod limits;
+mod load_reports;
 mod off;
 mod overload;
 mod own;

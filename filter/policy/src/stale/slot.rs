@@ -87,7 +87,9 @@ impl<'a> Slot<'a> {
             headers.push((reader.bytes()?, reader.bytes()?));
         }
         let body = reader.bytes()?;
-        reader.is_empty().then_some(Self {
+        // Another status would go out as broken HTTP.
+        let whole = reader.is_empty() && (200..600).contains(&status);
+        whole.then_some(Self {
             status,
             headers,
             body,

@@ -158,6 +158,8 @@ impl Lines {
             b"cache-control" => self.control(value),
             b"age" => self.age(value),
             b"content-length" => self.length(value),
+            // Who does not take this coding could not read it, whether a `Vary` says so or not.
+            b"content-encoding" => self.refused |= !self.varying.read(b"accept-encoding"),
             b"vary" => self.refused |= !self.varying.read(value),
             b"expires" => self.expires = true,
             b"transfer-encoding" => self.chunked |= trimmed(value).ends_with(b"chunked"),

@@ -8,26 +8,33 @@ use crate::time::{Span, Timestamp};
 
 /// Parts of names that say who is asking without proving it. Their values are part of the key, so that an upstream that
 /// answers by them and says no `Vary` still answers each caller for himself.
-const CALLERS: [&[u8]; 13] = [
+const CALLERS: [&[u8]; 19] = [
     b"account",
+    b"claim",
     b"consumer",
     b"customer",
     b"email",
+    b"group",
     b"identity",
+    b"login",
+    b"member",
+    b"permission",
     b"principal",
     b"scope",
     b"signature",
     b"subject",
     b"tenant",
     b"-client",
+    b"-org",
     b"-role",
     b"-user",
 ];
 
 /// Names whose values many upstreams write into their answers, or answer by, without a `Vary`: a request that carries a
 /// strange one must not leave its answer to those who do not (known as cache poisoning).
-const ECHOED: [&[u8]; 11] = [
+const ECHOED: [&[u8]; 12] = [
     b"forwarded",
+    b"from",
     b"origin",
     b"x-forwarded-host",
     b"x-forwarded-port",

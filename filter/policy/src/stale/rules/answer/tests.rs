@@ -235,6 +235,9 @@ fn the_values_that_vary_names_are_part_of_the_whole_key() {
     let varied = offered(200, &[("vary", "Accept-Language")]).unwrap();
     assert_ne!(plain.hash, varied.hash);
     assert!(varied.variant.ends_with(b"de"));
+    let coded = offered(200, &[("content-encoding", "gzip")]).unwrap();
+    let said = offered(200, &[("vary", "accept-encoding")]).unwrap();
+    assert_eq!(coded.variant, said.variant);
     let two = offered(200, &[("vary", "accept-language"), ("Vary", "origin,")]);
     assert_ne!(two.unwrap().variant, varied.variant);
 }

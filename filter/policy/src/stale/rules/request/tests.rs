@@ -143,6 +143,10 @@ fn the_key_is_where_it_goes_to_and_who_it_says_it_is() {
         ("origin", "https://a.example"),
         ("x-tenant-id", "1"),
         ("x-user", "alice"),
+        ("x-forwarded-groups", "admins"),
+        ("x-claims", "sub=1"),
+        ("x-org-id", "1"),
+        ("from", "alice@example.org"),
         ("x_user_id", "1"),
         ("x-forwarded-client-cert", "URI=spiffe://a"),
     ] {

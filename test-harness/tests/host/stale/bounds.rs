@@ -1,0 +1,151 @@
+//! What stale answers cost and take, however many there are.
+
+use seawall_harness::abi::stream::headers;
+use seawall_harness::worker::Process;
+
+use super::*;
+
+/// How many slots there are.
+const SLOTS: usize = 256;
+
+#[test]
+fn no_more_bodies_are_taken_along_than_there_is_room_for() {
+    let process = process(1, STALE);
+    let paths: Vec<_> = (0..40).map(|number| format!("/{number}")).collect();
+    let streams: Vec<_> = paths
+        .iter()
+        .map(|path| {
+            let stream = open(&process, 0, &get(path, &[]));
+            process.response_headers(stream, headers(&answer(&[]).lines), false);
+            stream
+        })
+        .collect();
+    for stream in streams {
+        process.response_body(stream, b"hello", true);
+        process.close(stream);
+    }
+    let found = |path: &&String| fails(&process, 0, &get(path, &[])).is_some();
+    assert_eq!(paths.iter().filter(found).count(), 16);
+    process.tick();
+    let counted = |result: &str| {
+        let values = process.common().metrics.borrow().values().clone();
+        values
+            .get(&format!("seawall_stale..outcome={result}"))
+            .copied()
+    };
+    assert_eq!((counted("kept"), counted("no_room")), (Some(16), Some(24)));
+    wait(&process, 1_100);
+    exchange(&process, 0, &get("/later", &[]), &answer(&[]));
+    assert!(
+        fails(&process, 0, &get("/later", &[])).is_some(),
+        "places come back"
+    );
+}
+
+#[test]
+fn of_a_body_that_is_too_long_no_more_is_copied_than_there_is_room_for() {
+    let process = process(1, STALE);
+    let stream = open(&process, 0, &get("/", &[]));
+    let endless = headers(&[(":status", "200"), ("transfer-encoding", "chunked")]);
+    process.response_headers(stream, endless, false);
+    let copied = || process.common().calls.borrow()["proxy_get_buffer_bytes"];
+    let before = copied();
+    for _ in 0..100 {
+        process.response_body(stream, &[b'x'; 30_000], false);
+    }
+    process.close(stream);
+    assert_eq!(copied() - before, 2);
+}
+
+#[test]
+fn a_million_urls_stay_within_the_slots() {
+    const URLS: u32 = 1_000_000;
+    let process = process(2, STALE);
+    let body = vec![b'x'; 60_000];
+    let lengths = [("content-length", "60000")];
+    for number in 0..URLS {
+        let path = format!("/{number}");
+        // Long bodies at the end, for every slot: copying a million would take the test's time and show nothing more.
+        let mut said = answer(&[]);
+        if number > URLS - 20_000 {
+            said = answer(&lengths);
+            said.chunks = vec![&body];
+        }
+        exchange(&process, (number % 2) as usize, &get(&path, &[]), &said);
+        if number.is_multiple_of(1_000) {
+            wait(&process, 100);
+        }
+    }
+    let shared = process.common().shared.borrow();
+    let (mut slots, mut rest) = (Vec::new(), 0);
+    for key in shared
+        .keys()
+        .filter(|key| key.starts_with("seawall/stale/"))
+    {
+        let (bytes, _) = shared.load(key).expect("it was listed");
+        match key.contains("/set/") {
+            true => rest += key.len() + bytes.len(),
+            false => slots.push(bytes.len()),
+        }
+    }
+    let all: usize = slots.iter().sum();
+    println!(
+        "{URLS} URLs: {} slots, {all} bytes, and {rest} beside them",
+        slots.len()
+    );
+    assert_eq!(slots.len(), SLOTS);
+    assert!(slots.iter().all(|size| *size <= SLOT_BYTES_MAX));
+    assert!(rest < 16 * 1_024, "{rest}");
+}
+
+#[test]
+fn a_hot_url_costs_one_look_a_second_and_others_nothing() {
+    const REQUESTS: u64 = 500;
+    let cost = |process: &Process, lines: &Lines<'_>| {
+        let said = answer(&[]);
+        exchange(process, 0, lines, &said);
+        let calls = || process.common().calls.borrow().values().sum::<u64>();
+        let (fuel, before) = (process.fuel(), calls());
+        (0..REQUESTS).for_each(|_| exchange(process, 0, lines, &said));
+        (
+            (process.fuel() - fuel) / REQUESTS,
+            (calls() - before) / REQUESTS,
+        )
+    };
+    let without = process(1, &STALE.replace(r#"{"stale":{"max_age":"10m"}}"#, ""));
+    let with = process(1, STALE);
+    let lines = get(
+        "/hot",
+        &[
+            ("user-agent", "curl/8"),
+            ("accept", "*/*"),
+            ("x-request-id", "r"),
+            ("x-forwarded-for", "10.0.0.1"),
+            ("referer", "/"),
+        ],
+    );
+    let post = get("/hot", &[(":method", "POST")]);
+    let (plain, plain_calls) = cost(&without, &lines);
+    let (hot, hot_calls) = cost(&with, &lines);
+    let (other, other_calls) = cost(&with, &post);
+    println!(
+        "without a stale rung {plain} fuel, {plain_calls} calls; a hot GET {hot}, {hot_calls}; a POST {other}, {other_calls}"
+    );
+    let chunk = |process: &Process| {
+        let stream = open(process, 0, &post);
+        process.response_headers(stream, headers(&answer(&[]).lines), false);
+        let fuel = process.fuel();
+        (0..REQUESTS).for_each(|_| drop(process.response_body(stream, &[0; 16_384], false)));
+        (process.fuel() - fuel) / REQUESTS
+    };
+    let chunk = chunk(&without);
+    println!("a chunk that nobody takes along: {chunk} fuel");
+    assert!(chunk <= 200, "{chunk} fuel");
+    assert_eq!(
+        (hot_calls, other_calls),
+        (plain_calls + 1, plain_calls),
+        "the route's name"
+    );
+    assert!(hot <= plain + 15_000, "{hot} fuel, and {plain} without");
+    assert!(other <= plain + 1_000, "{other} fuel, and {plain} without");
+}

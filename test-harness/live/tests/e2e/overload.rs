@@ -43,12 +43,12 @@ fn small() -> Plan {
     }
 }
 
-/// A larger one, with the defaults.
+/// A larger one, with a limit that is never less than its places, as docs/load.md advises.
 fn large() -> Plan {
     Plan {
         places: 100,
         work_ms: 200,
-        shedding: json!({}),
+        shedding: json!({"min": 100}),
     }
 }
 

@@ -23,14 +23,14 @@ const FREE_OF_ALL: Duration = Duration::from_millis(3_500);
 const PERMITS: usize = 4;
 
 /// An upstream behind a filter that can be made to die.
-struct Mortal {
-    envoy: Envoy,
-    upstream: Upstream,
+pub(crate) struct Mortal {
+    pub(crate) envoy: Envoy,
+    pub(crate) upstream: Upstream,
     _files: TempDir,
 }
 
 impl Mortal {
-    async fn start(policy: Value) -> anyhow::Result<Self> {
+    pub(crate) async fn start(policy: Value) -> anyhow::Result<Self> {
         let files = tempfile::tempdir()?;
         let wasm = crash::module(files.path())?;
         let upstream = Upstream::start("upstream", anywhere()).await?;
@@ -58,7 +58,7 @@ impl Mortal {
         })
     }
 
-    fn client(&self, connections: usize, patience: Duration) -> anyhow::Result<Client> {
+    pub(crate) fn client(&self, connections: usize, patience: Duration) -> anyhow::Result<Client> {
         Ok(Client::new(
             self.envoy.listener("edge")?,
             connections,
@@ -67,7 +67,7 @@ impl Mortal {
     }
 
     /// Kills the VMs of so many workers, one after the other: connections are balanced. What those who ask for it get.
-    async fn kill(&self, workers: usize) -> anyhow::Result<Vec<(u16, Kind)>> {
+    pub(crate) async fn kill(&self, workers: usize) -> anyhow::Result<Vec<(u16, Kind)>> {
         let client = self.client(workers, Duration::from_secs(2))?;
         let client = client.header(crash::HEADER, "1");
         let mut got = Vec::new();
@@ -121,7 +121,7 @@ impl Mortal {
     }
 
     /// How often a VM was made anew.
-    async fn deaths(&self) -> anyhow::Result<u64> {
+    pub(crate) async fn deaths(&self) -> anyhow::Result<u64> {
         self.envoy.sum(&["wasm.seawall.vm_reload_success"]).await
     }
 }

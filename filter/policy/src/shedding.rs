@@ -9,6 +9,10 @@ use crate::priority::{self, Priority};
 use crate::share::{Enforcement, Share};
 use crate::time::Span;
 
+/// So many places the highest priority has for itself at least. Where the others keep the rest full, and it offers half of
+/// what the upstream can do, each of these places halves how often it finds all taken: ten of them leave one in 2,000.
+pub const OWN_PLACES: u32 = 10;
+
 /// The limit on requests in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limit {
@@ -36,6 +40,17 @@ impl Shares {
         let scaled = u64::from(limit).saturating_mul(u64::from(points));
         let places = u32::try_from(scaled.div_ceil(10_000)).unwrap_or(u32::MAX);
         places.max(1)
+    }
+
+    /// The same for a limit that follows latency, and so may be small: the highest priority then has at least
+    /// [`OWN_PLACES`] beyond the next one, if need be beyond the limit.
+    pub fn soft_places(&self, priority: Priority, limit: u32) -> u32 {
+        let places = self.places(priority, limit);
+        let next = self.places(Priority::Critical, limit);
+        match priority {
+            Priority::CriticalPlus => places.max(next.saturating_add(OWN_PLACES)),
+            _ => places,
+        }
     }
 }
 
@@ -127,5 +142,13 @@ mod tests {
         assert_eq!(of_ten, [10, 9, 7, 5]);
         let of_three = Priority::ALL.map(|priority| shares.places(priority, 3));
         assert_eq!(of_three, [3, 3, 3, 2], "rounded up");
+    }
+
+    #[test]
+    fn a_small_limit_that_follows_latency_keeps_places_for_the_highest() {
+        let shares = Shares::default();
+        let of = |limit| Priority::ALL.map(|priority| shares.soft_places(priority, limit));
+        assert_eq!(of(20), [28, 18, 14, 10]);
+        assert_eq!(of(200), [200, 180, 140, 100]);
     }
 }

@@ -13,12 +13,15 @@ impl Limiter {
         let (kind, from, other) = match self.trial {
             Trial::None => (0, Point::default(), 0),
             Trial::Cut { from, limit } => (1, from, limit),
+            Trial::Again { from, limit } => (3, from, limit),
             Trial::Growing { from, otherwise } => (2, from, otherwise.as_nanos()),
         };
         out.u8(kind);
         out.u64(from.in_flight);
         out.u64(from.latency.as_nanos());
         out.u64(other);
+        out.u8(self.calm);
+        out.u64(self.least.as_nanos());
         self.window.write(out);
     }
 
@@ -39,6 +42,7 @@ impl Limiter {
                 from,
                 otherwise: Span::nanos(other),
             },
+            3 => Trial::Again { from, limit: other },
             _ => return None,
         };
         Some(Self {
@@ -47,6 +51,8 @@ impl Limiter {
             base,
             latest,
             trial,
+            calm: reader.u8()?,
+            least: Span::nanos(reader.u64()?),
             window: Window::read(reader)?,
         })
     }

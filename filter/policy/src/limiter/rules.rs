@@ -1,19 +1,32 @@
 //! What a limiter makes of a window.
 
-use super::window::Seen;
+use super::window::{Pressure, Seen};
 use super::{Limiter, PLACE, Point, Settings, Trial};
 use crate::time::Span;
 
 /// Dropped requests say that far too much is in flight where they are at least one of so many.
 const DROPPED_SHARE: u32 = 10;
-/// The most by which a window changes the limit: up by a quarter, down by a third.
+/// The most by which a window changes the limit: up by a quarter, down by a third. Down by a thirty-second at least, so that
+/// it soon shows what that is good for.
 const UP_MAX: (u64, u64) = (5, 4);
 const DOWN_MAX: (u64, u64) = (2, 3);
-/// A latency below so much of the base is that of a faster service, and not chance.
-const FASTER: (u64, u64) = (4, 5);
-/// A trial is decided once there is a fifth less in flight, or half as much again.
-const FEWER: (u64, u64) = (4, 5);
+const DOWN_MIN: (u64, u64) = (31, 32);
+/// A latency below so much of another says that something became faster, and is not chance.
+const FASTER: (u64, u64) = (5, 6);
+/// A trial is decided once there is a third less in flight, or half as much again: so much more than chance makes of a
+/// latency.
+const FEWER: (u64, u64) = (2, 3);
 const MORE: (u64, u64) = (3, 2);
+/// What chance may add to a latency.
+const CHANCE: (u64, u64) = (23, 20);
+/// What is taken of a latency for the base if there was a queue in it.
+const QUEUED: (u64, u64) = (17, 20);
+/// At the floor, a latency above so much of what is wanted is worth a trial.
+const MUCH: (u64, u64) = (5, 4);
+/// The limit goes back to what it was by so many times in each window.
+const LEAP: u64 = 3;
+/// The base rises by the least latency of so many windows in a row in which nothing was held back.
+const CALM: u8 = 4;
 
 impl Limiter {
     /// Thinks about a window that is over.
@@ -21,10 +34,10 @@ impl Limiter {
         let samples = seen.answered.saturating_add(seen.dropped);
         if seen.dropped.saturating_mul(DROPPED_SHARE) >= samples {
             self.drop(seen.dropped, samples);
-        } else {
-            self.latest = seen.latency;
-            self.learn(settings, seen);
+        } else if !self.returns() || !self.leap(settings, seen) {
+            self.learn(seen);
             self.follow(settings, seen);
+            self.latest = seen.latency;
         }
         let floor = u64::from(settings.floor.max(1)).saturating_mul(PLACE);
         let ceiling = u64::from(settings.ceiling).saturating_mul(PLACE);
@@ -33,121 +46,171 @@ impl Limiter {
 
     /// Requests were dropped: the limit falls by their share, at most by half. Latencies of such a window say nothing.
     fn drop(&mut self, dropped: u32, samples: u32) {
-        self.before = self.before.max(self.limit);
+        self.before = match self.before {
+            u64::MAX => self.limit,
+            before => before.max(self.limit),
+        };
         let samples = u64::from(samples);
         let kept = samples.saturating_sub(u64::from(dropped)).max(samples / 2);
         self.limit = scaled(self.limit, kept, samples);
         self.trial = Trial::None;
     }
 
-    /// The base follows: down always, up where nothing is held back. Where it is set anew while requests are held back,
-    /// the latency has a queue in it, perhaps: that shows as the limit grows.
-    fn learn(&mut self, settings: &Settings, seen: &Seen) {
+    /// Requests were dropped, and no longer are: the limit goes back to what it was in leaps, as long as latency is not far
+    /// from what is wanted; a window may be small then, and its latency says no more than that. `false` if it is.
+    fn leap(&mut self, settings: &Settings, seen: &Seen) -> bool {
+        let bearable = self.base.share(settings.tolerance(), 100);
+        if seen.latency > bearable.share(MUCH.0, MUCH.1) {
+            self.before = 0;
+            return false;
+        }
+        self.limit = self.limit.saturating_mul(LEAP).min(self.before);
+        true
+    }
+
+    /// The base follows: down always, up where nothing is held back for a while. Where it is set anew while requests are
+    /// held back, the latency has a queue in it, perhaps: that shows as the limit grows.
+    fn learn(&mut self, seen: &Seen) {
         let (base, latency) = (self.base, seen.latency);
-        let unknown = base == Span::ZERO;
-        let faster = latency < base.share(FASTER.0, FASTER.1);
-        if unknown || (faster && seen.pressed) {
-            self.base = latency;
-            self.trial = match seen.pressed {
-                true => Trial::Growing {
-                    from: Point::of(seen),
-                    otherwise: latency.share(100, settings.tolerance()),
-                },
-                false => Trial::None,
+        if seen.pressure > Pressure::None {
+            self.calm = 0;
+        } else {
+            // A queue that builds up shows in one window more than in the one before; a slower service in all of them.
+            self.least = match self.calm {
+                0 => latency,
+                _ => self.least.min(latency),
             };
+            self.calm = self.calm.saturating_add(1);
+        }
+        let unknown = base == Span::ZERO;
+        let faster = latency.max(self.latest) < base.share(FASTER.0, FASTER.1);
+        if self.calm == 0 {
+            if unknown || faster {
+                self.doubt(Point::of(seen));
+            }
+        } else if unknown {
+            self.base = latency;
         } else if latency < base {
             self.base = nearer(base, latency, 4);
-        } else if !seen.pressed {
-            self.base = nearer(base, latency, 8);
+        } else if self.calm >= CALM {
+            self.calm = 0;
+            self.base = nearer(base, self.least.max(base), 3);
             self.trial = Trial::None;
         }
+    }
+
+    /// Takes a latency for the base that may have a queue in it. If it has, the base is somewhat less: how much less cannot
+    /// be known, and with that the limit stays near to where it is.
+    fn doubt(&mut self, from: Point) {
+        self.base = from.latency;
+        self.trial = Trial::Growing {
+            from,
+            otherwise: from.latency.share(QUEUED.0, QUEUED.1),
+        };
     }
 
     /// The limit follows the gradient: half of what is missing or too much in this window.
     fn follow(&mut self, settings: &Settings, seen: &Seen) {
-        let longest = self.base.share(settings.tolerance(), 100);
-        let (wanted, is) = (longest.as_nanos(), seen.latency.as_nanos().max(1));
         let here = Point::of(seen);
-        if is > wanted {
-            if seen.pressed {
-                self.cut(here, wanted);
-            }
+        let held = seen.pressure == Pressure::Held;
+        if held && self.tries(settings, here) {
             return;
         }
-        if let Trial::Cut { .. } = self.trial {
-            self.trial = Trial::None;
-        }
-        if self.grows_a_queue(here) {
+        let longest = self.base.share(settings.tolerance(), 100);
+        let (wanted, is) = (longest.as_nanos(), seen.latency.as_nanos().max(1));
+        let half = scaled(self.limit, wanted.saturating_add(is), is.saturating_mul(2));
+        if is > wanted {
+            if held {
+                let most = scaled(self.limit, DOWN_MIN.0, DOWN_MIN.1);
+                let least = scaled(self.limit, DOWN_MAX.0, DOWN_MAX.1);
+                self.limit = half.clamp(least, most);
+                self.before = 0;
+            }
             return;
         }
         let used = u64::from(seen.in_flight_max).saturating_mul(PLACE);
-        if used.saturating_mul(2) < self.limit {
+        let unused = used.saturating_mul(2) < self.limit && seen.pressure == Pressure::None;
+        // Where something became faster the next window tells how much, if nothing else changes.
+        let faster = held && seen.latency < self.latest.share(FASTER.0, FASTER.1);
+        if unused || faster {
             return;
         }
-        let half = scaled(self.limit, wanted.saturating_add(is), is.saturating_mul(2));
-        let mut next = half.min(scaled(self.limit, UP_MAX.0, UP_MAX.1));
-        if self.limit < self.before {
-            next = self.limit.saturating_mul(2).min(self.before);
-        }
-        self.limit = next;
-        if self.limit >= self.before {
-            self.before = 0;
-        }
-    }
-
-    /// Latency is too long while the limit holds requests back: it falls, unless falling was seen to be of no use.
-    fn cut(&mut self, here: Point, wanted: u64) {
-        if self.grows_a_queue(here) {
-            return;
-        }
-        let is = here.latency.as_nanos();
-        match self.trial {
-            Trial::Cut { from, limit }
-                if here.in_flight <= scaled(from.in_flight, FEWER.0, FEWER.1) =>
-            {
-                if grew_along(here, from) {
-                    self.trial = Trial::Cut {
-                        from: here,
-                        limit: self.limit,
-                    };
-                } else {
-                    self.trial = Trial::Growing {
-                        from: here,
-                        otherwise: self.base,
-                    };
-                    self.base = here.latency;
-                    self.limit = limit;
-                    return;
-                }
+        let next = half.min(scaled(self.limit, UP_MAX.0, UP_MAX.1));
+        self.limit = match held {
+            // Room for twice as much as there is.
+            false => next.min(used.saturating_mul(2)).max(self.limit),
+            // What it can do at all is not known yet.
+            true if self.before == u64::MAX && is <= scaled(wanted, 4, 5) => {
+                next.max(self.limit.saturating_mul(2))
             }
-            Trial::Cut { .. } => {}
-            Trial::None | Trial::Growing { .. } => {
-                self.trial = Trial::Cut {
-                    from: here,
-                    limit: self.limit,
-                };
-            }
-        }
-        let half = scaled(self.limit, wanted.saturating_add(is), is.saturating_mul(2));
-        self.limit = half.max(scaled(self.limit, DOWN_MAX.0, DOWN_MAX.1));
-        self.before = 0;
-    }
-
-    /// Whether latency turns out to grow along with the limit, after the base was set anew: there was a queue in it. The
-    /// base is then what it is otherwise.
-    fn grows_a_queue(&mut self, here: Point) -> bool {
-        let Trial::Growing { from, otherwise } = self.trial else {
-            return false;
+            true => next,
         };
-        if here.in_flight < scaled(from.in_flight, MORE.0, MORE.1) {
-            return false;
+    }
+
+    /// What two points of load say about the base, while the limit holds requests back. Says whether the limit has been
+    /// set, or has to stay as it is to see more.
+    fn tries(&mut self, settings: &Settings, here: Point) -> bool {
+        let cut = Trial::Cut {
+            from: here,
+            limit: self.limit,
+        };
+        match self.trial {
+            Trial::Cut { from, limit } => {
+                if here.in_flight > scaled(from.in_flight, FEWER.0, FEWER.1) {
+                    if here.in_flight >= from.in_flight {
+                        self.trial = cut;
+                    }
+                } else if here.latency > self.base && !was_queue(here, from) {
+                    self.trial = Trial::Again { from, limit };
+                    return true;
+                } else {
+                    self.trial = cut;
+                }
+                self.is_stuck(settings, here)
+            }
+            Trial::Again { from, limit } => {
+                if here.in_flight >= from.in_flight || was_queue(here, from) {
+                    self.trial = cut;
+                    return self.is_stuck(settings, here);
+                }
+                let latency = nearer(here.latency, self.latest, 2);
+                self.trial = Trial::Growing {
+                    from: Point { latency, ..here },
+                    otherwise: self.base,
+                };
+                self.base = self.base.max(latency);
+                self.limit = limit;
+                true
+            }
+            Trial::Growing { from, otherwise } => {
+                let more = here.in_flight >= scaled(from.in_flight, MORE.0, MORE.1);
+                let fewer = here.in_flight <= scaled(from.in_flight, FEWER.0, FEWER.1);
+                let queue = more && was_queue(from, here);
+                if queue {
+                    self.base = otherwise;
+                }
+                if more || fewer {
+                    self.trial = cut;
+                }
+                queue
+            }
+            Trial::None => {
+                self.trial = cut;
+                self.is_stuck(settings, here)
+            }
         }
-        self.trial = Trial::None;
-        let queue = grew_along(from, here);
-        if queue {
-            self.base = otherwise;
+    }
+
+    /// At the floor the limit cannot fall, and so cannot show anything. Where latency is far too long there, it is taken for
+    /// the base, and growing shows whether it is.
+    fn is_stuck(&mut self, settings: &Settings, here: Point) -> bool {
+        let floor = u64::from(settings.floor.max(1)).saturating_mul(PLACE);
+        let bearable = self.base.share(settings.tolerance(), 100);
+        let stuck = self.limit <= floor && here.latency > bearable.share(MUCH.0, MUCH.1);
+        if stuck {
+            self.doubt(here);
         }
-        queue
+        stuck
     }
 }
 
@@ -160,11 +223,11 @@ impl Point {
     }
 }
 
-/// Whether latency grew at least half as much as what is in flight between two points: then there is a queue.
-fn grew_along(low: Point, high: Point) -> bool {
-    let in_proportion = scaled(low.latency.as_nanos(), high.in_flight, low.in_flight);
-    let middle = low.latency.as_nanos().saturating_add(in_proportion) / 2;
-    high.latency.as_nanos() >= middle
+/// Whether there was a queue at the lower of two points already: latency grew from there along with what is in flight.
+/// Without one there it grew less, if at all.
+fn was_queue(low: Point, high: Point) -> bool {
+    let in_proportion = scaled(high.latency.as_nanos(), low.in_flight, high.in_flight);
+    low.latency.as_nanos() <= scaled(in_proportion, CHANCE.0, CHANCE.1)
 }
 
 /// A part of the way from one latency to another.

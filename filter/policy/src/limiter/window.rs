@@ -17,6 +17,17 @@ pub(super) struct Window {
     in_flight_max: u32,
 }
 
+/// How near requests came to what they may fill.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Pressure {
+    /// None came near: nothing can have been held back.
+    None,
+    /// Some did.
+    Some,
+    /// So many did that others were held back.
+    Held,
+}
+
 /// A window as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Seen {
@@ -30,8 +41,8 @@ pub(super) struct Seen {
     pub(super) in_flight: u64,
     /// How many were in flight at most.
     pub(super) in_flight_max: u32,
-    /// Whether the limit held requests back.
-    pub(super) pressed: bool,
+    /// How full it was for requests when they came.
+    pub(super) pressure: Pressure,
 }
 
 impl Window {
@@ -76,7 +87,11 @@ impl Window {
             latency: Span::nanos(self.latency_ns.checked_div(answered).unwrap_or(0)),
             in_flight: places.checked_div(samples).unwrap_or(0),
             in_flight_max: self.in_flight_max,
-            pressed: u64::from(self.pressed).saturating_mul(16) >= samples,
+            pressure: match u64::from(self.pressed) {
+                0 => Pressure::None,
+                pressed if pressed.saturating_mul(16) < samples => Pressure::Some,
+                _ => Pressure::Held,
+            },
         }
     }
 

@@ -8,7 +8,8 @@
 //!
 //! **Invariant:** places held by live VMs never exceed the limit they were taken under, whatever the interleaving. What a
 //! stalled VM had in flight when it was given up comes on top until it ends; so does what was in flight when the limit
-//! fell, or when a damaged record was replaced.
+//! fell, or when a damaged record was replaced. Of a limit that follows latency the highest priority has some places
+//! beyond ([`crate::shedding::OWN_PLACES`]).
 
 mod codec;
 pub mod slots;

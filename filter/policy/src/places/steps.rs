@@ -219,16 +219,14 @@ pub fn glance(store: &impl SharedStore, key: &str) -> Option<Places> {
 impl Places {
     /// Whether the bulkhead is what bounds this request, the whole of what bounds it, and how full it may be for it.
     fn room(&mut self, asked: &Asked) -> (bool, u32, u32) {
-        let shared = asked.bound.limit.and_then(|(limit, shares)| {
-            let limit = match limit {
-                Limit::None => return None,
-                Limit::Fixed(limit) => limit,
-                Limit::Adaptive(settings) => {
-                    let limiter = self.limiter.get_or_insert_with(|| Limiter::new(&settings));
-                    limiter.limit(&settings)
-                }
-            };
-            Some((limit, shares.places(asked.priority, limit)))
+        let shared = asked.bound.limit.and_then(|(limit, shares)| match limit {
+            Limit::None => None,
+            Limit::Fixed(limit) => Some((limit, shares.places(asked.priority, limit))),
+            Limit::Adaptive(settings) => {
+                let known = self.limiter.get_or_insert_with(|| Limiter::new(&settings));
+                let limit = known.limit(&settings);
+                Some((limit, shares.soft_places(asked.priority, limit)))
+            }
         });
         let (limit, room) = shared.unwrap_or((u32::MAX, u32::MAX));
         match asked.bound.places_max {

@@ -196,7 +196,7 @@ impl Run<'_> {
         self.limit.enter(sample, now);
         let got = match kind {
             Kind::Answered => Got::Good,
-            Kind::Dropped | Kind::Ignored => Got::Failed,
+            Kind::Dropped | Kind::Abandoned | Kind::Ignored => Got::Failed,
         };
         self.book.ended(flying.priority, flying.at, now, got);
     }

@@ -159,7 +159,7 @@ impl<R: Rule> Limit for Windowed<R> {
                 self.latency_ms += sample.latency.as_nanos() as f64 / 1e6;
             }
             Kind::Dropped => self.dropped += 1.0,
-            Kind::Ignored => return,
+            Kind::Abandoned | Kind::Ignored => return,
         }
         self.in_flight = self.in_flight.max(f64::from(sample.in_flight));
         let samples = self.answered + self.dropped;

@@ -14,6 +14,8 @@
 )]
 #![forbid(unsafe_code)]
 
+mod decimal;
+mod json;
 mod wire;
 
 pub mod across;

@@ -18,8 +18,7 @@ mod valid;
 
 pub use error::Error;
 
-use serde_json::{Map, Value};
-
+use crate::json::{self, Object, Value};
 use crate::route::Routing;
 use read::{Path, Read};
 
@@ -38,22 +37,28 @@ pub fn parse(json: &[u8]) -> Result<Routing, Error> {
     if json.len() > BYTES_MAX {
         return Err(whole.error(format_args!("longer than 1 MiB")));
     }
-    let value: Value = match serde_json::from_slice(json) {
+    let value = match json::parse(json) {
         Ok(value) => value,
         Err(error) => protobuf::object(json, 0)
             .ok_or_else(|| whole.error(format_args!("no JSON: {error}")))?,
     };
     let value = match value {
-        Value::String(inner) => serde_json::from_slice(inner.as_bytes())
+        Value::Text(inner) => json::parse(inner.as_bytes())
             .map_err(|error| whole.error(format_args!("the string holds no JSON: {error}")))?,
         other => other,
     };
-    from_value(&value)
+    read(&value)
 }
 
-/// Reads a configuration that is parsed already.
-pub fn from_value(value: &Value) -> Result<Routing, Error> {
-    if !value.is_object() {
+/// Reads a configuration that was parsed by others.
+#[cfg(any(test, feature = "schema"))]
+pub fn from_value(value: &serde_json::Value) -> Result<Routing, Error> {
+    let too_much = || Path::Root.error(format_args!("too deep, or too many keys in one object"));
+    read(&Value::from_serde(value).ok_or_else(too_much)?)
+}
+
+fn read(value: &Value) -> Result<Routing, Error> {
+    if value.object().is_none() {
         let problem =
             format_args!("not an object: write an object with \"version\" and \"policies\"");
         return Err(Path::Root.error(problem));
@@ -73,10 +78,11 @@ pub fn from_value(value: &Value) -> Result<Routing, Error> {
             return Err(version.error(problem));
         }
     }
-    let empty = Map::new();
+    let empty = Object::default();
     let policies = value
-        .get("policies")
-        .and_then(Value::as_object)
+        .object()
+        .and_then(|file| file.get("policies"))
+        .and_then(Value::object)
         .unwrap_or(&empty);
     let routing = valid::routing(
         merge::resolve(policies)?,

@@ -4,16 +4,13 @@
 //! speaks of JSON). The format is that of protobuf's `struct.proto`: a map of fields, each a null, number, text, truth value,
 //! object or list.
 
-use serde_json::{Map, Number, Value};
-
+use crate::decimal;
+use crate::json::{DEPTH_MAX, Object, Value};
 use crate::wire::{Content, field};
-
-/// Objects and lists may stand in one another this deep.
-const DEPTH_MAX: u32 = 32;
 
 /// Reads a Struct; `None` if the bytes are none.
 pub(super) fn object(bytes: &[u8], depth: u32) -> Option<Value> {
-    let mut map = Map::new();
+    let mut map = Object::default();
     let mut rest = bytes;
     while !rest.is_empty() {
         let (1, entry) = field(&mut rest)? else {
@@ -28,7 +25,7 @@ pub(super) fn object(bytes: &[u8], depth: u32) -> Option<Value> {
                 _ => return None,
             }
         }
-        map.insert(key, value);
+        *map.entry(key)? = value;
     }
     Some(Value::Object(map))
 }
@@ -43,9 +40,9 @@ fn value(bytes: &[u8], depth: u32) -> Option<Value> {
             let Content::Fixed(bits) = content else {
                 return None;
             };
-            Number::from_f64(f64::from_bits(bits)).map(Value::Number)
+            Some(Value::Number(decimal::of_double(f64::from_bits(bits))))
         }
-        3 => text(content).map(Value::String),
+        3 => text(content).map(Value::Text),
         4 => match content {
             Content::Varint(truth) => Some(Value::Bool(truth != 0)),
             Content::Fixed(_) | Content::Bytes(_) => None,
@@ -60,7 +57,7 @@ fn value(bytes: &[u8], depth: u32) -> Option<Value> {
                 };
                 items.push(value(item.bytes()?, deeper)?);
             }
-            Some(Value::Array(items))
+            Some(Value::List(items))
         }
         _ => None,
     }

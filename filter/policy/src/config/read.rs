@@ -8,7 +8,8 @@
 
 use std::fmt;
 
-use serde_json::{Map, Value};
+use crate::decimal;
+use crate::json::{Object, Value};
 
 use super::error::{Error, suggestion};
 
@@ -60,10 +61,10 @@ impl Path<'_> {
             Value::Null => "nothing",
             Value::Bool(_) => "a truth value",
             Value::Number(_) => "a number",
-            Value::String(text) => {
+            Value::Text(text) => {
                 return self.error(format_args!("expected {what}, got \"{text}\""));
             }
-            Value::Array(_) => "a list",
+            Value::List(_) => "a list",
             Value::Object(_) => "an object",
         };
         self.error(format_args!("expected {what}, got {got}"))
@@ -96,9 +97,9 @@ pub(super) fn fields(
     slots: &mut [&mut dyn Slot],
 ) -> Result<(), Error> {
     let map = as_object(value, path)?;
-    for key in map.keys() {
+    for (key, _) in map.iter() {
         let is = |word: &str| known.contains(&word);
-        let is_known = is(key) || key == "true" && is("on") && !map.contains_key("on");
+        let is_known = is(key) || key == "true" && is("on") && map.get("on").is_none();
         if !is_known {
             let (near, known) = (suggestion(key, known), known.join(", "));
             let at = Path::Key(path, key);
@@ -106,17 +107,17 @@ pub(super) fn fields(
         }
     }
     for (key, slot) in known.iter().zip(slots) {
-        let found = map.get(*key);
+        let found = map.get(key);
         let found = found.or_else(|| map.get("true").filter(|_| *key == "on"));
-        if let Some(value) = found.filter(|value| !value.is_null()) {
+        if let Some(value) = found.filter(|value| **value != Value::Null) {
             slot.fill(value, &Path::Key(path, key))?;
         }
     }
     Ok(())
 }
 
-fn as_object<'a>(value: &'a Value, path: &Path<'_>) -> Result<&'a Map<String, Value>, Error> {
-    let map = value.as_object();
+fn as_object<'a>(value: &'a Value, path: &Path<'_>) -> Result<&'a Object, Error> {
+    let map = value.object();
     map.ok_or_else(|| path.expected("an object", value))
 }
 
@@ -124,7 +125,7 @@ fn as_object<'a>(value: &'a Value, path: &Path<'_>) -> Result<&'a Map<String, Va
 pub(super) fn word(value: &Value, path: &Path<'_>, known: &[&str]) -> Result<usize, Error> {
     let written = match value {
         Value::Bool(false) if known.contains(&"off") => Some("off"),
-        other => other.as_str(),
+        other => other.text(),
     };
     let found = written.and_then(|text| known.iter().position(|word| *word == text));
     found.ok_or_else(|| {
@@ -159,7 +160,7 @@ macro_rules! object {
         impl $crate::config::read::Read for $name {
             fn read(
                 slot: &mut Option<Self>,
-                value: &serde_json::Value,
+                value: &$crate::json::Value,
                 path: &$crate::config::read::Path<'_>,
             ) -> Result<(), $crate::config::Error> {
                 let read = slot.insert(Self::default());
@@ -188,7 +189,7 @@ macro_rules! choice {
         impl $crate::config::read::Read for $name {
             fn read(
                 slot: &mut Option<Self>,
-                value: &serde_json::Value,
+                value: &$crate::json::Value,
                 path: &$crate::config::read::Path<'_>,
             ) -> Result<(), $crate::config::Error> {
                 let at = $crate::config::read::word(value, path, &[$($word),*])?;
@@ -203,7 +204,10 @@ pub(super) use {choice, object};
 
 impl Read for bool {
     fn read(slot: &mut Option<Self>, value: &Value, path: &Path<'_>) -> Result<(), Error> {
-        *slot = value.as_bool();
+        *slot = match value {
+            Value::Bool(truth) => Some(*truth),
+            _ => None,
+        };
         slot.map(|_| ())
             .ok_or_else(|| path.expected("true or false", value))
     }
@@ -212,10 +216,7 @@ impl Read for bool {
 impl Read for u32 {
     /// A whole number may come as `1.0`: a protobuf Struct knows no other numbers.
     fn read(slot: &mut Option<Self>, value: &Value, path: &Path<'_>) -> Result<(), Error> {
-        let whole =
-            |number: &f64| number.fract() == 0.0 && (0.0..=f64::from(Self::MAX)).contains(number);
-        let number = value.as_f64().filter(whole);
-        *slot = number.map(|number| number as Self);
+        *slot = super::units::of(value, decimal::ONE, Self::MAX);
         slot.map(|_| ())
             .ok_or_else(|| path.expected("a whole number", value))
     }
@@ -223,7 +224,7 @@ impl Read for u32 {
 
 impl Read for String {
     fn read(slot: &mut Option<Self>, value: &Value, path: &Path<'_>) -> Result<(), Error> {
-        let text = value.as_str().ok_or_else(|| path.expected("text", value))?;
+        let text = value.text().ok_or_else(|| path.expected("text", value))?;
         *slot = Some(text.to_owned());
         Ok(())
     }
@@ -231,7 +232,7 @@ impl Read for String {
 
 impl<T: Read> Read for Vec<T> {
     fn read(slot: &mut Option<Self>, value: &Value, path: &Path<'_>) -> Result<(), Error> {
-        let Value::Array(items) = value else {
+        let Value::List(items) = value else {
             return Err(path.expected("a list", value));
         };
         let list = slot.insert(Self::new());
@@ -252,10 +253,10 @@ impl<T: Read> Read for Named<T> {
     fn read(slot: &mut Option<Self>, value: &Value, path: &Path<'_>) -> Result<(), Error> {
         let map = as_object(value, path)?;
         let list = slot.insert(Self(Vec::new()));
-        for (key, value) in map {
+        for (key, value) in map.iter() {
             let mut read = None;
             T::read(&mut read, value, &Path::Key(path, key))?;
-            list.0.extend(read.map(|read| (key.clone(), read)));
+            list.0.extend(read.map(|read| (key.to_owned(), read)));
         }
         Ok(())
     }

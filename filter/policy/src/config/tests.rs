@@ -5,7 +5,7 @@ mod limits;
 mod load;
 
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::breaker::{Mode, Settings};

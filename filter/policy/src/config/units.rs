@@ -1,9 +1,9 @@
 //! Numbers with a meaning: lengths of time, shares, decimals.
 
-use serde_json::Value;
-
 use super::error::Error;
 use super::read::{Path, Read};
+use crate::decimal::{self, ONE};
+use crate::json::Value;
 use crate::share::Share;
 use crate::time::{Span, parse_duration};
 
@@ -14,7 +14,7 @@ pub struct Duration(pub Span);
 impl Read for Duration {
     fn read(slot: &mut Option<Self>, value: &Value, path: &Path<'_>) -> Result<(), Error> {
         let what = "a duration with its unit, such as \"250ms\", \"5s\" or \"2m\"";
-        let text = value.as_str().ok_or_else(|| path.expected(what, value))?;
+        let text = value.text().ok_or_else(|| path.expected(what, value))?;
         let span = parse_duration(text).map_err(|error| path.error(format_args!("{error}")))?;
         *slot = Some(Self(span));
         Ok(())
@@ -27,37 +27,32 @@ pub struct Percent(pub Share);
 
 impl Read for Percent {
     fn read(slot: &mut Option<Self>, value: &Value, path: &Path<'_>) -> Result<(), Error> {
-        let percent = match value {
-            Value::String(text) => {
-                let text = text.trim().trim_end_matches('%').trim_end();
-                decimal(text)
-            }
-            other => other.as_f64(),
-        };
-        let points = percent.map_or(f64::NAN, |percent: f64| percent * 100.0);
-        let exact = (points.round() - points).abs() < 1e-6;
-        if !exact || !(0.0..=10_000.0).contains(&points) {
-            let what = "a percentage from 0 to 100 with at most two decimals, such as 50 or \"5%\"";
-            return Err(path.expected(what, value));
-        }
-        *slot = Some(Self(Share::basis_points(points.round() as u16)));
-        Ok(())
+        let number = value.text().and_then(number);
+        let points = of(number.as_ref().unwrap_or(value), ONE / 100, 10_000);
+        let points = points.and_then(|points| u16::try_from(points).ok());
+        *slot = points.map(|points| Self(Share::basis_points(points)));
+        let what = "a percentage from 0 to 100 with at most two decimals, such as 50 or \"5%\"";
+        slot.map(|_| ()).ok_or_else(|| path.expected(what, value))
     }
 }
 
-/// Digits with or without a fraction. The standard library reads more, with 17 KB of code and tables.
-fn decimal(text: &str) -> Option<f64> {
-    let text = text.strip_prefix('+').unwrap_or(text);
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    let mut digits = whole.bytes().chain(fraction.bytes());
-    let plain = digits.clone().all(|byte| byte.is_ascii_digit()) && digits.next().is_some();
-    let value = |byte: u8| f64::from(byte.saturating_sub(b'0'));
-    let whole = whole
-        .bytes()
-        .fold(0.0, |sum, byte| sum * 10.0 + value(byte));
-    let tenths = fraction.bytes().rev();
-    let fraction = tenths.fold(0.0, |sum, byte| (sum + value(byte)) / 10.0);
-    plain.then_some(whole + fraction)
+/// The number in a text such as `5%`.
+fn number(text: &str) -> Option<Value> {
+    let text = text.trim().trim_end_matches('%').trim_end().as_bytes();
+    let plain = |byte: &u8| matches!(byte, b'0'..=b'9' | b'.' | b'+');
+    let digits = Some(text).filter(|text| text.iter().all(plain))?;
+    Some(Value::Number(decimal::billionths(digits)))
+}
+
+/// A number in parts so large, each so many billionths, where it is a whole number of them and no more than `max`.
+#[inline(never)]
+pub(super) fn of(value: &Value, part: u64, max: u32) -> Option<u32> {
+    let Value::Number(Some(number)) = value else {
+        return None;
+    };
+    let parts = number.checked_div(part)?;
+    let whole = parts.saturating_mul(part) == *number && parts <= u64::from(max);
+    whole.then_some(parts as u32)
 }
 
 /// A number with at most four decimals, in parts of ten thousand.
@@ -66,37 +61,9 @@ pub struct Decimal(pub u32);
 
 impl Read for Decimal {
     fn read(slot: &mut Option<Self>, value: &Value, path: &Path<'_>) -> Result<(), Error> {
-        let parts = value.as_f64().map_or(f64::NAN, |number| number * 10_000.0);
-        let exact = (parts.round() - parts).abs() < 1e-6;
-        if !exact || !(0.0..=1e9).contains(&parts) {
-            let what = "a number from 0 to 100000 with at most four decimals, such as 2 or 0.1";
-            return Err(path.expected(what, value));
-        }
-        *slot = Some(Self(parts.round() as u32));
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn decimals_are_what_the_standard_library_reads() {
-        for points in 0..=10_000 {
-            let text = format!("{}.{:02}", points / 100, points % 100);
-            let number: f64 = text.parse().unwrap();
-            let read = decimal(&text).unwrap();
-            assert!((read - number).abs() < 1e-9, "{text}: {read}");
-        }
-        for text in ["7", "+7", "007", "7.", ".7", "0.1234567890123456789"] {
-            let number: f64 = text.parse().unwrap();
-            let read = decimal(text).unwrap();
-            assert!((read - number).abs() < 1e-9, "{text}: {read}");
-        }
-        for text in ["", ".", "+", "-7", "1e1", "1.2.3", "7 0", "inf", "NaN"] {
-            assert_eq!(decimal(text), None, "{text}");
-        }
+        *slot = of(value, ONE / 10_000, 1_000_000_000).map(Self);
+        let what = "a number from 0 to 100000 with at most four decimals, such as 2 or 0.1";
+        slot.map(|_| ()).ok_or_else(|| path.expected(what, value))
     }
 }
 

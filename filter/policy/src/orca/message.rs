@@ -1,7 +1,8 @@
 //! The message `xds.data.orca.v3.OrcaLoadReport` in base64: its fields 1 (`cpu_utilization`) and 9
 //! (`application_utilization`), both doubles; all others are passed over.
 
-use super::{Report, number};
+use super::{Report, points};
+use crate::decimal;
 use crate::wire::{Content, field};
 
 const PROCESSOR: u64 = 1;
@@ -18,10 +19,10 @@ pub(super) fn report(encoded: &[u8]) -> Option<Report> {
     while !rest.is_empty() {
         match field(&mut rest)? {
             (PROCESSOR, Content::Fixed(bits)) => {
-                report.processor = number::double(f64::from_bits(bits))?;
+                report.processor = points(decimal::of_double(f64::from_bits(bits))?);
             }
             (APPLICATION, Content::Fixed(bits)) => {
-                report.application = number::double(f64::from_bits(bits))?;
+                report.application = points(decimal::of_double(f64::from_bits(bits))?);
             }
             _ => {}
         }

@@ -13,9 +13,9 @@
 //! **Invariant:** the bytes are somebody else's: whatever they are, there is a number within [`POINTS_MAX`] or nothing.
 
 mod message;
-mod number;
 
-use serde_json::Value;
+use crate::decimal;
+use crate::json::{self, Value};
 
 /// The header, or trailer, in one of three forms.
 pub const HEADER: &str = "endpoint-load-metrics";
@@ -103,7 +103,7 @@ fn text(list: &[u8]) -> Option<Report> {
         }
         let end = item.iter().position(|byte| matches!(byte, b'=' | b':'))?;
         let (name, value) = item.split_at_checked(end)?;
-        let points = number::decimal(value.get(1..)?.trim_ascii())?;
+        let points = points(decimal::billionths(value.get(1..)?.trim_ascii())?);
         match report.place(name).zip(told.place(name)) {
             Some((_, told)) if *told > 0 => return None,
             Some((place, told)) => (*place, *told) = (points, 1),
@@ -125,12 +125,12 @@ fn is_known(name: &[u8]) -> bool {
 
 /// `{"cpu_utilization": 0.3, "named_metrics": {"queue": 12}}`
 fn json(object: &[u8]) -> Option<Report> {
-    let Ok(Value::Object(fields)) = serde_json::from_slice(object) else {
+    let Ok(Value::Object(fields)) = json::parse(object) else {
         return None;
     };
     let mut report = Report::default();
-    for (name, value) in &fields {
-        let name = match name.as_str() {
+    for (name, value) in fields.iter() {
+        let name = match name {
             "applicationUtilization" => "application_utilization",
             "cpuUtilization" => "cpu_utilization",
             name => name,
@@ -138,11 +138,21 @@ fn json(object: &[u8]) -> Option<Report> {
         match (report.place(name.as_bytes()), value) {
             (None, _) if !OTHERS_JSON.contains(&name) => return None,
             (None, _) | (Some(_), Value::Null) => {}
-            (Some(place), Value::String(text)) => *place = number::decimal(text.as_bytes())?,
-            (Some(place), value) => *place = number::double(value.as_f64()?)?,
+            (Some(place), Value::Text(text)) => {
+                *place = points(decimal::billionths(text.as_bytes())?);
+            }
+            (Some(place), Value::Number(number)) => *place = points((*number)?),
+            (Some(_), _) => return None,
         }
     }
     Some(report)
+}
+
+/// Billionths as basis points, rounded to the nearest; what is above nothing is at least one.
+fn points(billionths: u64) -> u32 {
+    const POINT: u64 = decimal::ONE / 10_000;
+    let rounded = billionths.saturating_add(POINT / 2) / POINT;
+    rounded.clamp(u64::from(billionths > 0), u64::from(POINTS_MAX)) as u32
 }
 
 #[cfg(test)]

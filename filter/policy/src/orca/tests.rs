@@ -220,7 +220,8 @@ fn decimals_round_to_the_nearest_basis_point() {
         ("", None),
         ("0x1p3", None),
     ] {
-        assert_eq!(number::decimal(text.as_bytes()), expected, "{text:?}");
+        let read = decimal::billionths(text.as_bytes()).map(points);
+        assert_eq!(read, expected, "{text:?}");
     }
 }
 

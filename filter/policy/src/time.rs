@@ -70,14 +70,16 @@ impl Span {
 }
 
 impl fmt::Display for Span {
-    /// In the largest unit that needs no more than three decimals: `250ms`, `5s`, `1.5s`.
+    /// In whole hours, or the largest other unit that needs no more than three decimals: `250ms`, `5s`, `1.5s`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const HOUR: u64 = 3_600 * 1_000_000_000;
         let (whole, thousandths, name) = match self.0 {
             nanos @ 0..1_000 => return write!(f, "{nanos}ns"),
             nanos @ 1_000..1_000_000 => (nanos / 1_000, nanos % 1_000, "us"),
             nanos @ 1_000_000..1_000_000_000 => {
                 (nanos / 1_000_000, nanos % 1_000_000 / 1_000, "ms")
             }
+            nanos if nanos % HOUR == 0 => (nanos / HOUR, 0, "h"),
             nanos => (
                 nanos / 1_000_000_000,
                 nanos % 1_000_000_000 / 1_000_000,
@@ -233,7 +235,9 @@ mod tests {
 
     #[test]
     fn a_span_reads_back_as_it_is_written() {
-        for text in ["250ms", "5s", "1.5s", "999us", "12ns", "61s"] {
+        for text in [
+            "250ms", "5s", "1.5s", "999us", "12ns", "61s", "3601s", "24h",
+        ] {
             assert_eq!(parse_duration(text).unwrap().to_string(), text);
         }
     }

@@ -1,29 +1,56 @@
 //! What is wrong with a configuration: where it is, what stood there, what would be right.
+//!
+//! Whoever finds something wrong notes it in [`Wrong`] and goes on as if it was not there; the first note refuses the whole.
+//! So reading and checking give plain values, and no path through them turns back half-way.
 
-/// One thing that is wrong. Boxed, since every function that reads or checks hands it on.
+use std::cell::OnceCell;
+use std::fmt;
+
+use super::path::Path;
+
+/// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{}{}{}", .0.path, if .0.path.is_empty() { "" } else { ": " }, .0.problem)]
-pub struct Error(Box<Wrong>);
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Wrong {
+#[error("{path}{}{problem}", if path.is_empty() { "" } else { ": " })]
+pub struct Error {
     path: String,
     problem: String,
 }
 
 impl Error {
-    pub(super) fn new(path: String, problem: String) -> Self {
-        Self(Box::new(Wrong { path, problem }))
-    }
-
     /// Where it is, such as `policies.payments.breaker.open.for`; empty for the whole.
     pub fn path(&self) -> &str {
-        &self.0.path
+        &self.path
     }
 
     /// What is wrong, and what would be right.
     pub fn problem(&self) -> &str {
-        &self.0.problem
+        &self.problem
+    }
+}
+
+/// The first thing that is wrong, once something is.
+#[derive(Default)]
+pub(super) struct Wrong(OnceCell<Error>);
+
+impl Wrong {
+    /// Notes it.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn note(&self, path: &Path<'_>, problem: fmt::Arguments<'_>) {
+        self.0.get_or_init(|| Error {
+            path: path.to_string(),
+            problem: problem.to_string(),
+        });
+    }
+
+    /// Whether something was noted.
+    pub(super) fn is_noted(&self) -> bool {
+        self.0.get().is_some()
+    }
+
+    /// What was noted first.
+    pub(super) fn first(self) -> Option<Error> {
+        self.0.into_inner()
     }
 }
 

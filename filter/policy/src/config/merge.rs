@@ -1,8 +1,9 @@
 //! `extends`: a child's keys win, object by object; a list or a value takes the place of the parent's.
 
-use super::error::{Error, suggestion};
+use super::at::At;
+use super::error::suggestion;
+use super::kinds::Named;
 use super::raw::RawPolicy;
-use super::read::{Path, Read};
 use crate::json::{Object, Value};
 
 /// Where a share of the requests may be enforced.
@@ -10,49 +11,40 @@ const SHARED: [&str; 3] = ["breaker", "bulkhead", "shedding"];
 /// How many policies may stand above one another.
 const DEPTH_MAX: usize = 16;
 
-/// The policies, each with what it extends. They must have been read on their own before, so that an error points to
-/// where it was written.
-pub(super) fn resolve(policies: &Object) -> Result<Vec<(String, RawPolicy)>, Error> {
-    let root = Path::Root.key("policies");
-    let mut resolved = Vec::new();
-    for (name, own) in policies.iter() {
-        let whole = inherited(policies, name, own)?;
-        let mut read = None;
-        RawPolicy::read(&mut read, &whole, &root.key(name))?;
-        resolved.extend(read.map(|read| (name.to_owned(), read)));
-    }
-    Ok(resolved)
-}
-
-fn inherited(policies: &Object, name: &str, own: &Value) -> Result<Value, Error> {
+/// A policy of these with what it extends. All have been checked before, so that an error points to where it was written.
+pub(super) fn inherited(policies: &At<'_, Named<RawPolicy>>, name: &str) -> Value {
     let mut chain = vec![name];
-    let mut values = vec![own];
-    let mut current = own;
-    while let Some(parent) = extends(current) {
-        let path = Path::Root.key("policies");
-        let path = path.key(chain.last().copied().unwrap_or(name));
-        let path = path.key("extends");
+    let mut values: Vec<&Value> = policies.named(name).into_iter().collect();
+    while let Some(parent) = values.last().and_then(|value| extends(value)) {
+        let policy = policies.child::<RawPolicy>(chain.last().copied().unwrap_or(name));
+        let at = policy.extends();
         if chain.contains(&parent) {
             let way = chain.join(" -> ");
-            return Err(path.error(format_args!("goes in a circle: {way} -> {parent}")));
+            at.refuse_as(format_args!("goes in a circle: {way} -> {parent}"));
+            break;
         }
         if chain.len() >= DEPTH_MAX {
-            return Err(path.error(format_args!("more than {DEPTH_MAX} policies deep")));
+            at.refuse_as(format_args!("more than {DEPTH_MAX} policies deep"));
+            break;
         }
-        let Some(value) = policies.get(parent) else {
-            let known: Vec<&str> = policies.iter().map(|(name, _)| name).collect();
+        let Some(value) = policies.named(parent) else {
+            let known: Vec<&str> = policies.names().collect();
             let near = suggestion(parent, &known);
-            return Err(path.error(format_args!("there is no policy \"{parent}\"{near}")));
+            at.refuse_as(format_args!("there is no policy \"{parent}\"{near}"));
+            break;
         };
         chain.push(parent);
         values.push(value);
-        current = value;
     }
     let mut merged = Value::Object(Object::default());
     for value in values.into_iter().rev() {
         overlay(&mut merged, value, "");
     }
-    Ok(merged)
+    merged
+}
+
+fn extends(policy: &Value) -> Option<&str> {
+    policy.object()?.get("extends")?.text()
 }
 
 /// Lays `over` onto `under`. A window is a time or a number of calls, so one takes the place of the other; a mode that
@@ -77,8 +69,4 @@ fn overlay(under: &mut Value, over: &Value, key: &str) {
         (_, Value::Null) => {}
         (under, over) => *under = over.clone(),
     }
-}
-
-fn extends(policy: &Value) -> Option<&str> {
-    policy.object()?.get("extends")?.text()
 }

@@ -1,26 +1,34 @@
 //! From the plugin's configuration to valid policies: whole, or refused whole with the path of what is wrong.
 //!
-//! Three steps: `extends` is resolved on the plain JSON, so that a child says only what differs ([`merge`]); the result
-//! is read into types that know every key ([`raw`]); those become the types that the policies are made of, with their
-//! defaults and limits ([`valid`]).
+//! Three steps: the file is held against the tables of all keys ([`raw`], `kinds`), so that an error points to where it was
+//! written; `extends` is resolved on the plain tree (`merge`), so that a child says only what differs; what stands at each key
+//! (`at`) becomes what the policies are made of, with defaults and limits (`valid` and its neighbours).
 
+mod at;
 mod error;
+mod kinds;
 mod ladder;
 mod limits;
 mod load;
 mod merge;
+mod path;
 mod protobuf;
 pub mod raw;
-mod read;
 mod retries;
 mod units;
 mod valid;
 
 pub use error::Error;
 
-use crate::json::{self, Object, Value};
+use std::fmt;
+
+use crate::json::{self, Value};
 use crate::route::Routing;
-use read::{Path, Read};
+use at::At;
+use error::Wrong;
+use kinds::Known;
+use path::Path;
+use raw::File;
 
 /// The longest configuration, in bytes.
 pub const BYTES_MAX: usize = 1024 * 1024;
@@ -29,77 +37,58 @@ pub const VERSION: u32 = 1;
 
 /// Reads a configuration: a JSON object, a JSON string that holds one, or a `google.protobuf.Struct` in its wire format.
 pub fn parse(json: &[u8]) -> Result<Routing, Error> {
-    let whole = Path::Root;
     if json.iter().all(u8::is_ascii_whitespace) {
         let problem = format_args!("empty: write an object with \"version\" and \"policies\"");
-        return Err(whole.error(problem));
+        return refused(problem);
     }
     if json.len() > BYTES_MAX {
-        return Err(whole.error(format_args!("longer than 1 MiB")));
+        return refused(format_args!("longer than 1 MiB"));
     }
     let value = match json::parse(json) {
         Ok(value) => value,
-        Err(error) => protobuf::object(json, 0)
-            .ok_or_else(|| whole.error(format_args!("no JSON: {error}")))?,
+        Err(error) => match protobuf::object(json, 0) {
+            Some(value) => value,
+            None => return refused(format_args!("no JSON: {error}")),
+        },
     };
-    let value = match value {
-        Value::Text(inner) => json::parse(inner.as_bytes())
-            .map_err(|error| whole.error(format_args!("the string holds no JSON: {error}")))?,
-        other => other,
-    };
-    read(&value)
+    match value {
+        Value::Text(inner) => match json::parse(inner.as_bytes()) {
+            Ok(value) => read(&value),
+            Err(error) => refused(format_args!("the string holds no JSON: {error}")),
+        },
+        other => read(&other),
+    }
 }
 
 /// Reads a configuration that was parsed by others.
 #[cfg(any(test, feature = "schema"))]
 pub fn from_value(value: &serde_json::Value) -> Result<Routing, Error> {
-    let too_much = || Path::Root.error(format_args!("too deep, or too many keys in one object"));
-    read(&Value::from_serde(value).ok_or_else(too_much)?)
+    match Value::from_serde(value) {
+        Some(value) => read(&value),
+        None => refused(format_args!("too deep, or too many keys in one object")),
+    }
+}
+
+#[cold]
+fn refused(problem: fmt::Arguments<'_>) -> Result<Routing, Error> {
+    let wrong = Wrong::default();
+    wrong.note(&Path::Root, problem);
+    wrong.first().map_or_else(|| Ok(Routing::default()), Err)
 }
 
 fn read(value: &Value) -> Result<Routing, Error> {
     if value.object().is_none() {
         let problem =
             format_args!("not an object: write an object with \"version\" and \"policies\"");
-        return Err(Path::Root.error(problem));
+        return refused(problem);
     }
-    let mut file = None;
-    raw::File::read(&mut file, value, &Path::Root)?;
-    let file = file.unwrap_or_default();
-    let version = Path::Root.key("version");
-    match file.version {
-        Some(VERSION) => {}
-        Some(other) => {
-            let problem = format_args!("{other} is unknown: this Seawall reads version {VERSION}");
-            return Err(version.error(problem));
-        }
-        None => {
-            let problem = format_args!("missing: write \"version\": {VERSION}");
-            return Err(version.error(problem));
-        }
+    let wrong = Wrong::default();
+    kinds::check(value, &File::KIND, &Path::Root, &wrong);
+    let mut routing = Routing::default();
+    if !wrong.is_noted() {
+        valid::file(&At::new(Path::Root, Some(value), &wrong), &mut routing);
     }
-    let empty = Object::default();
-    let policies = value
-        .object()
-        .and_then(|file| file.get("policies"))
-        .and_then(Value::object)
-        .unwrap_or(&empty);
-    let routing = valid::routing(
-        merge::resolve(policies)?,
-        file.upstreams.unwrap_or_default(),
-        &file.limits.unwrap_or_default(),
-    )?;
-    let trust = Path::Root.key("trust");
-    let trust = limits::trust(&trust, file.trust.unwrap_or_default())?;
-    let page = match file.page {
-        Some(raw) => Some(load::page(&Path::Root.key("page"), raw)?),
-        None => None,
-    };
-    Ok(Routing {
-        trust,
-        page,
-        ..routing
-    })
+    wrong.first().map_or(Ok(routing), Err)
 }
 
 #[cfg(test)]

@@ -5,52 +5,47 @@ use crate::latency::Follow;
 use crate::retry::{Condition, Conditions, Delay, Mode, Settings, budget};
 use crate::time::Span;
 
-use super::error::{Error, suggestion};
+use super::at::At;
+use super::error::suggestion;
 use super::limits::followed;
 use super::raw::{RawBudget, RawHedge, RawMethods, RawRetries, RawRetryMode};
-use super::read::Path;
-use super::valid::{at_most, within};
 
 const CONDITIONS_MAX: usize = 64;
 
 /// The retries of a policy; none where they are off.
-pub(super) fn retries(
-    path: &Path<'_>,
-    raw: RawRetries,
-    time: &Limits,
-) -> Result<Option<Settings>, Error> {
+pub(super) fn retries(raw: &At<'_, RawRetries>, time: &Limits) -> Option<Settings> {
     let default = Settings::default();
-    let attempts = raw.attempts.unwrap_or(u32::from(default.attempts));
-    within(&path.key("attempts"), attempts, 1, Settings::ATTEMPTS_MAX)?;
-    let on = match raw.on {
-        Some(words) => conditions(&path.key("on"), &words)?,
-        None => default.on,
-    };
-    let budget = budget(&path.key("budget"), &raw.budget.unwrap_or_default())?;
-    let hedge = match raw.hedge {
-        Some(raw) => Some(hedge(&path.key("hedge"), &raw, time)?),
-        None => None,
-    };
+    let attempts = u32::from(default.attempts);
+    let attempts = raw.attempts().within(attempts, 1, Settings::ATTEMPTS_MAX);
+    let mode = raw.mode().get();
     let settings = Settings {
-        mode: match raw.mode {
+        mode: match mode {
             Some(RawRetryMode::Shadow) => Mode::Shadow,
             Some(RawRetryMode::Enforce | RawRetryMode::Off) | None => Mode::Enforce,
         },
         attempts: u8::try_from(attempts).unwrap_or(default.attempts),
-        on,
-        any_method: matches!(raw.methods, Some(RawMethods::Any)),
-        budget,
-        hedge,
+        on: match raw.on().given() {
+            Some(raw) => conditions(raw),
+            None => default.on,
+        },
+        any_method: matches!(raw.methods().get(), Some(RawMethods::Any)),
+        budget: budget(&raw.budget()),
+        hedge: match raw.hedge().given() {
+            Some(raw) => hedge(raw, time),
+            None => None,
+        },
     };
-    Ok((raw.mode != Some(RawRetryMode::Off)).then_some(settings))
+    (mode != Some(RawRetryMode::Off)).then_some(settings)
 }
 
-fn conditions(path: &Path<'_>, words: &[String]) -> Result<Conditions, Error> {
-    at_most(path, words.len(), CONDITIONS_MAX)?;
+fn conditions(raw: &At<'_, Vec<String>>) -> Conditions {
+    raw.at_most(raw.len(), CONDITIONS_MAX);
     let mut on = Conditions::default();
-    for (index, word) in words.iter().enumerate() {
-        let named = Condition::NAMES.iter().find(|(name, _)| name == word);
-        let grpc = Condition::GRPC_NAMES.iter().find(|(name, _)| name == word);
+    for index in 0..raw.len() {
+        let at = raw.item(index);
+        let word = at.text();
+        let named = Condition::NAMES.iter().find(|(name, _)| *name == word);
+        let grpc = Condition::GRPC_NAMES.iter().find(|(name, _)| *name == word);
         let status: Option<u64> = word.parse().ok();
         let status = status.filter(|status| (400..=599).contains(status));
         let status = status.and_then(|status| u16::try_from(status).ok());
@@ -58,74 +53,68 @@ fn conditions(path: &Path<'_>, words: &[String]) -> Result<Conditions, Error> {
             (Some((_, condition)), _, _) => on.add(*condition),
             (_, Some((_, status)), _) => on.grpc.push(*status),
             (_, _, Some(status)) => on.statuses.push(status),
-            (None, None, None) => {
-                let names = Condition::NAMES.iter().map(|(name, _)| *name);
-                let known = names.chain(Condition::GRPC_NAMES.iter().map(|(name, _)| *name));
-                let known: Vec<&str> = known.collect();
-                let near = suggestion(word, &known);
-                let list = known.join(", ");
-                let problem = format_args!(
-                    "unknown condition \"{word}\"{near}; known: {list}, and statuses 400 to 599"
-                );
-                return Err(path.at(index).error(problem));
-            }
+            (None, None, None) => unknown(&at),
         }
     }
-    Ok(on)
+    on
 }
 
-fn budget(path: &Path<'_>, raw: &RawBudget) -> Result<budget::Settings, Error> {
+#[cold]
+fn unknown(at: &At<'_, String>) {
+    let names = Condition::NAMES.iter().map(|(name, _)| *name);
+    let known = names.chain(Condition::GRPC_NAMES.iter().map(|(name, _)| *name));
+    let known: Vec<&str> = known.collect();
+    let word = at.text();
+    let near = suggestion(word, &known);
+    let list = known.join(", ");
+    at.refuse_as(format_args!(
+        "unknown condition \"{word}\"{near}; known: {list}, and statuses 400 to 599"
+    ));
+}
+
+fn budget(raw: &At<'_, RawBudget>) -> budget::Settings {
     let default = budget::Settings::default();
-    let floor = raw.min_per_second.map_or(default.floor, |rate| rate.0);
-    let ttl = raw.ttl.map_or(default.ttl, |ttl| ttl.0);
-    within(
-        &path.key("min_per_second"),
-        floor.div_ceil(10_000),
-        0,
-        1_000,
-    )?;
-    if !(Span::secs(1)..=Span::secs(60)).contains(&ttl) {
-        let problem = format_args!("{ttl} is out of bounds: 1s to 60s");
-        return Err(path.key("ttl").error(problem));
+    let floor = raw.min_per_second().or(default.floor);
+    if floor > 10_000_000 {
+        let whole = floor.div_ceil(10_000);
+        let problem = format_args!("{whole} is out of bounds: 0 to 1000");
+        raw.min_per_second().refuse_as(problem);
     }
-    Ok(budget::Settings {
-        ratio: raw.ratio.map_or(default.ratio, |ratio| ratio.0),
+    budget::Settings {
+        ratio: raw.ratio().or(default.ratio),
         floor,
-        ttl,
-    })
+        ttl: raw.ttl().within(default.ttl, Span::secs(1), Span::secs(60)),
+    }
 }
 
-fn hedge(path: &Path<'_>, raw: &RawHedge, time: &Limits) -> Result<Delay, Error> {
+fn hedge(raw: &At<'_, RawHedge>, time: &Limits) -> Option<Delay> {
     if time.per_try.is_some() {
-        let problem = format_args!(
-            "cannot stand beside timeout.per_try: Envoy's router has one clock for both"
-        );
-        return Err(path.error(problem));
+        raw.refuse("cannot stand beside timeout.per_try: Envoy's router has one clock for both");
     }
-    match (raw.after, raw.percentile) {
+    let (least, most) = (raw.min(), raw.max());
+    match (raw.after().get(), raw.percentile().get()) {
         (Some(after), None) => {
-            let bounded = raw.min.is_none() && raw.max.is_none();
-            let long = after.0 >= Span::millis(1);
-            let problem = match (bounded, long) {
-                (true, true) => return Ok(Delay::After(after.0)),
-                (false, _) => "min and max bound a percentile; \"after\" needs none",
-                (true, false) => "after: at least 1ms",
-            };
-            Err(path.error(format_args!("{problem}")))
+            if least.given().is_some() || most.given().is_some() {
+                raw.refuse("min and max bound a percentile; \"after\" needs none");
+            } else if after < Span::millis(1) {
+                raw.refuse("after: at least 1ms");
+            }
+            Some(Delay::After(after))
         }
         (None, Some(percentile)) => {
             let follow = Follow {
-                percentile: percentile.0,
+                percentile,
                 factor: 100,
-                min: raw.min.map_or(Span::millis(10), |span| span.0),
-                max: raw.max.map_or(Span::secs(10), |span| span.0),
+                min: least.or(Span::millis(10)),
+                max: most.or(Span::secs(10)),
                 samples: 100,
             };
-            followed(path, follow).map(Delay::Percentile)
+            followed(&raw.percentile(), &least, &follow);
+            Some(Delay::Percentile(follow))
         }
         (None, None) | (Some(_), Some(_)) => {
-            let problem = format_args!("write either \"after\" (a time) or \"percentile\"");
-            Err(path.error(problem))
+            raw.refuse("write either \"after\" (a time) or \"percentile\"");
+            None
         }
     }
 }

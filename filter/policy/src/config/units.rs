@@ -1,39 +1,46 @@
 //! Numbers with a meaning: lengths of time, shares, decimals.
 
-use super::error::Error;
-use super::read::{Path, Read};
+use super::kinds::{Kind, Known};
 use crate::decimal::{self, ONE};
 use crate::json::Value;
 use crate::share::Share;
-use crate::time::{Span, parse_duration};
 
 /// A length of time with its unit.
-#[derive(Clone, Copy, Debug)]
-pub struct Duration(pub Span);
+pub struct Duration;
 
-impl Read for Duration {
-    fn read(slot: &mut Option<Self>, value: &Value, path: &Path<'_>) -> Result<(), Error> {
-        let what = "a duration with its unit, such as \"250ms\", \"5s\" or \"2m\"";
-        let text = value.text().ok_or_else(|| path.expected(what, value))?;
-        let span = parse_duration(text).map_err(|error| path.error(format_args!("{error}")))?;
-        *slot = Some(Self(span));
-        Ok(())
-    }
+impl Known for Duration {
+    const KIND: Kind = Kind::Duration;
 }
 
 /// A share in percent: a number from 0 to 100, or text such as `5%`.
-#[derive(Clone, Copy, Debug)]
-pub struct Percent(pub Share);
+pub struct Percent;
 
-impl Read for Percent {
-    fn read(slot: &mut Option<Self>, value: &Value, path: &Path<'_>) -> Result<(), Error> {
-        let number = value.text().and_then(number);
-        let points = of(number.as_ref().unwrap_or(value), ONE / 100, 10_000);
-        let points = points.and_then(|points| u16::try_from(points).ok());
-        *slot = points.map(|points| Self(Share::basis_points(points)));
-        let what = "a percentage from 0 to 100 with at most two decimals, such as 50 or \"5%\"";
-        slot.map(|_| ()).ok_or_else(|| path.expected(what, value))
-    }
+impl Known for Percent {
+    const KIND: Kind = Kind::Percent;
+}
+
+/// A number with at most four decimals.
+pub struct Decimal;
+
+impl Known for Decimal {
+    const KIND: Kind = Kind::Decimal;
+}
+
+/// A whole number; it may come as `1.0`, since a protobuf Struct knows no other numbers.
+pub(super) fn whole(value: &Value) -> Option<u32> {
+    of(value, ONE, u32::MAX)
+}
+
+/// A decimal in parts of ten thousand.
+pub(super) fn decimal(value: &Value) -> Option<u32> {
+    of(value, ONE / 10_000, 1_000_000_000)
+}
+
+/// A share.
+pub(super) fn percent(value: &Value) -> Option<Share> {
+    let number = value.text().and_then(number);
+    let points = of(number.as_ref().unwrap_or(value), ONE / 100, 10_000)?;
+    u16::try_from(points).ok().map(Share::basis_points)
 }
 
 /// The number in a text such as `5%`.
@@ -46,25 +53,13 @@ fn number(text: &str) -> Option<Value> {
 
 /// A number in parts so large, each so many billionths, where it is a whole number of them and no more than `max`.
 #[inline(never)]
-pub(super) fn of(value: &Value, part: u64, max: u32) -> Option<u32> {
+fn of(value: &Value, part: u64, max: u32) -> Option<u32> {
     let Value::Number(Some(number)) = value else {
         return None;
     };
     let parts = number.checked_div(part)?;
     let whole = parts.saturating_mul(part) == *number && parts <= u64::from(max);
     whole.then_some(parts as u32)
-}
-
-/// A number with at most four decimals, in parts of ten thousand.
-#[derive(Clone, Copy, Debug)]
-pub struct Decimal(pub u32);
-
-impl Read for Decimal {
-    fn read(slot: &mut Option<Self>, value: &Value, path: &Path<'_>) -> Result<(), Error> {
-        *slot = of(value, ONE / 10_000, 1_000_000_000).map(Self);
-        let what = "a number from 0 to 100000 with at most four decimals, such as 2 or 0.1";
-        slot.map(|_| ()).ok_or_else(|| path.expected(what, value))
-    }
 }
 
 #[cfg(feature = "schema")]
@@ -75,7 +70,7 @@ mod schema {
     use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
     use super::{Decimal, Duration, Percent};
-    use crate::config::read::Named;
+    use crate::config::kinds::Named;
 
     impl<T: JsonSchema> JsonSchema for Named<T> {
         fn inline_schema() -> bool {

@@ -1,6 +1,7 @@
 //! From what is written to what is valid: defaults, limits, and what cannot work together.
 
 use crate::breaker::{HalfOpen, Mode, OpenTime, Settings, Thresholds};
+use crate::json::Value;
 use crate::outcome::{Rules, flag};
 use crate::policy::{Policy, Scope};
 use crate::route::{Key, Routing, Upstream};
@@ -8,13 +9,14 @@ use crate::share::Share;
 use crate::time::Span;
 use crate::window::{CALLS_MAX, Geometry};
 
-use super::error::{Error, suggestion};
+use super::at::{At, Place};
+use super::error::suggestion;
+use super::path::Path;
 use super::raw::{
-    RawBreaker, RawKey, RawLimits, RawMode, RawOutcomes, RawPolicy, RawScope, RawUpstream,
-    RawWindow,
+    File, RawBreaker, RawKey, RawMode, RawOutcomes, RawPolicy, RawScope, RawUpstream, RawWindow,
 };
-use super::read::Path;
-use super::{ladder, limits, load, retries};
+use super::units::Percent;
+use super::{VERSION, ladder, limits, load, merge, retries};
 
 const POLICIES_MAX: usize = 256;
 const UPSTREAMS_MAX: usize = 1_024;
@@ -22,298 +24,247 @@ pub(super) const PATTERN_MAX: usize = 512;
 const NAME_MAX: usize = 64;
 const KEYS_DEFAULT: u32 = 100;
 
-/// All policies and what they are for.
-pub(super) fn routing(
-    policies: Vec<(String, RawPolicy)>,
-    upstreams: Vec<RawUpstream>,
-    limits: &RawLimits,
-) -> Result<Routing, Error> {
-    if policies.is_empty() {
-        return Err(Path::Root
-            .key("policies")
-            .error(format_args!("empty: write at least the policy \"default\"")));
+/// A whole file.
+pub(super) fn file(file: &At<'_, File>, routing: &mut Routing) {
+    let version = file.version();
+    match version.get() {
+        Some(VERSION) => {}
+        Some(other) => {
+            let problem = format_args!("{other} is unknown: this Seawall reads version {VERSION}");
+            version.refuse_as(problem);
+        }
+        None => version.refuse_as(format_args!("missing: write \"version\": {VERSION}")),
     }
-    at_most(&Path::Root.key("policies"), policies.len(), POLICIES_MAX)?;
-    at_most(&Path::Root.key("upstreams"), upstreams.len(), UPSTREAMS_MAX)?;
-    let mut routing = Routing::default();
-    for (name, raw) in policies {
-        routing.policies.push(policy(name, raw)?);
+    let policies = file.policies();
+    let count = policies.names().count();
+    if count == 0 {
+        policies.refuse("empty: write at least the policy \"default\"");
     }
-    let path = Path::Root.key("upstreams");
-    for (index, raw) in upstreams.into_iter().enumerate() {
-        let upstream = upstream(&path.at(index), raw, &routing.policies)?;
+    policies.at_most(count, POLICIES_MAX);
+    let upstreams = file.upstreams();
+    upstreams.at_most(upstreams.len(), UPSTREAMS_MAX);
+    for name in policies.names() {
+        let whole: Value = merge::inherited(&policies, name);
+        let path = Path::Key(policies.path(), name);
+        let policy = policy(name, &At::new(path, Some(&whole), policies.wrong()));
+        routing.policies.push(policy);
+    }
+    for index in 0..upstreams.len() {
+        let upstream = upstream(&upstreams.item(index), &routing.policies);
         routing.upstreams.push(upstream);
     }
-    let max = limits.upstreams.unwrap_or(Routing::UPSTREAMS_MAX_DEFAULT);
-    within(&Path::Root.key("limits").key("upstreams"), max, 1, 10_000)?;
-    routing.upstreams_max = max;
-    Ok(routing)
+    let default = Routing::UPSTREAMS_MAX_DEFAULT;
+    routing.upstreams_max = file.limits().upstreams().within(default, 1, 10_000);
+    routing.trust = limits::trust(&file.trust());
+    routing.page = file.page().given().map(load::page);
 }
 
-fn upstream(path: &Path<'_>, raw: RawUpstream, policies: &[Policy]) -> Result<Upstream, Error> {
-    let cluster = raw.cluster.unwrap_or_default();
-    if cluster.is_empty() || cluster.len() > PATTERN_MAX {
-        let problem = format_args!("write a cluster's name, of at most {PATTERN_MAX} bytes");
-        return Err(path.key("cluster").error(problem));
-    }
-    let wanted = raw.policy.unwrap_or_default();
-    let found = policies.iter().position(|policy| policy.name == wanted);
-    let policy = found.ok_or_else(|| {
+fn upstream(raw: &At<'_, RawUpstream>, policies: &[Policy]) -> Upstream {
+    let wanted = raw.policy();
+    let found = policies
+        .iter()
+        .position(|policy| policy.name == wanted.text());
+    if found.is_none() {
         let known: Vec<&str> = policies.iter().map(|policy| policy.name.as_str()).collect();
-        let near = suggestion(&wanted, &known);
-        let problem = format_args!("there is no policy \"{wanted}\"{near}");
-        path.key("policy").error(problem)
-    })?;
-    let keys = path.key("max_keys");
-    let key = match (raw.key, raw.max_keys) {
-        (Some(RawKey::Authority), max) => {
-            let max_keys = max.unwrap_or(KEYS_DEFAULT);
-            within(&keys, max_keys, 1, 1_000)?;
-            Key::Authority { max_keys }
-        }
-        (None | Some(RawKey::Cluster), None) => Key::Cluster,
-        (None | Some(RawKey::Cluster), Some(_)) => {
-            return Err(keys.error(format_args!("needs \"key\": \"authority\" beside it")));
+        let wanted_name = wanted.text();
+        let near = suggestion(wanted_name, &known);
+        wanted.refuse_as(format_args!("there is no policy \"{wanted_name}\"{near}"));
+    }
+    let keys = raw.max_keys();
+    let key = match raw.key().get() {
+        Some(RawKey::Authority) => Key::Authority {
+            max_keys: keys.within(KEYS_DEFAULT, 1, 1_000),
+        },
+        None | Some(RawKey::Cluster) => {
+            if keys.given().is_some() {
+                keys.refuse("needs \"key\": \"authority\" beside it");
+            }
+            Key::Cluster
         }
     };
-    Ok(Upstream {
-        cluster,
-        policy,
+    Upstream {
+        cluster: cluster(&raw.cluster()),
+        policy: found.unwrap_or_default(),
         key,
-    })
+    }
 }
 
-fn policy(name: String, raw: RawPolicy) -> Result<Policy, Error> {
-    let policies = Path::Root.key("policies");
-    let path = &policies.key(&name);
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
-    if name.is_empty() || name.len() > NAME_MAX || !name.chars().all(plain) {
-        let problem = format_args!("a name is 1 to {NAME_MAX} letters, digits, \"_\" and \"-\"");
-        return Err(path.error(problem));
+/// A cluster's name, or a pattern of names.
+pub(super) fn cluster(raw: &At<'_, String>) -> String {
+    let name = raw.text();
+    if name.is_empty() || name.len() > PATTERN_MAX {
+        raw.refuse_as(format_args!(
+            "write a cluster's name, of at most {PATTERN_MAX} bytes"
+        ));
     }
-    let time = limits::time(&path.key("timeout"), raw.timeout.unwrap_or_default())?;
-    let mut written = raw.breaker.unwrap_or_default();
-    let probe = match written.probe.take() {
-        Some(raw) => Some(load::probe(&path.key("breaker").key("probe"), raw)?),
-        None => None,
-    };
-    let breaker = breaker(&path.key("breaker"), written)?;
+    name.to_owned()
+}
+
+fn policy(name: &str, raw: &At<'_, RawPolicy>) -> Policy {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    if name.is_empty() || name.len() > NAME_MAX || !name.bytes().all(plain) {
+        raw.refuse_as(format_args!(
+            "a name is 1 to {NAME_MAX} letters, digits, \"_\" and \"-\""
+        ));
+    }
+    let time = limits::time(&raw.timeout());
+    let written = raw.breaker();
+    let breaker = breaker(&written);
     let wait = breaker.half_open.wait;
     if let Some(total) = time.total.filter(|total| wait <= *total) {
-        let problem = format_args!(
+        written.half_open().wait().refuse_as(format_args!(
             "{wait} is not longer than timeout.total ({total}): a probe that takes as long as it may would open the \
              breaker again"
-        );
-        return Err(path
-            .key("breaker")
-            .key("half_open")
-            .key("wait")
-            .error(problem));
+        ));
     }
-    let retries = match raw.retries {
-        Some(raw) => retries::retries(&path.key("retries"), raw, &time)?,
-        None => None,
-    };
-    let bulkhead = match raw.bulkhead {
-        Some(raw) => load::bulkhead(&path.key("bulkhead"), raw)?,
-        None => None,
-    };
-    let shedding = match raw.shedding {
-        Some(raw) => load::shedding(&path.key("shedding"), raw)?,
-        None => None,
-    };
-    load::agree(path, bulkhead.as_ref(), shedding.as_ref())?;
-    Ok(Policy {
-        scope: match raw.scope {
+    let bulkhead = raw.bulkhead().given().and_then(load::bulkhead);
+    let shedding = raw.shedding().given().and_then(load::shedding);
+    load::agree(&raw.shedding(), bulkhead.as_ref(), shedding.as_ref());
+    Policy {
+        scope: match raw.scope().get() {
             None | Some(RawScope::Cluster) => Scope::Cluster,
             Some(RawScope::Route) => Scope::Route,
         },
+        retries: match raw.retries().given() {
+            Some(raw) => retries::retries(raw, &time),
+            None => None,
+        },
         time,
-        retries,
-        outcomes: outcomes(&path.key("outcomes"), raw.outcomes.unwrap_or_default())?,
+        outcomes: outcomes(&raw.outcomes()),
         breaker,
-        probe,
+        probe: written.probe().given().map(load::probe),
         bulkhead,
         shedding,
-        fallback: ladder::ladder(&path.key("fallback"), raw.fallback.unwrap_or_default())?,
-        answer_headers: raw.answer_headers.unwrap_or(true),
-        name,
-    })
+        fallback: ladder::ladder(&raw.fallback()),
+        answer_headers: raw.answer_headers().or(true),
+        name: name.to_owned(),
+    }
 }
 
-fn outcomes(path: &Path<'_>, raw: RawOutcomes) -> Result<Rules, Error> {
+fn outcomes(raw: &At<'_, RawOutcomes>) -> Rules {
     let mut rules = Rules::default();
-    let failure = raw.failure.unwrap_or_default();
-    let overloaded = raw.overloaded.unwrap_or_default();
-    if let Some(status) = failure.status {
-        rules.failure_status = statuses(&path.key("failure").key("status"), status, 100, 599)?;
-    }
-    if let Some(grpc) = failure.grpc {
-        rules.failure_grpc = statuses(&path.key("failure").key("grpc"), grpc, 1, 16)?;
-    }
-    if let Some(flags) = failure.flags {
+    let (failure, overloaded) = (raw.failure(), raw.overloaded());
+    statuses(&failure.status(), &mut rules.failure_status, 100, 599);
+    statuses(&failure.grpc(), &mut rules.failure_grpc, 1, 16);
+    statuses(&overloaded.status(), &mut rules.overloaded_status, 100, 599);
+    statuses(&overloaded.grpc(), &mut rules.overloaded_grpc, 1, 16);
+    let flags = failure.flags();
+    if flags.given().is_some() {
         rules.failure_flags = 0;
-        for (index, name) in flags.iter().enumerate() {
-            let known = flag::FAILURES.iter().find(|(known, _)| known == name);
-            let Some((_, bit)) = known else {
-                let problem = format_args!("unknown flag \"{name}\"; known: UT, UR, UF, UC, UPE");
-                return Err(path.key("failure").key("flags").at(index).error(problem));
-            };
-            rules.failure_flags |= bit;
+    }
+    for index in 0..flags.len() {
+        let flag = flags.item(index);
+        let name = flag.text();
+        match flag::FAILURES.iter().find(|(known, _)| *known == name) {
+            Some((_, bit)) => rules.failure_flags |= bit,
+            None => flag.refuse_as(format_args!(
+                "unknown flag \"{name}\"; known: UT, UR, UF, UC, UPE"
+            )),
         }
     }
-    if let Some(status) = overloaded.status {
-        rules.overloaded_status =
-            statuses(&path.key("overloaded").key("status"), status, 100, 599)?;
+    if let Some(flags) = overloaded.flags().given() {
+        flags.refuse("flags say that an upstream failed; they stand under failure only");
     }
-    if let Some(grpc) = overloaded.grpc {
-        rules.overloaded_grpc = statuses(&path.key("overloaded").key("grpc"), grpc, 1, 16)?;
-    }
-    if overloaded.flags.is_some() {
-        let problem =
-            format_args!("flags say that an upstream failed; they stand under failure only");
-        return Err(path.key("overloaded").key("flags").error(problem));
-    }
-    Ok(rules)
+    rules
 }
 
-fn statuses(path: &Path<'_>, statuses: Vec<u32>, min: u32, max: u32) -> Result<Vec<u16>, Error> {
-    let mut checked = Vec::new();
-    for (index, status) in statuses.into_iter().enumerate() {
-        within(&path.at(index), status, min, max)?;
-        checked.push(u16::try_from(status).unwrap_or(u16::MAX));
+/// What is said takes the place of the default.
+fn statuses(raw: &At<'_, Vec<u32>>, statuses: &mut Vec<u16>, min: u32, max: u32) {
+    if raw.given().is_some() {
+        statuses.clear();
     }
-    Ok(checked)
+    for index in 0..raw.len() {
+        let status = raw.item(index).within(min, min, max);
+        statuses.push(u16::try_from(status).unwrap_or(u16::MAX));
+    }
 }
 
-fn breaker(path: &Path<'_>, raw: RawBreaker) -> Result<Settings, Error> {
+fn breaker(raw: &At<'_, RawBreaker>) -> Settings {
     let default = Settings::default();
-    let slow = raw.slow_call.unwrap_or_default();
-    let open = raw.open.unwrap_or_default();
-    let half_open = raw.half_open.unwrap_or_default();
-    let grace = raw.hosts.and_then(|hosts| hosts.grace);
+    let (slow, open, half_open) = (raw.slow_call(), raw.open(), raw.half_open());
+    let usual = default.thresholds;
     let settings = Settings {
-        mode: mode(path, raw.mode, raw.enforce.map(|share| share.0))?,
-        inbound: raw.inbound.unwrap_or(default.inbound),
+        mode: mode(raw),
+        inbound: raw.inbound().or(default.inbound),
         thresholds: Thresholds {
-            failure_rate: raw
-                .failure_rate
-                .map_or(default.thresholds.failure_rate, |rate| rate.0),
-            slow_rate: slow
-                .rate
-                .map_or(default.thresholds.slow_rate, |rate| rate.0),
-            slow_over: slow
-                .over
-                .map_or(default.thresholds.slow_over, |over| over.0),
-            consecutive: raw.consecutive.unwrap_or(default.thresholds.consecutive),
+            failure_rate: raw.failure_rate().or(usual.failure_rate),
+            slow_rate: slow.rate().or(usual.slow_rate),
+            slow_over: slow.over().some(usual.slow_over),
+            consecutive: raw.consecutive().get().unwrap_or(usual.consecutive),
             minimum_calls: raw
-                .minimum_calls
-                .unwrap_or(default.thresholds.minimum_calls),
+                .minimum_calls()
+                .within(usual.minimum_calls, 1, 1_000_000),
         },
-        window: raw
-            .window
-            .map_or(Ok(default.window), |raw| window(&path.key("window"), &raw))?,
+        window: match raw.window().given() {
+            Some(raw) => window(raw),
+            None => default.window,
+        },
         open: OpenTime {
-            base: open.base.map_or(default.open.base, |base| base.0),
-            cap: open.up_to.map_or(default.open.cap, |cap| cap.0),
-            jitter: open.jitter.map_or(default.open.jitter, |jitter| jitter.0),
+            base: open.base().some(default.open.base),
+            cap: open.up_to().or(default.open.cap),
+            jitter: open.jitter().or(default.open.jitter),
         },
         half_open: HalfOpen {
-            permits: half_open.permits.unwrap_or(default.half_open.permits),
-            wait: half_open.wait.map_or(default.half_open.wait, |wait| wait.0),
+            permits: half_open.permits().within(
+                default.half_open.permits,
+                1,
+                Settings::PERMITS_MAX,
+            ),
+            wait: half_open.wait().some(default.half_open.wait),
         },
-        ramp: raw.ramp.map_or(default.ramp, |ramp| ramp.0),
-        host_grace: grace.map_or(default.host_grace, |grace| grace.0),
+        ramp: raw.ramp().or(default.ramp),
+        host_grace: raw.hosts().grace().or(default.host_grace),
     };
-    consistent(path, &settings)?;
-    Ok(settings)
-}
-
-fn mode(path: &Path<'_>, mode: Option<RawMode>, share: Option<Share>) -> Result<Mode, Error> {
-    let mode = match mode {
-        None | Some(RawMode::Enforce) => return Ok(Mode::Enforce(share.unwrap_or(Share::ALL))),
-        Some(RawMode::Shadow) => Mode::Shadow,
-        Some(RawMode::Off) => Mode::Off,
-        Some(RawMode::ForcedOpen) => Mode::ForcedOpen,
-    };
-    no_share(path, share)?;
-    Ok(mode)
-}
-
-/// Without `mode: enforce` there is no share to enforce.
-pub(super) fn no_share(path: &Path<'_>, share: Option<Share>) -> Result<(), Error> {
-    if share.is_some() {
-        let problem = format_args!("a share can be enforced with \"mode\": \"enforce\" only");
-        return Err(path.key("enforce").error(problem));
-    }
-    Ok(())
-}
-
-fn window(path: &Path<'_>, raw: &RawWindow) -> Result<Geometry, Error> {
-    match (raw.over, raw.calls) {
-        (Some(over), None) => {
-            if !(Span::millis(100)..=Span::secs(3_600)).contains(&over.0) {
-                let problem = format_args!("{} is out of bounds: 100ms to 1h", over.0);
-                return Err(path.key("over").error(problem));
-            }
-            Ok(Geometry::time(over.0))
-        }
-        (None, Some(calls)) => {
-            within(&path.key("calls"), calls, 1, u32::from(CALLS_MAX))?;
-            Ok(Geometry::count(u16::try_from(calls).unwrap_or(CALLS_MAX)))
-        }
-        (None, None) | (Some(_), Some(_)) => {
-            let problem = format_args!("write either \"over\" (a time) or \"calls\" (a number)");
-            Err(path.error(problem))
-        }
-    }
-}
-
-fn consistent(path: &Path<'_>, settings: &Settings) -> Result<(), Error> {
-    within(
-        &path.key("minimum_calls"),
-        settings.thresholds.minimum_calls,
-        1,
-        1_000_000,
-    )?;
-    let half_open = path.key("half_open");
-    within(
-        &half_open.key("permits"),
-        settings.half_open.permits,
-        1,
-        Settings::PERMITS_MAX,
-    )?;
-    let above_zero = [
-        ("slow_call.over", settings.thresholds.slow_over),
-        ("open.for", settings.open.base),
-        ("half_open.wait", settings.half_open.wait),
-    ];
-    for (key, span) in above_zero {
-        if span == Span::ZERO {
-            return Err(path
-                .key(key)
-                .error(format_args!("must be longer than nothing")));
-        }
-    }
     let OpenTime { base, cap, .. } = settings.open;
     if cap < base {
         let problem = format_args!("{cap} is shorter than open.for ({base})");
-        return Err(path.key("open").key("up_to").error(problem));
+        open.up_to().refuse_as(problem);
     }
     let nothing_trips = settings.thresholds.failure_rate == Share::NONE
         && settings.thresholds.slow_rate == Share::NONE
         && settings.thresholds.consecutive == 0;
     if nothing_trips && settings.mode.counts() {
-        let problem = format_args!(
-            "failure_rate, slow_call.rate and consecutive are all off: write \"mode\": \"off\" if it never opens"
+        raw.refuse(
+            "failure_rate, slow_call.rate and consecutive are all off: write \"mode\": \"off\" if it never opens",
         );
-        return Err(path.error(problem));
     }
-    Ok(())
+    settings
+}
+
+fn mode(raw: &At<'_, RawBreaker>) -> Mode {
+    let share = raw.enforce();
+    let mode = match raw.mode().get() {
+        None | Some(RawMode::Enforce) => return Mode::Enforce(share.or(Share::ALL)),
+        Some(RawMode::Shadow) => Mode::Shadow,
+        Some(RawMode::Off) => Mode::Off,
+        Some(RawMode::ForcedOpen) => Mode::ForcedOpen,
+    };
+    no_share(&share);
+    mode
+}
+
+/// Without `mode: enforce` there is no share to enforce.
+pub(super) fn no_share(share: &At<'_, Percent>) {
+    if share.given().is_some() {
+        share.refuse("a share can be enforced with \"mode\": \"enforce\" only");
+    }
+}
+
+fn window(raw: &At<'_, RawWindow>) -> Geometry {
+    let (over, calls) = (raw.over(), raw.calls());
+    if over.given().is_some() == calls.given().is_some() {
+        raw.refuse("write either \"over\" (a time) or \"calls\" (a number)");
+    }
+    if calls.given().is_some() {
+        let calls = calls.within(1, 1, u32::from(CALLS_MAX));
+        return Geometry::count(u16::try_from(calls).unwrap_or(CALLS_MAX));
+    }
+    let least = Span::millis(100);
+    Geometry::time(over.within(least, least, Span::secs(3_600)))
 }
 
 /// A header's name in lower case; refused where it is none, or where Envoy or Seawall sets it.
-pub(super) fn header_name(path: &Path<'_>, name: &str) -> Result<String, Error> {
+pub(super) fn header_name(at: &Place<'_>, name: &str) -> String {
     const TAKEN: [&str; 10] = [
         "cache-control",
         "connection",
@@ -326,36 +277,18 @@ pub(super) fn header_name(path: &Path<'_>, name: &str) -> Result<String, Error> 
         "transfer-encoding",
         "upgrade",
     ];
-    let headers = path.key("headers");
-    let at = headers.key(name);
-    let lower = token(&at, name)?;
+    let lower = token(at, name);
     if TAKEN.contains(&lower.as_str()) || lower.starts_with("x-seawall-") {
-        return Err(at.error(format_args!(
-            "set by Seawall or Envoy; it cannot be given here"
-        )));
+        at.refuse("set by Seawall or Envoy; it cannot be given here");
     }
-    Ok(lower)
+    lower
 }
 
 /// The name of a header, in lower case.
-pub(super) fn token(path: &Path<'_>, name: &str) -> Result<String, Error> {
+pub(super) fn token(at: &Place<'_>, name: &str) -> String {
     let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     if name.is_empty() || name.len() > PATTERN_MAX || !name.bytes().all(token) {
-        return Err(path.error(format_args!("no name of a header")));
+        at.refuse("no name of a header");
     }
-    Ok(name.to_ascii_lowercase())
-}
-
-pub(super) fn within(path: &Path<'_>, value: u32, min: u32, max: u32) -> Result<(), Error> {
-    if (min..=max).contains(&value) {
-        return Ok(());
-    }
-    Err(path.error(format_args!("{value} is out of bounds: {min} to {max}")))
-}
-
-pub(super) fn at_most(path: &Path<'_>, length: usize, max: usize) -> Result<(), Error> {
-    if length <= max {
-        return Ok(());
-    }
-    Err(path.error(format_args!("{length} are too many: at most {max}")))
+    name.to_ascii_lowercase()
 }

@@ -118,7 +118,7 @@ fn what_cannot_work_is_refused() {
         ),
         (
             json!({"breaker": {"probe": {"path": "/", "every": "1ms"}}}),
-            "breaker.probe.every: 1ms is out of bounds: 100ms to 3600s",
+            "breaker.probe.every: 1ms is out of bounds: 100ms to 1h",
         ),
     ] {
         refused(raw, &format!("policies.p.{expected}"));

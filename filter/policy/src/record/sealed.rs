@@ -36,18 +36,22 @@ impl Writer {
         writer
     }
 
+    #[inline(never)]
     pub(crate) fn u8(&mut self, value: u8) {
         self.0.push(value);
     }
 
+    #[inline(never)]
     pub(crate) fn u16(&mut self, value: u16) {
         self.0.extend_from_slice(&value.to_le_bytes());
     }
 
+    #[inline(never)]
     pub(crate) fn u32(&mut self, value: u32) {
         self.0.extend_from_slice(&value.to_le_bytes());
     }
 
+    #[inline(never)]
     pub(crate) fn u64(&mut self, value: u64) {
         self.0.extend_from_slice(&value.to_le_bytes());
     }

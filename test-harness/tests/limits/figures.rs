@@ -82,7 +82,7 @@ impl Book {
                 self.latency_us.saturating_record((now - at) / 1_000);
             }
         }
-        if self.scene.load(at) < RIGHTFUL && self.scene.trouble(at).is_none() {
+        if self.scene.load(at) < RIGHTFUL && !self.scene.is_down(at) {
             self.rightful += 1.0;
             self.refused_wrongly += f64::from(u8::from(got == Got::Refused));
         }

@@ -155,13 +155,13 @@ impl Run<'_> {
             priority,
         };
         self.flying.insert(request, flying);
-        match self.scene.trouble(now) {
+        match self.scene.trouble(now, request) {
             Some(Trouble::Errors) => {
                 self.events
                     .push(now + ERROR, Event::End(request, Kind::Dropped));
                 return;
             }
-            Some(Trouble::Silence) => {
+            Some(Trouble::Silence | Trouble::Part) => {
                 self.events
                     .push(now + PATIENCE, Event::End(request, Kind::Dropped));
                 return;

@@ -24,6 +24,8 @@ pub(crate) enum Trouble {
     Errors,
     /// Requests are not answered at all.
     Silence,
+    /// One of six is not answered: a host of six is gone.
+    Part,
 }
 
 /// One scene.
@@ -121,10 +123,17 @@ impl Scene {
         (all.iter().sum::<f64>() + bursts) / self.capacity(at)
     }
 
-    /// Whether the upstream is in trouble at this time.
-    pub(crate) fn trouble(&self, at: u64) -> Option<Trouble> {
+    /// Whether the upstream is in trouble at this time, for this request.
+    pub(crate) fn trouble(&self, at: u64, request: u64) -> Option<Trouble> {
         let (from, to, what) = self.trouble?;
-        (from * SECOND..to * SECOND).contains(&at).then_some(what)
+        let concerned = what != Trouble::Part || request.is_multiple_of(6);
+        let now = (from * SECOND..to * SECOND).contains(&at);
+        (now && concerned).then_some(what)
+    }
+
+    /// Whether it is in trouble as a whole.
+    pub(crate) fn is_down(&self, at: u64) -> bool {
+        self.trouble(at, 1).is_some()
     }
 }
 
@@ -160,6 +169,11 @@ pub(crate) fn all() -> Vec<Scene> {
         change: Some(40),
         judged: (40, 60),
         ..scene(name, critical(0.7))
+    };
+    let part = |name, share| Scene {
+        trouble: Some((20, 60, Trouble::Part)),
+        judged: (30, 60),
+        ..scene(name, share)
     };
     let doubles = Scene {
         slower: Some((20, 2.0)),
@@ -220,6 +234,8 @@ pub(crate) fn all() -> Vec<Scene> {
         spike,
         outage("outage, errors", Trouble::Errors),
         outage("outage, silence", Trouble::Silence),
+        part("a sixth lost, 0.7C", critical(0.7)),
+        part("a sixth lost, 2C", equal(2.0)),
         doubles,
         triples,
         doubles_light,

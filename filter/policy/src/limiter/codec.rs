@@ -8,6 +8,8 @@ impl Limiter {
     pub(crate) fn write(&self, out: &mut Writer) {
         out.u64(self.limit);
         out.u64(self.before);
+        out.u32(self.first);
+        out.u32(self.dropped);
         out.u64(self.base.as_nanos());
         out.u64(self.latest.as_nanos());
         let (kind, from, other) = match self.trial {
@@ -27,6 +29,7 @@ impl Limiter {
 
     pub(crate) fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let (limit, before) = (reader.u64()?, reader.u64()?);
+        let (first, dropped) = (reader.u32()?, reader.u32()?);
         let base = Span::nanos(reader.u64()?);
         let latest = Span::nanos(reader.u64()?);
         let kind = reader.u8()?;
@@ -48,6 +51,8 @@ impl Limiter {
         Some(Self {
             limit,
             before,
+            first,
+            dropped,
             base,
             latest,
             trial,

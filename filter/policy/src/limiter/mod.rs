@@ -6,7 +6,7 @@
 //! learns the queue itself under lasting overload, and a minimum that is measured by holding traffic back hurts it:
 //!
 //! * While the limit holds nothing back, the base follows the mean latency, up and down.
-//! * While it does, the base follows down only. Where latency is too long then, the limit falls, and **what the cut does
+//! * While it does, only a sharp fall of latency is followed, on trial. Where latency is too long then, the limit falls, and **what the cut does
 //!   is the measurement**: if latency falls along with what is in flight, it was a queue; if it does not, the service
 //!   itself has become slower, so that latency is the base, and the limit goes back (Little's law: throughput would only
 //!   fall). If latency then rises again along with what is in flight, that was wrong, and is taken back.
@@ -122,6 +122,10 @@ pub struct Limiter {
     /// What the limit was before requests were dropped; 0 where that does not matter any more, and the greatest number
     /// until the limit was first too much: it is doubled until then. In [`PLACE`]ths.
     before: u64,
+    /// The share of dropped requests when the limit began to fall for them, in basis points.
+    first: u32,
+    /// The share of dropped requests that no limit helps against, in basis points.
+    dropped: u32,
     /// The mean latency without a queue; zero while unknown.
     base: Span,
     /// The mean latency of the last window.
@@ -140,6 +144,8 @@ impl Limiter {
         Self {
             limit: u64::from(settings.initial).saturating_mul(PLACE),
             before: u64::MAX,
+            first: 0,
+            dropped: 0,
             base: Span::ZERO,
             latest: Span::ZERO,
             trial: Trial::None,
@@ -186,6 +192,9 @@ impl Limiter {
         if open_for >= needed && enough {
             let seen = std::mem::take(&mut self.window).seen();
             self.think(settings, &seen);
+            let floor = u64::from(settings.floor.max(1)).saturating_mul(PLACE);
+            let ceiling = u64::from(settings.ceiling).saturating_mul(PLACE);
+            self.limit = self.limit.clamp(floor, ceiling.max(floor));
         }
     }
 

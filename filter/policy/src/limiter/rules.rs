@@ -4,8 +4,10 @@ use super::window::{Pressure, Seen};
 use super::{Limiter, PLACE, Point, Settings, Trial};
 use crate::time::Span;
 
-/// Dropped requests say that far too much is in flight where they are at least one of so many.
-const DROPPED_SHARE: u32 = 10;
+/// Dropped requests say that far too much is in flight where they are at least this share, in basis points.
+const DROPPED_SHARE: u32 = 1_000;
+/// This share of them is as good as all, whatever was before.
+const DROPPED_ALL: u32 = 9_700;
 /// The most by which a window changes the limit: up by a quarter, down by a third. Down by a thirty-second at least, so that
 /// it soon shows what that is good for.
 const UP_MAX: (u64, u64) = (5, 4);
@@ -31,41 +33,48 @@ const CALM: u8 = 4;
 impl Limiter {
     /// Thinks about a window that is over.
     pub(super) fn think(&mut self, settings: &Settings, seen: &Seen) {
-        let samples = seen.answered.saturating_add(seen.dropped);
-        if seen.dropped.saturating_mul(DROPPED_SHARE) >= samples {
-            self.drop(seen.dropped, samples);
-        } else if !self.returns() || !self.leap(settings, seen) {
+        let share = seen.dropped_share();
+        let bearable = self.base.share(settings.tolerance(), 100);
+        let bearable = bearable.share(MUCH.0, MUCH.1);
+        let goes_well = seen.answered > 0 && seen.latency <= bearable;
+        let known = self.dropped.saturating_add(self.dropped / 4);
+        if share >= known.clamp(DROPPED_SHARE, DROPPED_ALL) {
+            self.drop(seen, share, goes_well);
+            return;
+        }
+        // What no limit helps against is forgotten by and by.
+        let less = self.dropped.saturating_sub(self.dropped.div_ceil(8));
+        self.dropped = less.max(share.min(self.dropped));
+        if self.returns() && goes_well {
+            // A window may be small here, and its latency says no more than that.
+            self.limit = self.limit.saturating_mul(LEAP).min(self.before);
+        } else {
+            if self.returns() {
+                self.before = 0;
+            }
             self.learn(seen);
             self.follow(settings, seen);
             self.latest = seen.latency;
         }
-        let floor = u64::from(settings.floor.max(1)).saturating_mul(PLACE);
-        let ceiling = u64::from(settings.ceiling).saturating_mul(PLACE);
-        self.limit = self.limit.clamp(floor, ceiling.max(floor));
     }
 
-    /// Requests were dropped: the limit falls by their share, at most by half. Latencies of such a window say nothing.
-    fn drop(&mut self, dropped: u32, samples: u32) {
-        self.before = match self.before {
-            u64::MAX => self.limit,
-            before => before.max(self.limit),
-        };
-        let samples = u64::from(samples);
-        let kept = samples.saturating_sub(u64::from(dropped)).max(samples / 2);
+    /// Requests were dropped: the limit falls by their share, at most by half. Latencies of such a window say nothing. Where
+    /// as many are dropped after the limit fell to a half, and the others are answered in time, it was of no use: something
+    /// else is wrong with those, and such a share of them is taken no notice of.
+    fn drop(&mut self, seen: &Seen, share: u32, goes_well: bool) {
+        if !self.returns() {
+            self.before = self.limit;
+            self.first = share;
+        }
+        if goes_well && self.limit <= self.before / 2 && share >= self.first / 2 {
+            self.dropped = share.max(self.first);
+            self.limit = self.before;
+            return;
+        }
+        let samples = u64::from(seen.samples());
+        let kept = u64::from(seen.answered).max(samples / 2);
         self.limit = scaled(self.limit, kept, samples);
         self.trial = Trial::None;
-    }
-
-    /// Requests were dropped, and no longer are: the limit goes back to what it was in leaps, as long as latency is not far
-    /// from what is wanted; a window may be small then, and its latency says no more than that. `false` if it is.
-    fn leap(&mut self, settings: &Settings, seen: &Seen) -> bool {
-        let bearable = self.base.share(settings.tolerance(), 100);
-        if seen.latency > bearable.share(MUCH.0, MUCH.1) {
-            self.before = 0;
-            return false;
-        }
-        self.limit = self.limit.saturating_mul(LEAP).min(self.before);
-        true
     }
 
     /// The base follows: down always, up where nothing is held back for a while. Where it is set anew while requests are

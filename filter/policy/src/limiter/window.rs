@@ -45,6 +45,20 @@ pub(super) struct Seen {
     pub(super) pressure: Pressure,
 }
 
+impl Seen {
+    /// How many requests there were.
+    pub(super) const fn samples(&self) -> u32 {
+        self.answered.saturating_add(self.dropped)
+    }
+
+    /// Which share of them was dropped, in basis points.
+    pub(super) fn dropped_share(&self) -> u32 {
+        let dropped = u64::from(self.dropped).saturating_mul(10_000);
+        let share = dropped.checked_div(u64::from(self.samples()));
+        share.unwrap_or(0) as u32
+    }
+}
+
 impl Window {
     /// One more sample, whose latency counts as no longer than `longest`.
     pub(super) fn add(&mut self, sample: Sample, longest: Span, now: Timestamp) {

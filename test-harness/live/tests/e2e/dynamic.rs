@@ -2,7 +2,7 @@
 //! that are moved into place.
 //!
 //! Three upstreams stand behind it, each with a breaker of its own: `/sick` goes to one whose breaker is to be open,
-//! `/forced` to one that policies force open, everything else to one that is well.
+//! `/forced` to one that policies may force open, everything else to one that is well.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -42,6 +42,7 @@ pub(crate) struct Ground {
     whole_listeners: bool,
     pub(crate) well: Upstream,
     pub(crate) sick: Upstream,
+    pub(crate) forced: Upstream,
 }
 
 impl Ground {
@@ -57,6 +58,7 @@ impl Ground {
             whole_listeners: false,
             well: Upstream::start("well", anywhere()).await?,
             sick: Upstream::start("sick", anywhere()).await?,
+            forced: Upstream::start("forced", anywhere()).await?,
         })
     }
 
@@ -66,9 +68,15 @@ impl Ground {
         self.whole_listeners = true;
     }
 
-    /// A directory that lasts as long as this.
-    pub(crate) fn directory(&self) -> &Path {
-        self.files.path()
+    /// A module that does the same and has other bytes: an empty custom section of this name at its end.
+    pub(crate) fn version(&self, name: &str) -> anyhow::Result<PathBuf> {
+        let mut bytes = std::fs::read(&self.wasm)?;
+        let length = u8::try_from(name.len())?;
+        bytes.extend([0, length + 1, length]);
+        bytes.extend(name.as_bytes());
+        let path = self.files.path().join(name).with_extension("wasm");
+        std::fs::write(&path, bytes)?;
+        Ok(path)
     }
 
     /// The bootstrap of an Envoy that begins with this policy.
@@ -159,7 +167,7 @@ impl Ground {
         };
         let clusters = [
             cluster("well", &self.well),
-            cluster("forced", &self.well),
+            cluster("forced", &self.forced),
             cluster("sick", &self.sick),
         ];
         bootstrap(wasm, &[listener], &clusters)

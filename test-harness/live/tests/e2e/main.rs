@@ -16,6 +16,7 @@ mod fire;
 mod hedging;
 mod hops;
 mod hostile;
+mod kept;
 mod limits;
 mod load_reports;
 mod off;

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use tokio::task::JoinSet;
 
 use crate::crash;
-use crate::support::{Stand, WORKERS, anywhere, assert_no_trap, policy, transitions, until};
+use crate::support::{Stand, WORKERS, alone, anywhere, assert_no_trap, policy, transitions, until};
 
 /// From the death of a VM until its places are free again.
 const FREE: Duration = Duration::from_secs(2);
@@ -144,6 +144,7 @@ async fn the_shipped_filter_cannot_be_killed_by_that_header() -> anyhow::Result<
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn permits_of_dead_vms_come_back() -> anyhow::Result<()> {
+    let _alone = alone().await;
     let breaker = json!({
         "half_open": {"permits": PERMITS, "wait": "60s"},
         "open": {"for": "1s", "up_to": "1s", "jitter": 0}
@@ -173,6 +174,7 @@ async fn permits_of_dead_vms_come_back() -> anyhow::Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn places_of_a_dead_vm_are_free_within_two_seconds() -> anyhow::Result<()> {
+    let _alone = alone().await;
     let policy = json!({"version": 1, "policies": {"default": {
         "breaker": {"mode": "off"}, "bulkhead": {"max_concurrent": PERMITS}
     }}});

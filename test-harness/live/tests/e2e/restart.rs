@@ -17,7 +17,17 @@ fn lasting() -> Value {
     let mut whole = policy(json!({"open": {"for": "60s", "up_to": "60s", "jitter": 0}}));
     whole["policies"]["default"]["retries"] =
         json!({"attempts": 2, "on": ["500"], "budget": {"ratio": 20, "min_per_second": 0}});
+    whole["policies"]["default"]["fallback"] =
+        json!([{"on": ["failure"], "stale": {"max_age": "10m"}}]);
     whole
+}
+
+/// What a request to `/forced/kept` gets while its upstream fails.
+async fn while_failing(ground: &Ground) -> (u16, Kind) {
+    ground.forced.set(Knobs::failing(1.0));
+    let got = ground.client(1).get(0, "/forced/kept").await;
+    ground.forced.set(Knobs::default());
+    got
 }
 
 /// One request to `/forced` whose first attempt fails: whether a retry saved it.
@@ -26,10 +36,10 @@ async fn is_retried(ground: &Ground) -> bool {
         error_status: 500,
         ..Knobs::failing_first(1.0)
     };
-    ground.well.set(fails_first);
-    let status = ground.client(1).get(0, "/forced").await.0;
-    ground.well.set(Knobs::default());
-    status == 200
+    ground.forced.set(fails_first);
+    let kind = ground.client(1).get(0, "/forced").await.1;
+    ground.forced.set(Knobs::default());
+    kind == Kind::Good
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -42,6 +52,12 @@ async fn no_request_fails_in_a_hot_restart_and_the_new_process_begins_closed_and
     let budget = ["wasmcustom.seawall_retry_budget", "upstream=forced"];
     old.wait_for(&budget, 9).await?;
     assert!(is_retried(&ground).await, "there is a budget");
+
+    let client = ground.client(1);
+    assert_eq!(client.get(0, "/forced/kept").await, (200, Kind::Good));
+    let kept = ["wasmcustom.seawall_stale", "outcome=kept"];
+    old.wait_for(&kept, 1).await?;
+    assert_eq!(while_failing(&ground).await, (200, Kind::Degraded));
 
     let drive = |path: &'static str, per_second: f64| {
         let client = ground.client(12);
@@ -60,6 +76,7 @@ async fn no_request_fails_in_a_hot_restart_and_the_new_process_begins_closed_and
         !is_retried(&ground).await,
         "the new one has saved nothing yet"
     );
+    assert_eq!(while_failing(&ground).await, (503, Kind::Failed));
     assert_eq!(ground.client(1).get(0, "/sick").await, (200, Kind::Good));
     until("the end of the old process", async || {
         old.has_ended().unwrap_or(false)

@@ -3,7 +3,6 @@
 //! The clients keep their connections and let them go as HTTP/1.1 says. That is what no request is lost by: a listener
 //! that is replaced tells its connections to close while it drains.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use seawall_live::envoy::Envoy;
@@ -147,23 +146,12 @@ async fn no_request_fails_while_the_filter_alone_is_replaced_and_an_open_breaker
     Ok(())
 }
 
-/// A module that does the same and has other bytes: an empty custom section of this name at its end.
-fn version(ground: &Ground, name: &str) -> anyhow::Result<PathBuf> {
-    let mut bytes = std::fs::read(seawall_live::envoy::filter()?)?;
-    let length = u8::try_from(name.len())?;
-    bytes.extend([0, length + 1, length]);
-    bytes.extend(name.as_bytes());
-    let path = ground.directory().join(name).with_extension("wasm");
-    std::fs::write(&path, bytes)?;
-    Ok(path)
-}
-
 /// Publishes one module after the other under load.
 async fn change_modules(what: &str, discovery: Discovery) -> anyhow::Result<()> {
     let ground = Ground::new(discovery).await?;
     let envoy = ground.envoy(&lasting(json!({})), DRAIN).await?;
     ground.trip().await?;
-    let versions = [version(&ground, "second")?, version(&ground, "third")?];
+    let versions = [ground.version("second")?, ground.version("third")?];
     let created = ["wasm.envoy.wasm.runtime.v8.created"];
     let before = envoy.sum(&created).await?;
     let seen = load(&ground, async || {

@@ -15,7 +15,7 @@ pub(super) struct Word<'a> {
 impl Word<'_> {
     /// Whether it is this word, in any case.
     pub(super) fn is(&self, word: &str) -> bool {
-        self.text.eq_ignore_ascii_case(word.as_bytes())
+        same(self.text, word.as_bytes())
     }
 
     /// Whether it is one of these.
@@ -57,7 +57,14 @@ pub(super) fn decimal(digits: &[u8]) -> Option<u64> {
     }))
 }
 
+/// Whether two texts are the same in any case.
+#[inline(never)]
+pub(super) fn same(one: &[u8], other: &[u8]) -> bool {
+    one.eq_ignore_ascii_case(other)
+}
+
 /// A value without the spaces around it.
+#[inline(never)]
 pub(super) fn trimmed(value: &[u8]) -> &[u8] {
     value.trim_ascii()
 }

@@ -12,9 +12,9 @@
 )]
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 
 use super::clock;
+use super::table::Table;
 use crate::root::Root;
 use crate::stream::Stream;
 
@@ -27,12 +27,12 @@ pub(crate) enum Action {
     Pause = 1,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Contexts {
     /// One or two.
     roots: Vec<(u32, Root)>,
-    /// Boxed, since a map moves what it holds.
-    streams: BTreeMap<u32, Box<Stream>>,
+    /// Boxed, since a list moves what it holds.
+    streams: Table<Box<Stream>>,
 }
 
 impl Contexts {
@@ -47,7 +47,7 @@ thread_local! {
     static CONTEXTS: RefCell<Contexts> = const {
         RefCell::new(Contexts {
             roots: Vec::new(),
-            streams: BTreeMap::new(),
+            streams: Table::EMPTY,
         })
     };
 }
@@ -59,7 +59,7 @@ fn contexts<T>(run: impl FnOnce(&mut Contexts) -> Option<T>) -> Option<T> {
 }
 
 fn stream<T>(id: u32, run: impl FnOnce(&mut Stream) -> T) -> Option<T> {
-    contexts(|contexts| contexts.streams.get_mut(&id).map(|stream| run(stream)))
+    contexts(|contexts| contexts.streams.get_mut(id).map(|stream| run(stream)))
 }
 
 fn root<T>(id: u32, run: impl FnOnce(&mut Root) -> T) -> Option<T> {
@@ -178,7 +178,7 @@ pub(crate) extern "C" fn proxy_on_done(id: u32) -> u32 {
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn proxy_on_delete(id: u32) {
     contexts(|contexts| {
-        contexts.streams.remove(&id);
+        contexts.streams.remove(id);
         contexts.roots.retain(|(known, _)| *known != id);
         Some(())
     });

@@ -18,3 +18,4 @@ pub(crate) mod random;
 pub(crate) mod reply;
 pub(crate) mod shared;
 pub(crate) mod streams;
+mod table;

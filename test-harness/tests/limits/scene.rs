@@ -111,7 +111,14 @@ impl Scene {
         let due = self.offered.iter().rev();
         let due = due.clone().find(|(second, _)| at >= second * SECOND);
         let shares = due.map_or([0.0; 4], |(_, shares)| *shares);
-        shares[priority as usize] * f64::from(self.servers) * 1e3 / self.service_ms
+        let [sheddable, sheddable_plus, critical, critical_plus] = shares;
+        let share = match priority {
+            Priority::Sheddable => sheddable,
+            Priority::SheddablePlus => sheddable_plus,
+            Priority::Critical => critical,
+            Priority::CriticalPlus => critical_plus,
+        };
+        share * f64::from(self.servers) * 1e3 / self.service_ms
     }
 
     /// What is offered at this time, in shares of what can be answered then.

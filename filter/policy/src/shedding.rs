@@ -10,8 +10,8 @@ use crate::share::{Enforcement, Share};
 use crate::time::Span;
 
 /// So many places the highest priority has for itself at least. Where the others keep the rest full, and it offers half of
-/// what the upstream can do, each of these places halves how often it finds all taken: ten of them leave one in 2,000.
-pub const OWN_PLACES: u32 = 10;
+/// what the upstream can do, each of these places halves how often it finds all taken: twelve of them leave one in 8,000.
+pub const OWN_PLACES: u32 = 12;
 
 /// The limit on requests in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,7 +148,7 @@ mod tests {
     fn a_small_limit_that_follows_latency_keeps_places_for_the_highest() {
         let shares = Shares::default();
         let of = |limit| Priority::ALL.map(|priority| shares.soft_places(priority, limit));
-        assert_eq!(of(20), [28, 18, 14, 10]);
+        assert_eq!(of(20), [30, 18, 14, 10]);
         assert_eq!(of(200), [200, 180, 140, 100]);
     }
 }

@@ -236,8 +236,8 @@ struct Outcome {
 /// Offers every lane twice what the application can do.
 async fn overloaded(plan: &Plan) -> anyhow::Result<Vec<Outcome>> {
     let capacity = capacity(plan).await?;
-    println!(
-        "{} places, {} ms, shedding {}: C = {capacity:.0} requests/s; offered 2 C for 10 s in four equal priorities",
+    let mut table = format!(
+        "{} places, {} ms, shedding {}: C = {capacity:.0} requests/s; offered 2 C for 10 s in four equal priorities\n",
         plan.places, plan.work_ms, plan.shedding
     );
     let length = Duration::from_secs(10);
@@ -253,17 +253,18 @@ async fn overloaded(plan: &Plan) -> anyhow::Result<Vec<Outcome>> {
             goodput: good * 100.0 / capacity,
             by_priority: answered(&asked).map(|(came, good)| share(good, came)),
         };
-        println!(
-            "{:22} goodput {:5.1} % of C; refused {:4}, no answer {:4}, failed {:4}; answered by priority {:.1?} %",
+        table.push_str(&format!(
+            "{:22} goodput {:5.1} % of C; refused {:4}, no answer {:4}, failed {:4}; answered by priority {:.1?} %\n",
             lane.name(),
             outcome.goodput,
             count(&asked, None, Got::Refused),
             count(&asked, None, Got::Nothing),
             count(&asked, None, Got::Failed),
             outcome.by_priority,
-        );
+        ));
         outcomes.push(outcome);
     }
+    println!("{table}");
     Ok(outcomes)
 }
 
@@ -285,20 +286,12 @@ async fn offered_twice_its_capacity_an_application_does_what_it_can_for_those_th
     Ok(())
 }
 
-/// With few places the default shares keep two to four of them for the most important alone, which is not enough for chance:
-/// 99.2 to 99.5 % of those get their answers. Where that matters the shares are set further apart, and the least
-/// important are then refused sooner.
+/// With few places a tenth of the limit is two to four of them, too few for chance: what keeps the most important ones' answers
+/// coming is that they have some beyond the limit.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_small_application_keeps_more_of_its_places_for_those_that_matter_most()
--> anyhow::Result<()> {
+async fn a_small_application_does_so_too() -> anyhow::Result<()> {
     let _alone = alone().await;
-    let apart = Plan {
-        shedding: json!({"shares": {"critical": 65, "sheddable_plus": 40, "sheddable": 20}}),
-        ..small()
-    };
-    let small = small();
-    let (_, apart) = tokio::try_join!(overloaded(&small), overloaded(&apart))?;
-    assert_shed(&apart);
+    assert_shed(&overloaded(&small()).await?);
     Ok(())
 }
 
@@ -335,7 +328,7 @@ async fn after_a_spike_latency_is_stable_again_and_how_long_that_takes() -> anyh
             match lane {
                 Lane::Bare => assert!(unstable.is_some_and(|time| time > spike)),
                 Lane::AdaptiveConcurrency => {}
-                Lane::Seawall => assert!(unstable.is_none_or(|time| time <= spike + WINDOW)),
+                Lane::Seawall => assert!(unstable.is_none_or(|time| time <= spike + 2 * WINDOW)),
             }
             println!(
                 "{:22} unstable for {:?}; good {:.1} %, refused {}, no answer {}",

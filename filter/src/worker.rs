@@ -318,13 +318,21 @@ impl Worker {
             return;
         };
         let place = place(policy, entry.key.as_deref(), self.configured_at);
-        let dead = entry.watch.dead();
-        let (notes, holders) = admission::tend(&Shared, &place, entry.holding, &dead, moment);
+        let (notes, holders) = admission::tend(&Shared, &place, entry.holding, &[], moment);
         entry.watch.observe(&holders, on_time);
-        if notes.expired {
-            entry.holding = fresh(spare);
+        let dead = entry.watch.dead();
+        // Who showed no life for long enough is given up in the same tick.
+        let taken_back = (!dead.is_empty()).then(|| {
+            let (notes, holders) = admission::tend(&Shared, &place, entry.holding, &dead, moment);
+            entry.watch.observe(&holders, false);
+            notes
+        });
+        for notes in [Some(notes), taken_back].into_iter().flatten() {
+            if notes.expired {
+                entry.holding = fresh(spare);
+            }
+            note(entry, &mut self.own, &notes);
         }
-        note(entry, &mut self.own, &notes);
     }
 
     /// Tries to store a settlement; `false` if it has to be tried again.

@@ -25,13 +25,37 @@ fn expected(value: &serde_json::Value) -> Value {
     }
 }
 
+/// Whether two values are the same, but for what a double cannot hold: `serde_json` reads its last digit by guess.
+fn alike(ours: &Value, theirs: &Value) -> bool {
+    match (ours, theirs) {
+        (Value::Number(Some(ours)), Value::Number(Some(theirs))) => {
+            ours.abs_diff(*theirs) <= ours >> 51
+        }
+        (Value::List(ours), Value::List(theirs)) => {
+            let same = |(ours, theirs)| alike(ours, theirs);
+            ours.len() == theirs.len() && ours.iter().zip(theirs).all(same)
+        }
+        (Value::Object(ours), Value::Object(theirs)) => {
+            let same = |((key, ours), (other, theirs)): (&(String, Value), &(String, Value))| {
+                key == other && alike(ours, theirs)
+            };
+            ours.0.len() == theirs.0.len() && ours.0.iter().zip(&theirs.0).all(same)
+        }
+        (ours, theirs) => ours == theirs,
+    }
+}
+
 /// Whether both read the same, or both nothing.
 #[track_caller]
 fn compare(bytes: &[u8]) {
     let ours = parse(bytes).ok();
     let theirs: Result<serde_json::Value, _> = serde_json::from_slice(bytes);
     match theirs {
-        Ok(theirs) => assert_eq!(ours, Some(expected(&theirs)), "{}", bytes.escape_ascii()),
+        Ok(theirs) => {
+            let theirs = expected(&theirs);
+            let same = ours.as_ref().is_some_and(|ours| alike(ours, &theirs));
+            assert!(same, "{}: {ours:?} and {theirs:?}", bytes.escape_ascii());
+        }
         // What no double can hold is an error there, and a number that cannot be used here.
         Err(error) if error.to_string().starts_with("number out of range") => {}
         Err(_) => assert_eq!(ours, None, "{}", bytes.escape_ascii()),
@@ -127,6 +151,11 @@ fn depth_and_keys_have_bounds() {
     };
     assert!(parse(keys(KEYS_MAX).as_bytes()).is_ok());
     assert!(parse(keys(KEYS_MAX + 1).as_bytes()).is_err());
+}
+
+#[test]
+fn the_last_digit_of_a_double_is_no_difference() {
+    compare(b"117503882.48872887");
 }
 
 #[test]

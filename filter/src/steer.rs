@@ -6,6 +6,7 @@ use seawall_policy::deadline::{Form, Limit};
 use seawall_policy::policy::Policy;
 use seawall_policy::retry::attempts::Denial;
 use seawall_policy::retry::{BODY_MAX, Condition, Delay, Mode, Settings};
+use seawall_policy::text;
 use seawall_policy::time::Span;
 
 use crate::attempts::VOTE;
@@ -114,22 +115,20 @@ pub(crate) fn retries(retries: &Settings, leave: Leave) {
             words.push("retriable-status-codes");
             let mut list = String::new();
             for status in &on.statuses {
-                list.push_str(&format!("{status},"));
+                let between = if list.is_empty() { "" } else { "," };
+                list.push_str(&format!("{between}{status}"));
             }
-            let list = list.trim_end_matches(',');
-            Map::Request.set("x-envoy-retriable-status-codes", list);
+            Map::Request.set("x-envoy-retriable-status-codes", &list);
         }
         let grpc = Condition::GRPC_NAMES.iter();
-        let named = grpc
-            .filter(|(_, status)| on.grpc.contains(status))
-            .map(|(name, _)| *name);
-        let mut list = String::new();
-        for name in named {
-            list.push_str(name);
-            list.push(',');
+        let mut named = Vec::new();
+        for (name, status) in grpc {
+            if on.grpc.contains(status) {
+                named.push(*name);
+            }
         }
-        if !list.is_empty() {
-            Map::Request.set("x-envoy-retry-grpc-on", list.trim_end_matches(','));
+        if !named.is_empty() {
+            Map::Request.set("x-envoy-retry-grpc-on", &text::joined(&named, ","));
         }
     }
     // Envoy's "reset" is broken connections and limits of attempts in one.
@@ -143,7 +142,7 @@ pub(crate) fn retries(retries: &Settings, leave: Leave) {
         words.extend(on.has(kind).then_some(name));
     }
     if !words.is_empty() {
-        Map::Request.set("x-envoy-retry-on", &words.join(","));
+        Map::Request.set("x-envoy-retry-on", &text::joined(&words, ","));
     }
     let most = leave.attempts.saturating_sub(1).to_string();
     Map::Request.set("x-envoy-max-retries", &most);

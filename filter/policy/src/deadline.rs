@@ -5,6 +5,7 @@
 //! which is why a route may repeat its limit in its metadata.
 
 use crate::latency::Follow;
+use crate::text;
 use crate::time::Span;
 
 /// A header in which time that is left comes and goes.
@@ -153,7 +154,7 @@ fn minus(whole: Span, part: Span) -> Span {
 
 /// A whole number of milliseconds; 0 is no limit, as in Envoy.
 fn millis(value: &[u8]) -> Option<Span> {
-    let count: u64 = std::str::from_utf8(value).ok()?.trim().parse().ok()?;
+    let count = text::number(text::trimmed(value))?;
     (count > 0).then(|| Span::millis(count))
 }
 
@@ -173,7 +174,7 @@ pub fn grpc_timeout(value: &[u8]) -> Option<Span> {
     if digits.is_empty() || digits.len() > 8 || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    let count: u64 = std::str::from_utf8(digits).ok()?.parse().ok()?;
+    let count = text::number(digits)?;
     let (_, nanos) = UNITS.iter().find(|(name, _)| name == unit)?;
     Some(Span::nanos(*nanos).times(count))
 }

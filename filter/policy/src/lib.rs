@@ -42,6 +42,7 @@ pub mod share;
 pub mod shedding;
 pub mod stale;
 pub mod store;
+pub mod text;
 pub mod time;
 pub mod trust;
 pub mod watch;

@@ -6,6 +6,8 @@
 
 use std::fmt;
 
+use crate::text;
+
 /// A length of time in nanoseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Span(u64);
@@ -86,10 +88,11 @@ impl fmt::Display for Span {
                 "s",
             ),
         };
-        let decimals = format!("{thousandths:03}");
-        match decimals.trim_end_matches('0') {
-            "" => write!(f, "{whole}{name}"),
-            rest => write!(f, "{whole}.{rest}{name}"),
+        match (thousandths, thousandths % 10, thousandths % 100) {
+            (0, ..) => write!(f, "{whole}{name}"),
+            (_, _, 0) => write!(f, "{whole}.{}{name}", thousandths / 100),
+            (_, 0, _) => write!(f, "{whole}.{:02}{name}", thousandths / 10),
+            _ => write!(f, "{whole}.{thousandths:03}{name}"),
         }
     }
 }
@@ -141,18 +144,17 @@ pub enum DurationError {
 }
 
 /// Reads a duration such as `250ms`, `1.5s` or `2m`: a decimal number and one unit.
-pub fn parse_duration(text: &str) -> Result<Span, DurationError> {
+pub fn parse_duration(duration: &str) -> Result<Span, DurationError> {
     const YEAR: u64 = 365 * 24 * 3_600 * 1_000_000_000;
-    let trimmed = text.trim();
-    let unit_at = trimmed
-        .find(|c: char| !(c.is_ascii_digit() || c == '.'))
-        .unwrap_or(trimmed.len());
-    let (number, unit) = trimmed.split_at_checked(unit_at).unwrap_or((trimmed, ""));
+    let trimmed = duration.trim_ascii();
+    let digits = trimmed.bytes();
+    let digits = digits.take_while(|byte| matches!(byte, b'0'..=b'9' | b'.'));
+    let (number, unit) = trimmed.split_at_checked(digits.count()).unwrap_or_default();
     let not_a_number = || wrong(DurationError::NotANumber, trimmed);
     if number.is_empty() {
         return Err(not_a_number());
     }
-    let nanos_per_unit: u64 = match unit.trim() {
+    let nanos_per_unit: u64 = match unit.trim_ascii() {
         "ns" => 1,
         "us" => 1_000,
         "ms" => 1_000_000,
@@ -162,13 +164,13 @@ pub fn parse_duration(text: &str) -> Result<Span, DurationError> {
         "" => return Err(wrong(DurationError::NoUnit, trimmed)),
         other => return Err(wrong(DurationError::UnknownUnit, other)),
     };
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
-    if fraction.is_empty() || fraction.contains('.') || fraction.len() > 9 {
+    let (whole, fraction) = text::parted(number, b'.').unwrap_or((number, "0"));
+    if fraction.len() > 9 {
         return Err(not_a_number());
     }
     let too_long = || wrong(DurationError::TooLong, trimmed);
-    let whole: u64 = whole.parse().map_err(|_| not_a_number())?;
-    let numerator: u64 = fraction.parse().map_err(|_| not_a_number())?;
+    let whole = text::number(whole.as_bytes()).ok_or_else(not_a_number)?;
+    let numerator = text::number(fraction.as_bytes()).ok_or_else(not_a_number)?;
     let denominator = u32::try_from(fraction.len())
         .ok()
         .and_then(|digits| 10_u64.checked_pow(digits))
@@ -236,7 +238,8 @@ mod tests {
     #[test]
     fn a_span_reads_back_as_it_is_written() {
         for text in [
-            "250ms", "5s", "1.5s", "999us", "12ns", "61s", "3601s", "24h",
+            "250ms", "5s", "1.5s", "1.05s", "1.005ms", "1.25us", "999us", "12ns", "61s", "3601s",
+            "24h",
         ] {
             assert_eq!(parse_duration(text).unwrap().to_string(), text);
         }

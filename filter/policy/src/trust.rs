@@ -7,6 +7,7 @@
 use std::net::IpAddr;
 
 use crate::route::fits;
+use crate::text;
 
 /// Everybody who is believed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,10 +28,13 @@ pub struct Network {
 
 impl Network {
     /// Reads `10.0.0.0/8`, `fd00::/8` or a single address.
-    pub fn parse(text: &str) -> Option<Self> {
-        let (address, bits) = match text.split_once('/') {
-            Some((address, bits)) => (address, Some(u8::try_from(bits.parse::<u64>().ok()?).ok()?)),
-            None => (text, None),
+    pub fn parse(network: &str) -> Option<Self> {
+        let (address, bits) = match text::parted(network, b'/') {
+            Some((address, bits)) => (
+                address,
+                Some(u8::try_from(text::number(bits.as_bytes())?).ok()?),
+            ),
+            None => (network, None),
         };
         let (first, v4) = number(address)?;
         let all = if v4 { 32 } else { 128 };
@@ -62,7 +66,8 @@ impl Trust {
     /// Whether a peer at this address is, as Envoy writes it: with its port.
     pub fn reaches(&self, address: &str) -> bool {
         let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
-        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let host = host.strip_prefix('[').unwrap_or(host);
+        let host = host.strip_suffix(']').unwrap_or(host);
         let found = number(host);
         found.is_some_and(|address| self.networks.iter().any(|network| network.holds(address)))
     }

@@ -1,5 +1,7 @@
 //! Header maps: pairs as bytes, so that no byte a client sends can do harm.
 
+use seawall_policy::text;
+
 use super::{abi, errors};
 
 /// Which headers.
@@ -50,9 +52,8 @@ impl Map {
 }
 
 /// A decimal number.
-#[inline(never)]
 pub(crate) fn decimal(value: &[u8]) -> Option<u64> {
-    std::str::from_utf8(value).ok()?.trim().parse().ok()
+    text::number(text::trimmed(value))
 }
 
 /// A header map as the host serialises it: a count, the sizes of all keys and values, then the bytes, each with a NUL

@@ -10,6 +10,7 @@ use super::error::{Wrong, suggestion};
 use super::path::Path;
 use super::units;
 use crate::json::{Object, Value};
+use crate::text;
 use crate::time::parse_duration;
 
 /// A kind of value.
@@ -166,7 +167,7 @@ fn members(object: &Object, fields: &[Field], path: &Path<'_>, wrong: &Wrong) {
         let is_known = is(key) || key == "true" && is("on") && object.get("on").is_none();
         if !is_known {
             let known: Vec<&str> = fields.iter().map(|field| field.key).collect();
-            let (near, known) = (suggestion(key, &known), known.join(", "));
+            let (near, known) = (suggestion(key, &known), text::joined(&known, ", "));
             let problem = format_args!("unknown key{near}; known: {known}");
             wrong.note(&Path::Key(path, key), problem);
         }
@@ -204,7 +205,7 @@ fn one_of(value: &Value, known: &[&str], path: &Path<'_>, wrong: &Wrong) {
     if word(value, known).is_some() {
         return;
     }
-    let list = known.join(", ");
+    let list = text::joined(known, ", ");
     match written(value, known) {
         Some(text) => {
             let near = suggestion(text, known);

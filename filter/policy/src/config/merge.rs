@@ -5,6 +5,7 @@ use super::error::suggestion;
 use super::kinds::Named;
 use super::raw::RawPolicy;
 use crate::json::{Object, Value};
+use crate::text;
 
 /// Where a share of the requests may be enforced.
 const SHARED: [&str; 3] = ["breaker", "bulkhead", "shedding"];
@@ -19,7 +20,7 @@ pub(super) fn inherited(policies: &At<'_, Named<RawPolicy>>, name: &str) -> Valu
         let policy = policies.child::<RawPolicy>(chain.last().copied().unwrap_or(name));
         let at = policy.extends();
         if chain.contains(&parent) {
-            let way = chain.join(" -> ");
+            let way = text::joined(&chain, " -> ");
             at.refuse_as(format_args!("goes in a circle: {way} -> {parent}"));
             break;
         }

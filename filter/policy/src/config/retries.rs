@@ -3,6 +3,7 @@
 use crate::deadline::Limits;
 use crate::latency::Follow;
 use crate::retry::{Condition, Conditions, Delay, Mode, Settings, budget};
+use crate::text;
 use crate::time::Span;
 
 use super::at::At;
@@ -46,7 +47,7 @@ fn conditions(raw: &At<'_, Vec<String>>) -> Conditions {
         let word = at.text();
         let named = Condition::NAMES.iter().find(|(name, _)| *name == word);
         let grpc = Condition::GRPC_NAMES.iter().find(|(name, _)| *name == word);
-        let status: Option<u64> = word.parse().ok();
+        let status = text::number(word.as_bytes());
         let status = status.filter(|status| (400..=599).contains(status));
         let status = status.and_then(|status| u16::try_from(status).ok());
         match (named, grpc, status) {
@@ -66,7 +67,7 @@ fn unknown(at: &At<'_, String>) {
     let known: Vec<&str> = known.collect();
     let word = at.text();
     let near = suggestion(word, &known);
-    let list = known.join(", ");
+    let list = text::joined(&known, ", ");
     at.refuse_as(format_args!(
         "unknown condition \"{word}\"{near}; known: {list}, and statuses 400 to 599"
     ));

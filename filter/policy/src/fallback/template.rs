@@ -75,20 +75,24 @@ impl Template {
 
 /// The first place: what stands before it, its name, and what comes after it.
 fn place(text: &str) -> Option<(&str, &str, &str)> {
-    let mut from = 0_usize;
-    loop {
-        let (_, rest) = text.split_at_checked(from)?;
-        let (before, inside) = rest.split_once("{{")?;
-        let start = from.saturating_add(before.len());
-        let word = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
-        if let Some((name, after)) = inside.split_once("}}")
-            && !name.is_empty()
-            && name.bytes().all(word)
-        {
-            return Some((text.get(..start)?, name, after));
+    let word = |byte: &u8| byte.is_ascii_lowercase() || *byte == b'_';
+    let bytes = text.as_bytes();
+    for start in 0..bytes.len() {
+        let Some(inside) = bytes.get(start..).and_then(|rest| rest.strip_prefix(b"{{")) else {
+            continue;
+        };
+        let length = inside.iter().take_while(|byte| word(byte)).count();
+        let closed = inside
+            .get(length..)
+            .is_some_and(|rest| rest.starts_with(b"}}"));
+        if length > 0 && closed {
+            let from = start.saturating_add(2);
+            let to = from.saturating_add(length);
+            let after = to.saturating_add(2);
+            return Some((text.get(..start)?, text.get(from..to)?, text.get(after..)?));
         }
-        from = start.saturating_add(1);
     }
+    None
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ mod message;
 
 use crate::decimal;
 use crate::json::{self, Value};
+use crate::text as texts;
 
 /// The header, or trailer, in one of three forms.
 pub const HEADER: &str = "endpoint-load-metrics";
@@ -97,13 +98,13 @@ fn text(list: &[u8]) -> Option<Report> {
     // As Envoy has it, nothing may be named twice; only what counts is remembered.
     let mut told = Report::default();
     for item in list.split(|byte| *byte == b',') {
-        let item = item.trim_ascii();
+        let item = texts::trimmed(item);
         if item.is_empty() {
             continue;
         }
         let end = item.iter().position(|byte| matches!(byte, b'=' | b':'))?;
         let (name, value) = item.split_at_checked(end)?;
-        let points = points(decimal::billionths(value.get(1..)?.trim_ascii())?);
+        let points = points(decimal::billionths(texts::trimmed(value.get(1..)?))?);
         match report.place(name).zip(told.place(name)) {
             Some((_, told)) if *told > 0 => return None,
             Some((place, told)) => (*place, *told) = (points, 1),

@@ -4,6 +4,7 @@
 //! two keys of one hash gains nothing but a place that the other loses.
 
 use super::Headers;
+use crate::text;
 
 /// A longer key is not kept, in bytes. Browsers and servers stop at 8,000 for a URL; nobody needs half of it.
 pub(super) const KEY_BYTES_MAX: usize = 4_096;
@@ -64,7 +65,7 @@ impl Varying {
     /// name of which the upstream saw another value than stands in the request before us.
     pub(super) fn read(&mut self, line: &[u8]) -> bool {
         for name in line.split(|byte| *byte == b',') {
-            let name = name.trim_ascii().to_ascii_lowercase();
+            let name = text::trimmed(name).to_ascii_lowercase();
             if name.is_empty() {
                 continue;
             }
@@ -92,7 +93,7 @@ impl Varying {
             parts.add(wanted);
             let mut values = Parts::default();
             request.each(&mut |name, value| {
-                if name.eq_ignore_ascii_case(wanted) {
+                if text::same(name, wanted) {
                     values.add(value);
                 }
             });

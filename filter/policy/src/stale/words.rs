@@ -4,6 +4,8 @@
 //! would find one unknown directive in the first. Here every run of letters, digits, `-` and `_` is a word, quoted or
 //! not: a word that forbids is found wherever it stands, at the price of finding it where it was only an argument.
 
+use crate::text;
+
 /// One word, and what stands behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Word<'a> {
@@ -15,7 +17,7 @@ pub(super) struct Word<'a> {
 impl Word<'_> {
     /// Whether it is this word, in any case.
     pub(super) fn is(&self, word: &str) -> bool {
-        same(self.text, word.as_bytes())
+        text::same(self.text, word.as_bytes())
     }
 
     /// Whether it is one of these.
@@ -55,18 +57,6 @@ pub(super) fn decimal(digits: &[u8]) -> Option<u64> {
     Some(digits.fold(0, |sum: u64, digit| {
         sum.saturating_mul(10).saturating_add(digit)
     }))
-}
-
-/// Whether two texts are the same in any case.
-#[inline(never)]
-pub(super) fn same(one: &[u8], other: &[u8]) -> bool {
-    one.eq_ignore_ascii_case(other)
-}
-
-/// A value without the spaces around it.
-#[inline(never)]
-pub(super) fn trimmed(value: &[u8]) -> &[u8] {
-    value.trim_ascii()
 }
 
 const fn is_part(byte: u8) -> bool {

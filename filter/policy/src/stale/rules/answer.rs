@@ -1,10 +1,11 @@
 //! What an answer says: may it be kept, until which age, and which of its headers go with it.
 
 use super::super::key::{Varying, hash};
-use super::super::words::{decimal, is_plain, trimmed, words};
+use super::super::words::{decimal, is_plain, words};
 use super::super::{Headers, SLOT_BYTES_MAX, slot};
 use super::is_credential;
 use super::request::Asked;
+use crate::text::{self, trimmed};
 use crate::time::Span;
 
 /// What is worth keeping of what RFC 9110 (15.1) lets a cache keep on its own: the answer itself, and where it went for
@@ -255,7 +256,7 @@ fn is_no_document(value: &[u8]) -> bool {
     ];
     NONE.iter().any(|kind| {
         let start = trimmed(value).get(..kind.len());
-        start.is_some_and(|start| start.eq_ignore_ascii_case(kind))
+        start.is_some_and(|start| text::same(start, kind))
     })
 }
 

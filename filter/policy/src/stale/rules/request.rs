@@ -4,6 +4,7 @@ use super::super::key::{Parts, Scope, hash};
 use super::super::words::{decimal, is_plain, words};
 use super::super::{Headers, Settings};
 use super::{holds_one_of, is_credential};
+use crate::text;
 use crate::time::{Span, Timestamp};
 
 /// Parts of names that say who is asking without proving it. Their values are part of the key, so that an upstream that
@@ -254,7 +255,7 @@ fn once<'a>(place: &mut &'a [u8], value: &'a [u8], foreign: &mut bool) {
 fn is_stream(accept: &[u8]) -> bool {
     const STREAM: &[u8] = b"text/event-stream";
     let mut windows = accept.windows(STREAM.len());
-    windows.any(|window| window.eq_ignore_ascii_case(STREAM))
+    windows.any(|window| text::same(window, STREAM))
 }
 
 #[cfg(test)]

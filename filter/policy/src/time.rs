@@ -59,6 +59,7 @@ impl Span {
     }
 
     /// The share `numerator / denominator` of this length, rounded down; the whole length for a denominator of zero.
+    #[inline(never)]
     pub const fn share(self, numerator: u64, denominator: u64) -> Self {
         match (self.0 as u128)
             .saturating_mul(numerator as u128)

@@ -17,6 +17,7 @@ impl Draws {
     }
 
     /// Uniform over all of `u64`.
+    #[inline(never)]
     pub(crate) fn next_u64(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

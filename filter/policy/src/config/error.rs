@@ -17,6 +17,15 @@ pub struct Error {
 }
 
 impl Error {
+    #[cold]
+    #[inline(never)]
+    pub(super) fn new(path: &Path<'_>, problem: fmt::Arguments<'_>) -> Self {
+        Self {
+            path: path.to_string(),
+            problem: problem.to_string(),
+        }
+    }
+
     /// Where it is, such as `policies.payments.breaker.open.for`; empty for the whole.
     pub fn path(&self) -> &str {
         &self.path
@@ -37,10 +46,9 @@ impl Wrong {
     #[cold]
     #[inline(never)]
     pub(super) fn note(&self, path: &Path<'_>, problem: fmt::Arguments<'_>) {
-        self.0.get_or_init(|| Error {
-            path: path.to_string(),
-            problem: problem.to_string(),
-        });
+        if !self.is_noted() {
+            let _ = self.0.set(Error::new(path, problem));
+        }
     }
 
     /// Whether something was noted.

@@ -69,11 +69,8 @@ pub fn from_value(value: &serde_json::Value) -> Result<Routing, Error> {
     }
 }
 
-#[cold]
 fn refused(problem: fmt::Arguments<'_>) -> Result<Routing, Error> {
-    let wrong = Wrong::default();
-    wrong.note(&Path::Root, problem);
-    wrong.first().map_or_else(|| Ok(Routing::default()), Err)
+    Err(Error::new(&Path::Root, problem))
 }
 
 fn read(value: &Value) -> Result<Routing, Error> {

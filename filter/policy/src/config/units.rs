@@ -4,6 +4,7 @@ use super::kinds::{Kind, Known};
 use crate::decimal::{self, ONE};
 use crate::json::Value;
 use crate::share::Share;
+use crate::text;
 
 /// A length of time with its unit.
 pub struct Duration;
@@ -45,7 +46,8 @@ pub(super) fn percent(value: &Value) -> Option<Share> {
 
 /// The number in a text such as `5%`.
 fn number(text: &str) -> Option<Value> {
-    let text = text.trim().trim_end_matches('%').trim_end().as_bytes();
+    let text = text::trimmed(text.as_bytes());
+    let text = text::trimmed(text.strip_suffix(b"%").unwrap_or(text));
     let plain = |byte: &u8| matches!(byte, b'0'..=b'9' | b'.' | b'+');
     let digits = Some(text).filter(|text| text.iter().all(plain))?;
     Some(Value::Number(decimal::billionths(digits)))

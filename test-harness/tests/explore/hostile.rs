@@ -1,5 +1,7 @@
 //! Callbacks in any order, on any context, with any content, while the host answers anything: nothing traps.
 
+mod words;
+
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
@@ -11,6 +13,7 @@ use seawall_harness::abi::upstreams::{Answers, Cluster, HttpCall, HttpOutcome, H
 use seawall_harness::worker::{FailurePolicy, Flow, Process, ProcessOptions, Properties, StreamId};
 
 use crate::shipped::{calls, module};
+use words::{EXPORTS, KEYS};
 
 const EVERYTHING: &str = r#"{"version":1,"trust":{"addresses":["10.0.0.0/8"]},
     "page":{"path":"/seawall","trust":{"addresses":["10.0.0.0/8"]}},"policies":{"default":{
@@ -27,49 +30,6 @@ const STREAMS: usize = 32;
 /// A process lives for so many calls.
 const LIFE: u64 = 100_000;
 
-const EXPORTS: [&str; 13] = [
-    "proxy_on_context_create",
-    "proxy_on_vm_start",
-    "proxy_on_configure",
-    "proxy_on_tick",
-    "proxy_on_http_call_response",
-    "proxy_on_request_headers",
-    "proxy_on_request_headers",
-    "proxy_on_response_headers",
-    "proxy_on_response_headers",
-    "proxy_on_response_trailers",
-    "proxy_on_log",
-    "proxy_on_done",
-    "proxy_on_delete",
-];
-const KEYS: [&str; 26] = [
-    ":method",
-    ":path",
-    ":status",
-    ":authority",
-    "content-type",
-    "content-length",
-    "endpoint-load-metrics",
-    "endpoint-load-metrics-bin",
-    "grpc-timeout",
-    "grpc-status",
-    "grpc-retry-pushback-ms",
-    "retry-after",
-    "traceparent",
-    "x-request-id",
-    "x-left",
-    "x-envoy-attempt-count",
-    "x-envoy-expected-rq-timeout-ms",
-    "x-envoy-max-retries",
-    "x-envoy-ratelimited",
-    "x-seawall-attempt",
-    "x-seawall-priority",
-    "x-seawall-retry",
-    "x-seawall-no-retry",
-    "upgrade",
-    "idempotency-key",
-    "expect",
-];
 const VALUES: [&str; 20] = [
     "GET",
     "POST",

@@ -173,11 +173,12 @@ impl Exchange {
         }))
     }
 
-    /// Gives a kept answer; `false` if there is none, or the host did not take it.
-    pub(crate) fn give(&self, policy: &Policy, need: Need) -> bool {
-        let mut sent = false;
+    /// Gives a kept answer, and says how many seconds old it was; nothing if there is none, or the host did not take it.
+    pub(crate) fn give(&self, policy: &Policy, need: Need) -> Option<u64> {
+        let mut sent = None;
         let mut give = |slot: &Slot<'_>, age: Span| {
-            let age = age.as_secs_ceil().to_string();
+            let seconds = age.as_secs_ceil();
+            let age = seconds.to_string();
             let mut headers = slot.headers.clone();
             headers.push((b"age", age.as_bytes()));
             if policy.answer_headers {
@@ -191,12 +192,13 @@ impl Exchange {
             };
             about.tell_degraded("stale");
             properties::set("seawall.age", &age);
-            sent = reply::send_plain(&Plain {
+            let reply = Plain {
                 status: slot.status,
                 details: &need.details(),
                 headers: &headers,
                 body: slot.body,
-            });
+            };
+            sent = reply::send_plain(&reply).then_some(seconds);
         };
         let found = find(
             &Shared,
@@ -206,6 +208,6 @@ impl Exchange {
             clock::now(),
             &mut give,
         );
-        found == Ok(true) && sent
+        sent.filter(|_| found == Ok(true))
     }
 }

@@ -173,6 +173,7 @@ pub(crate) struct UpstreamSeries {
     position: Option<Metric>,
     in_flight: Option<Metric>,
     limit: Option<Metric>,
+    stale_age: Option<Metric>,
     dirty: bool,
 }
 
@@ -195,6 +196,7 @@ impl UpstreamSeries {
             position: None,
             in_flight: None,
             limit: None,
+            stale_age: None,
             labels,
             dirty: true,
         }
@@ -247,6 +249,16 @@ impl UpstreamSeries {
         );
         if let Some(limit) = limit {
             show(&mut self.limit, "limit", &self.labels, limit.into());
+        }
+    }
+
+    /// A stale answer of so many seconds stood in.
+    pub(crate) fn aged(&mut self, seconds: u64) {
+        let name = || format!("seawall_stale_age_seconds..{}", self.labels);
+        let age = self.stale_age;
+        self.stale_age = age.or_else(|| Metric::define(Kind::Histogram, &name()));
+        if let Some(age) = self.stale_age {
+            age.set(seconds);
         }
     }
 

@@ -274,6 +274,13 @@ impl Worker {
         }
     }
 
+    /// A stale answer of so many seconds stood in at an upstream.
+    pub(crate) fn aged(&mut self, upstream: usize, seconds: u64) {
+        if let Some(entry) = self.upstreams.entry(upstream) {
+            entry.series.aged(seconds);
+        }
+    }
+
     /// What is done every half second: debts, timed transitions, signs of life, deposits, latencies, metrics; and more
     /// often, while hedges wait, only for them.
     pub(crate) fn tick(&mut self) {

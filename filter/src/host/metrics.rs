@@ -1,4 +1,4 @@
-//! Counters and gauges of the process, defined once and changed when asked to.
+//! Counters, gauges and histograms of the process, defined once and changed when asked to.
 
 use super::{abi, errors};
 
@@ -9,6 +9,8 @@ pub(crate) enum Kind {
     Counter = 0,
     /// Shows a value.
     Gauge = 1,
+    /// Takes values.
+    Histogram = 2,
 }
 
 /// A metric of the host.
@@ -27,7 +29,7 @@ impl Metric {
         errors::succeeded("increment_metric", abi::increment_metric(self.0, offset));
     }
 
-    /// Sets a gauge.
+    /// Sets a gauge, or gives a histogram one more value.
     pub(crate) fn set(self, value: u64) {
         errors::succeeded("record_metric", abi::record_metric(self.0, value));
     }

@@ -21,8 +21,8 @@ enum Rung {
     Static(bool),
     /// The same request may go to this cluster.
     Cluster(String),
-    /// A stale answer stood in, if there was one.
-    Stale(bool),
+    /// A stale answer of so many seconds stood in, if there was one.
+    Stale(Option<u64>),
 }
 
 /// A request that is asked about.
@@ -57,11 +57,12 @@ impl HttpRequest {
                     self.count(asked.upstream, Event::Fallback("cluster", need.cause()));
                     return Action::Continue;
                 }
-                Rung::Stale(true) => {
+                Rung::Stale(Some(age)) => {
                     self.count(asked.upstream, Event::Fallback("stale", need.cause()));
+                    self.tell_age(asked.upstream, age);
                     return Action::Pause;
                 }
-                Rung::Static(false) | Rung::Cluster(_) | Rung::Stale(false) => {}
+                Rung::Static(false) | Rung::Cluster(_) | Rung::Stale(None) => {}
             }
         }
         let refused = self.with(|worker| {
@@ -82,8 +83,11 @@ impl HttpRequest {
             };
             let name = match rung {
                 Rung::Static(true) => "static",
-                Rung::Stale(true) => "stale",
-                Rung::Static(false) | Rung::Stale(false) | Rung::Cluster(_) => continue,
+                Rung::Stale(Some(age)) => {
+                    self.tell_age(waiting.upstream, age);
+                    "stale"
+                }
+                Rung::Static(false) | Rung::Stale(None) | Rung::Cluster(_) => continue,
             };
             self.count(
                 waiting.upstream,
@@ -92,6 +96,13 @@ impl HttpRequest {
             return true;
         }
         false
+    }
+
+    fn tell_age(&self, upstream: usize, seconds: u64) {
+        self.with(|worker| {
+            worker.aged(upstream, seconds);
+            Some(())
+        });
     }
 
     fn rung(&self, policy: usize, need: Need, grpc: bool, step: usize) -> Option<Rung> {
@@ -103,7 +114,7 @@ impl HttpRequest {
                 Answer::Cluster(cluster) => Rung::Cluster(cluster.clone()),
                 Answer::Stale(_) => {
                     let stale = self.stale.as_ref();
-                    Rung::Stale(stale.is_some_and(|stale| stale.give(policy, need)))
+                    Rung::Stale(stale.and_then(|stale| stale.give(policy, need)))
                 }
             })
         })

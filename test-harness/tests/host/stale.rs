@@ -148,6 +148,11 @@ fn a_failed_answer_is_replaced_by_the_last_good_one_on_any_worker() {
         fails(&process, 0, &head).is_some(),
         "a HEAD is given the GET's"
     );
+    let metrics = process.common().metrics.borrow();
+    let told = "seawall_stale_age_seconds..policy=default..upstream=upstream";
+    let age = metrics.histogram(told).expect("the ages are told");
+    assert_eq!((age.count, age.min, age.max), (3, 4, 4));
+    drop(metrics);
     assert_eq!(fails(&process, 0, &get("/items?a=2", &[])), None);
     wait(&process, 600_000);
     assert_eq!(fails(&process, 0, &lines), None, "too old");

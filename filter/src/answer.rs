@@ -4,6 +4,7 @@ use seawall_policy::admission::Reason;
 use seawall_policy::fallback::{Cause, Static, Values};
 use seawall_policy::policy::Policy;
 use seawall_policy::retry::attempts::{Death, Denial};
+use seawall_policy::text;
 use seawall_policy::time::Span;
 
 use crate::host::properties;
@@ -101,8 +102,8 @@ pub(crate) fn refuse(policy: &Policy, grpc: bool, reason: Reason, retry_after: S
         reason,
         retry_after,
     };
-    let seconds = need.retry_after().as_secs_ceil().to_string();
-    let millis = need.retry_after().as_millis().to_string();
+    let seconds = text::written(need.retry_after().as_secs_ceil());
+    let millis = text::written(need.retry_after().as_millis());
     let mut headers = vec![NO_STORE];
     headers.extend(policy.answer_headers.then_some((REASON, reason.name())));
     let (status, grpc_status, what) = match reason.cause() {
@@ -139,7 +140,7 @@ pub(crate) fn refuse(policy: &Policy, grpc: bool, reason: Reason, retry_after: S
 
 /// A fixed answer. `false` if the host did not take it.
 pub(crate) fn fixed(policy: &Policy, fixed: &Static, grpc: bool, need: Need) -> bool {
-    let seconds = need.retry_after().as_secs_ceil().to_string();
+    let seconds = text::written(need.retry_after().as_secs_ceil());
     let values = Values {
         policy: &policy.name,
         reason: need.name(),

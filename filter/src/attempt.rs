@@ -5,6 +5,7 @@
 //! came before it; a hedge that cannot be paid for waits instead, since the attempt beside it may still win.
 
 use seawall_policy::retry::attempts::{Answer, Attempts, Death, Denial, Flags};
+use seawall_policy::text;
 use seawall_policy::time::{Span, Timestamp};
 
 use crate::answer;
@@ -182,7 +183,7 @@ impl Attempt {
 
     /// Those behind are told that it is a retry.
     fn mark(&self) {
-        Map::Request.set(ATTEMPT, &self.number.max(2).to_string());
+        Map::Request.set(ATTEMPT, &text::written(u64::from(self.number.max(2))));
     }
 
     fn refuse(&mut self, id: u32, known: &mut Attempts, denial: Denial) -> Action {

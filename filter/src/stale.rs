@@ -10,6 +10,7 @@ use seawall_policy::policy::Policy;
 use seawall_policy::stale::{
     Asked, Headers, Offer, Outcome, Recent, Scope, Settings, Slot, find, forget, keep,
 };
+use seawall_policy::text;
 use seawall_policy::time::Span;
 
 use crate::answer::{About, DEGRADED, Need, REASON};
@@ -178,7 +179,7 @@ impl Exchange {
         let mut sent = None;
         let mut give = |slot: &Slot<'_>, age: Span| {
             let seconds = age.as_secs_ceil();
-            let age = seconds.to_string();
+            let age = text::written(seconds);
             let mut headers = slot.headers.clone();
             headers.push((b"age", age.as_bytes()));
             if policy.answer_headers {

@@ -64,13 +64,13 @@ impl Leave {
 /// Tells the router its time limits, and those behind it what is left.
 pub(crate) fn time(policy: &Policy, limit: Limit, facts: &Facts, hedge: Option<Span>) {
     if let Some(per_try) = hedge.or(policy.time.per_try) {
-        let millis = per_try.as_millis().max(1).to_string();
+        let millis = text::written(per_try.as_millis().max(1));
         Map::Request.set("x-envoy-upstream-rq-per-try-timeout-ms", &millis);
     }
     let Limit::Within { total, .. } = limit else {
         return;
     };
-    let millis = total.as_millis().max(1).to_string();
+    let millis = text::written(total.as_millis().max(1));
     Map::Request.set("x-envoy-upstream-rq-timeout-ms", &millis);
     for form in &policy.time.propagate {
         let due = match form {
@@ -144,7 +144,7 @@ pub(crate) fn retries(retries: &Settings, leave: Leave) {
     if !words.is_empty() {
         Map::Request.set("x-envoy-retry-on", &text::joined(&words, ","));
     }
-    let most = leave.attempts.saturating_sub(1).to_string();
+    let most = text::written(u64::from(leave.attempts.saturating_sub(1)));
     Map::Request.set("x-envoy-max-retries", &most);
     if leave.hedge.is_some() {
         Map::Request.set("x-envoy-hedge-on-per-try-timeout", "true");

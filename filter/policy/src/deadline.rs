@@ -50,7 +50,7 @@ impl Form {
     pub fn write(&self, left: Span) -> String {
         match self {
             Self::Grpc => grpc_text(left),
-            Self::Expected | Self::Header(_) => left.as_millis().to_string(),
+            Self::Expected | Self::Header(_) => text::written(left.as_millis()),
         }
     }
 }

@@ -15,6 +15,12 @@ pub fn number(text: &[u8]) -> Option<u64> {
     (!digits.is_empty()).then_some(number)
 }
 
+/// A number in decimal digits.
+#[inline(never)]
+pub fn written(number: u64) -> String {
+    number.to_string()
+}
+
 /// A text without the spaces around it.
 #[inline(never)]
 pub fn trimmed(text: &[u8]) -> &[u8] {

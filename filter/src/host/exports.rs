@@ -41,6 +41,11 @@ impl Contexts {
         let (_, root) = roots.find(|(known, _)| *known == id)?;
         Some(root)
     }
+
+    #[inline(never)]
+    fn forget_root(&mut self, id: u32) {
+        self.roots.retain(|(known, _)| *known != id);
+    }
 }
 
 thread_local! {
@@ -96,7 +101,7 @@ pub(crate) extern "C" fn proxy_on_context_create(id: u32, parent: u32) {
                 contexts.streams.insert(id, stream);
             }
             None if parent == 0 => {
-                contexts.roots.retain(|(known, _)| *known != id);
+                contexts.forget_root(id);
                 contexts.roots.push((id, Root::default()));
             }
             None => {}
@@ -179,7 +184,7 @@ pub(crate) extern "C" fn proxy_on_done(id: u32) -> u32 {
 pub(crate) extern "C" fn proxy_on_delete(id: u32) {
     contexts(|contexts| {
         contexts.streams.remove(id);
-        contexts.roots.retain(|(known, _)| *known != id);
+        contexts.forget_root(id);
         Some(())
     });
 }

@@ -1,5 +1,7 @@
 //! JSON written by hand: objects of numbers and names. A serialiser of any value would weigh more than the whole page.
 
+use crate::text;
+
 /// JSON in the making. A comma goes before whatever does not come first.
 ///
 /// Bytes, since only bytes of ASCII are put in the place of others: what was text stays text.
@@ -31,7 +33,7 @@ impl Json {
     #[inline(never)]
     pub(super) fn number(&mut self, key: &str, number: u64) {
         self.key(key);
-        self.0.extend_from_slice(number.to_string().as_bytes());
+        self.0.extend_from_slice(text::written(number).as_bytes());
     }
 
     #[inline(never)]

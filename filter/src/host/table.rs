@@ -15,7 +15,8 @@ impl<T> Table<T> {
     /// What is known by a number.
     #[inline(never)]
     pub(super) fn get_mut(&mut self, number: u32) -> Option<&mut T> {
-        let mut list = self.list(number)?.iter_mut();
+        // What came last is asked for most.
+        let mut list = self.list(number)?.iter_mut().rev();
         let (_, found) = list.find(|(known, _)| *known == number)?;
         Some(found)
     }
@@ -35,7 +36,7 @@ impl<T> Table<T> {
     #[inline(never)]
     pub(super) fn remove(&mut self, number: u32) {
         if let Some(list) = self.list(number)
-            && let Some(place) = list.iter().position(|(known, _)| *known == number)
+            && let Some(place) = list.iter().rposition(|(known, _)| *known == number)
         {
             list.swap_remove(place);
         }

@@ -68,6 +68,21 @@ fn a_good_request_costs_eleven_host_calls_and_little_fuel() {
 }
 
 #[test]
+fn a_request_costs_little_more_among_ten_thousand_others() {
+    let process = process(1, BREAKER);
+    let good = || {
+        let stream = ask(&process, 0).expect("passes");
+        end(&process, stream, "200");
+    };
+    let (alone, _) = average(&process, good);
+    let others: Vec<_> = (0..10_000).map(|_| ask(&process, 0)).collect();
+    let (among, _) = average(&process, good);
+    println!("a good request among ten thousand: {among} fuel, alone {alone}");
+    assert!(others.iter().all(Option::is_some));
+    assert!(among <= alone + 2_000, "{among} fuel, alone {alone}");
+}
+
+#[test]
 fn an_answer_that_looks_bad_costs_no_more_where_nothing_is_retried() {
     let process = process(1, BREAKER);
     let (_, calls) = average(&process, || {

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use seawall_live::demo;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// A profile page on three lanes (bare Envoy, Envoy's own limits, Seawall) while an optional part gets sick.
 #[derive(Debug, Parser)]
@@ -22,12 +23,14 @@ struct Arguments {
 #[tokio::main]
 async fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    // Listened to before anything starts: a shell's background job ignores interrupts until somebody does.
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
     // Whatever ends first: what the demo started belongs to it and is gone with it. A signal is the user's wish and no
     // error; the code is the one a shell gives for it.
     let figures = tokio::select! {
         figures = demo::run(arguments.json) => figures?,
-        _ = tokio::signal::ctrl_c() => return Ok(stopped(130)),
+        _ = interrupt.recv() => return Ok(stopped(130)),
         _ = terminate.recv() => return Ok(stopped(143)),
     };
     if arguments.json {

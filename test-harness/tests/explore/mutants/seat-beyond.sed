@@ -1,0 +1,3 @@
+# one place more than there are
+# file: filter/policy/src/places/steps.rs
+s/if in_flight >= room \{/if in_flight > room {/

@@ -33,6 +33,10 @@ copy_sources() {
         mkdir -p "$tree/$(dirname "$file")"
         cp "$file" "$tree/$file"
     done
+    # What is gone here must not be found there.
+    [ -d "$tree" ] && (cd "$tree" && find . -name target -prune -o -name '*.rs' -print) | while IFS= read -r file; do
+        [ -f "$file" ] || rm "$tree/$file"
+    done
 }
 
 put_in() { # mutant

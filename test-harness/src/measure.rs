@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
+use seawall_policy::priority::Priority;
 use serde::Serialize;
 
 /// What took longer counts as an hour, in microseconds.
@@ -36,6 +37,11 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// All of them.
+    pub fn all(&self) -> u64 {
+        self.good + self.degraded + self.refused + self.failed
+    }
+
     fn add(&mut self, got: Got) {
         match got {
             Got::Good => self.good += 1,
@@ -44,6 +50,21 @@ impl Counts {
             Got::Failed => self.failed += 1,
         }
     }
+}
+
+/// One request that is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// When it came, in nanoseconds since the trace began.
+    pub at: u64,
+    /// How long it took, in nanoseconds.
+    pub latency: u64,
+    /// What the user got.
+    pub got: Got,
+    /// How important it said it was.
+    pub priority: Option<Priority>,
+    /// Whether the fault held when it came.
+    pub in_fault: bool,
 }
 
 /// A change of state that the filter logged.
@@ -62,6 +83,7 @@ pub struct Transition {
 pub struct Measure {
     counts: Counts,
     in_fault: Counts,
+    by_priority: BTreeMap<Priority, Counts>,
     reached: u64,
     reached_in_fault: u64,
     latency_us: Histogram<u64>,
@@ -86,6 +108,9 @@ pub struct Figures {
     pub answers: Counts,
     /// What users got of requests that came while the fault held.
     pub answers_in_fault: Counts,
+    /// What users got by what their requests said of their priority, the most important first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub answers_by_priority: Vec<OfPriority>,
     /// Attempts that reached the upstream.
     pub reached_upstream: u64,
     /// Attempts that reached the upstream while the fault held.
@@ -104,11 +129,21 @@ pub struct Figures {
     pub per_second: Vec<Counts>,
 }
 
+/// What users got of one priority.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct OfPriority {
+    /// Its name.
+    pub priority: &'static str,
+    /// What its users got.
+    pub answers: Counts,
+}
+
 impl Default for Measure {
     fn default() -> Self {
         Self {
             counts: Counts::default(),
             in_fault: Counts::default(),
+            by_priority: BTreeMap::new(),
             reached: 0,
             reached_in_fault: 0,
             latency_us: histogram(),
@@ -125,12 +160,17 @@ impl Default for Measure {
 }
 
 impl Measure {
-    /// One answered request: when it came, how long it took, what the user got, and whether the fault held. Times in
-    /// nanoseconds since the trace began.
-    pub fn answered(&mut self, at: u64, latency: u64, got: Got, in_fault: bool) {
+    /// A request is over.
+    pub fn answered(&mut self, answer: Answer) {
+        let Answer {
+            at, latency, got, ..
+        } = answer;
         self.counts.add(got);
-        if in_fault {
+        if answer.in_fault {
             self.in_fault.add(got);
+        }
+        if let Some(priority) = answer.priority {
+            self.by_priority.entry(priority).or_default().add(got);
         }
         self.latency_us.saturating_record(latency / 1_000);
         if got == Got::Good {
@@ -157,12 +197,12 @@ impl Measure {
 
     /// Attempts that reached the upstream for each request that was answered: the amplification.
     pub fn load(&self) -> f64 {
-        self.reached as f64 / self.answers().max(1) as f64
+        self.reached as f64 / self.counts.all().max(1) as f64
     }
 
     /// The share of requests that got the upstream's own answer, or one of the fallback ladder.
     pub fn success(&self) -> f64 {
-        (self.counts.good + self.counts.degraded) as f64 / self.answers().max(1) as f64
+        (self.counts.good + self.counts.degraded) as f64 / self.counts.all().max(1) as f64
     }
 
     /// What users got.
@@ -185,19 +225,22 @@ impl Measure {
         &self.reached_per_second
     }
 
-    fn answers(&self) -> u64 {
-        self.counts.good + self.counts.degraded + self.counts.refused + self.counts.failed
-    }
-
     /// The figures, given when the fault held.
     pub fn figures(self, lane: &str, fault: Option<(u64, u64)>) -> Figures {
         let millis = |micros: u64| micros as f64 / 1_000.0;
         let since = |from: u64, at: Option<u64>| Some(at?.saturating_sub(from) / 1_000_000);
         let (begin, end) = fault.unzip();
+        let by_priority = self.by_priority.into_iter();
         Figures {
             lane: lane.to_owned(),
             answers: self.counts,
             answers_in_fault: self.in_fault,
+            answers_by_priority: by_priority
+                .map(|(priority, answers)| OfPriority {
+                    priority: priority.name(),
+                    answers,
+                })
+                .collect(),
             reached_upstream: self.reached,
             reached_upstream_in_fault: self.reached_in_fault,
             p50_ms: millis(self.latency_us.value_at_quantile(0.5)),

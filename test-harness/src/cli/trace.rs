@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
+use seawall_policy::priority::Priority;
 
 use crate::trace::{self, Format, Request};
 
@@ -34,7 +35,8 @@ pub(super) struct Import {
 /// Makes a trace with Poisson arrivals and log-normal service times.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
-  seawall trace generate --rate 100 --for 120s -o trace.jsonl")]
+  seawall trace generate --rate 100 --for 120s -o trace.jsonl
+  seawall trace generate --rate 400 --for 60s --service 100ms --priorities critical=1,sheddable=3 -o overload.jsonl")]
 pub(super) struct Generate {
     /// Requests a second.
     #[arg(long)]
@@ -48,6 +50,9 @@ pub(super) struct Generate {
     /// The spread of the upstream's work: sigma of the log-normal.
     #[arg(long, default_value_t = 0.5)]
     sigma: f64,
+    /// Priorities by weight, such as critical_plus=1,sheddable=3; they go as x-seawall-priority.
+    #[arg(long, value_parser = weight, value_delimiter = ',', value_name = "PRIORITY=WEIGHT,...")]
+    priorities: Vec<(Priority, f64)>,
     /// Seed of all chance.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -70,10 +75,30 @@ impl Trace {
                 let (rate, sigma, seed) = (generate.rate, generate.sigma, generate.seed);
                 let requests = trace::poisson(rate, seconds, median_us, sigma, seed)
                     .context("a rate is above 0, and a sigma is 0 or above")?;
+                let requests = match generate.priorities.as_slice() {
+                    [] => requests,
+                    weights => trace::with_priorities(requests, weights, seed)
+                        .context("a priority's weight is 0 or above, and one is above 0")?,
+                };
                 write(&requests, &generate.output)
             }
         }
     }
+}
+
+/// A priority and its weight.
+fn weight(text: &str) -> Result<(Priority, f64), String> {
+    let (name, weight) = text
+        .split_once('=')
+        .ok_or_else(|| format!("\"{text}\": expected PRIORITY=WEIGHT"))?;
+    let priority = Priority::named(name.as_bytes()).ok_or_else(|| {
+        let known = Priority::ALL.map(Priority::name).join(", ");
+        format!("\"{name}\": expected one of {known}")
+    })?;
+    let weight = weight
+        .parse()
+        .map_err(|error| format!("\"{weight}\": {error}"))?;
+    Ok((priority, weight))
 }
 
 fn write(requests: &[Request], output: &Path) -> anyhow::Result<()> {

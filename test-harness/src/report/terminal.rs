@@ -24,6 +24,19 @@ pub fn table(report: &Report) -> String {
     row("degraded", &|lane| lane.answers.degraded.to_string());
     row("refused at once", &|lane| lane.answers.refused.to_string());
     row("failed", &|lane| lane.answers.failed.to_string());
+    let mut priorities: Vec<&str> = Vec::new();
+    for of in report
+        .lanes
+        .iter()
+        .flat_map(|lane| &lane.answers_by_priority)
+    {
+        if !priorities.contains(&of.priority) {
+            priorities.push(of.priority);
+        }
+    }
+    for priority in priorities {
+        row(&format!("good, {priority}"), &|lane| share(lane, priority));
+    }
     row("p50 / p99 ms", &|lane| {
         format!("{:.1} / {:.1}", lane.p50_ms, lane.p99_ms)
     });
@@ -64,6 +77,18 @@ pub fn table(report: &Report) -> String {
     }
     let _ = writeln!(text, "again: {}", report.reproduce);
     text
+}
+
+/// How many of a priority's requests were good.
+fn share(lane: &Figures, priority: &str) -> String {
+    let mut all = lane.answers_by_priority.iter();
+    all.find(|of| of.priority == priority).map_or_else(
+        || "-".to_owned(),
+        |of| {
+            let (good, all) = (of.answers.good, of.answers.all());
+            format!("{good} ({:.1} %)", 100.0 * good as f64 / all as f64)
+        },
+    )
 }
 
 fn span(millis: Option<u64>) -> String {

@@ -1,6 +1,8 @@
-//! A trace from nothing: Poisson arrivals, log-normal service times.
+//! A trace from nothing: Poisson arrivals, log-normal service times, priorities by weight.
 
+use rand_distr::weighted::WeightedIndex;
 use rand_distr::{Distribution, Exp, LogNormal};
+use seawall_policy::priority::Priority;
 
 use super::Request;
 use crate::sim::chance;
@@ -31,7 +33,22 @@ pub fn poisson(
             at_us: (at * 1e6) as u64,
             service_us: service.sample(&mut work) as u64,
             path: "/".to_owned(),
+            priority: None,
         });
+    }
+    Some(requests)
+}
+
+/// Gives each request a priority, drawn by these weights. `None` if no weight is above 0, or one is below.
+pub fn with_priorities(
+    mut requests: Vec<Request>,
+    weights: &[(Priority, f64)],
+    seed: u64,
+) -> Option<Vec<Request>> {
+    let draw = WeightedIndex::new(weights.iter().map(|(_, weight)| weight)).ok()?;
+    let mut random = chance(seed, "priorities");
+    for request in &mut requests {
+        request.priority = Some(weights[draw.sample(&mut random)].0);
     }
     Some(requests)
 }

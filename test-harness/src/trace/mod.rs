@@ -6,8 +6,9 @@ mod azure;
 mod envoy;
 mod generate;
 mod nezha;
+mod priority;
 
-pub use generate::poisson;
+pub use generate::{poisson, with_priorities};
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
@@ -16,6 +17,7 @@ use clap::ValueEnum;
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
+use seawall_policy::priority::Priority;
 use serde::{Deserialize, Serialize};
 
 /// No trace may have more requests.
@@ -34,6 +36,9 @@ pub struct Request {
     /// Its path.
     #[serde(default = "root", skip_serializing_if = "is_root")]
     pub path: String,
+    /// How important it says it is.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "priority")]
+    pub priority: Option<Priority>,
 }
 
 fn root() -> String {
@@ -123,6 +128,7 @@ pub fn read(format: Format, input: impl Read) -> Result<Vec<Request>, TraceError
         at_us: u64::try_from((raw.at - first) / 1_000).unwrap_or(u64::MAX),
         service_us: raw.service_us,
         path: raw.path,
+        priority: None,
     };
     bounded(raw.into_iter().map(request).collect())
 }

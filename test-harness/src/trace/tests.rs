@@ -7,6 +7,7 @@ fn request(at_us: u64, service_us: u64, path: &str) -> Request {
         at_us,
         service_us,
         path: path.to_owned(),
+        priority: None,
     }
 }
 
@@ -88,4 +89,40 @@ fn what_is_written_reads_back_and_nothing_is_refused() {
         assert!(read(format, "".as_bytes()).is_err());
     }
     assert!(poisson(0.0, 1.0, 1.0, 1.0, 1).is_none());
+}
+
+#[test]
+fn priorities_are_drawn_by_weight_and_go_through_a_file_by_name() {
+    let trace = poisson(1_000.0, 10.0, 20_000.0, 0.5, 3).unwrap();
+    let weights = [(Priority::CriticalPlus, 1.0), (Priority::Sheddable, 3.0)];
+    let trace = with_priorities(trace, &weights, 3).unwrap();
+    let of = |priority| {
+        let all = trace.iter();
+        all.filter(|request| request.priority == Some(priority))
+            .count()
+    };
+    let (highest, lowest) = (of(Priority::CriticalPlus), of(Priority::Sheddable));
+    assert_eq!(highest + lowest, trace.len());
+    assert!(
+        lowest > 5 * highest / 2 && lowest < 7 * highest / 2,
+        "{highest} and {lowest}"
+    );
+    let mut file = Vec::new();
+    write(&trace, &mut file).unwrap();
+    assert_eq!(read(Format::Jsonl, file.as_slice()).unwrap(), trace);
+    refused(
+        Format::Jsonl,
+        r#"{"at_us":0,"service_us":1,"priority":"high"}"#,
+        "line 1: priority is \"high\": expected one of critical_plus, critical, sheddable_plus, sheddable at line 1 column 43",
+    );
+    for weights in [
+        vec![],
+        vec![(Priority::Critical, 0.0)],
+        vec![(Priority::Critical, -1.0)],
+    ] {
+        assert!(
+            with_priorities(trace.clone(), &weights, 3).is_none(),
+            "{weights:?}"
+        );
+    }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use rand::RngExt;
+use seawall_policy::priority::{Priority, Settings};
 
 use super::START;
 use super::run::{Event, Key, Run};
@@ -17,6 +18,8 @@ use crate::worker::{Flow, Properties, StreamId};
 
 /// Where the upstream's only host is.
 pub(super) const ADDRESS: &str = "10.0.0.1:80";
+/// Where the clients are.
+const CLIENTS: &str = "10.1.0.1:50000";
 
 /// A request on its way.
 pub(super) struct Flight {
@@ -254,13 +257,17 @@ fn got(headers: &HeaderMap, status: u32) -> Got {
 }
 
 fn request(number: usize, request: &Request) -> HeaderMap {
-    headers(&[
+    let id = id(number);
+    let mut shown = vec![
         (":method", "GET"),
         (":scheme", "http"),
         (":authority", "upstream"),
-        (":path", &request.path),
-        ("x-request-id", &id(number)),
-    ])
+        (":path", request.path.as_str()),
+        ("x-request-id", id.as_str()),
+    ];
+    let priority = request.priority.map(Priority::name);
+    shown.extend(priority.map(|name| (Settings::HEADER, name)));
+    headers(&shown)
 }
 
 /// The id of a request.
@@ -274,6 +281,7 @@ fn properties() -> Properties {
     BTreeMap::from([
         ("xds\0cluster_name".to_owned(), b"upstream".to_vec()),
         ("xds\0route_name".to_owned(), b"default".to_vec()),
+        ("source\0address".to_owned(), CLIENTS.into()),
         (
             "xds\0listener_direction".to_owned(),
             OUTBOUND.to_le_bytes().to_vec(),

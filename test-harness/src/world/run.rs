@@ -7,7 +7,7 @@ use rand::RngExt;
 use super::clients::Buckets;
 use super::request::Flight;
 use super::{Lane, START, Scene};
-use crate::measure::{Got, Measure, Transition};
+use crate::measure::{Answer, Got, Measure, Transition};
 use crate::router::{End, Retries};
 use crate::sim::{Queue, chance};
 use crate::trace::Request;
@@ -197,9 +197,13 @@ impl<'a> Run<'a> {
         }
         if let Some(call) = self.calls.remove(&key.call) {
             self.left -= 1;
-            let in_fault = self.scene.in_fault(call.at);
-            self.measure
-                .answered(call.at - START, now - call.at, got, in_fault);
+            self.measure.answered(Answer {
+                at: call.at - START,
+                latency: now - call.at,
+                got,
+                priority: self.trace[key.call].priority,
+                in_fault: self.scene.in_fault(call.at),
+            });
         }
     }
 

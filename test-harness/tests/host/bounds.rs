@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use seawall_harness::abi::Fault;
 use seawall_harness::abi::stream::headers;
 use seawall_harness::worker::{Flow, Process};
 
@@ -118,36 +117,6 @@ fn a_bounded_number_of_upstreams_have_a_state_over_all_workers_and_the_others_pa
     assert!(
         !opens(&process, &"x".repeat(2_000), "", ""),
         "a name that is no key"
-    );
-    assert_eq!(traps(&process), Vec::<String>::new());
-}
-
-#[test]
-fn settlements_that_cannot_be_stored_wait_in_a_bounded_line_and_are_paid_later() {
-    let process = process(1, &configuration("", ""));
-    assert!(ask(&process, "c", "", "", "200"));
-    let fault = Fault {
-        call: "proxy_set_shared_data",
-        status: 10,
-        every: 1,
-    };
-    process.common().faults.borrow_mut().push(fault);
-    for _ in 0..1_500 {
-        assert!(
-            ask(&process, "c", "", "", "503"),
-            "what cannot be decided passes"
-        );
-    }
-    assert_eq!(
-        counted(&process, "seawall_settlements_dropped"),
-        1_500 - 1_024
-    );
-    assert!(counted(&process, "seawall_host_errors..call=set_shared_data") >= 1_500);
-    process.common().faults.borrow_mut().clear();
-    process.tick();
-    assert!(
-        !ask(&process, "c", "", "", "200"),
-        "the failures that waited open it"
     );
     assert_eq!(traps(&process), Vec::<String>::new());
 }

@@ -19,6 +19,7 @@ mod metrics;
 mod modules;
 mod nonsense;
 mod outcomes;
+mod owed;
 mod own_probe;
 mod page;
 mod places;

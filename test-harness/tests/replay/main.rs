@@ -1,5 +1,6 @@
 //! The filter over traces, on the virtual clock: what an outage does, what must do nothing, and the same bytes again.
 
+mod overload;
 mod shadow;
 #[path = "../shipped/mod.rs"]
 mod shipped;

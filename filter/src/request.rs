@@ -51,7 +51,7 @@ struct Waiting {
     upstream: usize,
     /// `None` where nothing is counted.
     permit: Option<Permit>,
-    /// Whether it would have been refused: it feeds nothing but the false-refusal metric.
+    /// Whether it would have been refused: its outcome tells how often that would have been false.
     marked: bool,
     at: Timestamp,
     grpc: bool,
@@ -158,6 +158,7 @@ impl HttpRequest {
 
     /// A chunk of the answer's body passes.
     pub(crate) fn response_body(&mut self, size: usize, end_of_stream: bool) {
+        self.learn_meanwhile();
         if let Some(stale) = &mut self.stale {
             stale.chunk(size, end_of_stream);
         }
@@ -165,22 +166,25 @@ impl HttpRequest {
 
     /// The trailers of the answer are there: a gRPC status may come this late.
     pub(crate) fn response_trailers(&mut self) {
-        self.learn_late();
         self.stale = None;
-        let Stage::Streaming(streaming) = &self.stage else {
+        let streaming = match &self.stage {
+            Stage::Streaming(streaming) if streaming.waiting.grpc => Some(*streaming),
+            _ => None,
+        };
+        let status: Option<u16> =
+            streaming.and_then(|_| Map::ResponseTrailers.number("grpc-status"));
+        let policy = streaming.map(|streaming| streaming.waiting.policy);
+        self.learn_late(policy.zip(status));
+        let Some(streaming) = streaming else {
             return;
         };
-        if !streaming.waiting.grpc {
-            return;
-        }
-        let status: Option<u16> = Map::ResponseTrailers.number("grpc-status");
         let lenience = streaming.waiting.lenience;
         let failed = self.with(|worker| {
             let policy = worker.policy(streaming.waiting.policy)?;
             Some(policy.outcomes.grpc_failed(status?, lenience))
         });
         if failed == Some(true) {
-            self.broken(streaming);
+            self.broken(&streaming);
             self.stage = Stage::Outside;
         }
     }

@@ -56,6 +56,8 @@ pub(crate) struct Seats {
     slots: Vec<Seat>,
     /// What each further seat takes its number from.
     instance: u64,
+    /// Whether anything was in flight in the slots when they were looked at last, or was since.
+    in_use: bool,
 }
 
 impl Seats {
@@ -68,6 +70,7 @@ impl Seats {
             shared: Seat::new(instance),
             slots: Vec::new(),
             instance,
+            in_use: false,
         })
     }
 
@@ -91,9 +94,19 @@ impl Seats {
         self.slots.get_mut(place)
     }
 
-    /// Whether any slot was ever used.
-    pub(crate) fn has_slots(&self) -> bool {
-        !self.slots.is_empty()
+    /// Whether somebody has to look after the slots.
+    pub(crate) const fn in_use(&self) -> bool {
+        self.in_use
+    }
+
+    /// A place in a slot was asked for.
+    pub(crate) const fn used(&mut self) {
+        self.in_use = true;
+    }
+
+    /// Nothing is in flight in any slot.
+    pub(crate) const fn unused(&mut self) {
+        self.in_use = false;
     }
 }
 

@@ -86,6 +86,8 @@ pub(crate) struct Asking<'a> {
 pub(crate) struct Admitted {
     /// The decision.
     pub(crate) decision: Decision,
+    /// Why it would have been refused if all were enforced for it.
+    pub(crate) marked: Option<Reason>,
     /// The places that it holds.
     pub(crate) taken: Taken,
     /// Whether a retry would be paid for, where the policy has retries.
@@ -184,16 +186,20 @@ impl Worker {
         if let Decision::Admit(Some(permit)) = decision {
             take(&mut entry.holding, permit);
         }
-        let mut taken = Taken::default();
+        let (mut taken, mut full) = (Taken::default(), None);
         if entry.seats.is_some() {
-            (decision, taken) = self.seated(upstream, asking, draw, decision);
+            (decision, taken, full) = self.seated(upstream, asking, draw, decision);
         }
+        let marked = match decision {
+            Decision::Mark(reason) => Some(reason),
+            Decision::Admit(_) | Decision::Refuse { .. } => full,
+        };
         let entry = self.upstreams.entry(upstream)?;
         let policy = self.routing.policies.get(entry.policy)?;
-        entry.series.count(match decision {
-            Decision::Admit(_) => Event::Admitted,
-            Decision::Mark(reason) => Event::Marked(reason),
-            Decision::Refuse { reason, .. } => Event::Refused(reason),
+        entry.series.count(match (decision, marked) {
+            (Decision::Refuse { reason, .. }, _) => Event::Refused(reason),
+            (_, Some(reason)) => Event::Marked(reason),
+            (_, None) => Event::Admitted,
         });
         let wants_host = entry.wants_host() && policy.breaker.host_grace > Span::ZERO;
         note(entry, &mut self.own, &notes);
@@ -206,6 +212,7 @@ impl Worker {
         };
         Some(Admitted {
             decision,
+            marked,
             taken,
             retries,
             position,
@@ -216,20 +223,20 @@ impl Worker {
         })
     }
 
-    /// Takes the places of a request that the breaker lets go. Without one its permit is given back, and it is refused
-    /// or marked.
+    /// Takes the places of a request that the breaker lets go, and says why it would have been refused one. Without one
+    /// its permit is given back, and it is refused.
     fn seated(
         &mut self,
         upstream: usize,
         asking: &Asking<'_>,
         draw: u32,
         decision: Decision,
-    ) -> (Decision, Taken) {
+    ) -> (Decision, Taken, Option<Reason>) {
         if matches!(decision, Decision::Refuse { .. }) {
-            return (decision, Taken::default());
+            return (decision, Taken::default(), None);
         }
         let full = match self.sit(upstream, asking, draw) {
-            Ok(taken) => return (decision, taken),
+            Ok((taken, marked)) => return (decision, taken, marked),
             Err(full) => full,
         };
         if let Decision::Admit(Some(permit)) = decision
@@ -242,14 +249,11 @@ impl Worker {
             };
             self.settle(upstream, permit, Settlement::Verdict(verdict));
         }
-        let decision = match full.refused {
-            true => Decision::Refuse {
-                reason: full.reason,
-                retry_after: full.retry_after,
-            },
-            false => Decision::Mark(full.reason),
+        let decision = Decision::Refuse {
+            reason: full.reason,
+            retry_after: full.retry_after,
         };
-        (decision, Taken::default())
+        (decision, Taken::default(), None)
     }
 
     /// Settles a permit; what cannot be stored now is tried again at the tick.
@@ -445,13 +449,5 @@ fn note_undecided(own: &mut OwnSeries, undecided: Option<&Undecided>) {
         Some(Undecided::Host(_)) => own.count(Concern::UndecidedHost),
         Some(Undecided::Later) => own.count(Concern::UndecidedLater),
         None => {}
-    }
-}
-
-/// Why a request was refused or marked.
-pub(crate) fn reason(decision: Decision) -> Option<Reason> {
-    match decision {
-        Decision::Admit(_) => None,
-        Decision::Mark(reason) | Decision::Refuse { reason, .. } => Some(reason),
     }
 }

@@ -11,6 +11,7 @@ use crate::policy::Policy;
 use crate::record::{Claim, Record};
 use crate::retry::account;
 use crate::retry::attempts::Denial;
+use crate::share;
 use crate::store::{Change, SharedStore, Taken, Undecided, update};
 use crate::time::{Span, Timestamp};
 use crate::watch::Sign;
@@ -181,7 +182,7 @@ pub fn admit(
         (Mode::Enforce(_) | Mode::Shadow, Some(key)) if !stays_out => key,
         _ => return (Decision::Admit(None), Notes::default()),
     };
-    let ramp_draw = mixed(request.draw);
+    let ramp_draw = share::mixed(request.draw, share::RAMP);
     let mut found = None;
     let mut step = |record: &mut Record| {
         let expired = record.breaker.has_lost(request.holding);
@@ -390,13 +391,6 @@ fn refusal(mode: Mode, draw: u32, reason: Reason, retry_after: Span) -> Decision
         },
         _ => Decision::Mark(reason),
     }
-}
-
-/// Another draw from the same request, so that ramp and enforced share are chosen apart (the finaliser of MurmurHash3).
-fn mixed(draw: u32) -> u32 {
-    let draw = (draw ^ (draw >> 16)).wrapping_mul(0x85eb_ca6b);
-    let draw = (draw ^ (draw >> 13)).wrapping_mul(0xc2b2_ae35);
-    draw ^ (draw >> 16)
 }
 
 #[cfg(test)]

@@ -176,6 +176,11 @@ impl Rules {
         has(&self.failure_grpc, status) && !(status == DEADLINE_EXCEEDED && lenience.impatient)
     }
 
+    /// Whether a gRPC status says "too much to do": for one that comes in the trailers.
+    pub fn grpc_overloaded(&self, status: u16) -> bool {
+        has(&self.overloaded_grpc, status)
+    }
+
     /// Whether an answer with this status needs a closer look than its status: all others are successes of the
     /// upstream, or answers of other filters that do no harm when taken for one.
     pub fn is_suspect(&self, status: u16, grpc: Option<u16>) -> bool {

@@ -41,6 +41,22 @@ impl Share {
     }
 }
 
+/// Draws for what else is decided about a request than whether its policy is enforced for it.
+pub const RAMP: u32 = 0;
+/// Whether it is shed for its upstream's reports.
+pub const LOAD: u32 = 1;
+/// When it may come again.
+pub const AGAIN: u32 = 2;
+
+/// A draw for another concern of the same request, so that who is chosen for one thing is not thereby chosen for another:
+/// the finaliser of MurmurHash3.
+pub const fn mixed(draw: u32, concern: u32) -> u32 {
+    let draw = draw ^ concern.wrapping_mul(0x9e37_79b9);
+    let draw = (draw ^ (draw >> 16)).wrapping_mul(0x85eb_ca6b);
+    let draw = (draw ^ (draw >> 13)).wrapping_mul(0xc2b2_ae35);
+    draw ^ (draw >> 16)
+}
+
 /// What a policy does with a request that it would refuse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Enforcement {
@@ -99,5 +115,22 @@ mod tests {
         assert_eq!(Share::percent(50).to_string(), "50 %");
         assert_eq!(Share::basis_points(1_250).to_string(), "12.5 %");
         assert_eq!(Share::basis_points(1_205).to_string(), "12.05 %");
+    }
+
+    #[test]
+    fn draws_for_different_concerns_have_nothing_to_do_with_each_other() {
+        // Of the twentieth that one concern chooses, another one chooses a twentieth.
+        let share = Share::percent(5);
+        let draws = || (0..200_000_u32).map(|number| mixed(number, 77));
+        for (one, other) in [(RAMP, LOAD), (LOAD, AGAIN), (RAMP, AGAIN)] {
+            let both = draws()
+                .filter(|draw| share.takes(mixed(*draw, one)) && share.takes(mixed(*draw, other)));
+            let both = both.count();
+            assert!((400..=600).contains(&both), "{one}, {other}: {both}");
+            let enforced =
+                draws().filter(|draw| share.takes(*draw) && share.takes(mixed(*draw, one)));
+            let enforced = enforced.count();
+            assert!((400..=600).contains(&enforced), "{one}: {enforced}");
+        }
     }
 }

@@ -24,7 +24,7 @@ use crate::host::{clock, properties};
 use crate::steer::{self, Leave};
 use crate::stream::{SharedWorker, with};
 use crate::telemetry::{Concern, Event};
-use crate::worker::{self, Admitted, Asking, Selected};
+use crate::worker::{Admitted, Asking, Selected};
 
 impl HttpRequest {
     /// Asks about a governed request, and does what is said. Nothing if something could not be found out.
@@ -190,7 +190,7 @@ impl HttpRequest {
             Map::Request.set(ATTEMPT, "2");
         }
         self.arrival.keep(deadline);
-        let marked = worker::reason(admitted.decision);
+        let marked = admitted.marked;
         match (elsewhere, marked) {
             (Some(elsewhere), _) => self.tell_elsewhere(elsewhere),
             (None, Some(reason)) => self.tell_marked(policy, reason.name()),

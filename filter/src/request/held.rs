@@ -1,26 +1,38 @@
 //! The places that a request holds: given back once, at the headers of its answer or at its end.
 //!
 //! What a request teaches about the limit is how long its answer's headers took: the time that the upstream needed, not
-//! the client that reads slowly. It enters together with the place.
+//! the client that reads slowly. It enters together with the place, if that is given back soon after; otherwise by a step
+//! of its own, as what an upstream says of its load always does: both are about now, and a body may take minutes.
 
 use seawall_policy::bulkhead::Until;
 use seawall_policy::limiter::{Kind, Sample};
 use seawall_policy::orca;
 use seawall_policy::outcome::{Origin, Outcome, flag};
 use seawall_policy::policy::Policy;
-use seawall_policy::time::Span;
+use seawall_policy::time::{Span, Timestamp};
 
 use super::HttpRequest;
+use crate::host::clock;
 use crate::host::headers::Map;
 use crate::seats::Taken;
 use crate::worker::Lesson;
+
+/// What was learned so long ago is not kept back for the place any longer,
+const SOON: Span = Span::millis(100);
+/// and after so long says nothing any more.
+const STALE: Span = Span::secs(1);
 
 /// The places of one request, and what it learned meanwhile.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Held {
     taken: Taken,
     upstream: usize,
-    lesson: Lesson,
+    /// What it says about the limit, as long as nobody was told.
+    sample: Option<Sample>,
+    /// When it was learned.
+    learned_at: Timestamp,
+    /// The policy whose upstream's reports are looked for in the trailers, if any is.
+    reports_to: Option<usize>,
 }
 
 impl Held {
@@ -29,7 +41,9 @@ impl Held {
         let held = Self {
             taken,
             upstream,
-            lesson: Lesson::default(),
+            sample: None,
+            learned_at: Timestamp::ZERO,
+            reports_to: None,
         };
         (!taken.is_empty()).then(|| Box::new(held))
     }
@@ -54,17 +68,20 @@ impl HttpRequest {
             Outcome::Success | Outcome::Slow => Kind::Answered,
             Outcome::Overloaded => Kind::Dropped,
             Outcome::Failure if ran_out(origin) => Kind::Dropped,
+            // The caller's own limit, below the policy's: as if it had gone away.
+            Outcome::Ignored if ran_out(origin) => Kind::Abandoned,
             Outcome::Failure | Outcome::Ignored => Kind::Ignored,
         };
-        held.lesson = Lesson {
-            sample: held.taken.shared.map(|place| Sample {
-                latency,
-                in_flight: place.in_flight,
-                pressed: place.pressed,
-                kind,
-            }),
-            utilisation: asks_load.then(|| reported(Map::Response)).flatten(),
-        };
+        held.sample = sample(held.taken, latency, kind);
+        held.learned_at = clock::now();
+        held.reports_to = asks_load.then_some(policy);
+        if let Some(utilisation) = held.reports_to.and_then(|_| reported(Map::Response)) {
+            let lesson = Lesson {
+                sample: held.sample.take(),
+                utilisation: Some(utilisation),
+            };
+            self.teach(held.upstream, lesson);
+        }
         let leaving = Held {
             taken: Taken {
                 shared: held.taken.shared.filter(|_| shared == Until::Headers),
@@ -81,28 +98,52 @@ impl HttpRequest {
         };
         self.give(leaving);
         *held = staying;
-        self.held = Some(held).filter(|held| !held.taken.is_empty());
+        self.held = Some(held).filter(|held| !held.taken.is_empty() || held.reports_to.is_some());
     }
 
-    /// The trailers of the answer are there: gRPC reports its load in them.
-    pub(super) fn learn_late(&mut self) {
-        if let Some(held) = &mut self.held
-            && held.taken.shared.is_some()
-            && held.lesson.utilisation.is_none()
-        {
-            held.lesson.utilisation = reported(Map::ResponseTrailers);
+    /// A part of the body passes: what was learned from the headers is not kept back any longer.
+    pub(super) fn learn_meanwhile(&mut self) {
+        let Some(held) = &mut self.held else {
+            return;
+        };
+        let upstream = held.upstream;
+        let due = held.sample.is_some() && clock::now().since(held.learned_at) > SOON;
+        if let Some(sample) = due.then(|| held.sample.take()).flatten() {
+            let lesson = Lesson {
+                sample: Some(sample),
+                utilisation: None,
+            };
+            self.teach(upstream, lesson);
+        }
+    }
+
+    /// The trailers of the answer are there: gRPC reports its load in them, and says there that it has too much to do.
+    pub(super) fn learn_late(&mut self, grpc: Option<(usize, u16)>) {
+        if let Some((policy, status)) = grpc {
+            let told =
+                self.with(|worker| Some(worker.policy(policy)?.outcomes.grpc_overloaded(status)));
+            let sample = self.held.as_mut().and_then(|held| held.sample.as_mut());
+            if let Some(sample) = sample.filter(|_| told == Some(true)) {
+                sample.kind = Kind::Dropped;
+            }
+        }
+        let Some(held) = self.held.as_ref().filter(|held| held.reports_to.is_some()) else {
+            return;
+        };
+        if let Some(utilisation) = reported(Map::ResponseTrailers) {
+            let lesson = Lesson {
+                sample: None,
+                utilisation: Some(utilisation),
+            };
+            self.teach(held.upstream, lesson);
         }
     }
 
     /// The client went away before there was an answer.
     pub(super) fn learn_of_no_answer(&mut self, timed: bool, latency: Span) {
         if let Some(held) = &mut self.held {
-            held.lesson.sample = held.taken.shared.filter(|_| timed).map(|place| Sample {
-                latency,
-                in_flight: place.in_flight,
-                pressed: place.pressed,
-                kind: Kind::Abandoned,
-            });
+            held.sample = sample(held.taken, latency, Kind::Abandoned).filter(|_| timed);
+            held.learned_at = clock::now();
         }
     }
 
@@ -117,8 +158,16 @@ impl HttpRequest {
         if held.taken.is_empty() {
             return;
         }
+        let fresh = |_: &Sample| clock::now().since(held.learned_at) <= STALE;
         self.with(|worker| {
-            worker.leave(held.upstream, held.taken, held.lesson);
+            worker.leave(held.upstream, held.taken, held.sample.filter(fresh));
+            Some(())
+        });
+    }
+
+    fn teach(&self, upstream: usize, lesson: Lesson) {
+        self.with(|worker| {
+            worker.learn(upstream, lesson);
             Some(())
         });
     }
@@ -137,6 +186,16 @@ fn until(policy: &Policy) -> (bool, Until, Until) {
     let shared = shedding.map_or(slot, |shedding| shedding.until);
     let asks_load = shedding.is_some_and(|shedding| shedding.load_over.as_basis_points() > 0);
     (asks_load, shared, slot)
+}
+
+/// What a request with these places says about the limit, if it counts for one.
+fn sample(taken: Taken, latency: Span, kind: Kind) -> Option<Sample> {
+    taken.shared.map(|place| Sample {
+        latency,
+        in_flight: place.in_flight,
+        pressed: place.pressed,
+        kind,
+    })
 }
 
 /// Whether time was over, which is how an upstream with too much to do answers.

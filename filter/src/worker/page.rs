@@ -3,6 +3,7 @@
 use seawall_policy::page::{self, Own};
 
 use super::Worker;
+use super::places::counts_all;
 use crate::host::headers::Pairs;
 use crate::host::shared::Shared;
 use crate::upstreams::{Position, Upstream};
@@ -33,8 +34,8 @@ impl Worker {
             let Some(policy) = self.routing.policies.get(entry.policy) else {
                 continue;
             };
-            // Where each value of a header has places of its own, they stand under up to a thousand keys: not shown.
-            let seats = entry.seats.as_ref().filter(|seats| !seats.has_slots());
+            // Where each value of a header has places of its own, they stand under up to two thousand keys: not shown.
+            let seats = entry.seats.as_ref().filter(|_| counts_all(policy));
             let upstream = page::Upstream {
                 policy,
                 cluster: &entry.cluster,

@@ -3,12 +3,13 @@
 use std::collections::VecDeque;
 
 use seawall_policy::admission::Reason;
+use seawall_policy::bulkhead;
 use seawall_policy::limiter::Sample;
 use seawall_policy::places::slots::{self, Slot};
 use seawall_policy::places::{self, Asked, Bound, Notes, Returned, Taking};
 use seawall_policy::policy::Policy;
-use seawall_policy::share::{Enforcement, Share};
-use seawall_policy::shedding::{Settings, spread};
+use seawall_policy::share::{self, Enforcement, Share};
+use seawall_policy::shedding::{Limit, Settings, spread};
 use seawall_policy::time::{Span, Timestamp};
 
 use super::{Asking, DEBTS_MAX, Worker};
@@ -50,36 +51,42 @@ pub(crate) struct Lesson {
 }
 
 impl Worker {
-    /// Takes the places that a request needs; those it got before it was refused one are given back.
+    /// Takes the places that a request needs, with why it would have been refused one if it were enforced. What it got
+    /// before it was refused one is given back; what only marks it is not held, and takes nothing from the others.
     pub(crate) fn sit(
         &mut self,
         upstream: usize,
         asking: &Asking<'_>,
         draw: u32,
-    ) -> Result<Taken, Full> {
+    ) -> Result<(Taken, Option<Reason>), Full> {
         let spare = self.draws.next_u64();
         let mut taken = Taken::default();
+        let mut full = None;
         let Some(entry) = self.upstreams.entry(upstream) else {
-            return Ok(taken);
+            return Ok((taken, None));
         };
         let policy = self.routing.policies.get(entry.policy);
         let (Some(policy), Some(seats)) = (policy, entry.seats.as_mut()) else {
-            return Ok(taken);
+            return Ok((taken, None));
         };
-        let (own_slot, bound, load) = bounds(policy);
+        let Bounds {
+            apart,
+            shared,
+            load,
+        } = bounds(policy);
         let asked = Asked {
             holding: seats.shared.holding,
             spare,
             priority: asking.priority,
-            bound,
-            load: load.then_some(draw),
+            bound: shared,
+            load: load.then(|| share::mixed(draw, share::LOAD)),
             tag: None,
             now: clock::now(),
         };
-        let mut refused = None;
-        if let Some((count, places_max)) = own_slot {
+        if let Some((count, places_max)) = apart {
+            seats.used();
             let asked = Asked {
-                tag: asking.tag,
+                tag: asking.tag.filter(|_| count > 0),
                 bound: places_max,
                 load: None,
                 ..asked
@@ -95,34 +102,39 @@ impl Worker {
                     }
                     taken.slot = Some((slot, place));
                 }
-                Taking::Full { .. } => refused = Some(Reason::BulkheadFull),
+                Taking::Full { .. } => full = Some(found_full(policy, Reason::BulkheadFull, draw)),
                 Taking::Loaded | Taking::Elsewhere | Taking::Undecided => {}
             }
         }
-        if refused.is_none() && (bound != Bound::default() || load) {
+        let refused = full.is_some_and(|full| full.refused);
+        if !refused && (shared != Bound::default() || load) {
             let (taking, notes) = places::take(&Shared, &seats.key, &asked);
             note(&mut self.own, &notes);
-            match taking {
+            let reason = match taking {
                 Taking::Taken(place) => {
                     seats.shared.take(place);
                     taken.shared = Some(place);
+                    None
                 }
-                Taking::Full { bulkhead: true, .. } => refused = Some(Reason::BulkheadFull),
-                Taking::Full { .. } => refused = Some(Reason::ShedLimit),
-                Taking::Loaded => refused = Some(Reason::ShedLoad),
-                Taking::Elsewhere | Taking::Undecided => {}
-            }
+                Taking::Full { bulkhead: true, .. } => Some(Reason::BulkheadFull),
+                Taking::Full { .. } => Some(Reason::ShedLimit),
+                Taking::Loaded => Some(Reason::ShedLoad),
+                Taking::Elsewhere | Taking::Undecided => None,
+            };
+            let found = reason.map(|reason| found_full(policy, reason, draw));
+            full = found.filter(|found| found.refused).or(full).or(found);
         }
-        let Some(reason) = refused else {
-            return Ok(taken);
-        };
-        let full = full(policy, reason, draw);
-        self.leave(upstream, taken, Lesson::default());
-        Err(full)
+        match full {
+            Some(full) if full.refused => {
+                self.leave(upstream, taken, None);
+                Err(full)
+            }
+            marked => Ok((taken, marked.map(|full| full.reason))),
+        }
     }
 
-    /// Gives back what a request held.
-    pub(crate) fn leave(&mut self, upstream: usize, taken: Taken, lesson: Lesson) {
+    /// Gives back what a request held, with what it says about the limit.
+    pub(crate) fn leave(&mut self, upstream: usize, taken: Taken, sample: Option<Sample>) {
         let Some(entry) = self.upstreams.entry(upstream) else {
             return;
         };
@@ -137,24 +149,14 @@ impl Worker {
             let returned = Returned {
                 place,
                 sample: None,
-                load: None,
             };
             (Some(slot), returned)
         });
         let shared = taken.shared.map(|place| {
             seats.shared.leave(place);
-            let wanted = policy
-                .shedding
-                .as_ref()
-                .map_or(Share::NONE, |shedding| shedding.load_over);
-            let wanted = u32::from(wanted.as_basis_points());
             let returned = Returned {
                 place,
-                sample: lesson.sample.zip(adaptive(policy)),
-                load: lesson
-                    .utilisation
-                    .filter(|_| wanted > 0)
-                    .map(|points| (points, wanted)),
+                sample: sample.zip(adaptive(policy)),
             };
             (None, returned)
         });
@@ -168,6 +170,29 @@ impl Worker {
                 self.owe_place(unreturned);
             }
         }
+    }
+
+    /// Takes in what a request learned and nobody was told.
+    pub(crate) fn learn(&mut self, upstream: usize, lesson: Lesson) {
+        let Some(entry) = self.upstreams.entry(upstream) else {
+            return;
+        };
+        let policy = self.routing.policies.get(entry.policy);
+        let (Some(policy), Some(seats)) = (policy, entry.seats.as_ref()) else {
+            return;
+        };
+        let shedding = policy.shedding.as_ref();
+        let wanted = shedding.map_or(Share::NONE, |shedding| shedding.load_over);
+        let wanted = u32::from(wanted.as_basis_points());
+        let lesson = places::Lesson {
+            sample: lesson.sample.zip(adaptive(policy)),
+            load: lesson
+                .utilisation
+                .filter(|_| wanted > 0)
+                .map(|points| (points, wanted)),
+        };
+        let notes = places::learn(&Shared, &seats.key, &lesson, clock::now());
+        note(&mut self.own, &notes);
     }
 
     /// How many could not be given back yet.
@@ -195,28 +220,44 @@ impl Worker {
         let (Some(policy), Some(seats)) = (policy, entry.seats.as_mut()) else {
             return;
         };
-        let (own_slot, bound, load) = bounds(policy);
-        let (mut in_flight, mut limit) = (0_u32, None);
+        let bounds = bounds(policy);
+        let mut limit = None;
         let mut tended = |key: &str, seat: &mut Seat| {
             let notes = tend(key, seat, spare, on_time, now);
-            in_flight = in_flight.saturating_add(notes.in_flight.unwrap_or(0));
             limit = notes.limit.or(limit);
             note(&mut self.own, &notes);
+            notes.in_flight.unwrap_or(0)
         };
-        if bound != Bound::default() || load {
-            tended(&seats.key, &mut seats.shared);
+        let (mut shared, mut apart) = (0, 0_u32);
+        if bounds.shared != Bound::default() || bounds.load {
+            shared = tended(&seats.key, &mut seats.shared);
         }
-        let slots = own_slot
-            .filter(|_| seats.has_slots())
-            .map_or(0, |(count, _)| count);
-        let rest = (slots > 0).then_some(Slot::Rest);
-        for slot in (0..slots).map(Slot::Own).chain(rest) {
-            let key = slot.key(&seats.key);
-            if let Some(seat) = seats.slot(slot) {
-                tended(&key, seat);
+        // Nobody looks after slots that nobody uses.
+        let slots = bounds.apart.filter(|_| seats.in_use());
+        if let Some((count, _)) = slots {
+            for slot in (0..slots::all(count)).map(Slot::Own).chain([Slot::Rest]) {
+                let key = slot.key(&seats.key);
+                if let Some(seat) = seats.slot(slot) {
+                    apart = apart.saturating_add(tended(&key, seat));
+                }
+            }
+            if apart == 0 {
+                seats.unused();
             }
         }
-        entry.series.places(in_flight, limit);
+        let limit = policy
+            .shedding
+            .as_ref()
+            .and_then(|shedding| match shedding.limit {
+                Limit::None => None,
+                Limit::Fixed(limit) => Some(limit),
+                Limit::Adaptive(settings) => {
+                    let floor = settings.floor.max(1);
+                    limit.map(|limit| limit.clamp(floor, settings.ceiling.max(floor)))
+                }
+            });
+        // Who holds a place in a slot may hold one of all as well: it is one request.
+        entry.series.places(shared.max(apart), limit);
     }
 
     fn return_place(&mut self, unreturned: Unreturned) -> bool {
@@ -264,28 +305,51 @@ impl Worker {
     }
 }
 
-/// What bounds a request: the slots of its header's values and their bound, the bound of what all share, and whether the
-/// upstream's reports count.
-fn bounds(policy: &Policy) -> (Option<(u32, Bound)>, Bound, bool) {
-    let (bulkhead, shedding) = (policy.bulkhead.as_ref(), policy.shedding.as_ref());
-    let places = bulkhead.map(|bulkhead| bulkhead.max_concurrent);
-    let per = bulkhead.and_then(|bulkhead| bulkhead.per.as_ref());
-    let of_slot = |count| {
-        let bound = Bound {
-            places_max: places,
-            limit: None,
-        };
-        (count, bound)
-    };
-    let shared = Bound {
-        places_max: places.filter(|_| per.is_none()),
-        limit: shedding.map(|shedding| (shedding.limit, shedding.shares)),
-    };
-    let load = shedding.is_some_and(|shedding| shedding.load_over > Share::NONE);
-    (per.map(|per| of_slot(per.max_keys)), shared, load)
+/// Whether the requests of all are counted under one key.
+pub(super) fn counts_all(policy: &Policy) -> bool {
+    let bounds = bounds(policy);
+    bounds.shared != Bound::default() || bounds.load
 }
 
-fn full(policy: &Policy, reason: Reason, draw: u32) -> Full {
+/// What bounds a request.
+struct Bounds {
+    /// The slots of the bulkhead, and their bound, where it counts by itself: for each value of a header, or otherwise than
+    /// shedding does. Without slots there is only the rest.
+    apart: Option<(u32, Bound)>,
+    /// What all share.
+    shared: Bound,
+    /// Whether the upstream's reports count.
+    load: bool,
+}
+
+fn bounds(policy: &Policy) -> Bounds {
+    let (bulkhead, shedding) = (policy.bulkhead.as_ref(), policy.shedding.as_ref());
+    let agrees = |bulkhead: &bulkhead::Settings| {
+        let same = |shedding: &Settings| {
+            (bulkhead.mode, bulkhead.until) == (shedding.mode, shedding.until)
+        };
+        bulkhead.per.is_none() && shedding.is_none_or(same)
+    };
+    let apart = bulkhead.filter(|bulkhead| !agrees(bulkhead));
+    let together = bulkhead.filter(|bulkhead| agrees(bulkhead));
+    Bounds {
+        apart: apart.map(|bulkhead| {
+            let count = bulkhead.per.as_ref().map_or(0, |per| per.max_keys);
+            let bound = Bound {
+                places_max: Some(bulkhead.max_concurrent),
+                limit: None,
+            };
+            (count, bound)
+        }),
+        shared: Bound {
+            places_max: together.map(|bulkhead| bulkhead.max_concurrent),
+            limit: shedding.map(|shedding| (shedding.limit, shedding.shares)),
+        },
+        load: shedding.is_some_and(|shedding| shedding.load_over > Share::NONE),
+    }
+}
+
+fn found_full(policy: &Policy, reason: Reason, draw: u32) -> Full {
     let bulkhead = policy.bulkhead.as_ref().map(|bulkhead| bulkhead.mode);
     let shedding = policy.shedding.as_ref();
     let mode = match reason {
@@ -296,7 +360,7 @@ fn full(policy: &Policy, reason: Reason, draw: u32) -> Full {
     Full {
         reason,
         refused: mode.unwrap_or(Enforcement::Shadow).refuses(draw),
-        retry_after: spread(most, draw),
+        retry_after: spread(most, share::mixed(draw, share::AGAIN)),
     }
 }
 

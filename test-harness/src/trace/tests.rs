@@ -113,7 +113,7 @@ fn priorities_are_drawn_by_weight_and_go_through_a_file_by_name() {
     refused(
         Format::Jsonl,
         r#"{"at_us":0,"service_us":1,"priority":"high"}"#,
-        "line 1: priority is \"high\": expected one of critical_plus, critical, sheddable_plus, sheddable at line 1 column 43",
+        "line 1: priority is \"high\": expected one of critical_plus, critical, sheddable_plus, sheddable at line 1 column 44",
     );
     for weights in [
         vec![],

@@ -3,6 +3,7 @@
 use crate::bulkhead::{self, Per, Until};
 use crate::limiter;
 use crate::page::Page;
+use crate::places::slots;
 use crate::priority::{self, Priority};
 use crate::probe;
 use crate::share::{Enforcement, Share};
@@ -18,9 +19,6 @@ use super::raw::load::{
 use super::raw::{RawPage, RawProbe};
 use super::units::Percent;
 use super::valid::{PATTERN_MAX, no_share, token};
-
-const KEYS_DEFAULT: u32 = 100;
-const KEYS_MAX: u32 = 1_000;
 
 /// The bulkhead; `None` where it is off.
 pub(super) fn bulkhead(raw: &At<'_, RawBulkhead>) -> Option<bulkhead::Settings> {
@@ -41,22 +39,7 @@ fn per(raw: &At<'_, RawPer>) -> Per {
     let header = raw.header();
     Per {
         header: token(&header, header.text()),
-        max_keys: raw.max_keys().within(KEYS_DEFAULT, 1, KEYS_MAX),
-    }
-}
-
-/// A bulkhead for the whole upstream and shedding count the same requests, and so for the same time.
-pub(super) fn agree(
-    raw: &At<'_, RawShedding>,
-    bulkhead: Option<&bulkhead::Settings>,
-    shedding: Option<&shedding::Settings>,
-) {
-    let whole = bulkhead.filter(|bulkhead| bulkhead.per.is_none());
-    if let (Some(bulkhead), Some(shedding)) = (whole, shedding)
-        && bulkhead.until != shedding.until
-    {
-        let until = raw.until();
-        until.refuse("must be the same as bulkhead.until: both count the same requests");
+        max_keys: raw.max_keys().within(slots::VALUES, 1, slots::VALUES_MAX),
     }
 }
 

@@ -119,7 +119,6 @@ fn policy(name: &str, raw: &At<'_, RawPolicy>) -> Policy {
     }
     let bulkhead = raw.bulkhead().given().and_then(load::bulkhead);
     let shedding = raw.shedding().given().and_then(load::shedding);
-    load::agree(&raw.shedding(), bulkhead.as_ref(), shedding.as_ref());
     Policy {
         scope: match raw.scope().get() {
             None | Some(RawScope::Cluster) => Scope::Cluster,

@@ -195,6 +195,10 @@ impl Limiter {
             let floor = u64::from(settings.floor.max(1)).saturating_mul(PLACE);
             let ceiling = u64::from(settings.ceiling).saturating_mul(PLACE);
             self.limit = self.limit.clamp(floor, ceiling.max(floor));
+            // What it goes back to is no more than it may be by now.
+            if self.before != u64::MAX {
+                self.before = self.before.min(ceiling.max(floor));
+            }
         }
     }
 

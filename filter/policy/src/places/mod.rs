@@ -16,7 +16,9 @@ pub mod slots;
 mod steps;
 
 pub use codec::VERSION;
-pub use steps::{Asked, Bound, Notes, Returned, Taking, give_back, glance, take, tend};
+pub use steps::{
+    Asked, Bound, Lesson, Notes, Returned, Taking, give_back, glance, learn, take, tend,
+};
 
 use crate::limiter::Limiter;
 use crate::load::Load;

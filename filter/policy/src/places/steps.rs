@@ -67,6 +67,13 @@ pub struct Returned {
     pub place: Place,
     /// What the request says about the limit, with the settings by which it is understood.
     pub sample: Option<(Sample, limiter::Settings)>,
+}
+
+/// What was learned while a place is held, or after it was given back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lesson {
+    /// As in [`Returned`].
+    pub sample: Option<(Sample, limiter::Settings)>,
     /// The utilisation that the upstream reported, and the one that is wanted at most, in basis points.
     pub load: Option<(u32, u32)>,
 }
@@ -169,14 +176,24 @@ pub fn give_back(
             // It was given up with its VM, and so were its lessons.
             return Change::Nothing;
         }
-        let now = now.max(places.last);
-        if let (Some((sample, settings)), Some(limiter)) = (&returned.sample, &mut places.limiter) {
-            limiter.enter(settings, *sample, now);
-        }
-        if let Some((utilisation, wanted)) = returned.load {
-            places.load.report(utilisation, wanted, now);
-        }
+        places.enter(returned.sample, now.max(places.last));
         Change::Store
+    })
+}
+
+/// Takes in what was learned. What does not stand is lost: there is more to come.
+pub fn learn(store: &impl SharedStore, key: &str, lesson: &Lesson, now: Timestamp) -> Notes {
+    changed(store, key, now, &mut |places| {
+        let now = now.max(places.last);
+        let entered = places.enter(lesson.sample, now);
+        let load = &mut places.load;
+        let reported = lesson
+            .load
+            .is_some_and(|(utilisation, wanted)| load.report(utilisation, wanted, now));
+        match entered || reported {
+            true => Change::Store,
+            false => Change::Nothing,
+        }
     })
 }
 
@@ -217,6 +234,15 @@ pub fn glance(store: &impl SharedStore, key: &str) -> Option<Places> {
 }
 
 impl Places {
+    /// Shows a sample to the limiter, where there are both.
+    fn enter(&mut self, sample: Option<(Sample, limiter::Settings)>, now: Timestamp) -> bool {
+        let (Some((sample, settings)), Some(limiter)) = (sample, &mut self.limiter) else {
+            return false;
+        };
+        limiter.enter(&settings, sample, now);
+        true
+    }
+
     /// Whether the bulkhead is what bounds this request, the whole of what bounds it, and how full it may be for it.
     fn room(&mut self, asked: &Asked) -> (bool, u32, u32) {
         let shared = asked.bound.limit.and_then(|(limit, shares)| match limit {

@@ -35,7 +35,6 @@ fn returned(place: Place) -> Returned {
     Returned {
         place,
         sample: None,
-        load: None,
     }
 }
 

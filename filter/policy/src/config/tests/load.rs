@@ -105,10 +105,6 @@ fn what_cannot_work_is_refused() {
              it",
         ),
         (
-            json!({"bulkhead": {"max_concurrent": 9, "until": "headers"}, "shedding": {}}),
-            "shedding.until: must be the same as bulkhead.until: both count the same requests",
-        ),
-        (
             json!({"breaker": {"probe": {"path": "healthz"}}}),
             "breaker.probe.path: \"healthz\": a path begins with \"/\"",
         ),

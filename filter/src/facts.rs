@@ -1,6 +1,7 @@
 //! What is known of a request from its headers: read once, as bytes, in one pass.
 
 use seawall_policy::deadline::grpc_timeout;
+use seawall_policy::fallback::Kind;
 use seawall_policy::retry::is_idempotent;
 
 use crate::host::headers::{Pairs, decimal};
@@ -33,7 +34,9 @@ pub(crate) struct Facts {
     pub(crate) expected: bool,
     /// Upgrades, CONNECT, event streams, long polls: they take their time.
     pub(crate) never_slow: bool,
-    /// Upgrades, CONNECT, event streams: they last as long as they are wanted.
+    /// Upgrades and CONNECT.
+    pub(crate) tunnel: bool,
+    /// Those and event streams: they last as long as they are wanted.
     pub(crate) endless: bool,
     /// Those, and gRPC without a limit: nobody knows when they end.
     pub(crate) open_ended: bool,
@@ -57,7 +60,7 @@ impl Facts {
         for (key, value) in pairs.iter() {
             match key {
                 b":method" => {
-                    endless |= value == b"CONNECT";
+                    facts.tunnel |= value == b"CONNECT";
                     facts.idempotent |= is_idempotent(value);
                 }
                 b"idempotency-key" => facts.idempotent |= !value.is_empty(),
@@ -66,7 +69,7 @@ impl Facts {
                 b":authority" => {
                     facts.authority = std::str::from_utf8(value).ok().map(str::to_owned)
                 }
-                b"upgrade" => endless = true,
+                b"upgrade" => facts.tunnel = true,
                 b"accept" => endless |= has(value, b"text/event-stream"),
                 b"prefer" => waits |= has(value, b"wait"),
                 b"content-type" => facts.grpc = value.starts_with(b"application/grpc"),
@@ -80,10 +83,20 @@ impl Facts {
                 _ => {}
             }
         }
+        endless |= facts.tunnel;
         facts.endless = endless;
         facts.never_slow = endless || waits;
         facts.open_ended = endless || (facts.grpc && !limited);
         facts
+    }
+
+    /// What kind of answer its caller can take.
+    pub(crate) const fn kind(&self) -> Kind {
+        match (self.tunnel, self.grpc) {
+            (true, _) => Kind::Tunnel,
+            (false, true) => Kind::Grpc,
+            (false, false) => Kind::Plain,
+        }
     }
 
     /// Whether this is one of our own headers.

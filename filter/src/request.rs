@@ -10,6 +10,7 @@ pub(crate) mod ladder;
 
 use seawall_policy::admission::{Reason, Settlement};
 use seawall_policy::breaker::{Permit, Verdict};
+use seawall_policy::fallback::Kind;
 use seawall_policy::outcome::{Answer, Lenience, Origin, Outcome};
 use seawall_policy::retry::attempts::{Attempts, Flags};
 use seawall_policy::time::{Span, Timestamp};
@@ -55,6 +56,8 @@ struct Waiting {
     marked: bool,
     at: Timestamp,
     grpc: bool,
+    /// What kind of answer its caller can take.
+    kind: Kind,
     lenience: Lenience,
     wants_host: bool,
     /// How its attempts are accounted; `None` where the route retries as it likes.

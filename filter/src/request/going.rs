@@ -208,6 +208,7 @@ impl HttpRequest {
             marked: marked.is_some(),
             at: admitted.at,
             grpc: facts.grpc,
+            kind: facts.kind(),
             lenience: Lenience {
                 never_slow: facts.never_slow,
                 impatient: self.is_impatient(policy, limit),

@@ -2,7 +2,7 @@
 
 use seawall_policy::admission::Decision;
 use seawall_policy::deadline::Limit;
-use seawall_policy::fallback::{Answer, Ladder};
+use seawall_policy::fallback::{Answer, Kind, Ladder};
 
 use super::{Elsewhere, HttpRequest, Waiting};
 use crate::answer::{self, Need};
@@ -45,7 +45,7 @@ impl HttpRequest {
         };
         let (policy, grpc) = (asked.asking.selected.policy, asked.facts.grpc);
         for step in 0..Ladder::RUNGS_MAX {
-            let Some(rung) = self.rung(policy, need, grpc, step) else {
+            let Some(rung) = self.rung(policy, need, asked.facts.kind(), step) else {
                 break;
             };
             match rung {
@@ -78,7 +78,7 @@ impl HttpRequest {
     /// Puts an answer of our own in the place of a failed one; `false` if no rung stands for it.
     pub(super) fn replace(&self, waiting: &Waiting) -> bool {
         for step in 0..Ladder::RUNGS_MAX {
-            let Some(rung) = self.rung(waiting.ladder, Need::Failed, waiting.grpc, step) else {
+            let Some(rung) = self.rung(waiting.ladder, Need::Failed, waiting.kind, step) else {
                 break;
             };
             let name = match rung {
@@ -105,10 +105,11 @@ impl HttpRequest {
         });
     }
 
-    fn rung(&self, policy: usize, need: Need, grpc: bool, step: usize) -> Option<Rung> {
+    fn rung(&self, policy: usize, need: Need, kind: Kind, step: usize) -> Option<Rung> {
+        let grpc = kind == Kind::Grpc;
         self.with(|worker| {
             let policy = worker.policy(policy)?;
-            let rung = policy.fallback.answers(need.cause(), grpc).nth(step)?;
+            let rung = policy.fallback.answers(need.cause(), kind).nth(step)?;
             Some(match rung {
                 Answer::Static(fixed) => Rung::Static(answer::fixed(policy, fixed, grpc, need)),
                 Answer::Cluster(cluster) => Rung::Cluster(cluster.clone()),

@@ -92,6 +92,9 @@ fn fixed(raw: &At<'_, RawStatic>) -> Static {
     let status = raw.status().within(200, 200, 599);
     let body = raw.body();
     body.at_most(body.text().len(), Ladder::BODY_MAX);
+    if [204, 205, 304].contains(&status) && !body.text().is_empty() {
+        body.refuse("an answer with this status has no body");
+    }
     let given = raw.headers();
     let content_type = raw.content_type();
     one_line(&given, content_type.text());

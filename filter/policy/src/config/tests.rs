@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::breaker::{Mode, Settings};
-use crate::fallback::Cause;
+use crate::fallback::{Cause, Kind};
 use crate::policy::{Policy, Scope};
 use crate::share::Share;
 use crate::time::Span;
@@ -66,11 +66,17 @@ fn every_key_is_read() {
         vec![8],
         "what is not said stays"
     );
-    assert!(policy.fallback.answers(Cause::Open, true).next().is_some());
     assert!(
         policy
             .fallback
-            .answers(Cause::Failure, false)
+            .answers(Cause::Open, Kind::Grpc)
+            .next()
+            .is_some()
+    );
+    assert!(
+        policy
+            .fallback
+            .answers(Cause::Failure, Kind::Plain)
             .next()
             .is_none()
     );
@@ -289,10 +295,15 @@ fn off_and_on_are_read_as_a_yaml_1_1_parser_hands_them_over() {
         Mode::Off
     );
     let read = policy(json!({"fallback": [{"true": ["open"], "static": {}}]})).unwrap();
-    assert!(read.fallback.answers(Cause::Open, false).next().is_some());
     assert!(
         read.fallback
-            .answers(Cause::Failure, false)
+            .answers(Cause::Open, Kind::Plain)
+            .next()
+            .is_some()
+    );
+    assert!(
+        read.fallback
+            .answers(Cause::Failure, Kind::Plain)
             .next()
             .is_none()
     );

@@ -46,6 +46,17 @@ impl Cause {
     }
 }
 
+/// What kind of answer a caller can take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Any.
+    Plain,
+    /// One of gRPC.
+    Grpc,
+    /// One to CONNECT or an upgrade: a 2xx says there that the tunnel stands (RFC 9110, 9.3.6; RFC 8441, 5).
+    Tunnel,
+}
+
 /// One answer that needs nobody.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Static {
@@ -92,11 +103,12 @@ impl Answer {
     }
 
     /// Whether it can answer this kind of request at all. A stale answer is a plain one.
-    const fn is_for(&self, grpc: bool) -> bool {
-        match self {
-            Self::Cluster(_) => true,
-            Self::Stale(_) => !grpc,
-            Self::Static(fixed) => !grpc || fixed.grpc.is_some(),
+    const fn is_for(&self, kind: Kind) -> bool {
+        match (self, kind) {
+            (Self::Cluster(_), _) | (Self::Static(_), Kind::Plain) => true,
+            (Self::Stale(_), _) => matches!(kind, Kind::Plain),
+            (Self::Static(fixed), Kind::Grpc) => fixed.grpc.is_some(),
+            (Self::Static(fixed), Kind::Tunnel) => fixed.status >= 300,
         }
     }
 }
@@ -124,8 +136,8 @@ impl Ladder {
     pub const BODY_MAX: usize = 64 * 1024;
 
     /// The rungs that may answer a request of this kind for this cause, first to last.
-    pub fn answers(&self, cause: Cause, grpc: bool) -> impl Iterator<Item = &Answer> {
-        let stands = move |rung: &&Rung| rung.on.contains(&cause) && rung.answer.is_for(grpc);
+    pub fn answers(&self, cause: Cause, kind: Kind) -> impl Iterator<Item = &Answer> {
+        let stands = move |rung: &&Rung| rung.on.contains(&cause) && rung.answer.is_for(kind);
         self.rungs.iter().filter(stands).map(|rung| &rung.answer)
     }
 
@@ -144,8 +156,12 @@ mod tests {
     use crate::time::Span;
 
     fn fixed(body: &str, grpc: Option<u8>) -> Answer {
+        fixed_as(200, body, grpc)
+    }
+
+    fn fixed_as(status: u16, body: &str, grpc: Option<u8>) -> Answer {
         Answer::Static(Static {
-            status: 200,
+            status,
             content_type: None,
             headers: Vec::new(),
             body: Template::parse(body).unwrap(),
@@ -164,26 +180,30 @@ mod tests {
             cookies: false,
         });
         let other = Answer::Cluster("other".to_owned());
+        let sorry = fixed_as(503, "sorry", None);
         let rungs = [
             (vec![Cause::Failure], fixed("failure", None)),
             (vec![Cause::Open], stale.clone()),
             (vec![Cause::Open, Cause::Shed], other.clone()),
             (vec![Cause::Open], fixed("open, http", None)),
             (vec![Cause::Open], fixed("open, both", Some(14))),
+            (vec![Cause::Open], sorry.clone()),
         ];
         let rungs = rungs.map(|(on, answer)| Rung { on, answer });
         let ladder = Ladder {
             rungs: rungs.into(),
         };
-        let answers = |cause, grpc| ladder.answers(cause, grpc).cloned().collect::<Vec<_>>();
+        let answers = |cause, kind| ladder.answers(cause, kind).cloned().collect::<Vec<_>>();
         let (plain, both) = (fixed("open, http", None), fixed("open, both", Some(14)));
         assert_eq!(
-            answers(Cause::Open, false),
-            [stale, other.clone(), plain, both.clone()]
+            answers(Cause::Open, Kind::Plain),
+            [stale, other.clone(), plain, both.clone(), sorry.clone()]
         );
-        assert_eq!(answers(Cause::Open, true), [other.clone(), both]);
-        assert_eq!(answers(Cause::Shed, true), [other]);
-        assert!(answers(Cause::Failure, true).is_empty());
+        assert_eq!(answers(Cause::Open, Kind::Grpc), [other.clone(), both]);
+        assert_eq!(answers(Cause::Open, Kind::Tunnel), [other.clone(), sorry]);
+        assert_eq!(answers(Cause::Shed, Kind::Grpc), [other]);
+        assert!(answers(Cause::Failure, Kind::Grpc).is_empty());
+        assert!(answers(Cause::Failure, Kind::Tunnel).is_empty());
         assert!(ladder.stale().is_some());
         assert!(Ladder::default().stale().is_none());
     }

@@ -141,6 +141,72 @@ async fn the_ladder_answers_when_open_and_in_the_place_of_a_failure() -> anyhow:
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_tunnel_stands_that_nobody_built() -> anyhow::Result<()> {
+    let upgrades = json!({"upgrade_configs": [{"upgrade_type": "websocket"}]});
+    let open = with_fallback(json!({"mode": "forced_open"}));
+    let closed = with_fallback(json!({"mode": "off"}));
+    for whole in [open, closed] {
+        let stand = Stand::with(whole, upgrades.clone(), json!({})).await?;
+        stand.upstream.set(Knobs::failing(1.0));
+        let upgrade =
+            "GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
+        let answer = text(&stand, upgrade).await?;
+        assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+        let answer = text(&stand, PLAIN).await?;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn filters_in_front_see_a_refusal_and_no_replaced_failure() -> anyhow::Result<()> {
+    let upstream = Upstream::start("upstream", anywhere()).await?;
+    let cluster = Cluster {
+        name: "upstream".to_owned(),
+        hosts: vec![upstream.address()],
+        more: json!({}),
+        http2: false,
+    };
+    let listener = Listener {
+        name: "edge".to_owned(),
+        policy: Some(with_fallback(
+            json!({"consecutive": 2, "open": {"for": "30s", "up_to": "30s"}}),
+        )),
+        routes: vec![Route {
+            prefix: "/".to_owned(),
+            cluster: "upstream".to_owned(),
+            policy: None,
+            action: json!({}),
+        }],
+        filters: vec![json!({
+            "name": "envoy.filters.http.header_mutation",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation",
+                "mutations": {"response_mutations": [{"append": {"header": {"key": "x-front", "value": "1"}}}]}
+            }
+        })],
+        ..Listener::default()
+    };
+    let file = bootstrap(&envoy::filter()?, &[listener], &[cluster]);
+    let envoy = Envoy::start(&file, WORKERS).await?;
+    let address = envoy.listener("edge")?;
+    let stand = Stand {
+        envoy,
+        upstream,
+        address,
+    };
+    assert!(text(&stand, PLAIN).await?.contains("x-front: 1"));
+    stand.upstream.set(Knobs::failing(1.0));
+    // Two in the place of a failure, then the breaker is open.
+    for seen in [false, false, true, true] {
+        let answer = text(&stand, PLAIN).await?;
+        assert!(answer.contains("x-seawall-degraded: static"), "{answer}");
+        assert_eq!(answer.contains("x-front: 1"), seen, "{answer}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_total_ends_a_request_that_hangs_and_a_refused_connection_is_replaced()
 -> anyhow::Result<()> {
     let mut whole = with_fallback(json!({}));

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{policy, refused};
-use crate::fallback::{Answer, Cause};
+use crate::fallback::{Answer, Cause, Kind};
 use crate::stale;
 use crate::time::Span;
 
@@ -21,7 +21,12 @@ fn every_kind_of_rung_is_read_and_stands_for_what_it_can() {
         cookies: true,
     };
     assert_eq!(ladder.stale(), Some(&stale));
-    let rungs = |cause| -> Vec<&str> { ladder.answers(cause, false).map(Answer::name).collect() };
+    let rungs = |cause| -> Vec<&str> {
+        ladder
+            .answers(cause, Kind::Plain)
+            .map(Answer::name)
+            .collect()
+    };
     assert_eq!(rungs(Cause::Open), ["cluster", "stale", "static"]);
     assert_eq!(rungs(Cause::Shed), ["cluster", "static"]);
     assert_eq!(rungs(Cause::Bulkhead), ["cluster", "static"]);
@@ -61,6 +66,13 @@ fn what_no_rung_can_do_is_refused() {
         json!({"fallback": [{"stale": {}}, {"stale": {}, "on": ["open"]}]}),
         "policies.p.fallback: one rung with a stale answer is enough: name all its causes under \"on\"",
     );
+    for status in [204, 205, 304] {
+        refused(
+            only(json!({"static": {"status": status, "body": "x"}})),
+            "policies.p.fallback[0].static.body: an answer with this status has no body",
+        );
+        assert!(policy(only(json!({"static": {"status": status}}))).is_ok());
+    }
     refused(
         only(json!({"static": {"body": "hello {{name}}"}})),
         "policies.p.fallback[0].static.body: unknown name in {{name}}; known: {{policy}}, {{reason}}, {{retry_after}}",

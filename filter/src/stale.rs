@@ -2,16 +2,18 @@
 //!
 //! An answer is looked at once a second and key, at its headers; only then its body is taken along, chunk by chunk, while it
 //! goes to the client undelayed. Whether it came whole shows only in `on_log`, where it is kept. A VM takes no more than
-//! [`CAPTURES_MAX`] along at a time; what a stream took goes with the stream.
+//! [`CAPTURES_MAX`] along at a time; what a stream took goes with the stream, or earlier: where all places are taken, who
+//! took the longest gives way, so that a few answers that never end do not keep all others out.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
+use std::rc::{Rc, Weak};
 
 use seawall_policy::policy::Policy;
 use seawall_policy::stale::{
     Asked, Headers, Offer, Outcome, Recent, Scope, Settings, Slot, find, forget, keep,
 };
 use seawall_policy::text;
-use seawall_policy::time::Span;
+use seawall_policy::time::{Span, Timestamp};
 
 use crate::answer::{About, DEGRADED, Need, REASON};
 use crate::host::headers::{Map, Pairs};
@@ -22,13 +24,23 @@ use crate::seen;
 use crate::telemetry::Concern;
 
 /// The most answers whose bodies are taken along at a time, with at most 64 KB each.
-const CAPTURES_MAX: u32 = 16;
+const CAPTURES_MAX: usize = 16;
+/// Who takes longer gives way to another.
+const UNDISTURBED: Span = Span::secs(10);
+/// What tells the way of a request apart; a listener has no name that a filter could read.
+const PLACE: [&str; 4] = [
+    "xds\0route_name",
+    "xds\0virtual_host_name",
+    "xds\0filter_chain_name",
+    "destination\0port",
+];
 /// What kept header lines are remembered of a request: a longer head is nobody's plain question, in bytes.
 const HEAD_BYTES_MAX: usize = 16 * 1_024;
 
 thread_local! {
     static RECENT: RefCell<Recent> = RefCell::new(Recent::default());
-    static CAPTURES: Cell<u32> = const { Cell::new(0) };
+    /// Since when each place is taken, the oldest first.
+    static CAPTURES: RefCell<Vec<(Timestamp, Weak<RefCell<Option<Capture>>>)>> = const { RefCell::new(Vec::new()) };
 }
 
 /// A request whose answer may be kept, or that may be given a kept one.
@@ -38,7 +50,7 @@ pub(crate) struct Exchange {
     /// The request's header lines, which are gone when the answer comes: its `Vary` may name any of them.
     lines: Pairs,
     settings: Settings,
-    capture: Option<Capture>,
+    place: Option<Place>,
 }
 
 /// An answer that is taken along.
@@ -48,27 +60,30 @@ struct Capture {
     body: Vec<u8>,
     heat: u8,
     ended: bool,
-    _place: Place,
 }
 
-/// A place among the captures of this VM, given back when it is dropped.
-#[derive(Debug)]
-struct Place;
+/// A capture's place: its stream's, until it has to give way to another.
+type Place = Rc<RefCell<Option<Capture>>>;
 
-impl Place {
-    fn take() -> Option<Self> {
-        let taken = CAPTURES.get();
-        (taken < CAPTURES_MAX).then(|| {
-            CAPTURES.set(taken.saturating_add(1));
-            Self
-        })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        CAPTURES.set(CAPTURES.get().saturating_sub(1));
-    }
+/// Takes a place; nothing if all are taken by others who were not there for long.
+fn take_place(capture: Capture) -> Option<Place> {
+    CAPTURES.with(|places| {
+        let mut places = places.try_borrow_mut().ok()?;
+        places.retain(|(_, place)| place.strong_count() > 0);
+        let now = clock::now();
+        if places.len() >= CAPTURES_MAX {
+            let oldest = places
+                .first()
+                .filter(|(since, _)| now.since(*since) >= UNDISTURBED);
+            if let Some(oldest) = oldest?.1.upgrade() {
+                oldest.try_borrow_mut().ok()?.take();
+            }
+            places.remove(0);
+        }
+        let place = Rc::new(RefCell::new(Some(capture)));
+        places.push((now, Rc::downgrade(&place)));
+        Some(place)
+    })
 }
 
 impl Headers for Pairs {
@@ -93,28 +108,29 @@ impl Exchange {
         if ![Some(&b"GET"[..]), Some(b"HEAD")].contains(&method) || lines.size() > HEAD_BYTES_MAX {
             return None;
         }
-        let route = properties::text("xds\0route_name").unwrap_or_default();
+        let place = PLACE.map(|path| properties::bytes(path).unwrap_or_default());
         let scope = Scope {
             policy: &policy.name,
             cluster,
-            route: &route,
+            place: &place,
+            deadlines: &policy.time.propagate,
         };
         let asked = Asked::read(scope, lines, ended, settings, clock::now())?;
         Some(Box::new(Self {
             asked,
             lines: lines.clone(),
             settings,
-            capture: None,
+            place: None,
         }))
     }
 
     /// The headers of a good answer are there: decides whether it is taken along.
     pub(crate) fn answered(&mut self, status: u16, ended: bool) -> Option<Concern> {
-        let look = |recent: &RefCell<Recent>| {
-            let mut recent = recent.try_borrow_mut().ok()?;
-            recent.look(&self.asked, clock::now())
-        };
-        let heat = RECENT.with(look).filter(|_| self.asked.keeps)?;
+        if !self.asked.is_told_by(status) {
+            return None;
+        }
+        let look = |recent: &RefCell<Recent>| recent.try_borrow_mut().ok()?.look(&self.asked);
+        let heat = RECENT.with(look)?;
         if !seen::is_upstreams() {
             return None;
         }
@@ -124,22 +140,22 @@ impl Exchange {
             let _ = forget(&Shared, &self.asked, status);
             return None;
         };
-        let Some(place) = Place::take() else {
-            return Some(Concern::Stale("no_room"));
-        };
-        self.capture = Some(Capture {
+        self.place = take_place(Capture {
             body: Vec::with_capacity(offer.length.unwrap_or(0)),
             offer,
             heat,
             ended,
-            _place: place,
         });
-        None
+        self.place.is_none().then_some(Concern::Stale("no_room"))
     }
 
     /// A chunk of the answer's body passes.
     pub(crate) fn chunk(&mut self, size: usize, ended: bool) {
-        let Some(capture) = &mut self.capture else {
+        let place = self.place.as_ref();
+        let Some(mut taken) = place.and_then(|place| place.try_borrow_mut().ok()) else {
+            return;
+        };
+        let Some(capture) = taken.as_mut() else {
             return;
         };
         let fits = capture.body.len().saturating_add(size) <= capture.offer.room;
@@ -152,13 +168,19 @@ impl Exchange {
                 capture.body.extend_from_slice(&chunk);
                 capture.ended = ended;
             }
-            None => self.capture = None,
+            None => {
+                drop(taken);
+                self.place = None;
+            }
         }
     }
 
     /// The request is over: keeps the answer if it came whole.
     pub(crate) fn over(&mut self) -> Option<Concern> {
-        let capture = self.capture.take()?;
+        let taken = self.place.take()?.try_borrow_mut().ok()?.take();
+        let Some(capture) = taken else {
+            return Some(Concern::Stale("no_room"));
+        };
         if !capture.ended || seen::flags() != 0 {
             return Some(Concern::Stale("broken"));
         }

@@ -228,7 +228,7 @@ fn every_cause_of_a_refusal_is_given_the_last_good_answer() {
 
 /// A way in which a request is special: the line, and whether its answer may have to do with keeping at all.
 const REQUESTS: [((&str, &str), bool); 14] = [
-    (("x-plain", "1"), true),
+    (("user-agent", "1"), true),
     (("authorization", "Bearer alice"), false),
     (("Authorization", "Bearer bob"), false),
     (("cookie", "sid=alice"), false),
@@ -238,7 +238,7 @@ const REQUESTS: [((&str, &str), bool); 14] = [
     (("accept-language", "de"), true),
     (("accept-language", "en"), true),
     (("x-tenant", "a"), true),
-    (("x-tenant", "b"), true),
+    (("userid", "a"), true),
     ((":authority", "other"), true),
     ((":path", "/x?b=2&a=1"), true),
     ((":method", "POST"), false),
@@ -273,7 +273,8 @@ fn no_ones_answer_is_handed_to_another_in_any_pair_of_special_requests() {
             for (b, b_may) in REQUESTS {
                 let pair = || format!("{a:?} was answered {said:?}, then came {b:?}");
                 let found = fails(&process, 0, &get("/x?a=1&b=2", &[b])).is_some();
-                let keyed = |name: &str| name.starts_with(':') || name == "x-tenant";
+                let keyed =
+                    |name: &str| name.starts_with(':') || ["x-tenant", "userid"].contains(&name);
                 let same_key = a == b || !(keyed(a.0) || keyed(b.0));
                 let language = a.0 == "accept-language" || b.0 == "accept-language";
                 let same_variant = a == b || said.0 != "vary" || !language;
@@ -306,6 +307,52 @@ fn with_the_policys_word_each_credential_has_its_own_answer() {
         assert!(fails(&process, 0, &get("/", &[(name, "alice")])).is_some());
         assert_eq!(fails(&process, 0, &get("/", &[(name, "bob")])), None);
         assert_eq!(fails(&process, 0, &get("/", &[])), None);
+    }
+}
+
+#[test]
+fn two_ways_to_one_cluster_have_answers_of_their_own() {
+    let ways = [
+        "xds\0route_name",
+        "xds\0virtual_host_name",
+        "xds\0filter_chain_name",
+        "destination\0port",
+    ];
+    let lines = get("/", &[]);
+    let fails_on = |process: &Process, way: &str, name: &[u8]| {
+        let mut properties = properties();
+        properties.insert(way.to_owned(), name.to_vec());
+        let stream = process.open(0, properties);
+        process.request_headers(stream, headers(&lines), true);
+        let flow = process.response_headers(stream, headers(&[(":status", "503")]), true);
+        process.close(stream);
+        matches!(flow, Flow::Reply(_))
+    };
+    for way in ways {
+        let process = process(1, STALE);
+        exchange(&process, 0, &lines, &answer(&[]));
+        assert!(!fails_on(&process, way, b"other"), "{way:?}");
+        assert!(fails_on(&process, way, b""), "{way:?}");
+    }
+}
+
+#[test]
+fn an_answer_to_head_or_a_304_does_not_use_up_the_look_at_the_next() {
+    for (request, said) in [
+        (get("/", &[(":method", "HEAD")]), answer(&[])),
+        (get("/", &[]), answer(&[(":status", "304")])),
+    ] {
+        let process = process(1, STALE);
+        let bare = Answer {
+            chunks: vec![],
+            ..said
+        };
+        exchange(&process, 0, &request, &bare);
+        exchange(&process, 0, &get("/", &[]), &answer(&[]));
+        assert!(
+            fails(&process, 0, &get("/", &[])).is_some(),
+            "after {request:?}"
+        );
     }
 }
 

@@ -4,6 +4,7 @@
 //! two keys of one hash gains nothing but a place that the other loses.
 
 use super::Headers;
+use crate::deadline::Form;
 use crate::text;
 
 /// A longer key is not kept, in bytes. Browsers and servers stop at 8,000 for a URL; nobody needs half of it.
@@ -20,8 +21,25 @@ pub struct Scope<'a> {
     pub policy: &'a str,
     /// The cluster.
     pub cluster: &'a str,
-    /// The route's name: two routes may rewrite one path to two.
-    pub route: &'a str,
+    /// What tells the way there apart, since two routes may rewrite one path to two, and one listener may be for fewer
+    /// than another: the names of route, virtual host and filter chain, and the listener's port.
+    pub place: &'a [Vec<u8>; 4],
+    /// Headers that carry a deadline: they differ from request to request, and no answer depends on them.
+    pub deadlines: &'a [Form],
+}
+
+#[cfg(test)]
+impl Scope<'static> {
+    /// One for tests in which it is always the same.
+    pub(super) const fn of_a_test() -> Self {
+        static PLACE: [Vec<u8>; 4] = [const { Vec::new() }; 4];
+        Self {
+            policy: "default",
+            cluster: "shop",
+            place: &PLACE,
+            deadlines: &[],
+        }
+    }
 }
 
 /// Puts parts together.

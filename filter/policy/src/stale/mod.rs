@@ -1,9 +1,9 @@
 //! Stale answers: the last good answer to the same request, kept for the time when the upstream gives none.
 //!
 //! The danger is not an old answer but somebody else's. So each rule here keeps less than a cache may: RFC 9111 says what
-//! a shared cache must not keep, this module also leaves out what is only in doubt, and what names the caller (a
-//! credential, a user, a tenant, an origin) is part of the key even where no `Vary` says so. A wrong "no" costs one
-//! answer that could have been given; a wrong "yes" gives one user's answer to another.
+//! a shared cache must not keep, this module also leaves out what is only in doubt, and what may name the caller is part of
+//! the key even where no `Vary` says so: every header that is not known to make no answer somebody's. A wrong "no" costs
+//! one answer that could have been given; a wrong "yes" gives one user's answer to another.
 //!
 //! ```text
 //! rules::request   may its answer be kept, may it be given a kept one, under which key

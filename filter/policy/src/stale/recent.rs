@@ -20,10 +20,10 @@ pub struct Recent {
 
 impl Recent {
     /// Whether the answer to this is due for a look; if so, it is looked at now, and there were so many requests for it
-    /// of late.
-    pub fn look(&mut self, asked: &Asked, now: Timestamp) -> Option<u8> {
-        let heat = self.heat.count(asked.hash, now);
-        self.is_due(asked.first_look, now).then_some(heat)
+    /// of late. What counts is when it was asked for, as it does where it is kept.
+    pub fn look(&mut self, asked: &Asked) -> Option<u8> {
+        let heat = self.heat.count(asked.hash, asked.at);
+        self.is_due(asked.first_look, asked.at).then_some(heat)
     }
 
     fn is_due(&mut self, hash: u64, now: Timestamp) -> bool {

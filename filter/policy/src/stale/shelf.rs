@@ -1,6 +1,7 @@
 //! Slots and sets in shared data: to keep an answer, to find it, to forget it.
 //!
-//! A set is changed by compare-and-swap, so that over all workers one of them writes a key's answer in a second. The slot
+//! A set is changed by compare-and-swap, so that over all workers one of them writes a key's answer in a second, and one
+//! of them that it was given. The slot
 //! is written after its set: whoever reads in between, or after two of them met, finds another key in the slot than the
 //! set says, and that is as if nothing were there.
 
@@ -17,7 +18,7 @@ use crate::time::{Span, Timestamp};
 pub enum Outcome {
     /// It is kept.
     Kept,
-    /// It was kept within the last second already, by this worker or another.
+    /// There is one already, by this worker or another, that was asked for at most a second earlier, or later.
     Rests,
     /// Somebody else came in between, or what stands there is of a later version.
     Lost,
@@ -48,7 +49,7 @@ pub fn keep(
         let set = Set::decode(bytes);
         later = set.is_none();
         let mut set = set?;
-        place = set.place(asked.hash, offer.hash, heat, now);
+        place = set.place((asked.hash, offer.hash), asked.at, heat, now);
         place.map(|_| set.encode())
     })?;
     if !stands || later {
@@ -89,10 +90,11 @@ pub fn find(
         return Ok(false);
     }
     let number = set::number(asked.hash);
-    let Some(found) = store.load(&set_key(number))? else {
+    let key = set_key(number);
+    let Some(stands) = store.load(&key)? else {
         return Ok(false);
     };
-    let set = Set::decode(&found.bytes).unwrap_or_default();
+    let set = Set::decode(&stands.bytes).unwrap_or_default();
     for place in set.places(asked.hash) {
         let Some(found) = store.load(&slot_key(number, place))? else {
             continue;
@@ -102,6 +104,11 @@ pub fn find(
             .as_ref()
             .and_then(|slot| slot.age_for(asked, request, settings, now));
         if let (Some(slot), Some(age)) = (slot, age) {
+            let mut given = set.clone();
+            if given.give(place, now) {
+                // Who comes in between writes it down within a second.
+                let _ = store.swap(&key, &given.encode(), stands.cas);
+            }
             give(&slot, age);
             return Ok(true);
         }
@@ -115,19 +122,13 @@ pub fn find(
 /// # Errors
 /// The host's status.
 pub fn forget(store: &impl SharedStore, asked: &Asked, status: u16) -> Result<(), HostError> {
-    let says_something = match status {
-        206 | 304 => false,
-        200..400 => true,
-        // It is gone, or not for everybody any more.
-        _ => [401, 403, 404, 405, 410, 451].contains(&status),
-    };
-    if !asked.keeps || !says_something {
+    if !asked.is_told_by(status) {
         return Ok(());
     }
     let key = set_key(set::number(asked.hash));
     exchange(store, &key, &mut |bytes| {
         let mut set = Set::decode(bytes)?;
-        set.forget(asked.hash).then(|| set.encode())
+        set.forget(asked.hash, asked.at).then(|| set.encode())
     })?;
     Ok(())
 }

@@ -32,11 +32,7 @@ fn bytes<'a>(lines: &'a [(&str, &str)]) -> Vec<(&'a [u8], &'a [u8])> {
 }
 
 fn asked(lines: &[(&str, &str)], settings: Settings, now: Timestamp) -> Option<Asked> {
-    let scope = Scope {
-        policy: "default",
-        cluster: "shop",
-        route: "",
-    };
+    let scope = Scope::of_a_test();
     Asked::read(scope, &bytes(lines).as_slice(), true, settings, now)
 }
 
@@ -159,7 +155,6 @@ fn variants_stand_side_by_side() {
 
 #[test]
 fn a_newer_answer_that_may_not_be_kept_takes_the_older_one_away() {
-    let store = Memory::default();
     for (status, goes) in [
         (200, true),
         (404, true),
@@ -169,6 +164,7 @@ fn a_newer_answer_that_may_not_be_kept_takes_the_older_one_away() {
         (503, false),
         (429, false),
     ] {
+        let store = Memory::default();
         let later = START.after(Span::secs(2));
         kept(&store, &plain("/"), SETTINGS, START);
         let request = asked(&get("/"), SETTINGS, later).unwrap();
@@ -176,6 +172,75 @@ fn a_newer_answer_that_may_not_be_kept_takes_the_older_one_away() {
         let found = handed(&store, &get("/"), SETTINGS, later);
         assert_eq!(found.is_none(), goes, "{status}");
     }
+}
+
+/// Whether a plain answer that was asked for at one time is kept at another.
+fn kept_late(store: &Memory, asked_at: Timestamp, now: Timestamp) -> Outcome {
+    let lines = get("/");
+    let asked = asked(&lines, SETTINGS, asked_at).unwrap();
+    let lines = bytes(&lines);
+    let offer = Offer::read(&asked, &lines.as_slice(), 200, &bytes(&[]).as_slice(), true).unwrap();
+    keep(store, &asked, &offer, b"body", 1, now).unwrap()
+}
+
+#[test]
+fn a_slow_answer_neither_takes_the_place_of_a_later_one_nor_brings_back_what_is_forgotten() {
+    let at = |secs| START.after(Span::secs(secs));
+    let age = |store: &Memory, now| handed(store, &get("/"), SETTINGS, now);
+    let forget_at = |store: &Memory, now| {
+        let request = asked(&get("/"), SETTINGS, now).unwrap();
+        forget(store, &request, 403).unwrap();
+    };
+    let store = Memory::default();
+    assert_eq!(kept_late(&store, at(10), at(11)), Outcome::Kept);
+    assert_eq!(kept_late(&store, at(5), at(30)), Outcome::Rests);
+    assert_eq!(age(&store, at(30)), Some(Span::secs(20)));
+    forget_at(&store, at(9));
+    assert!(age(&store, at(30)).is_some(), "what was forbidden earlier");
+    forget_at(&store, at(31));
+    assert_eq!(age(&store, at(31)), None);
+    assert_eq!(kept_late(&store, at(29), at(40)), Outcome::Rests);
+    assert_eq!(age(&store, at(40)), None);
+    assert_eq!(kept_late(&store, at(32), at(41)), Outcome::Kept);
+    assert_eq!(age(&store, at(41)), Some(Span::secs(9)));
+}
+
+#[test]
+fn what_is_asked_for_while_its_upstream_is_down_outlives_a_crawler_elsewhere() {
+    let store = Memory::default();
+    assert!(kept(&store, &plain("/"), SETTINGS, START));
+    let crawl = |store: &Memory, second: u64| {
+        let now = START.after(Span::secs(second));
+        for page in 0..200 {
+            let path = format!("/{second}/{page}");
+            let lines = [(":method", "GET"), (":authority", "b"), (":path", &path)];
+            let asked = asked(&lines, SETTINGS, now).unwrap();
+            let lines = bytes(&lines);
+            let none = bytes(&[]);
+            let offer = Offer::read(&asked, &lines.as_slice(), 200, &none.as_slice(), true);
+            // Here and there another one is asked for more than once.
+            let heat = 1 + (page % 7) as u8;
+            let outcome = keep(store, &asked, &offer.unwrap(), b"body", heat, now);
+            assert_eq!(outcome, Ok(Outcome::Kept));
+        }
+    };
+    for second in 0..590 {
+        if second % 20 == 0 {
+            let now = START.after(Span::secs(second));
+            assert!(
+                handed(&store, &get("/"), SETTINGS, now).is_some(),
+                "second {second}"
+            );
+        }
+        crawl(&store, second);
+    }
+    // Nobody asks for it any more: in a minute others may have its place.
+    let store = Memory::default();
+    assert!(kept(&store, &plain("/"), SETTINGS, START));
+    assert!(handed(&store, &get("/"), SETTINGS, START).is_some());
+    (0..70).for_each(|second| crawl(&store, second));
+    let later = START.after(Span::secs(70));
+    assert_eq!(handed(&store, &get("/"), SETTINGS, later), None);
 }
 
 #[test]
@@ -277,6 +342,7 @@ fn lost_races_and_refusing_hosts_keep_nothing_and_hurt_nobody() {
     assert!(kept(&store, &plain("/"), SETTINGS, START));
     store.intrude(1_000);
     let later = START.after(Span::secs(5));
+    let asked = Asked { at: later, ..asked };
     assert_eq!(
         keep(&store, &asked, &offer, b"body", 1, later),
         Ok(Outcome::Lost)
@@ -293,7 +359,7 @@ fn a_million_urls_stay_within_their_slots_and_a_hot_one_stays() {
     let mut look_at = |path: &str, length: usize, now: Timestamp| {
         let lines = [(":method", "GET"), (":authority", "a"), (":path", path)];
         let asked = asked(&lines, SETTINGS, now).unwrap();
-        let heat = recent.look(&asked, now)?;
+        let heat = recent.look(&asked)?;
         let offer = Offer::read(
             &asked,
             &bytes(&lines).as_slice(),

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use seawall_live::envoy::bootstrap::Cluster;
+use seawall_live::envoy::bootstrap::{Cluster, Listener, Route, bootstrap};
+use seawall_live::envoy::{self, Envoy};
 use seawall_live::raw;
 use seawall_live::upstream::{Knobs, Upstream};
 use serde_json::{Value, json};
 
-use crate::support::{Stand, anywhere, assert_no_trap, edge, policy};
+use crate::support::{Stand, WORKERS, anywhere, assert_no_trap, edge, policy};
 
 const PATIENCE: Duration = Duration::from_secs(3);
 const STALE: &str = "x-seawall-degraded: stale";
@@ -226,6 +227,8 @@ const ATTEMPTS: &[Attempt] = &[
     no(PLAIN, &[], with(&["cookie: sid=bob"])),
     no(with(&["x-api-key: alice"]), &[], PLAIN),
     no(with(&["x-tenant: a"]), &[], with(&["x-tenant: b"])),
+    no(with(&["userid: a"]), &[], with(&["userid: b"])),
+    no(with(&["client-cert: :YQ==:"]), &[], PLAIN),
     no(PLAIN, &[("set-cookie", "sid=alice")], PLAIN),
     no(PLAIN, &[("Set-Cookie", "")], PLAIN),
     no(PLAIN, &[("cache-control", "private")], PLAIN),
@@ -274,7 +277,48 @@ const ATTEMPTS: &[Attempt] = &[
     no(with(&["cache-control: no-store"]), &[], PLAIN),
     no(PLAIN, &[], with(&["cache-control: no-cache"])),
     no(with(&["x-forwarded-host: evil.example"]), &[], PLAIN),
+    no(with(&["x_forwarded_host: evil.example"]), &[], PLAIN),
+    yes(with(&["x-request-id: 1"]), &[], with(&["user-agent: b"])),
 ];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_is_for_its_own_listener() -> anyhow::Result<()> {
+    let upstream = Upstream::start("upstream", anywhere()).await?;
+    let cluster = Cluster {
+        name: "upstream".to_owned(),
+        hosts: vec![upstream.address()],
+        more: json!({}),
+        http2: false,
+    };
+    let listeners = ["inside", "outside"].map(|name| Listener {
+        name: name.to_owned(),
+        policy: Some(closed()),
+        routes: vec![Route {
+            prefix: "/".to_owned(),
+            cluster: "upstream".to_owned(),
+            policy: None,
+            action: json!({}),
+        }],
+        ..Listener::default()
+    });
+    let file = bootstrap(&envoy::filter()?, &listeners, &[cluster]);
+    let envoy = Envoy::start(&file, WORKERS).await?;
+    let (inside, outside) = (envoy.listener("inside")?, envoy.listener("outside")?);
+    let mut stand = Stand {
+        envoy,
+        upstream,
+        address: inside,
+    };
+    ask(&stand, "GET", "/", "shop", &[]).await?;
+    stand.envoy.wait_for(&KEPT, 1).await?;
+    stand.upstream.set(Knobs::failing(1.0));
+    let given = ask(&stand, "GET", "/", "shop", &[]).await?;
+    assert!(given.contains(STALE), "{given}");
+    stand.address = outside;
+    let given = ask(&stand, "GET", "/", "shop", &[]).await?;
+    assert!(!given.contains(STALE), "{given}");
+    Ok(())
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_is_handed_what_was_another_ones() -> anyhow::Result<()> {

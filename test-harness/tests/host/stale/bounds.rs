@@ -43,6 +43,43 @@ fn no_more_bodies_are_taken_along_than_there_is_room_for() {
 }
 
 #[test]
+fn answers_that_never_end_do_not_keep_all_others_out() {
+    let process = process(1, STALE);
+    let begin = |path: &str| {
+        let stream = open(&process, 0, &get(path, &[]));
+        process.response_headers(stream, headers(&answer(&[]).lines), false);
+        process.response_body(stream, b"he", false);
+        stream
+    };
+    let paths: Vec<_> = (0..16).map(|number| format!("/{number}")).collect();
+    let slow: Vec<_> = paths.iter().map(|path| begin(path)).collect();
+    wait(&process, 9_000);
+    exchange(&process, 0, &get("/early", &[]), &answer(&[]));
+    assert_eq!(fails(&process, 0, &get("/early", &[])), None);
+    wait(&process, 2_000);
+    exchange(&process, 0, &get("/later", &[]), &answer(&[]));
+    assert!(fails(&process, 0, &get("/later", &[])).is_some());
+    // Its place came back: nobody has to give way to the next one.
+    exchange(&process, 0, &get("/last", &[]), &answer(&[]));
+    assert!(fails(&process, 0, &get("/last", &[])).is_some());
+    for stream in slow {
+        process.response_body(stream, b"llo", true);
+        process.close(stream);
+    }
+    let found = |path: &&String| fails(&process, 0, &get(path, &[])).is_some();
+    let kept: Vec<_> = paths.iter().filter(found).collect();
+    assert_eq!(
+        kept,
+        paths.iter().skip(1).collect::<Vec<_>>(),
+        "the first gave way"
+    );
+    process.tick();
+    let values = process.common().metrics.borrow().values().clone();
+    let no_room = values.get("seawall_stale..outcome=no_room").copied();
+    assert_eq!(no_room, Some(2), "the early one and the first");
+}
+
+#[test]
 fn of_a_body_that_is_too_long_no_more_is_copied_than_there_is_room_for() {
     let process = process(1, STALE);
     let stream = open(&process, 0, &get("/", &[]));
@@ -143,8 +180,8 @@ fn a_hot_url_costs_one_look_a_second_and_others_nothing() {
     assert!(chunk <= 200, "{chunk} fuel");
     assert_eq!(
         (hot_calls, other_calls),
-        (plain_calls + 1, plain_calls),
-        "the route's name"
+        (plain_calls + 4, plain_calls),
+        "names of route, virtual host and filter chain, and the port"
     );
     assert!(hot <= plain + 15_000, "{hot} fuel, and {plain} without");
     assert!(other <= plain + 1_000, "{other} fuel, and {plain} without");

@@ -3,8 +3,8 @@
 use super::super::key::{Varying, hash};
 use super::super::words::{decimal, is_plain, words};
 use super::super::{Headers, SLOT_BYTES_MAX, slot};
-use super::is_credential;
 use super::request::Asked;
+use super::{begins_with_one_of, is_credential};
 use crate::text::{self, trimmed};
 use crate::time::Span;
 
@@ -182,11 +182,7 @@ impl Lines {
             name if name.starts_with(b"x-seawall-") => self.refused = true,
             _ => {}
         }
-        let dropped = DROPPED.contains(&&*name)
-            || DROPPED_BEGINNINGS
-                .iter()
-                .any(|beginning| name.starts_with(beginning));
-        if !dropped {
+        if !DROPPED.contains(&&*name) && !begins_with_one_of(&name, &DROPPED_BEGINNINGS) {
             self.kept.push((name, value.to_vec()));
         }
     }

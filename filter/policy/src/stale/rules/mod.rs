@@ -6,16 +6,20 @@ pub mod answer;
 pub mod request;
 
 /// Parts of names that stand for who is allowed: with one of them, an exchange belongs to one caller. `Authorization` is
-/// the one that RFC 9111 knows; gateways and applications carry the same under many names.
-const CREDENTIALS: [&[u8]; 14] = [
+/// the one that RFC 9111 knows; gateways and applications carry the same under many names. The list has holes and may
+/// have them: an exchange with a credential that is not known here is its sender's alone, by the key.
+const CREDENTIALS: [&[u8]; 17] = [
     b"apikey",
     b"api-key",
     b"assertion",
     b"auth",
+    b"bearer",
     b"credential",
     b"csrf",
+    b"dpop",
     b"jwt",
     b"oidc",
+    b"-otp",
     b"passw",
     b"saml",
     b"secret",
@@ -29,6 +33,13 @@ fn is_credential(name: &[u8]) -> bool {
     // Without a credential in them: where the credential is asked for, and whom a browser would send one to.
     const ASKING: [&[u8]; 2] = [b":authority", b"access-control-allow-credentials"];
     !ASKING.contains(&name) && holds_one_of(name, &CREDENTIALS)
+}
+
+/// Whether a name begins with one of these.
+fn begins_with_one_of(name: &[u8], beginnings: &[&[u8]]) -> bool {
+    beginnings
+        .iter()
+        .any(|beginning| name.starts_with(beginning))
 }
 
 /// Whether one of these stands in a name; `_` counts as `-`, as it does for most applications.

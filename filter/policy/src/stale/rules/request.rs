@@ -3,58 +3,23 @@
 use super::super::key::{Parts, Scope, hash};
 use super::super::words::{decimal, is_plain, words};
 use super::super::{Headers, Settings};
-use super::{holds_one_of, is_credential};
+use super::{begins_with_one_of, holds_one_of, is_credential};
+use crate::deadline::Form;
 use crate::text;
 use crate::time::{Span, Timestamp};
-
-/// Parts of names that say who is asking without proving it. Their values are part of the key, so that an upstream that
-/// answers by them and says no `Vary` still answers each caller for himself.
-const CALLERS: [&[u8]; 19] = [
-    b"account",
-    b"claim",
-    b"consumer",
-    b"customer",
-    b"email",
-    b"group",
-    b"identity",
-    b"login",
-    b"member",
-    b"permission",
-    b"principal",
-    b"scope",
-    b"signature",
-    b"subject",
-    b"tenant",
-    b"-client",
-    b"-org",
-    b"-role",
-    b"-user",
-];
-
-/// Names whose values many upstreams write into their answers, or answer by, without a `Vary`: a request that carries a
-/// strange one must not leave its answer to those who do not (known as cache poisoning).
-const ECHOED: [&[u8]; 12] = [
-    b"forwarded",
-    b"from",
-    b"origin",
-    b"x-forwarded-host",
-    b"x-forwarded-port",
-    b"x-forwarded-prefix",
-    b"x-forwarded-proto",
-    b"x-forwarded-scheme",
-    b"x-forwarded-server",
-    b"x-host",
-    b"x-original-url",
-    b"x-rewrite-url",
-];
 
 /// What a server answers by most often. Only a first look goes by it, before the answer's `Vary` is known.
 const NEGOTIATED: [&[u8]; 3] = [b"accept", b"accept-encoding", b"accept-language"];
 
-/// Names that nearly every request has and that say nothing of the caller: known at once, since to look for all parts of
-/// names in each of them is most of what a request costs here.
-const NEUTRAL: [&[u8]; 30] = [
+/// What clients, proxies and tracers add to nearly every request, and what no answer belongs to anybody by: all that is
+/// not part of the key. A name that is not here is, whatever it is called: no list of callers' and credentials' names is
+/// ever whole, and a name that is missing here costs an answer that could have been given, no more.
+const NEUTRAL: [&[u8]; 37] = [
     b"accept-charset",
+    b"b3",
+    b"cdn-loop",
+    b"cf-connecting-ip",
+    b"cf-ray",
     b"connection",
     b"date",
     b"dnt",
@@ -64,31 +29,37 @@ const NEUTRAL: [&[u8]; 30] = [
     b"priority",
     b"referer",
     b"save-data",
-    b"sec-ch-ua",
-    b"sec-ch-ua-mobile",
-    b"sec-ch-ua-platform",
-    b"sec-fetch-dest",
-    b"sec-fetch-mode",
-    b"sec-fetch-site",
-    b"sec-fetch-user",
+    b"sec-gpc",
+    b"sec-purpose",
+    b"sentry-trace",
     b"te",
     b"traceparent",
     b"tracestate",
+    b"true-client-ip",
+    b"uber-trace-id",
     b"upgrade-insecure-requests",
     b"user-agent",
     b"via",
-    b"x-b3-sampled",
-    b"x-b3-spanid",
-    b"x-b3-traceid",
+    b"x-amzn-trace-id",
+    b"x-cloud-trace-context",
+    b"x-correlation-id",
+    b"x-datadog-parent-id",
+    b"x-datadog-trace-id",
+    b"x-envoy-attempt-count",
     b"x-envoy-expected-rq-timeout-ms",
+    b"x-envoy-external-address",
     b"x-forwarded-for",
     b"x-real-ip",
     b"x-request-id",
+    b"x-request-start",
 ];
+
+/// The same, whatever follows.
+const NEUTRAL_BEGINNINGS: [&[u8]; 4] = [b"sec-ch-", b"sec-fetch-", b"x-b3-", b"x-seawall-"];
 
 /// With one of these a request is for something else than the whole answer to a plain GET. `if-none-match` and
 /// `if-modified-since` are not among them: a whole answer is always right there (RFC 9110, 13.1).
-const SPECIAL: [&[u8]; 9] = [
+const SPECIAL: [&[u8]; 7] = [
     b"expect",
     b"if-match",
     b"if-range",
@@ -96,9 +67,10 @@ const SPECIAL: [&[u8]; 9] = [
     b"range",
     b"transfer-encoding",
     b"upgrade",
-    b"x-http-method",
-    b"x-http-method-override",
 ];
+
+/// The same for names in which one of these stands: it is no GET then, or goes to somewhere else.
+const OVERRIDING: [&[u8]; 2] = [b"http-method", b"override"];
 
 /// A request that has to do with kept answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -152,7 +124,8 @@ impl Asked {
         let mut lines = Lines::default();
         let mut lower = Vec::new();
         headers.each(&mut |name, value| {
-            if NEUTRAL.contains(&name) {
+            let same = |form: &Form| text::same(form.name().as_bytes(), name);
+            if scope.deadlines.iter().any(same) {
                 return;
             }
             if !name.iter().any(u8::is_ascii_uppercase) {
@@ -174,8 +147,10 @@ impl Asked {
             return None;
         }
         let mut key = Parts::of_a_key();
-        for part in [scope.policy, scope.cluster, scope.route] {
-            key.add(part.as_bytes());
+        key.add(scope.policy.as_bytes());
+        key.add(scope.cluster.as_bytes());
+        for part in scope.place {
+            key.add(part);
         }
         key.add_lower(lines.scheme);
         key.add_lower(lines.host);
@@ -196,6 +171,20 @@ impl Asked {
     }
 }
 
+impl Asked {
+    /// Whether an answer with this status says something about the resource, and not about the moment or a part: only
+    /// then it is kept, or takes an older one away.
+    pub fn is_told_by(&self, status: u16) -> bool {
+        let says_something = match status {
+            206 | 304 => false,
+            200..400 => true,
+            // It is gone, or not for everybody any more.
+            _ => [401, 403, 404, 405, 410, 451].contains(&status),
+        };
+        self.keeps && says_something
+    }
+}
+
 impl<'a> Lines<'a> {
     fn see(&mut self, name: &[u8], value: &'a [u8]) {
         match name {
@@ -203,28 +192,27 @@ impl<'a> Lines<'a> {
             b":scheme" => once(&mut self.scheme, value, &mut self.foreign),
             b":authority" => once(&mut self.host, value, &mut self.foreign),
             b":path" => once(&mut self.path, value, &mut self.foreign),
+            _ if NEUTRAL.contains(&name) || begins_with_one_of(name, &NEUTRAL_BEGINNINGS) => {}
             // Another pseudo-header (RFC 8441) means another kind of request.
             [b':', ..] => self.foreign = true,
             b"cache-control" => self.control(value),
             b"pragma" => self.confirmed |= words(value).any(|word| word.is("no-cache")),
             b"content-length" => self.foreign |= decimal(value) != Some(0),
-            b"content-type" => self.foreign |= value.starts_with(b"application/grpc"),
             b"accept" if is_stream(value) => self.foreign = true,
             b"cookie" | b"cookie2" => {
                 self.cookie = true;
                 self.tell(name, value);
             }
-            _ if SPECIAL.contains(&name) => self.foreign = true,
+            b"content-type" if value.starts_with(b"application/grpc") => self.foreign = true,
+            _ if SPECIAL.contains(&name) || holds_one_of(name, &OVERRIDING) => self.foreign = true,
             _ if NEGOTIATED.contains(&name) => {
                 self.negotiated.add(name);
                 self.negotiated.add(value);
             }
-            _ if is_credential(name) => {
-                self.credential = true;
+            _ => {
+                self.credential |= is_credential(name) || is_a_key(name);
                 self.tell(name, value);
             }
-            _ if ECHOED.contains(&name) || holds_one_of(name, &CALLERS) => self.tell(name, value),
-            _ => {}
         }
     }
 
@@ -244,6 +232,11 @@ impl<'a> Lines<'a> {
         }
         self.foreign |= !is_plain(value);
     }
+}
+
+/// Whether a name, in lower case, is that of a key by which somebody is let in.
+fn is_a_key(name: &[u8]) -> bool {
+    (name.ends_with(b"-key") || name.ends_with(b"_key")) && name != b"idempotency-key"
 }
 
 /// A pseudo-header comes once.

@@ -16,11 +16,7 @@ const REQUEST: [(&[u8], &[u8]); 5] = [
 ];
 
 fn asked() -> Asked {
-    let scope = Scope {
-        policy: "default",
-        cluster: "shop",
-        route: "",
-    };
+    let scope = Scope::of_a_test();
     let settings = Settings {
         max_age: Span::secs(600),
         authorized: false,

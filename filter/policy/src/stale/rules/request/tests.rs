@@ -2,11 +2,7 @@
 
 use super::*;
 
-const SCOPE: Scope<'_> = Scope {
-    policy: "default",
-    cluster: "shop",
-    route: "",
-};
+const SCOPE: Scope<'_> = Scope::of_a_test();
 const STRICT: Settings = Settings {
     max_age: Span::secs(600),
     authorized: false,
@@ -75,6 +71,10 @@ fn what_is_no_plain_get_has_nothing_to_do_with_it() {
         ("accept", "Text/Event-Stream"),
         ("content-type", "application/grpc-web"),
         ("x-http-method-override", "DELETE"),
+        ("X_HTTP_Method_Override", "DELETE"),
+        ("x-http-method", "DELETE"),
+        ("x-method-override", "DELETE"),
+        ("x-http-host-override", "evil.example"),
         ("cache-control", "no-store"),
         ("cache-control", "max-age=1; NO-STORE"),
         ("cache-control", "max-age=1\u{e9}"),
@@ -109,6 +109,13 @@ fn credentials_and_cookies_need_the_policys_word_and_are_part_of_the_key() {
         "x-goog-iap-jwt-assertion",
         "x-session-id",
         "x-csrf-token",
+        "Ocp-Apim-Subscription-Key",
+        "x-functions-key",
+        "X_Access_Key",
+        "DD-Application-Key",
+        "x-bearer",
+        "DPoP",
+        "x-otp",
         "cookie",
         "Cookie",
     ] {
@@ -149,6 +156,22 @@ fn the_key_is_where_it_goes_to_and_who_it_says_it_is() {
         ("from", "alice@example.org"),
         ("x_user_id", "1"),
         ("x-forwarded-client-cert", "URI=spiffe://a"),
+        ("client-cert", ":MIIB:"),
+        ("user-id", "1"),
+        ("userid", "1"),
+        ("username", "alice"),
+        ("client-id", "1"),
+        ("x-uid", "1"),
+        ("X_Forwarded_Host", "evil.example"),
+        ("x-original-host", "evil.example"),
+        ("x-original-uri", "/admin"),
+        ("x-forwarded-uri", "/admin"),
+        ("x-envoy-original-dst-host", "10.0.0.1:80"),
+        ("x_forwarded_for", "10.0.0.1"),
+        ("content-type", "text/plain"),
+        ("idempotency-key", "1"),
+        ("grpc-timeout", "1S"),
+        ("what-nobody-has-heard-of", ""),
     ] {
         assert_ne!(read(&[line]).unwrap().key, plain, "{line:?}");
     }
@@ -159,20 +182,29 @@ fn the_key_is_where_it_goes_to_and_who_it_says_it_is() {
         ("traceparent", "00-1-2-01"),
         ("user-agent", "x"),
         ("accept-language", "de"),
+        ("X-Forwarded-For", "10.0.0.1"),
+        ("sec-ch-ua-mobile", "?1"),
+        ("sec-fetch-user", "?1"),
+        ("x-seawall-attempt", "2"),
     ] {
         assert_eq!(read(&[line]).unwrap().key, plain, "{line:?}");
     }
     let scopes = [
-        ("a", "b", ""),
-        ("ab", "", ""),
-        ("a", "", "b"),
-        ("", "ab", ""),
+        ("a", "b", ["", "", "", ""]),
+        ("ab", "", ["", "", "", ""]),
+        ("a", "", ["b", "", "", ""]),
+        ("a", "", ["", "b", "", ""]),
+        ("a", "", ["", "", "b", ""]),
+        ("a", "", ["", "", "", "b"]),
+        ("", "ab", ["", "", "", ""]),
     ];
-    let mut keys = scopes.map(|(policy, cluster, route)| {
+    let mut keys = scopes.map(|(policy, cluster, place)| {
+        let place = place.map(|part| part.as_bytes().to_vec());
         let scope = Scope {
             policy,
             cluster,
-            route,
+            place: &place,
+            deadlines: &[],
         };
         let lines = PLAIN.map(|(a, b)| (a.as_bytes(), b.as_bytes()));
         Asked::read(scope, &lines.as_slice(), true, STRICT, Timestamp::ZERO)
@@ -210,14 +242,27 @@ fn a_key_has_a_longest_length() {
 }
 
 #[test]
-fn names_that_are_known_at_once_name_nobody() {
-    let says =
-        |name: &&&[u8]| is_credential(name) || SPECIAL.contains(name) || ECHOED.contains(name);
-    assert_eq!(NEUTRAL.iter().find(says), None);
-    let callers = NEUTRAL.iter().filter(|name| holds_one_of(name, &CALLERS));
-    assert_eq!(
-        callers.collect::<Vec<_>>(),
-        [b"sec-fetch-user"],
-        "a click or none"
-    );
+fn names_that_are_not_in_the_key_name_nobody() {
+    let all = || NEUTRAL.iter().chain(&NEUTRAL_BEGINNINGS);
+    let says = |name: &&&[u8]| is_credential(name) || is_a_key(name) || SPECIAL.contains(name);
+    assert_eq!(all().find(says), None);
+    assert_eq!(all().find(|name| holds_one_of(name, &OVERRIDING)), None);
+}
+
+#[test]
+fn a_deadline_that_the_policy_passes_on_is_not_in_the_key() {
+    let deadlines = [Form::of("x-left-ms".to_owned()), Form::Grpc];
+    let scope = Scope {
+        deadlines: &deadlines,
+        ..SCOPE
+    };
+    let key = |more: &[(&str, &str)]| {
+        let lines = changed(more);
+        let lines = lines.iter().map(|(a, b)| (a.as_bytes(), b.as_bytes()));
+        let lines: Vec<_> = lines.collect();
+        let asked = Asked::read(scope, &lines.as_slice(), true, STRICT, Timestamp::ZERO);
+        asked.unwrap().key
+    };
+    assert_eq!(key(&[("X-Left-Ms", "5"), ("grpc-timeout", "1S")]), key(&[]));
+    assert_ne!(key(&[("x-left", "5")]), key(&[]));
 }

@@ -166,25 +166,22 @@ impl HttpRequest {
 
     /// The trailers of the answer are there: a gRPC status may come this late.
     pub(crate) fn response_trailers(&mut self) {
+        self.learn_late();
         self.stale = None;
-        let streaming = match &self.stage {
-            Stage::Streaming(streaming) if streaming.waiting.grpc => Some(*streaming),
-            _ => None,
-        };
-        let status: Option<u16> =
-            streaming.and_then(|_| Map::ResponseTrailers.number("grpc-status"));
-        let policy = streaming.map(|streaming| streaming.waiting.policy);
-        self.learn_late(policy.zip(status));
-        let Some(streaming) = streaming else {
+        let Stage::Streaming(streaming) = &self.stage else {
             return;
         };
+        if !streaming.waiting.grpc {
+            return;
+        }
+        let status: Option<u16> = Map::ResponseTrailers.number("grpc-status");
         let lenience = streaming.waiting.lenience;
         let failed = self.with(|worker| {
             let policy = worker.policy(streaming.waiting.policy)?;
             Some(policy.outcomes.grpc_failed(status?, lenience))
         });
         if failed == Some(true) {
-            self.broken(&streaming);
+            self.broken(streaming);
             self.stage = Stage::Outside;
         }
     }
@@ -242,9 +239,8 @@ impl HttpRequest {
         };
         let retry_after = failed.then(seen::retry_after).flatten();
         self.settle(&waiting, outcome, host, retry_after);
-        let timed = !waiting.lenience.never_slow;
         let latency = clock::now().since(waiting.at);
-        self.learn(waiting.policy, outcome, origin, timed, latency);
+        self.learn(&waiting, outcome, origin, latency);
         if bad {
             let enforced = waiting
                 .accounted

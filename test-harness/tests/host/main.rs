@@ -30,5 +30,6 @@ mod queues;
 mod shipped;
 mod stale;
 mod steering;
+mod together;
 mod versions;
 mod wasi;

@@ -122,7 +122,7 @@ pub(crate) extern "C" fn proxy_on_configure(id: u32, _size: usize) -> u32 {
     u32::from(root(id, Root::configure).unwrap_or(false))
 }
 
-/// Half a second is over.
+/// A tick.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn proxy_on_tick(id: u32) {
     root(id, |root| root.tick());

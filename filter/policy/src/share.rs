@@ -44,7 +44,7 @@ impl Share {
 /// What a policy does with a request that it would refuse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Enforcement {
-    /// Refuses this share of them, chosen by request id; marks the rest.
+    /// Refuses this share of them, chosen by a draw; marks the rest.
     Enforce(Share),
     /// Marks them.
     Shadow,

@@ -56,7 +56,7 @@ impl HttpRequest {
             cluster,
             part,
             inbound,
-            draw: facts.draw,
+            draw: facts.draw.filter(|_| self.arrival.was_trusted()),
             priority,
             tag,
         };

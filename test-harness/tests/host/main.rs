@@ -30,5 +30,6 @@ mod queues;
 mod shipped;
 mod stale;
 mod steering;
+mod strangers;
 mod versions;
 mod wasi;

@@ -11,7 +11,7 @@ pub enum Mode {
     Off,
     /// Counts and changes state on real outcomes, refuses nothing and marks what it would have refused.
     Shadow,
-    /// Refuses this share of the requests it would refuse, chosen by request id; the rest is treated as in shadow.
+    /// Refuses this share of the requests it would refuse, chosen by a draw; the rest is treated as in shadow.
     Enforce(Share),
     /// Refuses everything and counts nothing.
     ForcedOpen,

@@ -246,7 +246,7 @@ object! {
     RawBreaker {
         /// What it does with its verdict (enforce).
         mode ("mode"): RawMode,
-        /// With `mode: enforce`: on which share of the requests, by request id (100 %).
+        /// With `mode: enforce`: on which share of the requests (100 %).
         enforce ("enforce"): Percent,
         /// Whether it also works on inbound listeners (false).
         inbound ("inbound"): bool,

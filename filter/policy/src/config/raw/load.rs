@@ -30,7 +30,7 @@ object! {
     RawBulkhead {
         /// What is done with those beyond (enforce).
         mode ("mode"): RawEnforcement,
-        /// With `mode: enforce`: on which share of the requests, by request id (100 %).
+        /// With `mode: enforce`: on which share of the requests (100 %).
         enforce ("enforce"): Percent,
         /// So many, 1 to 1,000,000.
         max_concurrent ("max_concurrent"): u32,
@@ -56,7 +56,7 @@ object! {
     RawShedding {
         /// What is done with those that are too many (enforce).
         mode ("mode"): RawEnforcement,
-        /// With `mode: enforce`: on which share of the requests, by request id (100 %).
+        /// With `mode: enforce`: on which share of the requests (100 %).
         enforce ("enforce"): Percent,
         /// How the limit on requests in flight is found (adaptive).
         limit ("limit"): RawLimit,

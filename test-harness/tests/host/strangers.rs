@@ -1,0 +1,141 @@
+//! What strangers can say.
+
+use seawall_harness::abi::stream::{LocalReply, headers, value};
+use seawall_harness::worker::{Flow, Process, StreamId};
+
+use crate::filter::{process, properties};
+
+const REQUEST: u32 = 0;
+const FRIEND: &str = "10.9.0.1:1234";
+const STRANGER: &str = "192.0.2.1:1234";
+
+/// A configuration that trusts 10.0.0.0/8.
+fn trusting(policy: &str) -> String {
+    format!(
+        r#"{{"version":1,"trust":{{"addresses":["10.0.0.0/8"]}},"policies":{{"default":{{{policy}}}}}}}"#
+    )
+}
+
+/// A request on an inbound listener.
+fn ask(process: &Process, peer: &str, more: &[(&str, &str)]) -> Result<StreamId, LocalReply> {
+    let mut properties = properties();
+    properties.insert("source\0address".to_owned(), peer.as_bytes().to_vec());
+    let inbound = 1_u64.to_le_bytes().to_vec();
+    properties.insert("xds\0listener_direction".to_owned(), inbound);
+    let stream = process.open(0, properties);
+    let asked = [&[(":method", "GET"), (":path", "/")], more].concat();
+    match process.request_headers(stream, headers(&asked), true) {
+        Flow::Continue => Ok(stream),
+        Flow::Pause => panic!("nothing waits"),
+        Flow::Reply(reply) => {
+            process.close(stream);
+            Err(reply)
+        }
+    }
+}
+
+/// What those who come after are told of a request's priority, in the header of the house and in Seawall's.
+fn told(
+    process: &Process,
+    peer: &str,
+    more: &[(&str, &str)],
+) -> (Option<String>, Option<String>, usize) {
+    let stream = ask(process, peer, more).expect("it goes");
+    let map = process.header_map(stream, REQUEST);
+    let lines = map.iter().filter(|(name, _)| name == b"x-prio").count();
+    process.close(stream);
+    (
+        value(&map, "x-prio"),
+        value(&map, "x-seawall-priority"),
+        lines,
+    )
+}
+
+#[test]
+fn a_header_of_the_house_goes_on_with_what_was_made_of_it() {
+    let policy = r#""shedding":{"limit":"fixed","max":100,"priorities":{"header":"x-prio"}}"#;
+    let process = process(1, &trusting(policy));
+    let prio = |level| ("x-prio", level);
+    let ours = |level| ("x-seawall-priority", level);
+    let critical = || Some("critical".to_owned());
+    let plus = || Some("critical_plus".to_owned());
+    let sheddable = || Some("sheddable".to_owned());
+    for (peer, said, expected) in [
+        (
+            STRANGER,
+            vec![prio("critical_plus")],
+            (critical(), critical(), 1),
+        ),
+        (
+            STRANGER,
+            vec![prio("sheddable")],
+            (sheddable(), sheddable(), 1),
+        ),
+        (
+            STRANGER,
+            vec![prio("sheddable"), prio("critical_plus")],
+            (sheddable(), sheddable(), 1),
+        ),
+        (
+            STRANGER,
+            vec![prio("critical_plus"), ours("critical_plus")],
+            (critical(), critical(), 1),
+        ),
+        (STRANGER, vec![prio("7")], (Some("7".to_owned()), None, 1)),
+        (STRANGER, vec![], (None, None, 0)),
+        (FRIEND, vec![prio("critical_plus")], (plus(), plus(), 1)),
+        // The friend's own client said it, and the friend made less of it.
+        (
+            FRIEND,
+            vec![prio("critical_plus"), ours("critical")],
+            (critical(), critical(), 1),
+        ),
+        (FRIEND, vec![ours("critical_plus")], (None, plus(), 0)),
+        // Said by a header, and so by nobody.
+        (
+            "10.9.0.1:0",
+            vec![prio("critical_plus"), ours("critical_plus")],
+            (critical(), critical(), 1),
+        ),
+    ] {
+        assert_eq!(told(&process, peer, &said), expected, "{peer}: {said:?}");
+    }
+}
+
+#[test]
+fn the_second_hop_takes_a_request_for_what_the_first_made_of_it() {
+    let policy = r#""shedding":{"limit":"fixed","max":100,"priorities":{"header":"x-prio"}}"#;
+    let first = process(1, &trusting(policy));
+    let second = process(1, &trusting(policy));
+    let stream = ask(&first, STRANGER, &[("x-prio", "critical_plus")]).expect("it goes");
+    let map = first.header_map(stream, REQUEST);
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let came: Vec<_> = map
+        .iter()
+        .map(|(name, value)| (text(name), text(value)))
+        .filter(|(name, _)| !name.starts_with(':'))
+        .collect();
+    let came: Vec<_> = came
+        .iter()
+        .map(|(name, value)| (&**name, &**value))
+        .collect();
+    let critical = Some("critical".to_owned());
+    assert_eq!(
+        told(&second, FRIEND, &came),
+        (critical.clone(), critical, 1)
+    );
+}
+
+#[test]
+fn a_strangers_id_does_not_choose_what_becomes_of_his_requests() {
+    let policy = r#""bulkhead":{"max_concurrent":1,"enforce":50}"#;
+    let refused = |peer| {
+        let process = process(1, &trusting(policy));
+        let _held = ask(&process, peer, &[]).expect("there is a place");
+        let asked = (0..64).map(|_| ask(&process, peer, &[("x-request-id", "chosen")]));
+        asked.filter(Result::is_err).count()
+    };
+    assert!([0, 64].contains(&refused(FRIEND)), "one id, one draw");
+    let strangers = refused(STRANGER);
+    assert!((10..=54).contains(&strangers), "{strangers} of 64");
+}

@@ -1,11 +1,12 @@
-//! What strangers can say.
+//! What strangers can say, and what they are told.
 
-use seawall_harness::abi::stream::{LocalReply, headers, value};
+use seawall_harness::abi::stream::{HeaderMap, LocalReply, headers, value};
 use seawall_harness::worker::{Flow, Process, StreamId};
 
 use crate::filter::{process, properties};
 
 const REQUEST: u32 = 0;
+const RESPONSE: u32 = 2;
 const FRIEND: &str = "10.9.0.1:1234";
 const STRANGER: &str = "192.0.2.1:1234";
 
@@ -138,4 +139,62 @@ fn a_strangers_id_does_not_choose_what_becomes_of_his_requests() {
     assert!([0, 64].contains(&refused(FRIEND)), "one id, one draw");
     let strangers = refused(STRANGER);
     assert!((10..=54).contains(&strangers), "{strangers} of 64");
+}
+
+#[test]
+fn with_answer_headers_off_a_refusal_gives_no_reason() {
+    let grpc = ("content-type", "application/grpc");
+    for (switch, plain, message) in [
+        (
+            "true",
+            "too much to do: bulkhead_full\n",
+            "too much to do: bulkhead_full",
+        ),
+        ("false", "too much to do\n", "too much to do"),
+    ] {
+        let policy = format!(r#""answer_headers":{switch},"bulkhead":{{"max_concurrent":1}}"#);
+        let process = process(1, &trusting(&policy));
+        let _held = ask(&process, STRANGER, &[]).expect("there is a place");
+        for (more, expected) in [(&[][..], plain), (&[grpc][..], message)] {
+            let reply = ask(&process, STRANGER, more).expect_err("it is full");
+            assert_eq!(String::from_utf8_lossy(&reply.body), expected);
+            let reason = value(&reply.headers, "x-seawall-reason");
+            assert_eq!(reason.is_some(), switch == "true");
+        }
+    }
+}
+
+/// What is left of an answer's headers, in order.
+fn answered(process: &Process, peer: &str, status: &str) -> Vec<String> {
+    let stream = ask(process, peer, &[]).expect("it goes");
+    process.set_property(stream, "response\0code_details", b"via_upstream".to_vec());
+    let answer = headers(&[
+        (":status", status),
+        ("x-seawall-reason", "shed_limit"),
+        ("x-from", "upstream"),
+        ("x-seawall-degraded", "static"),
+        ("x-seawall-no-retry", "1"),
+    ]);
+    assert_eq!(
+        process.response_headers(stream, answer, true),
+        Flow::Continue
+    );
+    let map: HeaderMap = process.header_map(stream, RESPONSE);
+    process.close(stream);
+    let names = map
+        .iter()
+        .map(|(name, _)| String::from_utf8_lossy(name).into_owned());
+    names.filter(|name| !name.starts_with(':')).collect()
+}
+
+#[test]
+fn with_answer_headers_off_nothing_is_told_of_a_seawall_further_on() {
+    let off = process(1, &trusting(r#""answer_headers":false"#));
+    let on = process(1, &trusting(""));
+    for status in ["200", "503"] {
+        assert_eq!(answered(&off, STRANGER, status), ["x-from"]);
+        let friends = ["x-from", "x-seawall-no-retry"];
+        assert_eq!(answered(&off, FRIEND, status), friends, "not to be retried");
+        assert!(answered(&on, STRANGER, status).contains(&"x-seawall-reason".to_owned()));
+    }
 }

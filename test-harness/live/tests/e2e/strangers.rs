@@ -1,13 +1,13 @@
-//! What strangers can say of themselves to a real Envoy.
+//! What strangers can say of themselves to a real Envoy, and what they are told.
 
 use hyper::Method;
 use seawall_live::envoy::bootstrap::{Cluster, Listener, Route, bootstrap};
 use seawall_live::envoy::{Envoy, filter};
-use seawall_live::pool::{Pool, Protocol};
-use seawall_live::upstream::Upstream;
+use seawall_live::pool::{Answer, Pool, Protocol};
+use seawall_live::upstream::{Knobs, Upstream};
 use serde_json::{Value, json};
 
-use crate::support::{WORKERS, anywhere, assert_no_trap};
+use crate::support::{Stand, WORKERS, anywhere, assert_no_trap, policy};
 
 const PAGE: &str = "/seawall";
 
@@ -143,5 +143,45 @@ async fn the_peers_own_address_is_believed_whatever_it_forwards() -> anyhow::Res
         assert_eq!(found, (true, [level(), level()]), "{way}: {address}");
     }
     assert_no_trap(&envoy);
+    Ok(())
+}
+
+/// The names of Seawall's own headers on an answer.
+fn ours(answer: &Answer) -> Vec<&str> {
+    let names = answer.headers.keys().map(|name| name.as_str());
+    names.filter(|name| name.starts_with("x-seawall")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_answer_headers_off_nothing_is_said_of_any_seawall() -> anyhow::Result<()> {
+    let mut whole = policy(json!({"consecutive": 3, "open": {"for": "30s", "up_to": "30s"}}));
+    whole["policies"]["default"]["answer_headers"] = json!(false);
+    let stand = Stand::start(whole).await?;
+    let marks = ["reason", "degraded", "no-retry"];
+    let sick = |error_rate| Knobs {
+        answer_headers: marks
+            .map(|mark| (format!("x-seawall-{mark}"), "shed_limit".to_owned()))
+            .into(),
+        error_status: 500,
+        ..Knobs::failing(error_rate)
+    };
+    let pool = Pool::new(stand.address, Protocol::Http1);
+    for (error_rate, status) in [(0.0, 200), (1.0, 500), (1.0, 500), (1.0, 500)] {
+        stand.upstream.set(sick(error_rate));
+        let answer = pool.send(&Method::GET, "/", &[]).await?;
+        assert_eq!((answer.status, ours(&answer)), (status, vec![]));
+    }
+    let refused = pool.send(&Method::GET, "/", &[]).await?;
+    assert_eq!((refused.status, ours(&refused)), (503, vec![]));
+    assert_eq!(refused.body, "upstream unavailable\n");
+    let grpc = [("content-type", "application/grpc")];
+    let refused = pool.send(&Method::POST, "/grpc", &grpc).await?;
+    let message = refused.headers.get("grpc-message");
+    assert_eq!(
+        message.map(|text| text.as_bytes()),
+        Some(&b"upstream unavailable"[..])
+    );
+    assert_eq!(ours(&refused), Vec::<&str>::new());
+    assert_no_trap(&stand.envoy);
     Ok(())
 }

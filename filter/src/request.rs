@@ -263,9 +263,7 @@ impl HttpRequest {
                 return Action::Pause;
             }
         }
-        if let Some(reason) = waiting.elsewhere {
-            self.came_from_elsewhere(&waiting, reason);
-        }
+        self.say_whose(&waiting);
         let good = matches!(outcome, Outcome::Success | Outcome::Slow);
         if good && waiting.elsewhere.is_none() {
             self.tell_stale(|stale| stale.answered(status, end_of_stream));
@@ -291,13 +289,17 @@ impl HttpRequest {
         }
     }
 
-    /// Says whose answer it is.
-    fn came_from_elsewhere(&self, waiting: &Waiting, reason: Reason) {
-        let told = self.with(|worker| Some(worker.policy(waiting.ladder)?.answer_headers));
-        if told == Some(true) {
-            Map::Response.set(answer::DEGRADED, "cluster");
-            Map::Response.set(answer::REASON, reason.name());
-        }
+    /// Says whose answer it is, as far as the policy's answers say such things.
+    fn say_whose(&self, waiting: &Waiting) {
+        self.with(|worker| {
+            if !worker.policy(waiting.ladder)?.answer_headers {
+                answer::hush(worker, &self.arrival);
+            } else if let Some(reason) = waiting.elsewhere {
+                Map::Response.set(answer::DEGRADED, "cluster");
+                Map::Response.set(answer::REASON, reason.name());
+            }
+            Some(())
+        });
     }
 
     fn account(&self, waiting: &Waiting, bad: bool) -> Option<Attempts> {

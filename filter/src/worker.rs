@@ -75,6 +75,8 @@ pub(crate) struct Asking<'a> {
     pub(crate) inbound: bool,
     /// From its id.
     pub(crate) draw: Option<u32>,
+    /// Whether its peer is believed, as far as anybody asked.
+    pub(crate) trusted: bool,
     /// How important it is.
     pub(crate) priority: Priority,
     /// Whose places of the bulkhead it needs, where each value of a header has its own.

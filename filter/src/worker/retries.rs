@@ -269,6 +269,7 @@ impl Worker {
             part,
             inbound: false,
             draw: None,
+            trusted: false,
             priority: Priority::Critical,
             tag: None,
         })

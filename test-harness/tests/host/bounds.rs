@@ -105,6 +105,17 @@ fn a_bounded_number_of_authorities_have_a_state_and_the_others_pass() {
 }
 
 #[test]
+fn one_authority_has_one_state_however_it_is_written() {
+    let rest = r#","upstreams":[{"cluster":"PassthroughCluster","policy":"default","key":"authority","max_keys":9}]"#;
+    let process = process(1, &configuration("", rest));
+    let refused = |authority| !ask(&process, "PassthroughCluster", "", authority, "200");
+    assert!(opens(&process, "PassthroughCluster", "", "shop.example"));
+    assert!(refused("Shop.Example") && refused("shop.example.") && refused("SHOP.EXAMPLE."));
+    assert!(!refused("shop.example:8080"));
+    assert_eq!(records(&process), 2);
+}
+
+#[test]
 fn a_bounded_number_of_upstreams_have_a_state_over_all_workers_and_the_others_pass() {
     let process = process(2, &configuration("", r#","limits":{"upstreams":10}"#));
     for number in 0..500 {

@@ -30,6 +30,7 @@ mod queues;
 mod shipped;
 mod stale;
 mod steering;
+mod strangers;
 mod together;
 mod versions;
 mod wasi;

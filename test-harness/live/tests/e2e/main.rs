@@ -34,6 +34,7 @@ mod retrying;
 mod shadow;
 mod shipped;
 mod stale;
+mod strangers;
 mod support;
 mod trial;
 mod tries;

@@ -123,6 +123,56 @@ fn seawall(arguments: &[&str]) -> Output {
 }
 
 #[test]
+fn a_trace_with_priorities_is_reported_by_priority() {
+    let files = tempfile::tempdir().expect("a directory");
+    let trace = files.path().join("overload.jsonl").display().to_string();
+    let made = "trace generate --rate 400 --for 10s --service 100ms --priorities critical_plus=1,sheddable=3 -o";
+    let made: Vec<&str> = made.split(' ').chain([trace.as_str()]).collect();
+    assert!(seawall(&made).status.success());
+    let policy = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../examples/policies/overload.yaml"
+    );
+    let replay = [
+        "replay",
+        "--trace",
+        &trace,
+        "--policy",
+        policy,
+        "--servers",
+        "20",
+        "--patience",
+        "1s",
+    ];
+    let table = seawall(&replay);
+    let table = String::from_utf8_lossy(&table.stdout).into_owned();
+    assert!(
+        table.contains("good, critical_plus") && table.contains("good, sheddable"),
+        "{table}"
+    );
+    let json = seawall(&[&replay[..], &["--json"]].concat());
+    let report: serde_json::Value = serde_json::from_slice(&json.stdout).expect("JSON");
+    let of = |lane: usize, priority: &str| {
+        let all = report["lanes"][lane]["answers_by_priority"].as_array();
+        let of = all
+            .into_iter()
+            .flatten()
+            .find(|of| of["priority"] == priority);
+        let answers = &of.expect("it is there")["answers"];
+        ["good", "refused", "failed"].map(|got| answers[got].as_u64().unwrap_or_default())
+    };
+    let [good, refused, failed] = of(1, "critical_plus");
+    assert!(
+        good > 900 && refused + failed == 0,
+        "{good}, {refused}, {failed}"
+    );
+    let [_, refused, _] = of(1, "sheddable");
+    assert!(refused > 1_000, "{refused}");
+    let [_, _, failed] = of(0, "critical_plus");
+    assert!(failed > 500, "without the filter: {failed}");
+}
+
+#[test]
 fn the_same_seed_gives_the_same_bytes_and_another_one_others() {
     let files = tempfile::tempdir().expect("a directory");
     let at = |name: &str| files.path().join(name).display().to_string();

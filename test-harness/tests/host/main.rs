@@ -7,6 +7,7 @@ mod buffers;
 mod call_outs;
 mod connections;
 mod cost;
+mod ends;
 mod filter;
 mod foreign;
 mod grace;

@@ -38,15 +38,6 @@ impl<T> Names<T> {
         }
     }
 
-    /// How many names begin like this.
-    pub(crate) fn count_with(&self, prefix: &str) -> usize {
-        let from = self.place(prefix).unwrap_or_else(|place| place);
-        let names = self.0.get(from..).unwrap_or_default().iter();
-        names
-            .take_while(|(name, _)| name.starts_with(prefix))
-            .count()
-    }
-
     fn place(&self, name: &str) -> Result<usize, usize> {
         self.0
             .binary_search_by(|(known, _)| known.as_str().cmp(name))

@@ -169,6 +169,7 @@ pub(crate) struct UpstreamSeries {
     labels: String,
     events: Vec<(Event, Series)>,
     state: Option<Metric>,
+    shown: Option<Phase>,
     budget: Option<Metric>,
     position: Option<Metric>,
     in_flight: Option<Metric>,
@@ -191,6 +192,7 @@ impl UpstreamSeries {
         ];
         Self {
             state: Metric::define(Kind::Gauge, &name),
+            shown: None,
             events: first.map(|event| (event, Series::default())).into(),
             budget: None,
             position: None,
@@ -211,12 +213,23 @@ impl UpstreamSeries {
         self.dirty = true;
     }
 
-    /// Counts a change of state, shows it at once and says why.
+    /// Shows the state; it is told to the host when it is not the one that was shown last.
+    pub(crate) fn state(&mut self, phase: Phase) {
+        if let Some(state) = self.state
+            && self.shown.replace(phase) != Some(phase)
+        {
+            state.set(phase.gauge());
+        }
+    }
+
+    /// The state is told again when it is next seen: another worker may have told an older one meanwhile.
+    pub(crate) fn tell_state_again(&mut self) {
+        self.shown = None;
+    }
+
+    /// Counts a change of state and says why.
     pub(crate) fn transition(&mut self, transition: &Transition) {
         self.count(Event::Transition(transition.from, transition.to));
-        if let Some(state) = self.state {
-            state.set(transition.to.gauge());
-        }
         let labels = parted(&self.labels, " ");
         match transition.to {
             Phase::Open => log::warn!("seawall: {labels} {transition}"),

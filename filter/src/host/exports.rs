@@ -175,7 +175,10 @@ pub(crate) extern "C" fn proxy_on_log(id: u32) {
 /// A context may go.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn proxy_on_done(id: u32) -> u32 {
-    stream(id, |stream| stream.done(id));
+    contexts(|contexts| match contexts.streams.get_mut(id) {
+        Some(stream) => Some(stream.done(id)),
+        None => contexts.root(id).map(|root| root.done()),
+    });
     1
 }
 

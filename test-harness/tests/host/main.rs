@@ -31,5 +31,6 @@ mod queues;
 mod shipped;
 mod stale;
 mod steering;
+mod updates;
 mod versions;
 mod wasi;

@@ -8,6 +8,9 @@
 pub(crate) struct Names<T>(Vec<(String, T)>);
 
 impl<T> Names<T> {
+    /// No names.
+    pub(crate) const EMPTY: Self = Self(Vec::new());
+
     /// How many names there are.
     pub(crate) fn len(&self) -> usize {
         self.0.len()

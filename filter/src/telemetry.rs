@@ -288,7 +288,10 @@ impl UpstreamSeries {
 
 /// Sets a gauge, which is made when it is first shown.
 fn show(gauge: &mut Option<Metric>, family: &str, labels: &str, value: u64) {
-    let name = || format!("seawall_{family}..{labels}");
+    let name = || match labels {
+        "" => format!("seawall_{family}"),
+        labels => format!("seawall_{family}..{labels}"),
+    };
     *gauge = gauge.or_else(|| Metric::define(Kind::Gauge, &name()));
     if let Some(gauge) = gauge {
         gauge.set(value);
@@ -297,7 +300,10 @@ fn show(gauge: &mut Option<Metric>, family: &str, labels: &str, value: u64) {
 
 /// What is counted about the filter itself.
 #[derive(Debug, Default)]
-pub(crate) struct OwnSeries(Vec<(Concern, Series)>);
+pub(crate) struct OwnSeries {
+    concerns: Vec<(Concern, Series)>,
+    upstreams: Option<Metric>,
+}
 
 impl OwnSeries {
     /// Counts one.
@@ -310,17 +316,23 @@ impl OwnSeries {
         for (call, count) in errors::take() {
             self.add(Concern::HostError(call), count);
         }
-        for (concern, series) in &mut self.0 {
+        for (concern, series) in &mut self.concerns {
             if series.pending > 0 {
                 series.flush(|| concern.series());
             }
         }
     }
 
+    /// Shows how many states the process has.
+    pub(crate) fn upstreams(&mut self, count: u32) {
+        show(&mut self.upstreams, "upstreams", "", count.into());
+    }
+
     fn add(&mut self, concern: Concern, count: u64) {
-        match self.0.iter_mut().find(|(known, _)| *known == concern) {
+        let mut known = self.concerns.iter_mut();
+        match known.find(|(known, _)| *known == concern) {
             Some((_, series)) => series.add(count),
-            None => self.0.push((concern, Series::one(count))),
+            None => self.concerns.push((concern, Series::one(count))),
         }
     }
 }

@@ -108,6 +108,8 @@ pub(crate) struct Worker {
     routing: Routing,
     configured_at: Timestamp,
     upstreams: Upstreams,
+    /// How many of them there were when the process's were last counted.
+    upstreams_shown: usize,
     /// By cluster, where no route named a policy.
     selections: Names<Option<Selected>>,
     debts: VecDeque<Debt>,
@@ -134,6 +136,7 @@ impl Worker {
             routing,
             configured_at: now,
             upstreams: Upstreams::default(),
+            upstreams_shown: 0,
             selections: Names::default(),
             debts: VecDeque::new(),
             owed: Vec::new(),
@@ -296,6 +299,7 @@ impl Worker {
             self.tend(number, on_time);
             self.probe(number);
         }
+        self.show_upstreams();
         self.tell(on_time);
     }
 

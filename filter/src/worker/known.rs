@@ -4,7 +4,7 @@ use seawall_policy::admission;
 use seawall_policy::breaker::Moment;
 use seawall_policy::policy::Scope;
 use seawall_policy::route::Key;
-use seawall_policy::store::{Count, register};
+use seawall_policy::store::{Count, register, registered};
 
 use super::{Asking, Selected, Worker, note, place};
 use crate::host::clock;
@@ -140,5 +140,16 @@ impl Worker {
             ..name
         };
         Some(self.upstreams.add(&name, None, instance))
+    }
+
+    /// Shows how many states the process has, once there are more of them here.
+    pub(super) fn show_upstreams(&mut self) {
+        let known = self.upstreams.len();
+        if self.upstreams_shown != known
+            && let Ok(count) = registered(&Shared, COUNT_KEY)
+        {
+            self.upstreams_shown = known;
+            self.own.upstreams(count);
+        }
     }
 }

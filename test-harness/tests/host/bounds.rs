@@ -162,6 +162,7 @@ fn a_bounded_number_of_upstreams_have_a_state_over_all_workers_and_the_others_pa
         assert_eq!(opens(&process, &cluster, "", ""), number < 10, "{cluster}");
     }
     assert_eq!(records(&process), 10);
+    assert_eq!(counted(&process, "seawall_upstreams"), 10);
     let series = process.common().metrics.borrow().values().len();
     assert!(series < 200, "{series} series");
     assert!(

@@ -122,3 +122,23 @@ fn nothing_that_was_counted_is_lost_with_its_root() {
     assert_eq!(value(&process, in_flight), 1, "those of old roots are free");
     assert_eq!(traps(&process), Vec::<String>::new());
 }
+
+#[test]
+fn a_metric_is_defined_once_in_a_vm_however_many_updates_come() {
+    let process = process(2, BREAKER);
+    let defined = || {
+        for worker in 0..2 {
+            let stream = ask(&process, worker).expect("it passes");
+            end(&process, stream, "200");
+        }
+        process.tick();
+        let calls = process.common().calls.borrow();
+        calls.get("proxy_define_metric").copied()
+    };
+    let before = defined();
+    assert!(before.is_some());
+    for _ in 0..5 {
+        update(&process, BREAKER);
+        assert_eq!(defined(), before);
+    }
+}

@@ -175,10 +175,9 @@ pub(crate) extern "C" fn proxy_on_log(id: u32) {
 /// A context may go.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn proxy_on_done(id: u32) -> u32 {
-    contexts(|contexts| match contexts.streams.get_mut(id) {
-        Some(stream) => Some(stream.done(id)),
-        None => contexts.root(id).map(|root| root.done()),
-    });
+    if stream(id, |stream| stream.done(id)).is_none() {
+        root(id, |root| root.done());
+    }
     1
 }
 

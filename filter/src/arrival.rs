@@ -183,7 +183,7 @@ impl Arrival {
         for place in &self.places {
             let _ = exchange(&Shared, &place.key, &mut |bytes| {
                 let kept = change(place.read(bytes, now).unwrap_or_default());
-                Some(place.write(&kept, now))
+                place.write(bytes, &kept, now)
             });
         }
     }

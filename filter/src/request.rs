@@ -1,8 +1,8 @@
 //! The downstream position: one request from its headers to its end.
 //!
 //! **Architecture invariant:** every permit is settled exactly once. It moves from [`Stage::Waiting`] out in one place,
-//! at response headers or, where none came, in `on_log`; what breaks afterwards is a failure of its own. No reply and no
-//! reset is made in `on_log`: Envoy itself would crash.
+//! at response headers or, where none came, at the request's end; what breaks afterwards is a failure of its own. The end
+//! is the first of `on_log` and `on_done`: no reply and no reset is made there, since Envoy itself would crash.
 
 mod going;
 mod held;
@@ -78,7 +78,6 @@ struct Elsewhere {
 #[derive(Clone, Copy, Debug)]
 struct Streaming {
     waiting: Waiting,
-    permit: Permit,
     host: u32,
 }
 
@@ -186,8 +185,8 @@ impl HttpRequest {
         }
     }
 
-    /// The request is over, one way or another.
-    pub(crate) fn log(&mut self) {
+    /// The request is over, one way or another. Whatever comes after the first time finds nothing left to do.
+    pub(crate) fn over(&mut self) {
         if let Stage::Waiting(waiting) = &self.stage {
             let timed = !waiting.lenience.never_slow;
             let latency = clock::now().since(waiting.at);
@@ -268,13 +267,8 @@ impl HttpRequest {
         if good && waiting.elsewhere.is_none() {
             self.tell_stale(|stale| stale.answered(status, end_of_stream));
         }
-        let permit = waiting.permit.filter(|_| !end_of_stream);
-        if let Some(permit) = permit.filter(|_| !matches!(origin, Origin::Local { .. })) {
-            self.stage = Stage::Streaming(Streaming {
-                waiting,
-                permit,
-                host,
-            });
+        if !end_of_stream && !matches!(origin, Origin::Local { .. }) {
+            self.stage = Stage::Streaming(Streaming { waiting, host });
         }
         Action::Continue
     }
@@ -343,35 +337,33 @@ impl HttpRequest {
 
     /// The one place where a permit is given back.
     fn settle(&self, waiting: &Waiting, outcome: Outcome, host: u32, retry_after: Option<Span>) {
-        let event = match waiting.marked {
-            true => Event::MarkedOutcome(outcome),
-            false => Event::Outcome(outcome),
-        };
-        self.count(waiting.upstream, event);
-        let Some(permit) = waiting.permit else {
-            return;
-        };
         let verdict = Verdict {
             outcome,
             host,
             retry_after,
         };
-        self.with(|worker| {
-            worker.settle(waiting.upstream, permit, Settlement::Verdict(verdict));
-            Some(())
-        });
+        self.came_to(waiting, outcome, Settlement::Verdict(verdict));
     }
 
     /// A stream that broke after its verdict.
     fn broken(&self, streaming: &Streaming) {
-        let upstream = streaming.waiting.upstream;
-        self.count(upstream, Event::Outcome(Outcome::Failure));
         let host = match streaming.host {
             0 => seen::host(),
             known => known,
         };
+        let failed = Outcome::Failure;
+        self.came_to(&streaming.waiting, failed, Settlement::Break { host });
+    }
+
+    /// Counts what became of a request, and settles its permit where it has one.
+    fn came_to(&self, waiting: &Waiting, outcome: Outcome, settlement: Settlement) {
+        let event = match waiting.marked {
+            true => Event::MarkedOutcome(outcome),
+            false => Event::Outcome(outcome),
+        };
         self.with(|worker| {
-            worker.settle(upstream, streaming.permit, Settlement::Break { host });
+            worker.count(waiting.upstream, event);
+            worker.settle(waiting.upstream, waiting.permit?, settlement);
             Some(())
         });
     }

@@ -112,6 +112,8 @@ pub(crate) struct Worker {
     routing: Routing,
     configured_at: Timestamp,
     upstreams: Upstreams,
+    /// How many of them there were when the process's were last counted.
+    upstreams_shown: usize,
     /// By cluster, where no route named a policy.
     selections: Names<Option<Selected>>,
     debts: VecDeque<Debt>,
@@ -138,6 +140,7 @@ impl Worker {
             routing,
             configured_at: now,
             upstreams: Upstreams::default(),
+            upstreams_shown: 0,
             selections: Names::default(),
             debts: VecDeque::new(),
             owed: Vec::new(),
@@ -297,6 +300,23 @@ impl Worker {
         }
         let on_time = now.since(self.last_tick) <= ON_TIME;
         self.last_tick = now;
+        self.pay_all();
+        for number in 0..self.upstreams.len() {
+            self.tend(number, on_time);
+            self.probe(number);
+        }
+        self.show_upstreams();
+        self.tell(on_time);
+    }
+
+    /// The root goes: what is still owed or not told yet does not go with it. Nothing is started any more.
+    pub(crate) fn done(&mut self) {
+        self.pay_all();
+        self.tell(false);
+    }
+
+    /// Tries again what could not be stored.
+    fn pay_all(&mut self) {
         for _ in 0..self.debts.len() {
             if let Some(debt) = self.debts.pop_front().filter(|debt| !self.pay(*debt)) {
                 self.owe(debt);
@@ -304,10 +324,12 @@ impl Worker {
         }
         self.enter_owed();
         self.return_owed();
+    }
+
+    /// Tells the others and the host what they do not know yet.
+    fn tell(&mut self, on_time: bool) {
         for number in 0..self.upstreams.len() {
-            self.tend(number, on_time);
             self.tend_places(number, on_time);
-            self.probe(number);
             self.flush_deposits(number);
             self.tend_latency(number);
             if let Some(entry) = self.upstreams.entry(number) {
@@ -332,6 +354,7 @@ impl Worker {
         };
         let place = place(policy, entry.key.as_deref(), self.configured_at);
         let (notes, holders) = admission::tend(&Shared, &place, entry.holding, &[], moment);
+        entry.series.tell_state_again();
         entry.watch.observe(&holders, on_time);
         let dead = entry.watch.dead();
         // Who showed no life for long enough is given up in the same tick.
@@ -430,6 +453,7 @@ fn note(entry: &mut Upstream, own: &mut OwnSeries, notes: &Notes) {
     if let Some(phase) = notes.phase {
         entry.phase = phase;
         entry.failing = notes.failing;
+        entry.series.state(phase);
     }
     for transition in &notes.transitions {
         entry.series.transition(transition);

@@ -9,7 +9,7 @@ use seawall_live::raw;
 use seawall_live::upstream::{Knobs, Upstream};
 use serde_json::{Value, json};
 
-use crate::support::{Stand, WORKERS, anywhere, edge, policy, until};
+use crate::support::{WORKERS, Stand, anywhere, beside_others, edge, policy, until};
 
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -33,6 +33,7 @@ const GRPC: &str = "POST /grpc HTTP/1.1\r\nhost: a\r\nconnection: close\r\nconte
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refusal_says_why_and_when_to_come_again() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     let stand = Stand::start(policy(
         json!({"mode": "forced_open", "open": {"for": "7s", "up_to": "7s"}}),
     ))
@@ -83,6 +84,7 @@ async fn a_refusal_says_why_and_when_to_come_again() -> anyhow::Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_ladder_answers_when_open_and_in_the_place_of_a_failure() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     let open = json!({"consecutive": 3, "open": {"for": "30s", "up_to": "30s"}});
     let stand = Stand::start(with_fallback(open)).await?;
     stand.upstream.set(Knobs::failing(1.0));
@@ -143,6 +145,7 @@ async fn the_ladder_answers_when_open_and_in_the_place_of_a_failure() -> anyhow:
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_total_ends_a_request_that_hangs_and_a_refused_connection_is_replaced()
 -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     let mut whole = with_fallback(json!({}));
     whole["policies"]["default"]["timeout"] = json!({"total": "200ms"});
     let stand = Stand::start(whole).await?;
@@ -171,6 +174,7 @@ async fn a_total_ends_a_request_that_hangs_and_a_refused_connection_is_replaced(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn grpc_is_judged_by_its_status_wherever_it_stands_and_broken_bodies_count()
 -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     for (path, counted) in [
         ("/grpc?status=14", 4),
         ("/grpc?status=14&trailers", 4),
@@ -211,6 +215,7 @@ async fn grpc_is_judged_by_its_status_wherever_it_stands_and_broken_bodies_count
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn shadow_refuses_nothing_and_says_what_it_would_have_refused() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     let stand = Stand::start(policy(
         json!({"mode": "shadow", "open": {"for": "30s", "up_to": "30s"}}),
     ))
@@ -245,6 +250,7 @@ async fn shadow_refuses_nothing_and_says_what_it_would_have_refused() -> anyhow:
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn direction_and_metadata_choose_who_is_governed() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     let forced = json!({"version": 1, "policies": {
         "default": {"breaker": {"mode": "off"}}, "closed-shop": {"breaker": {"mode": "forced_open"}}
     }});

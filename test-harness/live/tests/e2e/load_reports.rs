@@ -6,7 +6,7 @@ use seawall_live::load::{Client, Kind, count};
 use seawall_live::upstream::Knobs;
 use serde_json::{Value, json};
 
-use crate::support::{Stand, assert_no_trap, policy, until};
+use crate::support::{Stand, assert_no_trap, beside_others, policy, until};
 
 const BURST: Duration = Duration::from_millis(250);
 
@@ -32,6 +32,7 @@ async fn refused(client: &Client) -> f64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn in_every_form_too_much_load_sheds_the_lowest_until_there_is_less() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     for (header, value) in [
         (
             "endpoint-load-metrics",
@@ -67,6 +68,7 @@ async fn in_every_form_too_much_load_sheds_the_lowest_until_there_is_less() -> a
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_no_report_sheds_nobody() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     let stand = Stand::start(shedding()).await?;
     let lowest = stand.client(8).header("x-seawall-priority", "sheddable");
     for value in [

@@ -1,15 +1,19 @@
 //! What the user gets in the upstream's place, and what the operator sees of it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use hyper::Method;
 use seawall_live::envoy::bootstrap::{Cluster, Listener, Route, bootstrap};
 use seawall_live::envoy::{self, Envoy};
 use seawall_live::load::{Client, Kind};
+use seawall_live::pool::{Pool, Protocol};
 use seawall_live::raw;
 use seawall_live::upstream::{Knobs, Upstream};
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
-use crate::support::{WORKERS, Stand, anywhere, beside_others, edge, policy, until};
+use crate::support::{Stand, WORKERS, anywhere, beside_others, edge, policy, until};
 
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -79,6 +83,38 @@ async fn a_refusal_says_why_and_when_to_come_again() -> anyhow::Result<()> {
     ] {
         assert!(line.contains(label), "{label} in {line}");
     }
+    Ok(())
+}
+
+/// Who is shed is told to come again at different times, so that not all come at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn those_who_are_shed_are_told_different_times() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
+    let shedding = json!({"limit": "fixed", "max": 10, "retry_after": "8s"});
+    let stand = Stand::start(json!({"version": 1, "policies": {"default": {
+        "breaker": {"mode": "off"}, "shedding": shedding
+    }}}))
+    .await?;
+    stand.upstream.set(Knobs::hanging());
+    let mut held = JoinSet::new();
+    until("one is shed", async || {
+        let client = stand.client(1);
+        held.spawn(async move { client.get(0, "/").await.1 });
+        matches!(held.try_join_next(), Some(Ok(Kind::Refused)))
+    })
+    .await?;
+    let pool = Pool::new(stand.address, Protocol::Http1);
+    let mut told = BTreeSet::new();
+    for _ in 0..40 {
+        let refused = pool.send(&Method::GET, "/", &[]).await?;
+        assert_eq!(refused.headers["x-seawall-reason"], "shed_limit");
+        let seconds: u64 = refused.headers["retry-after"].to_str()?.parse()?;
+        assert!((1..=8).contains(&seconds), "{seconds}");
+        told.insert(seconds);
+    }
+    assert!(told.len() >= 3, "{told:?}");
+    stand.upstream.set(Knobs::default());
+    held.join_all().await;
     Ok(())
 }
 

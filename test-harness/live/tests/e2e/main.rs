@@ -39,3 +39,4 @@ mod trial;
 mod tries;
 mod unruly;
 mod updates;
+mod upgraded;

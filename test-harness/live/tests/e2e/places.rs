@@ -183,7 +183,7 @@ async fn permits_of_dead_vms_come_back() -> anyhow::Result<()> {
         })
         .await?;
         let free = mortal.freed_after(PERMITS, workers).await?;
-        println!("permits of {workers} dead VMs are free after {free:.0?}");
+        println!("permits of {workers} dead VMs are free after {free:.2?}");
         assert!(free < bound, "{workers} dead VMs: {free:?}");
         until("a closed breaker", async || {
             let last = transitions(&mortal.envoy).pop();

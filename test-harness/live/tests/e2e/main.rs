@@ -40,3 +40,4 @@ mod trial;
 mod tries;
 mod unruly;
 mod updates;
+mod upgraded;

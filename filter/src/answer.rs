@@ -7,8 +7,13 @@ use seawall_policy::retry::attempts::{Death, Denial};
 use seawall_policy::text;
 use seawall_policy::time::Span;
 
+use crate::arrival::Arrival;
+use crate::attempts::NO_RETRY;
+use crate::facts::Facts;
+use crate::host::headers::Map;
 use crate::host::properties;
 use crate::host::reply::Reply;
+use crate::worker::Worker;
 
 const NO_STORE: (&str, &str) = ("cache-control", "no-store");
 /// Why an answer is not the upstream's.
@@ -105,7 +110,8 @@ pub(crate) fn refuse(policy: &Policy, grpc: bool, reason: Reason, retry_after: S
     let seconds = text::written(need.retry_after().as_secs_ceil());
     let millis = text::written(need.retry_after().as_millis());
     let mut headers = vec![NO_STORE];
-    headers.extend(policy.answer_headers.then_some((REASON, reason.name())));
+    let why = policy.answer_headers.then(|| reason.name());
+    headers.extend(why.map(|why| (REASON, why)));
     let (status, grpc_status, what) = match reason.cause() {
         Cause::Deadline => (504, GRPC_DEADLINE_EXCEEDED, "too little time left"),
         Cause::Shed | Cause::Bulkhead => (503, GRPC_RESOURCE_EXHAUSTED, "too much to do"),
@@ -116,12 +122,15 @@ pub(crate) fn refuse(policy: &Policy, grpc: bool, reason: Reason, retry_after: S
         headers.push(("retry-after", &seconds));
         headers.extend(grpc.then_some(("grpc-retry-pushback-ms", &*millis)));
     }
-    let body = if grpc {
-        format!("{what}: {}", reason.name())
-    } else {
+    let mut body = what.to_owned();
+    if let Some(why) = why {
+        body.push_str(": ");
+        body.push_str(why);
+    }
+    if !grpc {
         headers.push(("content-type", "text/plain"));
-        format!("{what}: {}\n", reason.name())
-    };
+        body.push('\n');
+    }
     let reply = Reply {
         status,
         details: &need.details(),
@@ -177,6 +186,17 @@ pub(crate) fn fixed(policy: &Policy, fixed: &Static, grpc: bool, need: Need) -> 
     };
     about.tell_degraded("static");
     reply.send()
+}
+
+/// Takes off an answer what Seawalls behind this one say of themselves, all but the mark that is for a peer that is
+/// trusted.
+pub(crate) fn hush(worker: &Worker, arrival: &Arrival) {
+    for (name, _) in Map::Response.pairs().iter() {
+        let meant = name == NO_RETRY.as_bytes() && arrival.is_trusted(worker);
+        if Facts::is_own(name) && !meant {
+            Map::Response.remove(name);
+        }
+    }
 }
 
 /// Ends a request that a client tried to send elsewhere itself.

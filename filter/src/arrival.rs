@@ -13,7 +13,7 @@ use seawall_policy::trust::Trust;
 
 use crate::attempts::ATTEMPT;
 use crate::facts::Facts;
-use crate::host::headers::Pairs;
+use crate::host::headers::{Map, Pairs};
 use crate::host::shared::Shared;
 use crate::host::{clock, properties};
 use crate::worker::Worker;
@@ -71,24 +71,34 @@ impl Arrival {
     }
 
     /// How important the request is, where the policy asks; it is told to those who come after, unless it is only what
-    /// they would take it for.
+    /// they would take it for. What a trusted Seawall made of the request counts before what its own client said, and a
+    /// header of the configuration's goes on with what was made of it: those who come after trust us, not who wrote it.
     pub(crate) fn priority(
         &mut self,
         worker: &Worker,
         settings: &Settings,
         pairs: &Pairs,
     ) -> Priority {
-        let said = pairs.value(&settings.header).and_then(Priority::named);
+        let named = |header: &str| pairs.value(header).and_then(Priority::named);
+        let said = named(&settings.header);
         let trusted = said.is_some() && self.is_trusted(worker);
+        let counts = match trusted {
+            true => named(PRIORITY).or(said),
+            false => said,
+        };
         let kept = self.marks.priority.map(Priority::of_rank);
-        let route = match said.filter(|_| trusted).or(kept) {
+        let route = match counts.filter(|_| trusted).or(kept) {
             Some(_) => None,
             None => properties::bytes("xds\0route_metadata\0filter_metadata\0seawall\0priority"),
         };
         let route = route.and_then(|name| Priority::named(&name));
-        let level = settings.level(said, trusted, kept, route);
-        if said.or(kept).or(route).is_some() || level != Settings::default().default {
+        let level = settings.level(counts, trusted, kept, route);
+        if counts.or(kept).or(route).is_some() || level != Settings::default().default {
             self.marks.priority = Some(level.rank());
+        }
+        let ours = settings.header == PRIORITY;
+        if said.is_some_and(|said| !ours && (!trusted || said != level)) {
+            Map::Request.set(&settings.header, level.name());
         }
         level
     }
@@ -173,7 +183,7 @@ impl Arrival {
         for place in &self.places {
             let _ = exchange(&Shared, &place.key, &mut |bytes| {
                 let kept = change(place.read(bytes, now).unwrap_or_default());
-                Some(place.write(&kept, now))
+                place.write(bytes, &kept, now)
             });
         }
     }

@@ -40,9 +40,9 @@ pub(crate) struct Facts {
     pub(crate) endless: bool,
     /// Those, and gRPC without a limit: nobody knows when they end.
     pub(crate) open_ended: bool,
-    /// A hash of the request id.
+    /// A hash of the request id, for peers that are trusted: anybody else may have chosen it.
     pub(crate) draw: Option<u32>,
-    /// The authority asked for.
+    /// The authority asked for, of all that mean the same the one in lower case and without a dot at its end.
     pub(crate) authority: Option<String>,
     /// Control headers that a client sent, to be removed.
     pub(crate) control: Vec<Vec<u8>>,
@@ -67,7 +67,9 @@ impl Facts {
                 b"content-length" => facts.length = number(value),
                 b"x-envoy-expected-rq-timeout-ms" => facts.expected = true,
                 b":authority" => {
-                    facts.authority = std::str::from_utf8(value).ok().map(str::to_owned)
+                    let name = std::str::from_utf8(value).ok();
+                    let name = name.map(|name| name.trim_end_matches('.'));
+                    facts.authority = name.map(str::to_ascii_lowercase);
                 }
                 b"upgrade" => facts.tunnel = true,
                 b"accept" => endless |= has(value, b"text/event-stream"),

@@ -8,6 +8,9 @@
 pub(crate) struct Names<T>(Vec<(String, T)>);
 
 impl<T> Names<T> {
+    /// No names.
+    pub(crate) const EMPTY: Self = Self(Vec::new());
+
     /// How many names there are.
     pub(crate) fn len(&self) -> usize {
         self.0.len()
@@ -36,15 +39,6 @@ impl<T> Names<T> {
             }
             Err(place) => self.0.insert(place, (name, value)),
         }
-    }
-
-    /// How many names begin like this.
-    pub(crate) fn count_with(&self, prefix: &str) -> usize {
-        let from = self.place(prefix).unwrap_or_else(|place| place);
-        let names = self.0.get(from..).unwrap_or_default().iter();
-        names
-            .take_while(|(name, _)| name.starts_with(prefix))
-            .count()
     }
 
     fn place(&self, name: &str) -> Result<usize, usize> {

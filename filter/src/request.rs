@@ -1,8 +1,8 @@
 //! The downstream position: one request from its headers to its end.
 //!
 //! **Architecture invariant:** every permit is settled exactly once. It moves from [`Stage::Waiting`] out in one place,
-//! at response headers or, where none came, in `on_log`; what breaks afterwards is a failure of its own. No reply and no
-//! reset is made in `on_log`: Envoy itself would crash.
+//! at response headers or, where none came, at the request's end; what breaks afterwards is a failure of its own. The end
+//! is the first of `on_log` and `on_done`: no reply and no reset is made there, since Envoy itself would crash.
 
 mod going;
 mod held;
@@ -81,7 +81,6 @@ struct Elsewhere {
 #[derive(Clone, Copy, Debug)]
 struct Streaming {
     waiting: Waiting,
-    permit: Permit,
     host: u32,
 }
 
@@ -169,31 +168,28 @@ impl HttpRequest {
 
     /// The trailers of the answer are there: a gRPC status may come this late.
     pub(crate) fn response_trailers(&mut self) {
+        self.learn_late();
         self.stale = None;
-        let streaming = match &self.stage {
-            Stage::Streaming(streaming) if streaming.waiting.grpc => Some(*streaming),
-            _ => None,
-        };
-        let status: Option<u16> =
-            streaming.and_then(|_| Map::ResponseTrailers.number("grpc-status"));
-        let policy = streaming.map(|streaming| streaming.waiting.policy);
-        self.learn_late(policy.zip(status));
-        let Some(streaming) = streaming else {
+        let Stage::Streaming(streaming) = &self.stage else {
             return;
         };
+        if !streaming.waiting.grpc {
+            return;
+        }
+        let status: Option<u16> = Map::ResponseTrailers.number("grpc-status");
         let lenience = streaming.waiting.lenience;
         let failed = self.with(|worker| {
             let policy = worker.policy(streaming.waiting.policy)?;
             Some(policy.outcomes.grpc_failed(status?, lenience))
         });
         if failed == Some(true) {
-            self.broken(&streaming);
+            self.broken(streaming);
             self.stage = Stage::Outside;
         }
     }
 
-    /// The request is over, one way or another.
-    pub(crate) fn log(&mut self) {
+    /// The request is over, one way or another. Whatever comes after the first time finds nothing left to do.
+    pub(crate) fn over(&mut self) {
         if let Stage::Waiting(waiting) = &self.stage {
             let timed = !waiting.lenience.never_slow;
             let latency = clock::now().since(waiting.at);
@@ -245,9 +241,8 @@ impl HttpRequest {
         };
         let retry_after = failed.then(seen::retry_after).flatten();
         self.settle(&waiting, outcome, host, retry_after);
-        let timed = !waiting.lenience.never_slow;
         let latency = clock::now().since(waiting.at);
-        self.learn(waiting.policy, outcome, origin, timed, latency);
+        self.learn(&waiting, outcome, origin, latency);
         if bad {
             let enforced = waiting
                 .accounted
@@ -270,20 +265,13 @@ impl HttpRequest {
                 return Action::Pause;
             }
         }
-        if let Some(reason) = waiting.elsewhere {
-            self.came_from_elsewhere(&waiting, reason);
-        }
+        self.say_whose(&waiting);
         let good = matches!(outcome, Outcome::Success | Outcome::Slow);
         if good && waiting.elsewhere.is_none() {
             self.tell_stale(|stale| stale.answered(status, end_of_stream));
         }
-        let permit = waiting.permit.filter(|_| !end_of_stream);
-        if let Some(permit) = permit.filter(|_| !matches!(origin, Origin::Local { .. })) {
-            self.stage = Stage::Streaming(Streaming {
-                waiting,
-                permit,
-                host,
-            });
+        if !end_of_stream && !matches!(origin, Origin::Local { .. }) {
+            self.stage = Stage::Streaming(Streaming { waiting, host });
         }
         Action::Continue
     }
@@ -298,13 +286,17 @@ impl HttpRequest {
         }
     }
 
-    /// Says whose answer it is.
-    fn came_from_elsewhere(&self, waiting: &Waiting, reason: Reason) {
-        let told = self.with(|worker| Some(worker.policy(waiting.ladder)?.answer_headers));
-        if told == Some(true) {
-            Map::Response.set(answer::DEGRADED, "cluster");
-            Map::Response.set(answer::REASON, reason.name());
-        }
+    /// Says whose answer it is, as far as the policy's answers say such things.
+    fn say_whose(&self, waiting: &Waiting) {
+        self.with(|worker| {
+            if !worker.policy(waiting.ladder)?.answer_headers {
+                answer::hush(worker, &self.arrival);
+            } else if let Some(reason) = waiting.elsewhere {
+                Map::Response.set(answer::DEGRADED, "cluster");
+                Map::Response.set(answer::REASON, reason.name());
+            }
+            Some(())
+        });
     }
 
     fn account(&self, waiting: &Waiting, bad: bool) -> Option<Attempts> {
@@ -348,35 +340,33 @@ impl HttpRequest {
 
     /// The one place where a permit is given back.
     fn settle(&self, waiting: &Waiting, outcome: Outcome, host: u32, retry_after: Option<Span>) {
-        let event = match waiting.marked {
-            true => Event::MarkedOutcome(outcome),
-            false => Event::Outcome(outcome),
-        };
-        self.count(waiting.upstream, event);
-        let Some(permit) = waiting.permit else {
-            return;
-        };
         let verdict = Verdict {
             outcome,
             host,
             retry_after,
         };
-        self.with(|worker| {
-            worker.settle(waiting.upstream, permit, Settlement::Verdict(verdict));
-            Some(())
-        });
+        self.came_to(waiting, outcome, Settlement::Verdict(verdict));
     }
 
     /// A stream that broke after its verdict.
     fn broken(&self, streaming: &Streaming) {
-        let upstream = streaming.waiting.upstream;
-        self.count(upstream, Event::Outcome(Outcome::Failure));
         let host = match streaming.host {
             0 => seen::host(),
             known => known,
         };
+        let failed = Outcome::Failure;
+        self.came_to(&streaming.waiting, failed, Settlement::Break { host });
+    }
+
+    /// Counts what became of a request, and settles its permit where it has one.
+    fn came_to(&self, waiting: &Waiting, outcome: Outcome, settlement: Settlement) {
+        let event = match waiting.marked {
+            true => Event::MarkedOutcome(outcome),
+            false => Event::Outcome(outcome),
+        };
         self.with(|worker| {
-            worker.settle(upstream, streaming.permit, Settlement::Break { host });
+            worker.count(waiting.upstream, event);
+            worker.settle(waiting.upstream, waiting.permit?, settlement);
             Some(())
         });
     }

@@ -42,6 +42,15 @@ impl Root {
         }
     }
 
+    /// It goes: what it has counted and owes does not go with it.
+    pub(crate) fn done(&self) {
+        if let Ok(mut worker) = self.worker.try_borrow_mut()
+            && let Some(worker) = worker.as_mut()
+        {
+            worker.done();
+        }
+    }
+
     /// The answer to a request of our own is there.
     pub(crate) fn called(&self, call: u32) {
         if let Ok(mut worker) = self.worker.try_borrow_mut()

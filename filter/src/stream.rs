@@ -80,14 +80,16 @@ impl Stream {
     /// The request is over.
     pub(crate) fn log(&mut self) {
         if let Self::Request(request) = self {
-            request.log();
+            request.over();
         }
     }
 
-    /// The stream is over.
+    /// The stream is over. A request that was not logged before never is, or only when its context is gone: so Envoy does
+    /// with HTTP/3, where it logs once the client has acknowledged the answer.
     pub(crate) fn done(&mut self, id: u32) {
-        if let Self::Attempt(attempt) = self {
-            attempt.done(id);
+        match self {
+            Self::Request(request) => request.over(),
+            Self::Attempt(attempt) => attempt.done(id),
         }
     }
 }

@@ -169,6 +169,7 @@ pub(crate) struct UpstreamSeries {
     labels: String,
     events: Vec<(Event, Series)>,
     state: Option<Metric>,
+    shown: Option<Phase>,
     budget: Option<Metric>,
     position: Option<Metric>,
     in_flight: Option<Metric>,
@@ -191,6 +192,7 @@ impl UpstreamSeries {
         ];
         Self {
             state: Metric::define(Kind::Gauge, &name),
+            shown: None,
             events: first.map(|event| (event, Series::default())).into(),
             budget: None,
             position: None,
@@ -211,12 +213,23 @@ impl UpstreamSeries {
         self.dirty = true;
     }
 
-    /// Counts a change of state, shows it at once and says why.
+    /// Shows the state; it is told to the host when it is not the one that was shown last.
+    pub(crate) fn state(&mut self, phase: Phase) {
+        if let Some(state) = self.state
+            && self.shown.replace(phase) != Some(phase)
+        {
+            state.set(phase.gauge());
+        }
+    }
+
+    /// The state is told again when it is next seen: another worker may have told an older one meanwhile.
+    pub(crate) fn tell_state_again(&mut self) {
+        self.shown = None;
+    }
+
+    /// Counts a change of state and says why.
     pub(crate) fn transition(&mut self, transition: &Transition) {
         self.count(Event::Transition(transition.from, transition.to));
-        if let Some(state) = self.state {
-            state.set(transition.to.gauge());
-        }
         let labels = parted(&self.labels, " ");
         match transition.to {
             Phase::Open => log::warn!("seawall: {labels} {transition}"),
@@ -275,7 +288,10 @@ impl UpstreamSeries {
 
 /// Sets a gauge, which is made when it is first shown.
 fn show(gauge: &mut Option<Metric>, family: &str, labels: &str, value: u64) {
-    let name = || format!("seawall_{family}..{labels}");
+    let name = || match labels {
+        "" => format!("seawall_{family}"),
+        labels => format!("seawall_{family}..{labels}"),
+    };
     *gauge = gauge.or_else(|| Metric::define(Kind::Gauge, &name()));
     if let Some(gauge) = gauge {
         gauge.set(value);
@@ -284,7 +300,10 @@ fn show(gauge: &mut Option<Metric>, family: &str, labels: &str, value: u64) {
 
 /// What is counted about the filter itself.
 #[derive(Debug, Default)]
-pub(crate) struct OwnSeries(Vec<(Concern, Series)>);
+pub(crate) struct OwnSeries {
+    concerns: Vec<(Concern, Series)>,
+    upstreams: Option<Metric>,
+}
 
 impl OwnSeries {
     /// Counts one.
@@ -297,17 +316,23 @@ impl OwnSeries {
         for (call, count) in errors::take() {
             self.add(Concern::HostError(call), count);
         }
-        for (concern, series) in &mut self.0 {
+        for (concern, series) in &mut self.concerns {
             if series.pending > 0 {
                 series.flush(|| concern.series());
             }
         }
     }
 
+    /// Shows how many states the process has.
+    pub(crate) fn upstreams(&mut self, count: u32) {
+        show(&mut self.upstreams, "upstreams", "", count.into());
+    }
+
     fn add(&mut self, concern: Concern, count: u64) {
-        match self.0.iter_mut().find(|(known, _)| *known == concern) {
+        let mut known = self.concerns.iter_mut();
+        match known.find(|(known, _)| *known == concern) {
             Some((_, series)) => series.add(count),
-            None => self.0.push((concern, Series::one(count))),
+            None => self.concerns.push((concern, Series::one(count))),
         }
     }
 }

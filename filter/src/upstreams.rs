@@ -47,6 +47,11 @@ impl Name<'_> {
         (key.len() <= KEY_MAX).then_some(key)
     }
 
+    /// Where the number of authorities of its cluster that have a state stands.
+    pub(crate) fn authorities(&self) -> String {
+        format!("seawall/authorities/v1/{}/{}", self.scope, self.cluster)
+    }
+
     fn authority(&self) -> Option<&str> {
         let (kind, part) = self.part?;
         (kind == "authority").then_some(part)
@@ -154,21 +159,6 @@ impl Upstreams {
     /// The number of an upstream by its key, or of what stands for all others of a policy.
     pub(crate) fn find(&self, key: &str) -> Option<usize> {
         self.index.get(key).copied()
-    }
-
-    /// How many upstreams share the cluster of this one, where a cluster has several.
-    pub(crate) fn siblings(&self, name: &Name<'_>) -> u32 {
-        let Some((kind, _)) = name.part else {
-            return 0;
-        };
-        let prefix = Name {
-            part: Some((kind, "")),
-            ..*name
-        };
-        let Some(prefix) = prefix.key() else {
-            return 0;
-        };
-        self.index.count_with(&prefix) as u32
     }
 
     /// Adds an upstream.

@@ -33,8 +33,8 @@ use crate::seats::Taken;
 use crate::telemetry::{Concern, Event, OwnSeries};
 use crate::upstreams::{Position, Upstream, Upstreams};
 
-/// The tick's period in milliseconds.
-pub(crate) const TICK_MILLIS: u32 = 500;
+/// The tick's period in milliseconds. What a dead VM held is free four of them after its last sign of life, at the latest.
+pub(crate) const TICK_MILLIS: u32 = 400;
 /// While hedges wait, ticks come more often; what belongs to a whole tick is done after this time.
 const TICK_DUE: Span = Span::millis(TICK_MILLIS as u64 - 20);
 /// A tick later than this after the last one is not on time: the process was frozen.
@@ -75,6 +75,8 @@ pub(crate) struct Asking<'a> {
     pub(crate) inbound: bool,
     /// From its id.
     pub(crate) draw: Option<u32>,
+    /// Whether its peer is believed, as far as anybody asked.
+    pub(crate) trusted: bool,
     /// How important it is.
     pub(crate) priority: Priority,
     /// Whose places of the bulkhead it needs, where each value of a header has its own.
@@ -110,6 +112,8 @@ pub(crate) struct Worker {
     routing: Routing,
     configured_at: Timestamp,
     upstreams: Upstreams,
+    /// How many of them there were when the process's were last counted.
+    upstreams_shown: usize,
     /// By cluster, where no route named a policy.
     selections: Names<Option<Selected>>,
     debts: VecDeque<Debt>,
@@ -136,6 +140,7 @@ impl Worker {
             routing,
             configured_at: now,
             upstreams: Upstreams::default(),
+            upstreams_shown: 0,
             selections: Names::default(),
             debts: VecDeque::new(),
             owed: Vec::new(),
@@ -285,7 +290,7 @@ impl Worker {
         }
     }
 
-    /// What is done every half second: debts, timed transitions, signs of life, deposits, latencies, metrics; and more
+    /// What is done at each tick: debts, timed transitions, signs of life, deposits, latencies, metrics; and more
     /// often, while hedges wait, only for them.
     pub(crate) fn tick(&mut self) {
         let (now, _) = self.moment();
@@ -295,6 +300,23 @@ impl Worker {
         }
         let on_time = now.since(self.last_tick) <= ON_TIME;
         self.last_tick = now;
+        self.pay_all();
+        for number in 0..self.upstreams.len() {
+            self.tend(number, on_time);
+            self.probe(number);
+        }
+        self.show_upstreams();
+        self.tell(on_time);
+    }
+
+    /// The root goes: what is still owed or not told yet does not go with it. Nothing is started any more.
+    pub(crate) fn done(&mut self) {
+        self.pay_all();
+        self.tell(false);
+    }
+
+    /// Tries again what could not be stored.
+    fn pay_all(&mut self) {
         for _ in 0..self.debts.len() {
             if let Some(debt) = self.debts.pop_front().filter(|debt| !self.pay(*debt)) {
                 self.owe(debt);
@@ -302,10 +324,12 @@ impl Worker {
         }
         self.enter_owed();
         self.return_owed();
+    }
+
+    /// Tells the others and the host what they do not know yet.
+    fn tell(&mut self, on_time: bool) {
         for number in 0..self.upstreams.len() {
-            self.tend(number, on_time);
             self.tend_places(number, on_time);
-            self.probe(number);
             self.flush_deposits(number);
             self.tend_latency(number);
             if let Some(entry) = self.upstreams.entry(number) {
@@ -330,6 +354,7 @@ impl Worker {
         };
         let place = place(policy, entry.key.as_deref(), self.configured_at);
         let (notes, holders) = admission::tend(&Shared, &place, entry.holding, &[], moment);
+        entry.series.tell_state_again();
         entry.watch.observe(&holders, on_time);
         let dead = entry.watch.dead();
         // Who showed no life for long enough is given up in the same tick.
@@ -428,6 +453,7 @@ fn note(entry: &mut Upstream, own: &mut OwnSeries, notes: &Notes) {
     if let Some(phase) = notes.phase {
         entry.phase = phase;
         entry.failing = notes.failing;
+        entry.series.state(phase);
     }
     for transition in &notes.transitions {
         entry.series.transition(transition);

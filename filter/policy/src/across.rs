@@ -70,8 +70,12 @@ impl Place {
         (version == VERSION && id == self.id && now < until).then_some(kept)
     }
 
-    /// The bytes that keep it there.
-    pub fn write(&self, kept: &Kept, now: Timestamp) -> Vec<u8> {
+    /// The bytes that keep it there, in the place of these; none if a later version wrote them.
+    pub fn write(&self, before: &[u8], kept: &Kept, now: Timestamp) -> Option<Vec<u8>> {
+        let later = |(version, _)| version > VERSION;
+        if Reader::open(before, MAGIC).is_some_and(later) {
+            return None;
+        }
         let mut out = Writer::new(MAGIC, VERSION);
         out.u64(self.id);
         let shortest = now.after(KEPT);
@@ -84,7 +88,7 @@ impl Place {
         out.u8(kept.priority.unwrap_or(u8::MAX));
         out.u8(u8::from(kept.retry));
         out.u8(u8::from(kept.failed_below));
-        out.sealed(VERSION)
+        Some(out.sealed(VERSION))
     }
 }
 
@@ -110,7 +114,7 @@ mod tests {
             retry: true,
             failed_below: false,
         };
-        let bytes = place.write(&kept, NOW);
+        let bytes = place.write(&[], &kept, NOW).unwrap();
         assert_eq!(place.read(&bytes, NOW.after(Span::secs(1))), Some(kept));
         assert_eq!(place.read(&bytes, NOW.after(Span::secs(61))), None);
         let other = Place {

@@ -112,15 +112,19 @@ impl Latencies {
         out.sealed(VERSION)
     }
 
-    /// Reads what [`Latencies::encode`] wrote; what is none is as if nothing had been seen.
-    pub fn decode(bytes: &[u8]) -> Self {
-        Self::read(bytes).unwrap_or_default()
+    /// Reads what [`Latencies::encode`] wrote; what is none is as if nothing had been seen. Nothing if a later version wrote
+    /// it: then it is to be left alone.
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        match Reader::open(bytes, MAGIC) {
+            Some((version, _)) if version > VERSION => None,
+            Some((VERSION, reader)) => Some(Self::read(reader).unwrap_or_default()),
+            _ => Some(Self::default()),
+        }
     }
 
-    fn read(bytes: &[u8]) -> Option<Self> {
-        let (version, mut reader) = Reader::open(bytes, MAGIC)?;
+    fn read(mut reader: Reader<'_>) -> Option<Self> {
         let mut read = Self {
-            half: (version == VERSION).then(|| reader.u64())??,
+            half: reader.u64()?,
             ..Self::default()
         };
         let places = read.running.0.iter_mut().chain(&mut read.before.0);
@@ -231,8 +235,8 @@ mod tests {
             }
             let mut all = Latencies::default();
             all.merge(&histogram, Timestamp::nanos(now));
-            prop_assert_eq!(Latencies::decode(&all.encode()), all);
-            prop_assert_eq!(Latencies::decode(&rubbish), Latencies::default());
+            prop_assert_eq!(Latencies::decode(&all.encode()), Some(all));
+            prop_assert_eq!(Latencies::decode(&rubbish), Some(Latencies::default()));
         }
     }
 }

@@ -25,7 +25,7 @@ pub struct Settings {
     pub path: String,
     /// Its authority; without it the one that the state is for, or the cluster's name.
     pub host: Option<String>,
-    /// The time from one probe to the next, rounded up to the tick (half a second); over all workers together.
+    /// The time from one probe to the next, rounded up to the tick (0.4 s); over all workers together.
     pub every: Span,
     /// What takes longer is a bad answer. The next probe waits for it.
     pub timeout: Span,

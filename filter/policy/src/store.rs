@@ -115,13 +115,21 @@ pub fn exchange(
     Ok(false)
 }
 
-/// Makes sure that a record stands under `key`, as long as the process has fewer than `max` of them; says whether it
-/// does. The count stands under `count_key`. A VM that dies in between costs the process one place, never a wrong one.
+/// What bounds how many records there are: those that are counted under a key, and the most of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Count<'a> {
+    /// Where the number stands.
+    pub key: &'a str,
+    /// It never gets larger.
+    pub max: u32,
+}
+
+/// Makes sure that a record stands under `key`, as long as all that count it have room; says whether it does. A VM that
+/// dies in between costs the process one place, never a wrong one.
 pub fn register(
     store: &impl SharedStore,
     key: &str,
-    count_key: &str,
-    max: u32,
+    counts: &[Count<'_>],
     claim: Claim,
 ) -> Result<bool, Undecided> {
     if store
@@ -130,22 +138,31 @@ pub fn register(
     {
         return Ok(true);
     }
-    if !count(store, count_key, |count| {
-        count.checked_add(1).filter(|count| *count <= max)
-    })? {
-        return Ok(false);
+    let mut counted: usize = 0;
+    for Count { key, max } in counts {
+        if !count(store, key, |count| {
+            count.checked_add(1).filter(|count| count <= max)
+        })? {
+            break;
+        }
+        counted = counted.saturating_add(1);
     }
-    let absent = store.load(key)?;
-    let cas = absent.map_or(
-        CREATE,
-        |found| if found.bytes.is_empty() { found.cas } else { 0 },
-    );
-    let created = cas != 0 && store.swap(key, &Record::new(claim).encode(), cas)?;
+    let room = counted == counts.len();
+    let created = room && {
+        let absent = store.load(key)?;
+        let cas = absent.map_or(
+            CREATE,
+            |found| if found.bytes.is_empty() { found.cas } else { 0 },
+        );
+        cas != 0 && store.swap(key, &Record::new(claim).encode(), cas)?
+    };
     if !created {
-        // Somebody else was first: the place is given back.
-        count(store, count_key, |count| Some(count.saturating_sub(1)))?;
+        // There is no room, or somebody else was first: what was counted is not there.
+        for Count { key, .. } in counts.iter().take(counted) {
+            count(store, key, |count| Some(count.saturating_sub(1)))?;
+        }
     }
-    Ok(true)
+    Ok(room)
 }
 
 /// How many records the process has.

@@ -3,6 +3,10 @@
 //! A mark says that a request is a retry, how important it is, and when its time is over for those behind an
 //! application. Anybody could write it, so it holds only from whom the configuration lists; from all others it is
 //! removed.
+//!
+//! Unless a listener has `use_remote_address`, Envoy takes what `x-forwarded-for` says for the peer's address, and where
+//! its own peer is it tells no filter. Such an address has no port: Envoy writes 0, and takes none out of a header. No
+//! connection comes from port 0, so an address with that port is nobody's.
 
 use std::net::IpAddr;
 
@@ -63,12 +67,15 @@ impl Trust {
         self.identities.iter().any(|known| fits(known, identity))
     }
 
-    /// Whether a peer at this address is, as Envoy writes it: with its port.
+    /// Whether a peer at this address is, as Envoy writes it: with its port. One without a port, or with port 0, was said
+    /// by a header.
     pub fn reaches(&self, address: &str) -> bool {
-        let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+        let Some((host, port)) = address.rsplit_once(':') else {
+            return false;
+        };
         let host = host.strip_prefix('[').unwrap_or(host);
         let host = host.strip_suffix(']').unwrap_or(host);
-        let found = number(host);
+        let found = number(host).filter(|_| text::number(port.as_bytes()) > Some(0));
         found.is_some_and(|address| self.networks.iter().any(|network| network.holds(address)))
     }
 }
@@ -108,11 +115,29 @@ mod tests {
             ("[::ffff:10.0.0.1]:80", true),
             ("", false),
             ("/var/run/socket", false),
+            ("envoy://inner/1", false),
         ] {
             assert_eq!(trust.reaches(address), expected, "{address}");
         }
         assert!(trust.knows("spiffe://cluster.local/ns/edge/sa/gateway"));
         assert!(!trust.knows("spiffe://cluster.local/ns/other/sa/gateway"));
+    }
+
+    #[test]
+    fn an_address_that_a_header_said_is_nobodys() {
+        let trust = trust(&["0.0.0.0/0", "::/0"]);
+        for address in [
+            "10.1.2.3:0",
+            "[::ffff:10.1.2.3]:0",
+            "[fd00::1]:0",
+            "[fd00::1%5]:0",
+            "10.1.2.3",
+            "::ffff:10.1.2.3",
+            "[::1]",
+        ] {
+            assert!(!trust.reaches(address), "{address}");
+        }
+        assert!(trust.reaches("10.1.2.3:4711") && trust.reaches("[fd00::1]:4711"));
     }
 
     #[test]

@@ -122,7 +122,7 @@ pub(crate) extern "C" fn proxy_on_configure(id: u32, _size: usize) -> u32 {
     u32::from(root(id, Root::configure).unwrap_or(false))
 }
 
-/// Half a second is over.
+/// A tick.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn proxy_on_tick(id: u32) {
     root(id, |root| root.tick());
@@ -175,7 +175,9 @@ pub(crate) extern "C" fn proxy_on_log(id: u32) {
 /// A context may go.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn proxy_on_done(id: u32) -> u32 {
-    stream(id, |stream| stream.done(id));
+    if stream(id, |stream| stream.done(id)).is_none() {
+        root(id, |root| root.done());
+    }
     1
 }
 

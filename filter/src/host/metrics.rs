@@ -1,6 +1,15 @@
 //! Counters, gauges and histograms of the process, defined once and changed when asked to.
 
+use std::cell::RefCell;
+
 use super::{abi, errors};
+use crate::names::Names;
+
+thread_local! {
+    /// All that this VM ever defined. Envoy gives a new number for each definition and keeps it as long as the VM, which
+    /// sees a root come with every new configuration.
+    static DEFINED: RefCell<Names<usize>> = const { RefCell::new(Names::EMPTY) };
+}
 
 /// What a metric does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,9 +27,17 @@ pub(crate) enum Kind {
 pub(crate) struct Metric(u32);
 
 impl Metric {
-    /// Defines it. Each definition gives a new id for the same metric: define once.
+    /// Defines it, or finds what another root defined.
     pub(crate) fn define(kind: Kind, name: &str) -> Option<Self> {
-        errors::found("define_metric", abi::define_metric(kind as u32, name)).map(Self)
+        DEFINED.with(|defined| {
+            let mut defined = defined.try_borrow_mut().ok()?;
+            if let Some(known) = defined.get(name) {
+                return Some(Self(*known as u32));
+            }
+            let id = errors::found("define_metric", abi::define_metric(kind as u32, name))?;
+            defined.insert(name.to_owned(), id as usize);
+            Some(Self(id))
+        })
     }
 
     /// Adds to a counter.

@@ -57,6 +57,7 @@ impl HttpRequest {
             part,
             inbound,
             draw: facts.draw,
+            trusted: self.arrival.was_trusted(),
             priority,
             tag,
         };

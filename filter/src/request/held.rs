@@ -11,7 +11,7 @@ use seawall_policy::outcome::{Origin, Outcome, flag};
 use seawall_policy::policy::Policy;
 use seawall_policy::time::{Span, Timestamp};
 
-use super::HttpRequest;
+use super::{HttpRequest, Waiting};
 use crate::host::clock;
 use crate::host::headers::Map;
 use crate::seats::Taken;
@@ -31,8 +31,17 @@ pub(super) struct Held {
     sample: Option<Sample>,
     /// When it was learned.
     learned_at: Timestamp,
-    /// The policy whose upstream's reports are looked for in the trailers, if any is.
-    reports_to: Option<usize>,
+    /// What the trailers may say besides.
+    late: Late,
+}
+
+/// What is looked for in the trailers.
+#[derive(Clone, Copy, Debug, Default)]
+struct Late {
+    /// A status of gRPC, as this policy understands it.
+    status: Option<usize>,
+    /// A report of the upstream's load.
+    report: bool,
 }
 
 impl Held {
@@ -43,7 +52,7 @@ impl Held {
             upstream,
             sample: None,
             learned_at: Timestamp::ZERO,
-            reports_to: None,
+            late: Late::default(),
         };
         (!taken.is_empty()).then(|| Box::new(held))
     }
@@ -53,18 +62,17 @@ impl HttpRequest {
     /// The headers of the answer are there: learns from them, and gives back what is held no longer than that.
     pub(super) fn learn(
         &mut self,
-        policy: usize,
+        waiting: &Waiting,
         outcome: Outcome,
         origin: Origin,
-        timed: bool,
         latency: Span,
     ) {
         let Some(mut held) = self.held.take() else {
             return;
         };
-        let (asks_load, shared, slot) = self.until(policy);
+        let (asks_load, shared, slot) = self.until(waiting.policy);
         let kind = match outcome {
-            _ if !timed => Kind::Ignored,
+            _ if waiting.lenience.never_slow => Kind::Ignored,
             Outcome::Success | Outcome::Slow => Kind::Answered,
             Outcome::Overloaded => Kind::Dropped,
             Outcome::Failure if ran_out(origin) => Kind::Dropped,
@@ -74,8 +82,11 @@ impl HttpRequest {
         };
         held.sample = sample(held.taken, latency, kind);
         held.learned_at = clock::now();
-        held.reports_to = asks_load.then_some(policy);
-        if let Some(utilisation) = held.reports_to.and_then(|_| reported(Map::Response)) {
+        held.late = Late {
+            status: waiting.grpc.then_some(waiting.policy),
+            report: asks_load,
+        };
+        if let Some(utilisation) = asks_load.then(|| reported(Map::Response)).flatten() {
             let lesson = Lesson {
                 sample: held.sample.take(),
                 utilisation: Some(utilisation),
@@ -98,7 +109,7 @@ impl HttpRequest {
         };
         self.give(leaving);
         *held = staying;
-        self.held = Some(held).filter(|held| !held.taken.is_empty() || held.reports_to.is_some());
+        self.held = Some(held).filter(|held| !held.taken.is_empty() || held.late.report);
     }
 
     /// A part of the body passes: what was learned from the headers is not kept back any longer.
@@ -118,24 +129,27 @@ impl HttpRequest {
     }
 
     /// The trailers of the answer are there: gRPC reports its load in them, and says there that it has too much to do.
-    pub(super) fn learn_late(&mut self, grpc: Option<(usize, u16)>) {
-        if let Some((policy, status)) = grpc {
-            let told =
-                self.with(|worker| Some(worker.policy(policy)?.outcomes.grpc_overloaded(status)));
-            let sample = self.held.as_mut().and_then(|held| held.sample.as_mut());
-            if let Some(sample) = sample.filter(|_| told == Some(true)) {
-                sample.kind = Kind::Dropped;
-            }
-        }
-        let Some(held) = self.held.as_ref().filter(|held| held.reports_to.is_some()) else {
+    pub(super) fn learn_late(&mut self) {
+        let Some(held) = self.held.as_ref() else {
             return;
         };
-        if let Some(utilisation) = reported(Map::ResponseTrailers) {
+        let (late, upstream) = (held.late, held.upstream);
+        let policy = late.status.filter(|_| held.sample.is_some());
+        let status: Option<u16> = policy.and_then(|_| Map::ResponseTrailers.number("grpc-status"));
+        let overloaded = policy.zip(status).and_then(|(policy, status)| {
+            self.with(|worker| Some(worker.policy(policy)?.outcomes.grpc_overloaded(status)))
+        });
+        let sample = self.held.as_mut().and_then(|held| held.sample.as_mut());
+        if let Some(sample) = sample.filter(|_| overloaded == Some(true)) {
+            sample.kind = Kind::Dropped;
+        }
+        let report = late.report.then(|| reported(Map::ResponseTrailers));
+        if let Some(utilisation) = report.flatten() {
             let lesson = Lesson {
                 sample: None,
                 utilisation: Some(utilisation),
             };
-            self.teach(held.upstream, lesson);
+            self.teach(upstream, lesson);
         }
     }
 

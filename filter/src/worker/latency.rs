@@ -44,7 +44,7 @@ impl Worker {
         let key = format!("{key}/latency");
         let mut all = Latencies::default();
         let shared = exchange(&Shared, &key, &mut |bytes| {
-            all = Latencies::decode(bytes);
+            all = Latencies::decode(bytes)?;
             all.merge(&entry.seen, now);
             (!entry.seen.is_empty()).then(|| all.encode())
         });

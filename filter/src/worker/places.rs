@@ -60,6 +60,11 @@ impl Worker {
         draw: u32,
     ) -> Result<(Taken, Option<Reason>), Full> {
         let spare = self.draws.next_u64();
+        // Seawalls in a row shed the same requests; a stranger may have chosen an id that is never shed.
+        let by_load = match asking.trusted {
+            true => share::mixed(draw, share::LOAD),
+            false => self.draws.next_u32(),
+        };
         let mut taken = Taken::default();
         let mut full = None;
         let Some(entry) = self.upstreams.entry(upstream) else {
@@ -79,7 +84,7 @@ impl Worker {
             spare,
             priority: asking.priority,
             bound: shared,
-            load: load.then(|| share::mixed(draw, share::LOAD)),
+            load: load.then_some(by_load),
             tag: None,
             now: clock::now(),
         };

@@ -9,7 +9,7 @@ use seawall_policy::retry::attempts::{Answer, Attempts, Denial, Flags, Left};
 use seawall_policy::retry::budget::RETRY;
 use seawall_policy::time::Span;
 
-use super::{Asking, DEBTS_MAX, Selected, Worker, note, place};
+use super::{Asking, DEBTS_MAX, Worker, note, place};
 use crate::attempt;
 use crate::host::shared::Shared;
 use crate::host::{plugin, streams};
@@ -239,7 +239,6 @@ impl Worker {
 
     /// The upstream of these attempts, which is made known if it is not.
     fn upstream_of(&mut self, known: &Attempts) -> Option<usize> {
-        let (policy, _) = self.routing.named(&known.policy)?;
         let part = known.part.as_ref().map(|(kind, part)| {
             let kind = if kind == "authority" {
                 "authority"
@@ -248,6 +247,7 @@ impl Worker {
             };
             (kind, part.as_str())
         });
+        let (policy, _) = self.routing.named(&known.policy)?;
         let name = Name {
             policy,
             scope: &known.policy,
@@ -257,18 +257,14 @@ impl Worker {
         if let Some(number) = name.key().and_then(|key| self.upstreams.find(&key)) {
             return Some(number);
         }
-        let selected = Selected {
-            policy,
-            by_route: false,
-            by_authority: None,
-            upstream: None,
-        };
+        let selected = self.selected(&known.cluster, Some(&known.policy)).0?;
         self.upstream(&Asking {
             selected,
             cluster: &known.cluster,
             part,
             inbound: false,
             draw: None,
+            trusted: false,
             priority: Priority::Critical,
             tag: None,
         })

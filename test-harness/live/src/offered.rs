@@ -44,6 +44,8 @@ pub enum Got {
 pub struct Asked {
     /// When it came, since the load began.
     pub at: Duration,
+    /// How much later than that it was sent: what the one who offers was late, whatever is answered.
+    pub late: Duration,
     /// How long it took; the deadline if there was no answer.
     pub latency: Duration,
     /// Which of the kinds it was of.
@@ -82,7 +84,10 @@ impl Load {
                 let kind = random.random_range(0..self.kinds.len());
                 tokio::time::sleep_until((begin + at).into()).await;
                 let (pool, load) = (Arc::clone(&pool), self.clone());
-                tasks.spawn(async move { load.ask(&pool, at, kind).await });
+                tasks.spawn(async move {
+                    let late = clock::now().duration_since(begin).saturating_sub(at);
+                    load.ask(&pool, (at, late), kind).await
+                });
                 let gap = -(1.0 - random.random::<f64>()).ln() / phase.per_second;
                 at += Duration::from_secs_f64(gap);
             }
@@ -92,7 +97,7 @@ impl Load {
         asked
     }
 
-    async fn ask(&self, pool: &Pool, at: Duration, kind: usize) -> Asked {
+    async fn ask(&self, pool: &Pool, (at, late): (Duration, Duration), kind: usize) -> Asked {
         let begin = clock::now();
         let headers = [(self.header, self.kinds[kind])];
         let answer = pool.send(&Method::GET, "/", &headers);
@@ -108,6 +113,7 @@ impl Load {
         let latency = clock::now().duration_since(begin);
         Asked {
             at,
+            late,
             latency,
             kind,
             got,
@@ -121,9 +127,9 @@ pub fn count(asked: &[Asked], kind: Option<usize>, got: Got) -> usize {
     asked.iter().filter(fits).count()
 }
 
-/// The 99th percentile of the latencies of those that came in each window of this length: of good answers, and of the
+/// The 90th percentile of the latencies of those that came in each window of this length: of good answers, and of the
 /// deadline for who got nothing. Refusals say nothing about latency. Zero where there was none.
-pub fn p99_by_window(asked: &[Asked], window: Duration) -> Vec<Duration> {
+pub fn p90_by_window(asked: &[Asked], window: Duration) -> Vec<Duration> {
     let mut windows: Vec<Vec<Duration>> = Vec::new();
     for one in asked {
         let number = (one.at.as_nanos() / window.as_nanos().max(1)) as usize;
@@ -134,13 +140,13 @@ pub fn p99_by_window(asked: &[Asked], window: Duration) -> Vec<Duration> {
             windows[number].push(one.latency);
         }
     }
-    let p99 = |mut window: Vec<Duration>| {
+    let p90 = |mut window: Vec<Duration>| {
         window.sort_unstable();
-        let rank = (window.len() * 99).div_ceil(100);
+        let rank = (window.len() * 9).div_ceil(10);
         window
             .get(rank.saturating_sub(1))
             .copied()
             .unwrap_or_default()
     };
-    windows.into_iter().map(p99).collect()
+    windows.into_iter().map(p90).collect()
 }

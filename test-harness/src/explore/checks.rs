@@ -265,7 +265,7 @@ impl Checks {
             return Ok(());
         };
         let found = view.store.iter().find(|(key, _)| key.ends_with("/latency"));
-        let latencies = found.map(|(_, bytes)| Latencies::decode(bytes));
+        let latencies = found.and_then(|(_, bytes)| Latencies::decode(bytes));
         let has = |samples| {
             let follow = Follow {
                 percentile: Share::percent(50),

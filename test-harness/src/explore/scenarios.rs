@@ -4,7 +4,7 @@ use super::local::HostFault;
 use super::scenario::{Forced, Scenario, Step};
 
 const SECOND: u64 = 1_000_000_000;
-const TICK: u64 = 500_000_000;
+const TICK: u64 = 400_000_000;
 
 /// Scenarios of more than a tenth of a second, in the order in which they are explored.
 const LONG: [&str; 5] = ["failing", "again", "first", "probes", "six"];

@@ -87,9 +87,26 @@ impl Process {
         self.delete(id);
     }
 
+    /// The end of a request's stream as it is with HTTP/3: done, delete, and the log only once its context is gone. Envoy
+    /// waits with the log until the client has acknowledged the answer, and not with the filter's end.
+    pub fn close_before_log(&self, id: StreamId) {
+        self.with(id, |stream| {
+            stream.open.clear();
+            stream.may_add = None;
+        });
+        self.callback(id, "proxy_on_done", id.context);
+        self.void(id, "proxy_on_delete");
+        self.void(id, "proxy_on_log");
+        self.forget(id);
+    }
+
     /// A stream goes.
     pub(super) fn delete(&self, id: StreamId) {
         self.void(id, "proxy_on_delete");
+        self.forget(id);
+    }
+
+    fn forget(&self, id: StreamId) {
         if self.with(id, |_| ()).is_some()
             && let Ok(mut vm) = self.inner.vms[id.worker].try_borrow_mut()
         {

@@ -15,7 +15,7 @@ use crate::upstream::Servers;
 use crate::worker::Process;
 
 /// The filter's tick, in nanoseconds.
-const TICK: u64 = 500_000_000;
+const TICK: u64 = 400_000_000;
 
 /// One try of a client; turns count from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -104,6 +104,67 @@ fn a_bounded_number_of_authorities_have_a_state_and_the_others_pass() {
     );
 }
 
+/// One request for an authority and its attempt behind the router.
+fn ask_and_attempt(process: &Process, worker: usize, authority: &str) {
+    let mut properties = properties();
+    let cluster = b"PassthroughCluster".to_vec();
+    properties.insert("xds\0cluster_name".to_owned(), cluster);
+    let asked = [
+        (":method", "GET"),
+        (":authority", authority),
+        (":path", "/"),
+    ];
+    let stream = process.open(worker, properties.clone());
+    process.request_headers(stream, headers(&asked), true);
+    let count = 1_u64.to_le_bytes().to_vec();
+    properties.insert("upstream\0request_attempt_count".to_owned(), count);
+    let attempt = process.open_attempt(stream, properties);
+    process.request_headers(attempt, headers(&asked), true);
+    process.response_headers(attempt, headers(&[(":status", "200")]), true);
+    process.close(attempt);
+    end(process, stream, "200");
+}
+
+#[test]
+fn authorities_are_counted_over_all_workers_both_positions_and_updates_and_leave_the_others_room() {
+    let policies = |more: &str| {
+        let rest = r#","limits":{"upstreams":60},"upstreams":[{"cluster":"PassthroughCluster","policy":"default","key":"authority","max_keys":3}]"#;
+        configuration(more, rest)
+    };
+    let retries = policies(r#""retries":{},"#);
+    let process = process(2, &retries);
+    let flood = |round: usize| {
+        for number in 0..50 {
+            ask_and_attempt(&process, number, &format!("host-{round}-{number}"));
+        }
+        assert_eq!(records(&process), 3, "round {round}");
+    };
+    flood(0);
+    let refused = counted(&process, "seawall_requests_over_limit");
+    assert_eq!(refused, 47, "each once");
+    for (round, update) in [policies(""), retries].iter().enumerate() {
+        process.reconfigure(update.as_bytes()).expect("taken");
+        process.drop_old_roots();
+        flood(round + 1);
+    }
+    assert!(
+        opens(&process, "c", "", ""),
+        "a cluster of its own has a state"
+    );
+    assert_eq!(traps(&process), Vec::<String>::new());
+}
+
+#[test]
+fn one_authority_has_one_state_however_it_is_written() {
+    let rest = r#","upstreams":[{"cluster":"PassthroughCluster","policy":"default","key":"authority","max_keys":9}]"#;
+    let process = process(1, &configuration("", rest));
+    let refused = |authority| !ask(&process, "PassthroughCluster", "", authority, "200");
+    assert!(opens(&process, "PassthroughCluster", "", "shop.example"));
+    assert!(refused("Shop.Example") && refused("shop.example.") && refused("SHOP.EXAMPLE."));
+    assert!(!refused("shop.example:8080"));
+    assert_eq!(records(&process), 2);
+}
+
 #[test]
 fn a_bounded_number_of_upstreams_have_a_state_over_all_workers_and_the_others_pass() {
     let process = process(2, &configuration("", r#","limits":{"upstreams":10}"#));
@@ -112,6 +173,7 @@ fn a_bounded_number_of_upstreams_have_a_state_over_all_workers_and_the_others_pa
         assert_eq!(opens(&process, &cluster, "", ""), number < 10, "{cluster}");
     }
     assert_eq!(records(&process), 10);
+    assert_eq!(counted(&process, "seawall_upstreams"), 10);
     let series = process.common().metrics.borrow().values().len();
     assert!(series < 200, "{series} series");
     assert!(

@@ -101,6 +101,8 @@ fn for_everybody_else_and_for_every_other_request_it_does_not_exist() {
     for (method, path, from) in [
         ("GET", "/seawall", "10.2.0.1:4711"),
         ("GET", "/seawall", ""),
+        ("GET", "/seawall", "10.1.2.3:0"),
+        ("GET", "/seawall", "[::ffff:10.1.2.3]:0"),
         ("POST", "/seawall", "10.1.2.3:4711"),
         ("HEAD", "/seawall", "10.1.2.3:4711"),
         ("GET", "/seawall/", "10.1.2.3:4711"),

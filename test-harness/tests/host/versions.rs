@@ -1,17 +1,21 @@
 //! Records that another version of the filter left behind, as a new module under the same `vm_id` meets them.
 
-use seawall_harness::worker::Process;
+use seawall_harness::abi::stream::headers;
+use seawall_harness::worker::{Flow, Process};
 use seawall_policy::record::VERSION;
 
-use crate::filter::{BREAKER, advance, ask, end, process, traps, trip};
+use crate::filter::{BREAKER, advance, ask, end, process, properties, traps, trip};
 
 /// The key of the upstream's record, and what stands there.
 fn record(process: &Process) -> (String, Vec<u8>) {
+    stands(process, |key| key.ends_with("/upstream"))
+}
+
+/// The key like this, and what stands there.
+fn stands(process: &Process, fits: impl Fn(&str) -> bool) -> (String, Vec<u8>) {
     let shared = process.common().shared.borrow();
     let mut keys = shared.keys();
-    let key = keys
-        .find(|key| key.ends_with("/upstream"))
-        .expect("a record");
+    let key = keys.find(|key| fits(key)).expect("a record");
     let (bytes, _) = shared.load(key).expect("a record");
     (key.to_owned(), bytes.to_vec())
 }
@@ -97,5 +101,46 @@ fn a_record_of_a_later_version_is_left_alone_and_traffic_passes() {
     write(&process, &key, &bytes);
     process.set_now(1_000_000_001);
     assert_eq!(ask(&process, 1), None, "open as it was");
+    assert_eq!(traps(&process), Vec::<String>::new());
+}
+
+#[test]
+fn latencies_and_kept_requests_of_a_later_version_are_left_alone() {
+    let policy = r#"{"version":1,"trust":{"addresses":["10.9.0.0/16"]},
+        "policies":{"default":{"timeout":{"total":"1s","adaptive":{"percentile":99}}}}}"#;
+    let process = process(2, policy);
+    let ask = || {
+        let mut inbound = properties();
+        let direction = 1_u64.to_le_bytes().to_vec();
+        inbound.insert("xds\0listener_direction".to_owned(), direction);
+        inbound.insert("source\0address".to_owned(), b"10.9.0.1:1".to_vec());
+        let stream = process.open(0, inbound);
+        let request = headers(&[
+            (":method", "GET"),
+            (":path", "/"),
+            ("x-request-id", "r"),
+            ("x-seawall-attempt", "2"),
+        ]);
+        let flow = process.request_headers(stream, request, true);
+        assert_eq!(flow, Flow::Continue);
+        advance(&process, 100);
+        end(&process, stream, "200");
+        process.tick();
+    };
+    ask();
+    for like in ["/latency", "/across/"] {
+        let (key, bytes) = stands(&process, |key| key.contains(like));
+        ask();
+        let (_, again) = stands(&process, |key| key.contains(like));
+        assert_ne!(again, bytes, "{like} is written");
+        for version in [2, u16::MAX] {
+            let later = of_version(&bytes, version);
+            write(&process, &key, &later);
+            ask();
+            let (_, still) = stands(&process, |key| key.contains(like));
+            assert_eq!(still, later, "{like} of version {version}");
+        }
+        write(&process, &key, &bytes);
+    }
     assert_eq!(traps(&process), Vec::<String>::new());
 }

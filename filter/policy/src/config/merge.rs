@@ -48,7 +48,16 @@ fn extends(policy: &Value) -> Option<&str> {
     policy.object()?.get("extends")?.text()
 }
 
-/// Lays `over` onto `under`. A window is a time or a number of calls, so one takes the place of the other; a mode that
+/// The key as it stands there: `on` may have become a truth value in the one and not in the other.
+fn spelled<'a>(key: &'a str, under: &Object) -> &'a str {
+    match key {
+        "on" if under.get("true").is_some() => "true",
+        "true" if under.get("on").is_some() => "on",
+        key => key,
+    }
+}
+
+/// Lays `over` onto `under`. A key without a value takes back what stands there, so that it is as if nobody had said it. A window is a time or a number of calls, so one takes the place of the other; a mode that
 /// does not enforce leaves the parent's enforced share behind, wherever one can stand.
 fn overlay(under: &mut Value, over: &Value, key: &str) {
     match (under, over) {
@@ -62,12 +71,11 @@ fn overlay(under: &mut Value, over: &Value, key: &str) {
                 *share = Value::Null;
             }
             for (key, value) in over.iter() {
-                if let Some(under) = under.entry(key.to_owned()) {
+                if let Some(under) = under.entry(spelled(key, under).to_owned()) {
                     overlay(under, value, key);
                 }
             }
         }
-        (_, Value::Null) => {}
         (under, over) => *under = over.clone(),
     }
 }

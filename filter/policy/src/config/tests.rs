@@ -1,5 +1,6 @@
 //! What is read, what is refused, and with which words.
 
+mod extends;
 mod ladder;
 mod limits;
 mod load;
@@ -245,44 +246,6 @@ fn what_cannot_work_together_is_refused() {
         let error = from_value(&json!({"version": 1, "policies": {"p": raw}})).unwrap_err();
         assert_eq!(error.path(), path, "{error}");
     }
-}
-
-#[test]
-fn a_child_says_only_what_differs() {
-    let routing = from_value(&json!({
-        "version": 1,
-        "policies": {
-            "base": {"timeout": {"total": "2s"}, "breaker": {"window": {"over": "5s"}, "open": {"for": "3s"}}},
-            "middle": {"extends": "base", "breaker": {"open": {"jitter": 0}}},
-            "leaf": {"extends": "middle", "breaker": {"window": {"calls": 50}}}
-        },
-        "upstreams": [{"cluster": "a*", "policy": "leaf"}]
-    }))
-    .unwrap();
-    let (selected, _) = routing.select("abc", None);
-    let leaf = selected.unwrap().0;
-    assert_eq!(leaf.time.total, Some(Span::secs(2)));
-    assert_eq!(leaf.breaker.window, Geometry::Count { calls: 50 });
-    assert_eq!(leaf.breaker.open.base, Span::secs(3));
-    assert_eq!(leaf.breaker.open.jitter, Share::NONE);
-}
-
-#[test]
-fn a_child_in_another_mode_leaves_the_enforced_share_behind() {
-    let mode = |breaker: Value| {
-        let routing = from_value(&json!({"version": 1, "policies": {
-            "default": {"breaker": {"enforce": "5%"}},
-            "child": {"extends": "default", "breaker": breaker}
-        }}));
-        routing.map(|routing| routing.select("a", Some("child")).0.unwrap().0.breaker.mode)
-    };
-    assert_eq!(mode(json!({"mode": "shadow"})), Ok(Mode::Shadow));
-    assert_eq!(mode(json!({"mode": false})), Ok(Mode::Off));
-    let share = Ok(Mode::Enforce(Share::percent(5)));
-    assert_eq!(mode(json!({"mode": "enforce"})), share);
-    assert_eq!(mode(json!({"mode": null})), share);
-    let both = mode(json!({"mode": "shadow", "enforce": 7})).unwrap_err();
-    assert_eq!(both.path(), "policies.child.breaker.enforce");
 }
 
 #[test]

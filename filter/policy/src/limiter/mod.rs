@@ -73,8 +73,8 @@ pub enum Kind {
     Answered,
     /// It says that the upstream has too much to do: a time-out, an answer "overloaded".
     Dropped,
-    /// Its client went away before the answer: the latency is at least this, which says something once it is longer than
-    /// it would be without a queue.
+    /// Its client went away before the answer, or its own limit passed: the latency is at least this, which says something
+    /// once it is longer than it would be without a queue; eight times as long, and it was dropped.
     Abandoned,
     /// It says nothing: an upgrade, a failure of its own.
     Ignored,

@@ -66,6 +66,9 @@ impl Window {
             self.from = now;
         }
         match sample.kind {
+            Kind::Abandoned if sample.latency >= longest => {
+                self.dropped = self.dropped.saturating_add(1);
+            }
             Kind::Answered | Kind::Abandoned => {
                 let latency = sample.latency.min(longest).as_nanos();
                 self.latency_ns = self.latency_ns.saturating_add(latency);

@@ -75,7 +75,7 @@ fn asks(store: &Memory, upstream: &Upstream<'_>, instance: u64, millis: u64) -> 
     claim(store, upstream, &settings(), instance, at(millis))
 }
 
-/// When anybody probed, as these workers ask at their ticks of half a second, each a little later than the one before.
+/// When anybody probed, as these workers ask at their ticks, each a little later than the one before.
 fn turns(store: &Memory, upstream: &Upstream<'_>, workers: &[u64], from: u64, to: u64) -> Vec<u64> {
     let mut turns = Vec::new();
     for tick in (from..to).step_by(500) {

@@ -155,16 +155,16 @@ fn an_emptied_key_is_absent() {
 #[test]
 fn a_process_keeps_a_bounded_number_of_records() {
     let store = Memory::default();
+    let count = [Count {
+        key: "count",
+        max: 3,
+    }];
     for name in ["a", "b", "a", "c"] {
-        assert_eq!(
-            register(&store, name, "count", 3, CLAIM),
-            Ok(true),
-            "{name}"
-        );
+        assert_eq!(register(&store, name, &count, CLAIM), Ok(true), "{name}");
     }
-    assert_eq!(register(&store, "d", "count", 3, CLAIM), Ok(false));
+    assert_eq!(register(&store, "d", &count, CLAIM), Ok(false));
     assert_eq!(
-        register(&store, "b", "count", 3, CLAIM),
+        register(&store, "b", &count, CLAIM),
         Ok(true),
         "it has its place"
     );
@@ -174,6 +174,26 @@ fn a_process_keeps_a_bounded_number_of_records() {
         4,
         "three records and the count"
     );
+}
+
+#[test]
+fn a_record_that_one_count_has_no_room_for_counts_nowhere() {
+    let store = Memory::default();
+    let counts = |key, max| [Count { key, max }, Count { key: "all", max: 3 }];
+    for (name, group, kept) in [
+        ("a", "one", true),
+        ("b", "one", true),
+        ("c", "one", false),
+        ("d", "other", true),
+        ("e", "other", false),
+        ("a", "one", true),
+    ] {
+        let registered = register(&store, name, &counts(group, 2), CLAIM);
+        assert_eq!(registered, Ok(kept), "{name}");
+    }
+    for (count, expected) in [("one", 2), ("other", 1), ("all", 3)] {
+        assert_eq!(registered(&store, count), Ok(expected), "{count}");
+    }
 }
 
 #[test]

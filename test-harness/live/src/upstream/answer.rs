@@ -86,22 +86,32 @@ async fn work(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Respons
     let mut response = if fails {
         failure(&knobs, request.uri().path())
     } else {
-        success(&shared.name, request, draw.not_found < knobs.not_found_rate)
+        let not_found = draw.not_found < knobs.not_found_rate;
+        success(&shared.name, request, not_found, &knobs.answer_trailers)
     };
     work.status = Some(response.status().as_u16());
-    let headers = response.headers_mut();
-    headers.extend(knobs.answer_headers.iter().filter_map(|(name, value)| {
-        let name = HeaderName::try_from(name).ok()?;
-        Some((name, HeaderValue::try_from(value).ok()?))
-    }));
+    response.headers_mut().extend(fields(&knobs.answer_headers));
     Ok(response)
 }
 
-fn success(name: &str, request: Request<Incoming>, not_found: bool) -> Response<Body> {
+/// Those of these pairs that are headers.
+fn fields(pairs: &[(String, String)]) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+    pairs.iter().filter_map(|(name, value)| {
+        let name = HeaderName::try_from(name).ok()?;
+        Some((name, HeaderValue::try_from(value).ok()?))
+    })
+}
+
+fn success(
+    name: &str,
+    request: Request<Incoming>,
+    not_found: bool,
+    trailers: &[(String, String)],
+) -> Response<Body> {
     match request.uri().path() {
         "/events" => events(),
         "/ws" => upgrade(request),
-        "/grpc" => grpc(request.uri().query().unwrap_or_default()),
+        "/grpc" => grpc(request.uri().query().unwrap_or_default(), trailers),
         "/broken" => broken(),
         "/chunked" => chunked(),
         _ => {
@@ -201,7 +211,7 @@ fn chunked() -> Response<Body> {
     Response::new(fed(receive))
 }
 
-fn grpc(query: &str) -> Response<Body> {
+fn grpc(query: &str, more: &[(String, String)]) -> Response<Body> {
     let status = query
         .split('&')
         .find_map(|part| part.strip_prefix("status="))
@@ -213,9 +223,10 @@ fn grpc(query: &str) -> Response<Body> {
         return grpc_headers_only(status);
     }
     let (send, receive) = mpsc::channel(2);
+    let mut trailers = HeaderMap::new();
+    trailers.insert("grpc-status", status);
+    trailers.extend(fields(more));
     tokio::spawn(async move {
-        let mut trailers = HeaderMap::new();
-        trailers.insert("grpc-status", status);
         let _ = send
             .send(Ok(Frame::data(Bytes::from_static(&[0, 0, 0, 0, 0]))))
             .await;

@@ -39,6 +39,8 @@ pub struct Knobs {
     pub retry_after: Option<u64>,
     /// Headers on every answer, as pairs of name and value. What is no header is left out.
     pub answer_headers: Vec<(String, String)>,
+    /// The same in the trailers of answers on `/grpc` that have some.
+    pub answer_trailers: Vec<(String, String)>,
 }
 
 impl Default for Knobs {
@@ -60,6 +62,7 @@ impl Default for Knobs {
             stubborn: false,
             retry_after: None,
             answer_headers: Vec::new(),
+            answer_trailers: Vec::new(),
         }
     }
 }

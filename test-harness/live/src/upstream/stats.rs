@@ -13,7 +13,12 @@ use crate::clock;
 /// No more arrivals are kept one by one.
 const ARRIVALS_MAX: usize = 200_000;
 /// Headers whose values are kept.
-const KEPT: [&str; 3] = ["grpc-timeout", "x-envoy-expected-rq-timeout-ms", "x-left"];
+const KEPT: [&str; 4] = [
+    "grpc-timeout",
+    "x-envoy-expected-rq-timeout-ms",
+    "x-left",
+    "x-prio",
+];
 
 /// One request that reached the upstream.
 #[derive(Clone, Debug, Serialize)]
@@ -28,7 +33,7 @@ pub struct Arrival {
     pub attempt: u32,
     /// Names of the headers that came with it.
     pub headers: Vec<String>,
-    /// The values of those that say how long there is, and of all `x-seawall-*`.
+    /// The values of those that say how long there is, or how important it is, and of all `x-seawall-*`.
     pub values: BTreeMap<String, String>,
 }
 

@@ -13,7 +13,7 @@ use seawall_live::envoy::filter;
 use seawall_live::upstream::Knobs;
 use serde_json::{Value, json};
 
-use crate::support::{Stand, WORKERS, policy};
+use crate::support::{Stand, WORKERS, alone, policy};
 
 const PER_SECOND: u64 = 100;
 const SECONDS: u64 = 14;
@@ -106,6 +106,7 @@ fn open_times(transitions: &[Transition]) -> Vec<u64> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn envoy_and_the_harness_make_the_same_transitions() -> anyhow::Result<()> {
+    let _alone = alone().await;
     let (real, simulated) = (real().await?, simulated()?);
     let changes = |transitions: &[Transition]| -> Vec<String> {
         transitions.iter().map(|made| made.change.clone()).collect()

@@ -1,15 +1,19 @@
 //! What the user gets in the upstream's place, and what the operator sees of it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use hyper::Method;
 use seawall_live::envoy::bootstrap::{Cluster, Listener, Route, bootstrap};
 use seawall_live::envoy::{self, Envoy};
 use seawall_live::load::{Client, Kind};
+use seawall_live::pool::{Pool, Protocol};
 use seawall_live::raw;
 use seawall_live::upstream::{Knobs, Upstream};
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
-use crate::support::{Stand, WORKERS, anywhere, edge, policy, until};
+use crate::support::{Stand, WORKERS, anywhere, beside_others, edge, policy, until};
 
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -33,6 +37,7 @@ const GRPC: &str = "POST /grpc HTTP/1.1\r\nhost: a\r\nconnection: close\r\nconte
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refusal_says_why_and_when_to_come_again() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     let stand = Stand::start(policy(
         json!({"mode": "forced_open", "open": {"for": "7s", "up_to": "7s"}}),
     ))
@@ -81,8 +86,41 @@ async fn a_refusal_says_why_and_when_to_come_again() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Who is shed is told to come again at different times, so that not all come at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn those_who_are_shed_are_told_different_times() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
+    let shedding = json!({"limit": "fixed", "max": 10, "retry_after": "8s"});
+    let stand = Stand::start(json!({"version": 1, "policies": {"default": {
+        "breaker": {"mode": "off"}, "shedding": shedding
+    }}}))
+    .await?;
+    stand.upstream.set(Knobs::hanging());
+    let mut held = JoinSet::new();
+    until("one is shed", async || {
+        let client = stand.client(1);
+        held.spawn(async move { client.get(0, "/").await.1 });
+        matches!(held.try_join_next(), Some(Ok(Kind::Refused)))
+    })
+    .await?;
+    let pool = Pool::new(stand.address, Protocol::Http1);
+    let mut told = BTreeSet::new();
+    for _ in 0..40 {
+        let refused = pool.send(&Method::GET, "/", &[]).await?;
+        assert_eq!(refused.headers["x-seawall-reason"], "shed_limit");
+        let seconds: u64 = refused.headers["retry-after"].to_str()?.parse()?;
+        assert!((1..=8).contains(&seconds), "{seconds}");
+        told.insert(seconds);
+    }
+    assert!(told.len() >= 3, "{told:?}");
+    stand.upstream.set(Knobs::default());
+    held.join_all().await;
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_ladder_answers_when_open_and_in_the_place_of_a_failure() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     let open = json!({"consecutive": 3, "open": {"for": "30s", "up_to": "30s"}});
     let stand = Stand::start(with_fallback(open)).await?;
     stand.upstream.set(Knobs::failing(1.0));
@@ -209,6 +247,7 @@ async fn filters_in_front_see_a_refusal_and_no_replaced_failure() -> anyhow::Res
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_total_ends_a_request_that_hangs_and_a_refused_connection_is_replaced()
 -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     let mut whole = with_fallback(json!({}));
     whole["policies"]["default"]["timeout"] = json!({"total": "200ms"});
     let stand = Stand::start(whole).await?;
@@ -237,6 +276,7 @@ async fn a_total_ends_a_request_that_hangs_and_a_refused_connection_is_replaced(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn grpc_is_judged_by_its_status_wherever_it_stands_and_broken_bodies_count()
 -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     for (path, counted) in [
         ("/grpc?status=14", 4),
         ("/grpc?status=14&trailers", 4),
@@ -277,6 +317,7 @@ async fn grpc_is_judged_by_its_status_wherever_it_stands_and_broken_bodies_count
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn shadow_refuses_nothing_and_says_what_it_would_have_refused() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     let stand = Stand::start(policy(
         json!({"mode": "shadow", "open": {"for": "30s", "up_to": "30s"}}),
     ))
@@ -311,6 +352,7 @@ async fn shadow_refuses_nothing_and_says_what_it_would_have_refused() -> anyhow:
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn direction_and_metadata_choose_who_is_governed() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     let forced = json!({"version": 1, "policies": {
         "default": {"breaker": {"mode": "off"}}, "closed-shop": {"breaker": {"mode": "forced_open"}}
     }});

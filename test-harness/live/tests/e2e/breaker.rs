@@ -6,13 +6,14 @@ use seawall_live::load::{Kind, count};
 use seawall_live::upstream::Knobs;
 use serde_json::json;
 
-use crate::support::{Stand, assert_no_trap, policy, until};
+use crate::support::{Stand, assert_no_trap, beside_others, policy, until};
 
 const CONNECTIONS: usize = 20;
 const PERMITS: u64 = 5;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failing_upstream_is_refused_spared_probed_and_taken_back() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     let open = json!({"open": {"for": "3s", "up_to": "3s", "jitter": 0}});
     let stand = Stand::start(policy(open)).await?;
     let client = stand.client(CONNECTIONS);
@@ -86,6 +87,7 @@ async fn a_failing_upstream_is_refused_spared_probed_and_taken_back() -> anyhow:
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_that_saw_no_failure_refuses_too() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     let open = json!({"open": {"for": "30s", "up_to": "30s"}});
     let stand = Stand::start(policy(open)).await?;
     stand.upstream.set(Knobs::failing(1.0));
@@ -109,6 +111,7 @@ async fn a_worker_that_saw_no_failure_refuses_too() -> anyhow::Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_upstream_trips_by_its_slow_calls() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     let slow =
         json!({"slow_call": {"over": "50ms", "rate": 80}, "open": {"for": "30s", "up_to": "30s"}});
     let stand = Stand::start(policy(slow)).await?;
@@ -130,7 +133,8 @@ async fn a_slow_upstream_trips_by_its_slow_calls() -> anyhow::Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_connection_and_a_dead_host_are_failures_and_retry_after_is_heard()
 -> anyhow::Result<()> {
-    let breaker = json!({"consecutive": 4, "open": {"for": "1s", "up_to": "20s", "jitter": 0}});
+    let _turn = beside_others().await;
+    let breaker = json!({"consecutive": 4, "open": {"for": "5s", "up_to": "20s", "jitter": 0}});
     for knobs in [
         Knobs::down(),
         Knobs {

@@ -9,7 +9,7 @@ use seawall_live::load::Client;
 use seawall_live::upstream::Upstream;
 use serde_json::{Value, json};
 
-use crate::support::{WORKERS, anywhere, policy, until};
+use crate::support::{WORKERS, anywhere, beside_others, policy, until};
 
 const CONFIGURATION: &str = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/http_filters/0/typed_config/config/configuration";
 
@@ -67,6 +67,7 @@ fn publish(directory: &Path, bootstrap: &Value) -> anyhow::Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_running_envoy_keeps_what_it_has_when_the_new_one_is_bad() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     let directory = tempfile::tempdir()?;
     let upstream = Upstream::start("upstream", anywhere()).await?;
     let cluster = Cluster {

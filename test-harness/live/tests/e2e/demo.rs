@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use crate::support::until;
+use crate::support::{beside_others, until};
 
 /// The processes below this one.
 fn below(parent: u32) -> Vec<u32> {
@@ -37,6 +37,7 @@ fn command(pid: u32) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_ends_the_demo_ends_its_envoy() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     for signal in ["INT", "TERM", "KILL"] {
         let mut demo = Command::new(env!("CARGO_BIN_EXE_seawall-demo"))
             .stdout(Stdio::null())

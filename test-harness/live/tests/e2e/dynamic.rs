@@ -18,6 +18,8 @@ use tempfile::TempDir;
 
 use crate::support::{WORKERS, anywhere, until};
 
+/// Longer than it takes to compile a new module while requests are held, and shorter than the routes' own limit.
+const PATIENCE: Duration = Duration::from_secs(15);
 const FILTERS: &str = "/filter_chains/0/filters/0/typed_config/http_filters";
 const LISTENER: &str = "type.googleapis.com/envoy.config.listener.v3.Listener";
 const EXTENSION: &str = "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig";
@@ -146,6 +148,7 @@ impl Ground {
         let to = |prefix: &str, cluster: &str| Route {
             prefix: prefix.to_owned(),
             cluster: cluster.to_owned(),
+            action: json!({"timeout": "60s"}),
             ..Route::default()
         };
         let listener = Listener {
@@ -183,7 +186,7 @@ impl Ground {
 
     /// A client that keeps so many connections and lets them go as it is told to.
     pub(crate) fn client(&self, connections: usize) -> Client {
-        Client::new(self.address, connections, Duration::from_secs(5)).repeating()
+        Client::new(self.address, connections, PATIENCE).repeating()
     }
 
     /// Opens the breaker of the sick upstream, which is well from then on: who is refused is refused by the breaker.

@@ -10,7 +10,7 @@ use seawall_live::raw;
 use seawall_live::upstream::{Knobs, Upstream};
 use serde_json::{Value, json};
 
-use crate::support::{WORKERS, anywhere, assert_no_trap};
+use crate::support::{WORKERS, anywhere, assert_no_trap, beside_others};
 
 const ROUTES: &str = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/route_config/virtual_hosts/0/routes";
 
@@ -129,6 +129,7 @@ fn header<'a>(answer: &'a Answer, name: &str) -> &'a str {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_breaker_refuses_goes_to_the_standby_with_its_body_and_without_a_trace()
 -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     let stand = Stand::start(false, true, json!({})).await?;
     stand.trip().await?;
     for _ in 0..20 {
@@ -165,6 +166,7 @@ async fn what_the_breaker_refuses_goes_to_the_standby_with_its_body_and_without_
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_standbys_breaker_is_asked_first_and_then_the_next_rung_answers() -> anyhow::Result<()>
 {
+    let _turn = beside_others().await;
     let stand = Stand::start(false, true, json!({})).await?;
     stand.trip().await?;
     stand.standby.set(Knobs::failing(1.0));
@@ -202,6 +204,7 @@ async fn the_standbys_breaker_is_asked_first_and_then_the_next_rung_answers() ->
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_sends_the_header_itself_gets_400() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     let stand = Stand::start(false, true, json!({})).await?;
     for cluster in ["standby", "primary", "nobody", ""] {
         let headers = [("x-seawall-failover", cluster)];
@@ -218,6 +221,7 @@ async fn a_client_that_sends_the_header_itself_gets_400() -> anyhow::Result<()> 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_route_for_it_nothing_reaches_the_sick_cluster() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     let stand = Stand::start(false, false, json!({})).await?;
     stand.trip().await?;
     for _ in 0..5 {
@@ -232,6 +236,7 @@ async fn without_a_route_for_it_nothing_reaches_the_sick_cluster() -> anyhow::Re
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn grpc_goes_the_same_way() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     let stand = Stand::start(true, true, json!({"retries": {"attempts": 2}})).await?;
     stand.primary.set(Knobs {
         grpc_status: 14,
@@ -260,6 +265,7 @@ async fn grpc_goes_the_same_way() -> anyhow::Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_edge_can_keep_its_reasons_to_itself() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     let stand = Stand::start(false, true, json!({"answer_headers": false})).await?;
     stand.trip().await?;
     let answer = stand.get().await?;

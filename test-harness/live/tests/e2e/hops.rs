@@ -10,14 +10,14 @@ use seawall_live::upstream::Knobs;
 use serde_json::{Value, json};
 
 use crate::chain::{Chain, Side};
-use crate::support::{alone, until};
+use crate::support::{alone, beside_others, until};
 
 /// The hops that retry.
 const CALLING: [&str; 3] = ["gateway", "a-out", "b-out"];
-const DEADLINE: Duration = Duration::from_millis(250);
+const DEADLINE: Duration = Duration::from_secs(1);
 const DOOMED_UNDER: Duration = Duration::from_millis(20);
 /// From the last decision on a request to its count at the upstream.
-const TRANSIT: Duration = Duration::from_millis(15);
+const TRANSIT: Duration = Duration::from_millis(150);
 const DEADLINE_EXCEEDED: u16 = 4;
 
 /// Small, so that what is counted is not how long it takes.
@@ -57,6 +57,7 @@ fn seawall(more: &Value) -> Side {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_layers_of_plain_retries_multiply_the_load_of_a_dead_service() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     for (retries, times) in [(1, 8), (3, 64)] {
         let chain = Chain::start(|listener| naive(listener, retries)).await?;
         chain.upstream.set(Knobs::failing(1.0));
@@ -72,6 +73,7 @@ async fn three_layers_of_plain_retries_multiply_the_load_of_a_dead_service() -> 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_layers_with_seawall_do_not_multiply() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     let retries = json!({"retries": {"attempts": 3, "budget": {"ratio": 20, "min_per_second": 0}}});
     let chain = Chain::start(|_| seawall(&retries)).await?;
     chain.upstream.set(Knobs::failing(1.0));
@@ -100,6 +102,7 @@ async fn three_layers_with_seawall_do_not_multiply() -> anyhow::Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_seawall_a_deadline_ends_at_the_first_app() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     let chain = Chain::start(|listener| naive(listener, 0)).await?;
     let door = chain.door(Protocol::Http2);
     for number in 0..20 {
@@ -126,7 +129,7 @@ async fn a_deadline_holds_over_three_services() -> anyhow::Result<()> {
         ..Knobs::default()
     });
     let mut took = Vec::new();
-    for number in 0..15 {
+    for number in 0..7 {
         let call = Call::make(&chain, &door, number).await?;
         assert_eq!(call.status, Some(DEADLINE_EXCEEDED), "call {number}");
         assert_eq!(call.assert_in_time(&chain), 1, "C was asked, and once");
@@ -136,7 +139,7 @@ async fn a_deadline_holds_over_three_services() -> anyhow::Result<()> {
     // The median, since a loaded machine may delay any one of them.
     let median = took[took.len() / 2];
     println!("a deadline of {DEADLINE:?}: answered after {median:?}, all {took:?}");
-    assert!(median <= Duration::from_millis(300), "{took:?}");
+    assert!(median <= DEADLINE + TRANSIT, "{took:?}");
     assert!(took[0] >= DEADLINE - DOOMED_UNDER, "not before: {took:?}");
     chain.assert_no_trap();
     Ok(())
@@ -152,14 +155,14 @@ async fn what_an_app_spends_is_missing_further_on_and_what_is_doomed_is_not_sent
     // How long both apps think before they ask, and whether C may then be asked: near the limit either is right.
     for (think_ms, asked) in [
         (0, Some(true)),
-        (50, Some(true)),
-        (112, None),
-        (118, Some(false)),
-        (200, Some(false)),
+        (250, Some(true)),
+        (485, None),
+        (492, Some(false)),
+        (800, Some(false)),
     ] {
         chain.app_a.think(Duration::from_millis(think_ms));
         chain.app_b.think(Duration::from_millis(think_ms));
-        for _ in 0..5 {
+        for _ in 0..3 {
             number += 1;
             let call = Call::make(&chain, &door, number).await?;
             let arrived = call.assert_in_time(&chain);

@@ -6,12 +6,13 @@ use seawall_live::load::Kind;
 use seawall_live::raw;
 use serde_json::json;
 
-use crate::support::{Stand, assert_no_trap, policy};
+use crate::support::{Stand, assert_no_trap, beside_others, policy};
 
 const PATIENCE: Duration = Duration::from_secs(3);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_header_traps_the_filter() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     let stand = Stand::start(policy(json!({}))).await?;
     let with = |header: &[u8]| {
         [

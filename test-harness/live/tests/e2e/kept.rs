@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::dynamic::{Discovery, Ground};
-use crate::support::{assert_no_trap, until};
+use crate::support::{assert_no_trap, beside_others, until};
 
 /// Longer than any request of these tests: what a replaced listener still carries is cut when its drain ends.
 const DRAIN: &[&str] = &["--drain-time-s", "30", "--parent-shutdown-time-s", "40"];
@@ -92,17 +92,20 @@ async fn update(discovery: Discovery, new_module: bool) -> anyhow::Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn places_and_stale_answers_live_through_a_new_listener() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     update(Discovery::Listener, false).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn places_and_stale_answers_live_through_a_new_configuration_of_the_filter()
 -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     update(Discovery::Extension, false).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn places_and_stale_answers_live_through_a_new_module() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     update(Discovery::Extension, true).await?;
     update(Discovery::Listener, true).await
 }
@@ -110,6 +113,7 @@ async fn places_and_stale_answers_live_through_a_new_module() -> anyhow::Result<
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_replaced_listener_still_carries_when_its_drain_ends_is_cut_and_holds_no_place()
 -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     let short = ["--drain-time-s", "1", "--parent-shutdown-time-s", "3"];
     for (discovery, cut) in [(Discovery::Listener, true), (Discovery::Extension, false)] {
         let ground = Ground::new(discovery).await?;

@@ -6,7 +6,8 @@ use seawall_live::load::{Client, Kind, count};
 use seawall_live::upstream::Knobs;
 use serde_json::{Value, json};
 
-use crate::support::{Stand, assert_no_trap, policy, until};
+use crate::support::{Stand, assert_no_trap, beside_others, policy, until};
+use crate::trial::Plan;
 
 const BURST: Duration = Duration::from_millis(250);
 
@@ -32,6 +33,7 @@ async fn refused(client: &Client) -> f64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn in_every_form_too_much_load_sheds_the_lowest_until_there_is_less() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     for (header, value) in [
         (
             "endpoint-load-metrics",
@@ -66,7 +68,49 @@ async fn in_every_form_too_much_load_sheds_the_lowest_until_there_is_less() -> a
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn grpc_reports_its_load_in_the_trailers() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
+    let plan = Plan {
+        trust: vec!["127.0.0.0/8"],
+        ..Plan::new(json!({"shedding": {"limit": "none", "load_over": 80}})).grpc()
+    };
+    let trial = plan.start().await?;
+    let says = |value: &str| {
+        trial.set(Knobs {
+            answer_trailers: vec![("endpoint-load-metrics".to_owned(), value.to_owned())],
+            ..Knobs::default()
+        });
+    };
+    // How many of so many calls of the lowest level are shed.
+    let shed = async || -> anyhow::Result<usize> {
+        let mut shed = 0;
+        for _ in 0..20 {
+            let lowest = [("x-seawall-priority", "sheddable")];
+            let answer = trial.pool.grpc("/grpc?trailers", &lowest).await?;
+            let reason = answer.headers.get("x-seawall-reason");
+            shed += usize::from(reason.is_some_and(|reason| reason == "shed_load"));
+        }
+        Ok(shed)
+    };
+    says("TEXT cpu_utilization=0.97");
+    until("most are shed", async || {
+        shed().await.is_ok_and(|shed| shed > 10)
+    })
+    .await?;
+    let highest = [("x-seawall-priority", "critical_plus")];
+    let answer = trial.pool.grpc("/grpc?trailers", &highest).await?;
+    assert_eq!(answer.grpc_status(), Some(0));
+    assert!(answer.trailers.contains_key("endpoint-load-metrics"));
+    says("TEXT cpu_utilization=0.3");
+    until("nobody is shed", async || {
+        shed().await.is_ok_and(|shed| shed == 0)
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_no_report_sheds_nobody() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     let stand = Stand::start(shedding()).await?;
     let lowest = stand.client(8).header("x-seawall-priority", "sheddable");
     for value in [

@@ -3,14 +3,15 @@
 //!
 //! The application has places for so many requests and works on each for a fixed time, so that its capacity C is known; what
 //! finds no place waits, and what nobody waits for any more is worked on all the same, as in most programs.
-//! Requests come by a Poisson process, whatever became of those before (see `offered`).
+//! Requests come by a Poisson process, whatever became of those before (see `offered`). Where the one who sends them was late, what
+//! came was another load than was meant: it is offered once more. What was answered has no say in that.
 
 use std::time::Duration;
 
+use seawall_live::clock;
 use seawall_live::envoy::bootstrap::{Cluster, Listener, Route, bootstrap};
 use seawall_live::envoy::{Envoy, filter};
-use seawall_live::load::Client;
-use seawall_live::offered::{Asked, Got, Load, Phase, count, p99_by_window};
+use seawall_live::offered::{Asked, Got, Load, Phase, count, p90_by_window};
 use seawall_live::upstream::{Knobs, Upstream};
 use serde_json::{Value, json};
 
@@ -19,9 +20,15 @@ use crate::support::{WORKERS, alone, anywhere, assert_no_trap};
 const DEADLINE: Duration = Duration::from_secs(1);
 const HEADER: &str = "x-seawall-priority";
 const PRIORITIES: [&str; 4] = ["critical_plus", "critical", "sheddable_plus", "sheddable"];
-/// Latency is stable where this percentile of each such window is at most so many times what it was before.
+/// Latency is stable where the 90th percentile of such a window is at most so many times the time of work, or that of the next
+/// is: one window by itself is chance.
 const WINDOW: Duration = Duration::from_millis(500);
 const STABLE: u32 = 2;
+/// A load is as it was meant if none of its requests was sent later than this: of a small application's important ones
+/// five come meanwhile.
+const LATE: Duration = Duration::from_millis(50);
+/// So often a load is offered at most; the least late counts if none was as it was meant.
+const ROUNDS: usize = 3;
 
 /// An application, and how its sidecar sheds.
 #[derive(Clone, Debug)]
@@ -32,6 +39,17 @@ struct Plan {
     work_ms: u64,
     /// The policy's `shedding`.
     shedding: Value,
+}
+
+impl Plan {
+    /// What it can do in a second, C.
+    fn capacity(&self) -> f64 {
+        self.places as f64 / self.work().as_secs_f64()
+    }
+
+    fn work(&self) -> Duration {
+        Duration::from_millis(self.work_ms)
+    }
 }
 
 /// A small one, with the defaults.
@@ -150,32 +168,8 @@ impl Stand {
         })
     }
 
-    /// Offers this load on each lane at the same time: each has an Envoy and an application of its own, and all meet the same
-    /// machine.
-    async fn offer_all(
-        plan: &Plan,
-        capacity: f64,
-        phases: &[Phase],
-    ) -> anyhow::Result<Vec<(Lane, Vec<Asked>)>> {
-        let mut lanes = Vec::new();
-        for lane in Lane::ALL {
-            let stand = Self::start(lane, plan).await?;
-            let phases = phases.to_vec();
-            lanes.push(tokio::spawn(async move {
-                let asked = stand.offer(capacity, &phases).await?;
-                assert_no_trap(&stand.envoy);
-                anyhow::Ok((stand.lane, asked))
-            }));
-        }
-        let mut all = Vec::new();
-        for lane in lanes {
-            all.push(lane.await??);
-        }
-        Ok(all)
-    }
-
-    /// Offers this load, after so much of it that every lane has learned what it learns.
-    async fn offer(&self, capacity: f64, phases: &[Phase]) -> anyhow::Result<Vec<Asked>> {
+    /// Offers this load, in parts of C, after so much of it that every lane has learned what it learns.
+    async fn offer(&self, plan: &Plan, phases: &[(f64, Duration)]) -> anyhow::Result<Offered> {
         let load = Load {
             address: self.envoy.listener("inbound")?,
             header: HEADER,
@@ -183,11 +177,11 @@ impl Stand {
             deadline: DEADLINE,
             seed: 1,
         };
-        let warm = Phase {
-            per_second: capacity / 2.0,
-            length: Duration::from_secs(5),
+        let phase = |(factor, length): (f64, Duration)| Phase {
+            per_second: factor * plan.capacity(),
+            length,
         };
-        let learning = load.offer(&[warm]).await;
+        let learning = load.offer(&[phase((0.5, Duration::from_secs(5)))]).await;
         let refused = learning.iter().rfind(|one| one.got != Got::Good);
         if let Some(last) = refused {
             println!(
@@ -198,18 +192,69 @@ impl Stand {
                 last.at
             );
         }
-        Ok(load.offer(phases).await)
+        let phases: Vec<Phase> = phases.iter().copied().map(phase).collect();
+        self.upstream.reset_stats();
+        let begin = clock::now();
+        let done = async {
+            tokio::time::sleep(phases.iter().map(|phase| phase.length).sum()).await;
+            let answers = self.upstream.snapshot().answers.values().sum::<u64>();
+            // Nothing can be done before the first is.
+            let time = clock::now()
+                .duration_since(begin)
+                .saturating_sub(plan.work());
+            answers as f64 / time.as_secs_f64()
+        };
+        let (asked, done) = tokio::join!(load.offer(&phases), done);
+        assert_no_trap(&self.envoy);
+        Ok(Offered {
+            lane: self.lane,
+            asked,
+            done,
+        })
     }
 }
 
-/// What the application can do in a second, asked directly by twice as many as it has places.
-async fn capacity(plan: &Plan) -> anyhow::Result<f64> {
-    let stand = Stand::start(Lane::Bare, plan).await?;
-    let client = Client::new(stand.upstream.address(), 2 * plan.places, DEADLINE);
-    let samples = client.flood("/", 16 * plan.places).await;
-    let ends = samples.iter().map(|sample| sample.at + sample.latency);
-    let last = ends.max().unwrap_or_default();
-    Ok(samples.len() as f64 / last.as_secs_f64())
+/// What became of a load on a lane.
+struct Offered {
+    lane: Lane,
+    asked: Vec<Asked>,
+    /// What the application did in a second, for whomever.
+    done: f64,
+}
+
+/// Offers this load on each lane at the same time: each has an Envoy and an application of its own, and all meet the same
+/// machine. Once more if any was sent late.
+async fn offer_all(plan: &Plan, phases: &[(f64, Duration)]) -> anyhow::Result<Vec<Offered>> {
+    let mut least: Option<(Duration, Vec<Offered>)> = None;
+    for round in 1..=ROUNDS {
+        let all = offer_once(plan, phases).await?;
+        let asked = all.iter().flat_map(|offered| &offered.asked);
+        let late = asked.map(|one| one.late).max().unwrap_or_default();
+        println!("round {round}: the latest request was sent {late:.1?} late");
+        if least.as_ref().is_none_or(|(before, _)| late < *before) {
+            least = Some((late, all));
+        }
+        if late <= LATE {
+            break;
+        }
+    }
+    Ok(least.map(|(_, all)| all).unwrap_or_default())
+}
+
+async fn offer_once(plan: &Plan, phases: &[(f64, Duration)]) -> anyhow::Result<Vec<Offered>> {
+    let mut lanes = Vec::new();
+    for lane in Lane::ALL {
+        let stand = Stand::start(lane, plan).await?;
+        let (plan, phases) = (plan.clone(), phases.to_vec());
+        lanes.push(tokio::spawn(
+            async move { stand.offer(&plan, &phases).await },
+        ));
+    }
+    let mut all = Vec::new();
+    for lane in lanes {
+        all.push(lane.await??);
+    }
+    Ok(all)
 }
 
 fn share(part: usize, whole: usize) -> f64 {
@@ -227,7 +272,7 @@ fn answered(asked: &[Asked]) -> [(usize, usize); 4] {
 /// What a lane made of twice what the application can do.
 struct Outcome {
     lane: Lane,
-    /// Answered in time, in percent of what the application can do.
+    /// Answered in time, in percent of what the application could do then.
     goodput: f64,
     /// Answered in time, in percent of what came, by priority.
     by_priority: [f64; 4],
@@ -235,26 +280,28 @@ struct Outcome {
 
 /// Offers every lane twice what the application can do.
 async fn overloaded(plan: &Plan) -> anyhow::Result<Vec<Outcome>> {
-    let capacity = capacity(plan).await?;
-    let mut table = format!(
-        "{} places, {} ms, shedding {}: C = {capacity:.0} requests/s; offered 2 C for 10 s in four equal priorities\n",
-        plan.places, plan.work_ms, plan.shedding
-    );
     let length = Duration::from_secs(10);
-    let twice = Phase {
-        per_second: 2.0 * capacity,
-        length,
-    };
+    let all = offer_all(plan, &[(2.0, length)]).await?;
+    // Where nobody is refused it has always enough to do: it does what it can, on this machine at this time.
+    let bare = all.iter().find(|offered| offered.lane == Lane::Bare);
+    let could = bare.expect("the lane").done;
+    let mut table = format!(
+        "{} places, {} ms, shedding {}: C = {:.0} requests/s, {could:.1} of them here; offered 2 C for 10 s in four equal priorities\n",
+        plan.places,
+        plan.work_ms,
+        plan.shedding,
+        plan.capacity()
+    );
     let mut outcomes = Vec::new();
-    for (lane, asked) in Stand::offer_all(plan, capacity, &[twice]).await? {
+    for Offered { lane, asked, .. } in all {
         let good = count(&asked, None, Got::Good) as f64 / length.as_secs_f64();
         let outcome = Outcome {
             lane,
-            goodput: good * 100.0 / capacity,
+            goodput: good * 100.0 / could,
             by_priority: answered(&asked).map(|(came, good)| share(good, came)),
         };
         table.push_str(&format!(
-            "{:22} goodput {:5.1} % of C; refused {:4}, no answer {:4}, failed {:4}; answered by priority {:.1?} %\n",
+            "{:22} goodput {:5.1} % of C; refused {:4}, no answer {:4}, failed {:4}; answered by priority {:.2?} %\n",
             lane.name(),
             outcome.goodput,
             count(&asked, None, Got::Refused),
@@ -295,49 +342,43 @@ async fn a_small_application_does_so_too() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// From the spike's begin to the end of the last window that was not as fast as before; nothing if all were.
-fn unstable_for(asked: &[Asked], spike: Duration) -> Option<Duration> {
-    let before: Vec<Asked> = asked.iter().filter(|one| one.at < spike).copied().collect();
-    let base = p99_by_window(&before, spike).first().copied()?;
-    let windows = p99_by_window(asked, WINDOW);
-    let number = windows.iter().rposition(|p99| *p99 > STABLE * base)?;
-    let end = WINDOW * u32::try_from(number + 1).ok()?;
-    end.checked_sub(spike)
+/// From the end of the spike to that of the last two windows running that were slow; nothing if none were after it.
+fn slow_after(windows: &[Duration], work: Duration, spike_end: Duration) -> Option<Duration> {
+    let slow = |two: &[Duration]| two.iter().all(|p90| *p90 > STABLE * work);
+    let last = windows.windows(2).rposition(slow)?;
+    let end = WINDOW * u32::try_from(last + 2).ok()?;
+    end.checked_sub(spike_end).filter(|after| !after.is_zero())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_a_spike_latency_is_stable_again_and_how_long_that_takes() -> anyhow::Result<()> {
     let _alone = alone().await;
     let plan = small();
-    let capacity = capacity(&plan).await?;
     let before = Duration::from_secs(4);
     let spike = Duration::from_secs(4);
+    let after = Duration::from_secs(12);
     for (what, factor) in [("1.4 times the load before, 1.12 C", 1.12), ("1.4 C", 1.4)] {
-        println!(
-            "from 0.8 C ({:.0}/s) for 4 s to {what}, and back",
-            0.8 * capacity
-        );
-        let phase = |factor: f64, length| Phase {
-            per_second: factor * capacity,
-            length,
-        };
-        let after = Duration::from_secs(12);
-        let phases = [phase(0.8, before), phase(factor, spike), phase(0.8, after)];
-        for (lane, asked) in Stand::offer_all(&plan, capacity, &phases).await? {
-            let unstable = unstable_for(&asked, before);
-            match lane {
-                Lane::Bare => assert!(unstable.is_some_and(|time| time > spike)),
-                Lane::AdaptiveConcurrency => {}
-                Lane::Seawall => assert!(unstable.is_none_or(|time| time <= spike + 2 * WINDOW)),
-            }
+        println!("from 0.8 C for 4 s to {what}, and back");
+        let phases = [(0.8, before), (factor, spike), (0.8, after)];
+        for Offered { lane, asked, .. } in offer_all(&plan, &phases).await? {
+            let windows = p90_by_window(&asked, WINDOW);
+            let slow = slow_after(&windows, plan.work(), before + spike);
             println!(
-                "{:22} unstable for {:?}; good {:.1} %, refused {}, no answer {}",
+                "{:22} p90 of half a second at most {:.0?}, slow for {:?} after the spike; good {:.1} %, refused {}, no answer {}",
                 lane.name(),
-                unstable,
+                windows.iter().max().copied().unwrap_or_default(),
+                slow.unwrap_or_default(),
                 share(count(&asked, None, Got::Good), asked.len()),
                 count(&asked, None, Got::Refused),
                 count(&asked, None, Got::Nothing),
             );
+            match lane {
+                // Of a little more than it can do, what waits is soon done again.
+                Lane::Bare if factor < 1.4 => {}
+                Lane::Bare => assert!(slow.is_some(), "{windows:?}"),
+                Lane::AdaptiveConcurrency => {}
+                Lane::Seawall => assert!(slow <= Some(2 * WINDOW), "{windows:?}"),
+            }
         }
     }
     Ok(())

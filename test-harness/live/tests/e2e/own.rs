@@ -6,10 +6,11 @@ use seawall_live::app::{App, Counts};
 use seawall_live::pool::{Pool, Protocol};
 use seawall_live::upstream::{Knobs, Upstream};
 
-use crate::support::anywhere;
+use crate::support::{anywhere, beside_others};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn first_attempts_fail_by_their_own_share_and_their_retries_do_not() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     let upstream = Upstream::start("upstream", anywhere()).await?;
     upstream.set(Knobs {
         latency_ms: 0,
@@ -41,6 +42,7 @@ async fn first_attempts_fail_by_their_own_share_and_their_retries_do_not() -> an
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_upstream_cuts_a_share_says_what_it_is_told_and_keeps_what_a_request_said()
 -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     let upstream = Upstream::start("upstream", anywhere()).await?;
     let pool = Pool::new(upstream.address(), Protocol::Http1);
     upstream.set(Knobs {
@@ -84,6 +86,7 @@ async fn an_upstream_cuts_a_share_says_what_it_is_told_and_keeps_what_a_request_
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_app_copies_the_id_alone_and_gives_the_status_back() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     let upstream = Upstream::start("upstream", anywhere()).await?;
     let app = App::start("app", anywhere()).await?;
     let http = Pool::new(app.address(), Protocol::Http1);
@@ -129,6 +132,7 @@ async fn the_app_copies_the_id_alone_and_gives_the_status_back() -> anyhow::Resu
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_app_goes_on_when_its_caller_has_gone() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     let upstream = Upstream::start("upstream", anywhere()).await?;
     let app = App::start("app", anywhere()).await?;
     app.send_to(upstream.address());

@@ -9,7 +9,7 @@ use seawall_live::pool::{Pool, Protocol};
 use seawall_live::upstream::Knobs;
 use serde_json::{Value, json};
 
-use crate::support::{Stand, assert_no_trap, policy, until};
+use crate::support::{Stand, assert_no_trap, beside_others, policy, until};
 
 const PATH: &str = "/seawall";
 
@@ -28,6 +28,7 @@ async fn get(stand: &Stand) -> anyhow::Result<(u16, Vec<u8>)> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whichever_worker_answers_shows_the_same_state() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     let stand = Stand::start(shown_to(&["127.0.0.0/8"])).await?;
     let client = stand.client(20);
     client.run("/", 100.0, Duration::from_millis(200)).await;
@@ -66,6 +67,7 @@ async fn whichever_worker_answers_shows_the_same_state() -> anyhow::Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn to_a_stranger_its_path_is_a_path_of_the_upstream() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     let stand = Stand::start(shown_to(&["10.0.0.0/8"])).await?;
     let (status, body) = get(&stand).await?;
     assert_eq!(status, 200);

@@ -8,7 +8,7 @@ use seawall_live::load::{Client, Kind, count};
 use seawall_live::upstream::Upstream;
 use serde_json::{Value, json};
 
-use crate::support::{WORKERS, anywhere, assert_no_trap};
+use crate::support::{WORKERS, anywhere, assert_no_trap, beside_others};
 
 const ROUTER: &str = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/http_filters/1/typed_config";
 
@@ -34,6 +34,7 @@ fn edge(upstream: bool) -> Listener {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn both_positions_start_with_one_configuration_and_traffic_passes() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     let wasm = filter()?;
     for in_both in [false, true] {
         let upstream = Upstream::start("upstream", anywhere()).await?;
@@ -70,6 +71,7 @@ async fn both_positions_start_with_one_configuration_and_traffic_passes() -> any
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_listener_stands_where_it_is_told_to() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     let port = std::net::TcpListener::bind(anywhere())?.local_addr()?;
     let upstream = Upstream::start("upstream", anywhere()).await?;
     let cluster = Cluster {

@@ -3,6 +3,7 @@
 use hyper::Method;
 use serde_json::json;
 
+use crate::support::beside_others;
 use crate::trial::{Plan, Trial};
 
 async fn trial(trusted: bool, metadata: serde_json::Value) -> anyhow::Result<Trial> {
@@ -44,6 +45,7 @@ const SAID: [&str; 4] = ["critical_plus", "critical", "sheddable_plus", "sheddab
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_trusted_peers_word_is_believed_and_goes_on() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     let trial = trial(true, serde_json::Value::Null).await?;
     assert_eq!(told(&trial, &SAID).await?, some(&SAID));
     assert_eq!(told(&trial, &["", "nonsense"]).await?, [None, None]);
@@ -52,6 +54,7 @@ async fn a_trusted_peers_word_is_believed_and_goes_on() -> anyhow::Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_is_not_trusted_can_only_lower_his_request() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     let trial = trial(false, serde_json::Value::Null).await?;
     let lowered = ["critical", "critical", "sheddable_plus", "sheddable"];
     assert_eq!(told(&trial, &SAID).await?, some(&lowered));
@@ -60,6 +63,7 @@ async fn who_is_not_trusted_can_only_lower_his_request() -> anyhow::Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_route_says_what_its_requests_are() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     let metadata = json!({"priority": "sheddable_plus"});
     let strangers = trial(false, metadata.clone()).await?;
     let expected = [

@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use seawall_live::envoy::bootstrap::Cluster;
 use seawall_live::load::Client;
 
-use crate::support::{Stand, anywhere, edge, transitions};
+use crate::support::{Stand, anywhere, beside_others, edge, transitions};
 
 /// The shipped defaults.
 fn defaults() -> Value {
@@ -36,16 +36,19 @@ async fn quiet_under(knobs: Knobs) -> anyhow::Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_fault() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     quiet_under(Knobs::default()).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn five_percent_errors() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     quiet_under(Knobs::failing(0.05)).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ninety_five_percent_not_found() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     let knobs = Knobs {
         not_found_rate: 0.95,
         ..Knobs::default()
@@ -55,6 +58,7 @@ async fn ninety_five_percent_not_found() -> anyhow::Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clients_that_give_up() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     let stand = Stand::start(defaults()).await?;
     stand.upstream.set(Knobs::slow(500));
     let impatient = Client::new(stand.address, 40, Duration::from_millis(50));
@@ -69,6 +73,7 @@ async fn clients_that_give_up() -> anyhow::Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn open_websockets_and_event_streams() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     let slow = json!({"version": 1, "policies": {"default": {
         "timeout": {"total": "300ms"},
         "breaker": {"minimum_calls": 5, "slow_call": {"over": "20ms", "rate": 10}, "half_open": {"wait": "20s"}}
@@ -110,6 +115,7 @@ async fn open_websockets_and_event_streams() -> anyhow::Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rolling_restart_and_one_dead_host_of_ten_with_outlier_detection() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     let mut upstreams = Vec::new();
     for number in 0..10 {
         upstreams.push(Upstream::start(&format!("host{number}"), anywhere()).await?);
@@ -152,6 +158,7 @@ async fn a_rolling_restart_and_one_dead_host_of_ten_with_outlier_detection() -> 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_cannot_open_the_breaker_by_headers_of_its_own() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     let stand = Stand::start(defaults()).await?;
     stand.upstream.set(Knobs::slow(30));
     for _ in 0..40 {

@@ -8,6 +8,7 @@ use seawall_live::raw;
 use seawall_live::upstream::Knobs;
 use serde_json::{Value, json};
 
+use crate::support::beside_others;
 use crate::trial::{Plan, Trial};
 
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -29,6 +30,7 @@ async fn assert_one_left(trial: &Trial, what: &str) -> anyhow::Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_vote_that_the_router_drops_is_refunded() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     for chunked in [false, true] {
         let plan = Plan {
             virtual_host: json!({"per_request_buffer_limit_bytes": 1_024}),
@@ -66,6 +68,7 @@ async fn a_vote_that_the_router_drops_is_refunded() -> anyhow::Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_goes_away_during_back_off_gives_its_retry_back() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     let patient = Plan {
         action: json!({"timeout": "600s", "retry_policy": {
             "retry_back_off": {"base_interval": "300s", "max_interval": "600s"}

@@ -7,7 +7,7 @@ use seawall_live::upstream::Knobs;
 use serde_json::{Value, json};
 
 use crate::dynamic::{Discovery, Ground};
-use crate::support::{WORKERS, assert_no_trap, policy, transitions, until};
+use crate::support::{WORKERS, assert_no_trap, beside_others, policy, transitions, until};
 
 const TIMES: &[&str] = &["--drain-time-s", "3", "--parent-shutdown-time-s", "5"];
 const LOAD: Duration = Duration::from_secs(9);
@@ -45,6 +45,7 @@ async fn is_retried(ground: &Ground) -> bool {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_request_fails_in_a_hot_restart_and_the_new_process_begins_closed_and_empty()
 -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     let ground = Ground::new(Discovery::Extension).await?;
     let mut old = ground.envoy(&lasting(), TIMES).await?;
     ground.trip().await?;
@@ -72,16 +73,17 @@ async fn no_request_fails_in_a_hot_restart_and_the_new_process_begins_closed_and
     let new = old
         .taken_over(&ground.bootstrap(&lasting())?, WORKERS, TIMES)
         .await?;
+    // Before that the old one may still take a connection.
+    until("the end of the old process", async || {
+        old.has_ended().unwrap_or(false)
+    })
+    .await?;
     assert!(
         !is_retried(&ground).await,
         "the new one has saved nothing yet"
     );
     assert_eq!(while_failing(&ground).await, (503, Kind::Failed));
     assert_eq!(ground.client(1).get(0, "/sick").await, (200, Kind::Good));
-    until("the end of the old process", async || {
-        old.has_ended().unwrap_or(false)
-    })
-    .await?;
 
     let (good, repeated) = good.await?;
     println!(

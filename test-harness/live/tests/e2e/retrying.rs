@@ -5,7 +5,7 @@ use seawall_live::load::Kind;
 use seawall_live::upstream::{Knobs, Upstream};
 use serde_json::{Value, json};
 
-use crate::support::{anywhere, transitions, until};
+use crate::support::{anywhere, beside_others, transitions, until};
 use crate::trial::{Plan, Trial, assert_clean};
 
 /// Of each request as often as the knobs are set.
@@ -54,6 +54,7 @@ async fn assert_answered(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_not_safe_is_repeated_only_where_somebody_vouches_for_it() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     let trial = Plan::new(paid(&json!({}))).start().await?;
     let any = Plan::new(paid(&json!({"methods": "any"}))).start().await?;
     for (trial, what, status, retries, headers) in [
@@ -76,6 +77,7 @@ async fn what_is_not_safe_is_repeated_only_where_somebody_vouches_for_it() -> an
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refused_connection_is_retried_for_every_method() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     let dead = Upstream::start("dead", anywhere()).await?;
     dead.set(Knobs::down());
     let plan = Plan {
@@ -113,6 +115,7 @@ async fn a_refused_connection_is_retried_for_every_method() -> anyhow::Result<()
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn grpc_is_a_post_and_its_status_speaks() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     let plan = Plan::new(paid(&json!({}))).grpc();
     let any = Plan::new(paid(&json!({"methods": "any"}))).grpc();
     for (plan, status, expected, retries) in
@@ -149,6 +152,7 @@ async fn grpc_is_a_post_and_its_status_speaks() -> anyhow::Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_upstream_that_asks_for_a_pause_is_not_asked_again() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     let trial = Plan::new(paid(&json!({}))).start().await?;
     for (name, value, retries) in [
         ("retry-after", "1", 0),
@@ -178,6 +182,7 @@ async fn an_upstream_that_asks_for_a_pause_is_not_asked_again() -> anyhow::Resul
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_status_is_retried_where_it_is_named_and_not_found_is_an_answer() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     let trial = Plan::new(paid(&json!({}))).start().await?;
     trial.set(sick(409, &[]));
     assert_answered(&trial, "409", 409, 0, None).await?;
@@ -193,6 +198,7 @@ async fn a_status_is_retried_where_it_is_named_and_not_found_is_an_answer() -> a
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_retried_while_the_breaker_is_not_closed() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     let mut policy = paid(&json!({}));
     policy["breaker"] = json!({
         "consecutive": 3, "failure_rate": 0, "ramp": "60s", "hosts": {"grace": "0s"},
@@ -235,6 +241,7 @@ async fn nothing_is_retried_while_the_breaker_is_not_closed() -> anyhow::Result<
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_trusted_peer_marks_as_a_retry_is_not_retried() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     let marked = [("x-seawall-attempt", "2"), ("idempotency-key", "7")];
     for (trust, retries) in [("127.0.0.0/8", 0), ("10.0.0.0/8", 1)] {
         let plan = Plan {

@@ -6,12 +6,13 @@ use seawall_live::load::{Kind, count};
 use seawall_live::upstream::Knobs;
 use serde_json::json;
 
-use crate::support::{Stand, assert_no_trap, policy, until};
+use crate::support::{Stand, assert_no_trap, beside_others, policy, until};
 
 const CONNECTIONS: usize = 8;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_false_refusal_rate_is_the_one_of_the_access_log() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     let shadow = json!({"mode": "shadow", "open": {"for": "60s", "up_to": "60s", "jitter": 0}});
     let stand = Stand::start(policy(shadow)).await?;
     let client = stand.client(CONNECTIONS);

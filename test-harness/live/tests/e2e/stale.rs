@@ -8,7 +8,7 @@ use seawall_live::raw;
 use seawall_live::upstream::{Knobs, Upstream};
 use serde_json::{Value, json};
 
-use crate::support::{Stand, WORKERS, anywhere, assert_no_trap, edge, policy};
+use crate::support::{Stand, WORKERS, anywhere, assert_no_trap, beside_others, edge, policy};
 
 const PATIENCE: Duration = Duration::from_secs(3);
 const STALE: &str = "x-seawall-degraded: stale";
@@ -51,6 +51,7 @@ fn saying(lines: &[(&str, &str)]) -> Knobs {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_last_good_answer_stands_in_for_a_failed_one_a_refused_one_and_none_at_all()
 -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     let stand = Stand::start(with_stale(
         json!({"consecutive": 4, "open": {"for": "30s", "up_to": "30s"}}),
     ))
@@ -102,6 +103,7 @@ async fn the_last_good_answer_stands_in_for_a_failed_one_a_refused_one_and_none_
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_upstream_that_is_down_is_stood_in_for() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     let stand = Stand::start(closed()).await?;
     ask(&stand, "GET", "/", "shop", &[]).await?;
     stand.envoy.wait_for(&KEPT, 1).await?;
@@ -322,6 +324,7 @@ async fn an_answer_is_for_its_own_listener() -> anyhow::Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_is_handed_what_was_another_ones() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     let stand = Stand::start(closed()).await?;
     for (number, attempt) in ATTEMPTS.iter().enumerate() {
         stand.upstream.set(saying(attempt.answer));
@@ -357,6 +360,7 @@ async fn nobody_is_handed_what_was_another_ones() -> anyhow::Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_body_that_breaks_off_is_not_kept_and_one_in_chunks_is() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     let stand = Stand::start(closed()).await?;
     ask(&stand, "GET", "/broken", "shop", &[]).await?;
     ask(&stand, "GET", "/chunked", "shop", &[]).await?;
@@ -374,6 +378,7 @@ async fn a_body_that_breaks_off_is_not_kept_and_one_in_chunks_is() -> anyhow::Re
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn over_http2_only_a_body_with_a_length_is_kept() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     let upstream = Upstream::start("upstream", anywhere()).await?;
     let cluster = Cluster {
         name: "upstream".to_owned(),

@@ -10,13 +10,22 @@ use seawall_live::envoy::{self, Envoy};
 use seawall_live::load::Client;
 use seawall_live::upstream::Upstream;
 use serde_json::{Value, json};
+use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 pub(crate) const WORKERS: usize = 2;
 
-/// Tests that measure short times, and tests that use all of the machine, take turns.
-pub(crate) async fn alone() -> tokio::sync::MutexGuard<'static, ()> {
-    static MACHINE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
-    MACHINE.lock().await
+/// Whose turn it is on this machine: one that measures, or any of those that do not.
+static MACHINE: RwLock<()> = RwLock::const_new(());
+
+/// The turn of a test that measures short times, or that uses all of the machine: no other runs beside it.
+pub(crate) async fn alone() -> RwLockWriteGuard<'static, ()> {
+    MACHINE.write().await
+}
+
+/// The turn of every other test, taken once and before anything starts: two of one test would wait for each other where one
+/// that measures came between them.
+pub(crate) async fn beside_others() -> RwLockReadGuard<'static, ()> {
+    MACHINE.read().await
 }
 
 /// A free port on this machine.
@@ -165,5 +174,25 @@ pub(crate) async fn until(what: &str, mut so: impl AsyncFnMut() -> bool) -> anyh
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+    Ok(())
+}
+
+/// One that forgets would run beside what is measured.
+#[test]
+fn every_test_takes_its_turn() -> anyhow::Result<()> {
+    let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e");
+    let mut tests = 0;
+    for file in std::fs::read_dir(directory)? {
+        let path = file?.path();
+        let text = std::fs::read_to_string(&path)?;
+        for test in text.split("\n#[tokio::test(").skip(1) {
+            let body = test.split("\n}\n").next().unwrap_or_default();
+            let mut turns = ["alone().await;", "beside_others().await;"].iter();
+            let takes = turns.any(|turn| body.contains(turn));
+            assert!(takes, "{}: {body}", path.display());
+            tests += 1;
+        }
+    }
+    assert!(tests > 100, "{tests}");
     Ok(())
 }

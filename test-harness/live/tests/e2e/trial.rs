@@ -35,6 +35,8 @@ pub(crate) struct Plan {
     pub(crate) upstream: bool,
     /// HTTP/2 to the upstream, as gRPC needs it.
     pub(crate) http2: bool,
+    /// The filter's state page; none if it says nothing.
+    pub(crate) page: Value,
     /// Hosts of the cluster beside the upstream.
     pub(crate) hosts: Vec<SocketAddr>,
 }
@@ -50,6 +52,7 @@ impl Plan {
             virtual_host: json!({}),
             upstream: true,
             http2: false,
+            page: Value::Null,
             hosts: Vec::new(),
         }
     }
@@ -87,6 +90,9 @@ impl Plan {
         let mut whole = json!({"version": 1, "policies": {"default": policy}});
         if !self.trust.is_empty() {
             whole["trust"] = json!({"addresses": self.trust});
+        }
+        if !self.page.is_null() {
+            whole["page"] = self.page;
         }
         let listener = Listener {
             name: "edge".to_owned(),

@@ -16,6 +16,8 @@ use tokio::task::JoinSet;
 
 /// Nobody stays longer.
 const PATIENCE: Duration = Duration::from_millis(500);
+/// So many tenants they name.
+pub(crate) const TENANTS: u32 = 8;
 
 /// One user with connections of their own.
 struct User {
@@ -49,7 +51,7 @@ pub(crate) async fn run(address: SocketAddr, users: u64, requests: u64, seed: u6
 
 impl User {
     async fn act(&mut self) {
-        let tenant = self.random.random_range(0..8_u32);
+        let tenant = self.random.random_range(0..TENANTS);
         let priorities = [
             "critical_plus",
             "critical",

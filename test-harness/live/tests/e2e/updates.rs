@@ -10,7 +10,7 @@ use seawall_live::load::{Client, Kind, Sample, count};
 use serde_json::{Value, json};
 
 use crate::dynamic::{Discovery, Ground, updates};
-use crate::support::{WORKERS, assert_no_trap, policy, transitions, until};
+use crate::support::{WORKERS, assert_no_trap, beside_others, policy, transitions, until};
 
 /// A listener that is replaced drains for so long, in seconds: the load outlives it several times.
 const DRAIN: &[&str] = &["--drain-time-s", "2", "--parent-shutdown-time-s", "4"];
@@ -120,6 +120,7 @@ async fn change_policies(what: &str, ground: &Ground) -> anyhow::Result<Envoy> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_request_fails_while_filter_chains_are_replaced_and_an_open_breaker_stays_open()
 -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     let ground = Ground::new(Discovery::Listener).await?;
     let envoy = change_policies("LDS, filter chains", &ground).await?;
     let replaced = envoy.sum(&["listener_manager.listener_in_place_updated"]);
@@ -130,6 +131,7 @@ async fn no_request_fails_while_filter_chains_are_replaced_and_an_open_breaker_s
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_request_fails_while_listeners_are_replaced_and_an_open_breaker_stays_open()
 -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     let mut ground = Ground::new(Discovery::Listener).await?;
     ground.whole_listeners();
     let envoy = change_policies("LDS, listeners", &ground).await?;
@@ -141,6 +143,7 @@ async fn no_request_fails_while_listeners_are_replaced_and_an_open_breaker_stays
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_request_fails_while_the_filter_alone_is_replaced_and_an_open_breaker_stays_open()
 -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     let ground = Ground::new(Discovery::Extension).await?;
     change_policies("ECDS", &ground).await?;
     Ok(())
@@ -170,10 +173,12 @@ async fn change_modules(what: &str, discovery: Discovery) -> anyhow::Result<()> 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_new_module_under_the_same_vm_id_takes_the_state_over_with_its_listener()
 -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     change_modules("LDS, modules", Discovery::Listener).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_new_module_under_the_same_vm_id_takes_the_state_over_by_itself() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     change_modules("ECDS, modules", Discovery::Extension).await
 }

@@ -1,0 +1,187 @@
+//! What strangers can say of themselves to a real Envoy, and what they are told.
+
+use hyper::Method;
+use seawall_live::envoy::bootstrap::{Cluster, Listener, Route, bootstrap};
+use seawall_live::envoy::{Envoy, filter};
+use seawall_live::pool::{Answer, Pool, Protocol};
+use seawall_live::upstream::{Knobs, Upstream};
+use serde_json::{Value, json};
+
+use crate::support::{Stand, WORKERS, anywhere, assert_no_trap, policy};
+
+const PAGE: &str = "/seawall";
+
+/// Ways in which Envoy finds its peer's address, by the listener's name: more of its connection manager.
+fn ways() -> [(&'static str, Value); 4] {
+    let extension = |name: &str, more: Value| {
+        let mut config = json!({"@type": format!("type.googleapis.com/envoy.extensions.http.original_ip_detection.{name}")});
+        if let (Some(config), Some(more)) = (config.as_object_mut(), more.as_object()) {
+            config.extend(more.clone());
+        }
+        json!({"original_ip_detection_extensions": [{"name": "found", "typed_config": config}]})
+    };
+    let header = json!({"header_name": "x-real-ip"});
+    [
+        ("default", json!({})),
+        (
+            "hops",
+            json!({"use_remote_address": true, "xff_num_trusted_hops": 1}),
+        ),
+        ("forwarded", extension("xff.v3.XffConfig", json!({}))),
+        (
+            "named",
+            extension("custom_header.v3.CustomHeaderConfig", header),
+        ),
+    ]
+}
+
+/// An Envoy with a listener for each of these ways, all of which trust these networks.
+async fn envoy(
+    upstream: &Upstream,
+    ways: &[(&'static str, Value)],
+    trust: &[&str],
+) -> anyhow::Result<Envoy> {
+    let whole = json!({
+        "version": 1,
+        "trust": {"addresses": trust},
+        "page": {"path": PAGE, "trust": {"addresses": trust}},
+        "policies": {"default": {
+            "breaker": {"mode": "off"},
+            "shedding": {"limit": "fixed", "max": 100, "priorities": {"header": "x-prio"}}
+        }}
+    });
+    let listener = |name: &str| Listener {
+        name: name.to_owned(),
+        policy: Some(whole.clone()),
+        routes: vec![Route {
+            prefix: "/".to_owned(),
+            cluster: "upstream".to_owned(),
+            ..Route::default()
+        }],
+        ..Listener::default()
+    };
+    let listeners: Vec<_> = ways.iter().map(|(name, _)| listener(name)).collect();
+    let cluster = Cluster {
+        name: "upstream".to_owned(),
+        hosts: vec![upstream.address()],
+        ..Cluster::default()
+    };
+    let mut whole = bootstrap(&filter()?, &listeners, &[cluster]);
+    for (number, (_, more)) in ways.iter().enumerate() {
+        let manager =
+            format!("/static_resources/listeners/{number}/filter_chains/0/filters/0/typed_config");
+        let manager = whole.pointer_mut(&manager).and_then(Value::as_object_mut);
+        let more = more.as_object().expect("an object");
+        manager.expect("a connection manager").extend(more.clone());
+    }
+    Envoy::start(&whole, WORKERS).await
+}
+
+/// Whether a peer that a header says is there gets the page, and what the upstream is told of its request's priority in
+/// both headers.
+async fn believed(
+    upstream: &Upstream,
+    envoy: &Envoy,
+    way: &str,
+    address: &str,
+) -> anyhow::Result<(bool, [Option<String>; 2])> {
+    let pool = Pool::new(envoy.listener(way)?, Protocol::Http1);
+    let headers = [
+        ("x-forwarded-for", address),
+        ("x-real-ip", address),
+        ("x-prio", "critical_plus"),
+        ("x-seawall-priority", "critical_plus"),
+    ];
+    let headers = if address.is_empty() {
+        &headers[2..]
+    } else {
+        &headers
+    };
+    let page = pool.send(&Method::GET, PAGE, headers).await?;
+    upstream.reset_stats();
+    pool.send(&Method::GET, "/", headers).await?;
+    let mut values = upstream.snapshot().arrivals.remove(0).values;
+    let told = ["x-prio", "x-seawall-priority"].map(|name| values.remove(name));
+    Ok((serde_json::from_slice::<Value>(&page.body).is_ok(), told))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_that_a_header_says_is_believed_by_nobody() -> anyhow::Result<()> {
+    let upstream = Upstream::start("upstream", anywhere()).await?;
+    let (ways, trust) = (ways(), ["10.1.0.0/16", "fd00::/8"]);
+    let envoy = envoy(&upstream, &ways, &trust).await?;
+    let level = || Some("critical".to_owned());
+    for (way, _) in &ways {
+        for address in [
+            "10.1.2.3",
+            "10.1.2.3:4711",
+            "192.0.2.9, 10.1.2.3",
+            "::ffff:10.1.2.3",
+            "[::ffff:10.1.2.3]:4711",
+            "fd00::1",
+            "fd00::1%5",
+        ] {
+            let found = believed(&upstream, &envoy, way, address).await?;
+            assert_eq!(found, (false, [level(), level()]), "{way}: {address}");
+        }
+    }
+    assert_no_trap(&envoy);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_peers_own_address_is_believed_whatever_it_forwards() -> anyhow::Result<()> {
+    let upstream = Upstream::start("upstream", anywhere()).await?;
+    let ways = [
+        ("default", json!({})),
+        ("own", json!({"use_remote_address": true})),
+    ];
+    let envoy = envoy(&upstream, &ways, &["127.0.0.0/8"]).await?;
+    let level = || Some("critical_plus".to_owned());
+    for (way, address) in [("default", ""), ("own", ""), ("own", "192.0.2.9")] {
+        let found = believed(&upstream, &envoy, way, address).await?;
+        assert_eq!(found, (true, [level(), level()]), "{way}: {address}");
+    }
+    assert_no_trap(&envoy);
+    Ok(())
+}
+
+/// The names of Seawall's own headers on an answer.
+fn ours(answer: &Answer) -> Vec<&str> {
+    let names = answer.headers.keys().map(|name| name.as_str());
+    names.filter(|name| name.starts_with("x-seawall")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_answer_headers_off_nothing_is_said_of_any_seawall() -> anyhow::Result<()> {
+    let mut whole = policy(json!({"consecutive": 3, "open": {"for": "30s", "up_to": "30s"}}));
+    whole["policies"]["default"]["answer_headers"] = json!(false);
+    let stand = Stand::start(whole).await?;
+    let marks = ["reason", "degraded", "no-retry"];
+    let sick = |error_rate| Knobs {
+        answer_headers: marks
+            .map(|mark| (format!("x-seawall-{mark}"), "shed_limit".to_owned()))
+            .into(),
+        error_status: 500,
+        ..Knobs::failing(error_rate)
+    };
+    let pool = Pool::new(stand.address, Protocol::Http1);
+    for (error_rate, status) in [(0.0, 200), (1.0, 500), (1.0, 500), (1.0, 500)] {
+        stand.upstream.set(sick(error_rate));
+        let answer = pool.send(&Method::GET, "/", &[]).await?;
+        assert_eq!((answer.status, ours(&answer)), (status, vec![]));
+    }
+    let refused = pool.send(&Method::GET, "/", &[]).await?;
+    assert_eq!((refused.status, ours(&refused)), (503, vec![]));
+    assert_eq!(refused.body, "upstream unavailable\n");
+    let grpc = [("content-type", "application/grpc")];
+    let refused = pool.send(&Method::POST, "/grpc", &grpc).await?;
+    let message = refused.headers.get("grpc-message");
+    assert_eq!(
+        message.map(|text| text.as_bytes()),
+        Some(&b"upstream unavailable"[..])
+    );
+    assert_eq!(ours(&refused), Vec::<&str>::new());
+    assert_no_trap(&stand.envoy);
+    Ok(())
+}

@@ -39,8 +39,8 @@ const HEAD_BYTES_MAX: usize = 16 * 1_024;
 
 thread_local! {
     static RECENT: RefCell<Recent> = RefCell::new(Recent::default());
-    /// Since when each place is taken, the oldest first.
-    static CAPTURES: RefCell<Vec<(Timestamp, Weak<RefCell<Option<Capture>>>)>> = const { RefCell::new(Vec::new()) };
+    static PLACES: RefCell<[Taken; CAPTURES_MAX]> =
+        const { RefCell::new([const { (Timestamp::ZERO, Weak::new()) }; CAPTURES_MAX]) };
 }
 
 /// A request whose answer may be kept, or that may be given a kept one.
@@ -50,39 +50,42 @@ pub(crate) struct Exchange {
     /// The request's header lines, which are gone when the answer comes: its `Vary` may name any of them.
     lines: Pairs,
     settings: Settings,
-    place: Option<Place>,
+    capture: Option<Capture>,
 }
 
 /// An answer that is taken along.
 #[derive(Debug)]
 struct Capture {
     offer: Offer,
-    body: Vec<u8>,
+    body: Body,
     heat: u8,
     ended: bool,
 }
 
-/// A capture's place: its stream's, until it has to give way to another.
-type Place = Rc<RefCell<Option<Capture>>>;
+/// The body of a capture: its stream's, until it has to give way to another.
+type Body = Rc<RefCell<Option<Vec<u8>>>>;
+/// Since when a place is taken, and by whom, if he is still there.
+type Taken = (Timestamp, Weak<RefCell<Option<Vec<u8>>>>);
 
-/// Takes a place; nothing if all are taken by others who were not there for long.
-fn take_place(capture: Capture) -> Option<Place> {
-    CAPTURES.with(|places| {
+/// A place for a body; nothing if all are taken by others who were not there for long.
+fn place() -> Option<Body> {
+    PLACES.with(|places| {
         let mut places = places.try_borrow_mut().ok()?;
-        places.retain(|(_, place)| place.strong_count() > 0);
         let now = clock::now();
-        if places.len() >= CAPTURES_MAX {
-            let oldest = places
-                .first()
-                .filter(|(since, _)| now.since(*since) >= UNDISTURBED);
-            if let Some(oldest) = oldest?.1.upgrade() {
-                oldest.try_borrow_mut().ok()?.take();
+        let since = |taken: &Taken| match taken.1.strong_count() {
+            0 => Timestamp::ZERO,
+            _ => taken.0,
+        };
+        let oldest = places.iter_mut().min_by_key(|taken| since(taken))?;
+        if let Some(other) = oldest.1.upgrade() {
+            if now.since(oldest.0) < UNDISTURBED {
+                return None;
             }
-            places.remove(0);
+            other.try_borrow_mut().ok()?.take();
         }
-        let place = Rc::new(RefCell::new(Some(capture)));
-        places.push((now, Rc::downgrade(&place)));
-        Some(place)
+        let body = Rc::new(RefCell::new(Some(Vec::new())));
+        *oldest = (now, Rc::downgrade(&body));
+        Some(body)
     })
 }
 
@@ -120,7 +123,7 @@ impl Exchange {
             asked,
             lines: lines.clone(),
             settings,
-            place: None,
+            capture: None,
         }))
     }
 
@@ -137,57 +140,60 @@ impl Exchange {
         let lines = Map::Response.pairs();
         let Some(offer) = Offer::read(&self.asked, &self.lines, status, &lines, ended) else {
             // What is not known to be forgotten gets too old by itself.
-            let _ = forget(&Shared, &self.asked, status);
+            let _ = forget(&Shared, &self.asked);
             return None;
         };
-        self.place = take_place(Capture {
-            body: Vec::with_capacity(offer.length.unwrap_or(0)),
+        let Some(body) = place() else {
+            return Some(Concern::Stale("no_room"));
+        };
+        self.capture = Some(Capture {
             offer,
+            body,
             heat,
             ended,
         });
-        self.place.is_none().then_some(Concern::Stale("no_room"))
+        None
     }
 
     /// A chunk of the answer's body passes.
     pub(crate) fn chunk(&mut self, size: usize, ended: bool) {
-        let place = self.place.as_ref();
-        let Some(mut taken) = place.and_then(|place| place.try_borrow_mut().ok()) else {
+        let Some(capture) = &mut self.capture else {
             return;
         };
-        let Some(capture) = taken.as_mut() else {
+        let Ok(mut place) = capture.body.try_borrow_mut() else {
             return;
         };
-        let fits = capture.body.len().saturating_add(size) <= capture.offer.room;
+        let Some(body) = place.as_mut() else {
+            return;
+        };
+        let fits = body.len().saturating_add(size) <= capture.offer.room;
         let chunk = match size {
             0 => Some(Vec::new()),
             size => fits.then(|| body::answer_chunk(size)).flatten(),
         };
         match chunk {
             Some(chunk) => {
-                capture.body.extend_from_slice(&chunk);
+                body.extend_from_slice(&chunk);
                 capture.ended = ended;
             }
             None => {
-                drop(taken);
-                self.place = None;
+                drop(place);
+                self.capture = None;
             }
         }
     }
 
     /// The request is over: keeps the answer if it came whole.
     pub(crate) fn over(&mut self) -> Option<Concern> {
-        let taken = self.place.take()?.try_borrow_mut().ok()?.take();
-        let Some(capture) = taken else {
+        let capture = self.capture.take()?;
+        let Some(body) = capture.body.try_borrow_mut().ok()?.take() else {
             return Some(Concern::Stale("no_room"));
         };
         if !capture.ended || seen::flags() != 0 {
             return Some(Concern::Stale("broken"));
         }
-        let Capture {
-            offer, body, heat, ..
-        } = &capture;
-        let outcome = keep(&Shared, &self.asked, offer, body, *heat, clock::now());
+        let Capture { offer, heat, .. } = &capture;
+        let outcome = keep(&Shared, &self.asked, offer, &body, *heat, clock::now());
         Some(Concern::Stale(match outcome {
             Ok(Outcome::Kept) => "kept",
             Ok(Outcome::Rests) => "rests",

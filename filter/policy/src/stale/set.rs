@@ -60,7 +60,7 @@ pub(super) fn number(key: u64) -> usize {
 
 impl Way {
     fn is_needed(&self, now: Timestamp) -> bool {
-        now.since(self.given) < NEEDED
+        self.given > Timestamp::ZERO && now.since(self.given) < NEEDED
     }
 
     fn heat_at(&self, now: Timestamp) -> u8 {
@@ -199,7 +199,7 @@ mod tests {
     use super::*;
 
     fn at(ms: u64) -> Timestamp {
-        Timestamp::nanos(1).after(NEEDED).after(Span::millis(ms))
+        Timestamp::nanos(1).after(Span::millis(ms))
     }
 
     fn put(set: &mut Set, key: u64, whole: u64, heat: u8, now: Timestamp) -> Option<usize> {

@@ -117,14 +117,11 @@ pub fn find(
 }
 
 /// Forgets what is kept for a request: its last answer was good and may not be kept, so that an older one is no longer the
-/// last. Only for answers that say something about the resource and not about the moment.
+/// last. Only for answers that say something about the resource ([`Asked::is_told_by`]).
 ///
 /// # Errors
 /// The host's status.
-pub fn forget(store: &impl SharedStore, asked: &Asked, status: u16) -> Result<(), HostError> {
-    if !asked.is_told_by(status) {
-        return Ok(());
-    }
+pub fn forget(store: &impl SharedStore, asked: &Asked) -> Result<(), HostError> {
     let key = set_key(set::number(asked.hash));
     exchange(store, &key, &mut |bytes| {
         let mut set = Set::decode(bytes)?;

@@ -168,7 +168,9 @@ fn a_newer_answer_that_may_not_be_kept_takes_the_older_one_away() {
         let later = START.after(Span::secs(2));
         kept(&store, &plain("/"), SETTINGS, START);
         let request = asked(&get("/"), SETTINGS, later).unwrap();
-        forget(&store, &request, status).unwrap();
+        if request.is_told_by(status) {
+            forget(&store, &request).unwrap();
+        }
         let found = handed(&store, &get("/"), SETTINGS, later);
         assert_eq!(found.is_none(), goes, "{status}");
     }
@@ -189,7 +191,7 @@ fn a_slow_answer_neither_takes_the_place_of_a_later_one_nor_brings_back_what_is_
     let age = |store: &Memory, now| handed(store, &get("/"), SETTINGS, now);
     let forget_at = |store: &Memory, now| {
         let request = asked(&get("/"), SETTINGS, now).unwrap();
-        forget(store, &request, 403).unwrap();
+        forget(store, &request).unwrap();
     };
     let store = Memory::default();
     assert_eq!(kept_late(&store, at(10), at(11)), Outcome::Kept);

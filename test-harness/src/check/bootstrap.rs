@@ -1,8 +1,10 @@
 //! An Envoy bootstrap: every place where the filter stands, and what it needs around it.
 
+mod answers;
 pub(super) mod callers;
 mod cluster;
 mod failover;
+mod peers;
 pub(super) mod place;
 pub(super) mod position;
 mod retries;
@@ -30,6 +32,8 @@ pub(super) fn check(findings: &mut Findings, at: &str, document: &Value) {
             if let Some(routing) = configuration(findings, &path, place.config()) {
                 upstreams(findings, &path, &routing, &clusters);
                 callers::check(findings, chain, *number, place, &routing);
+                answers::check(findings, chain, *number, place, &routing);
+                peers::check(findings, chain, place, &routing);
                 failover::check(findings, &path, chain, &routing, &clusters);
                 one_meaning(findings, &path, place.vm_id(), &routing, &governors);
                 let path = joined(&path, "configuration");

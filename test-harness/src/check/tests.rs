@@ -1,5 +1,6 @@
 //! What is found in each kind of file.
 
+mod answers;
 mod bootstrap;
 mod failover;
 mod istio;

@@ -1,5 +1,7 @@
 //! Where the filter stands: chains of HTTP filters, and what the router in one of them has behind it.
 
+use std::ops::Range;
+
 use serde_json::{Map, Value};
 
 use crate::check::joined;
@@ -98,10 +100,20 @@ impl<'a> Chain<'a> {
     /// Where filters of a type stand that come after this number, and before the router.
     pub(super) fn after(&self, number: usize, kind_end: &str, name_end: &str) -> Vec<String> {
         let router = self.router().unwrap_or(self.filters.len());
-        let filters = self.filters.iter().enumerate().take(router);
-        let later = filters.skip(number + 1);
-        later
-            .filter(|(_, filter)| has_type(filter, kind_end, name_end))
+        self.among(number + 1..router, kind_end, name_end)
+    }
+
+    /// Where filters of a type stand that come before this number.
+    pub(super) fn before(&self, number: usize, kind_end: &str, name_end: &str) -> Vec<String> {
+        self.among(0..number, kind_end, name_end)
+    }
+
+    fn among(&self, numbers: Range<usize>, kind_end: &str, name_end: &str) -> Vec<String> {
+        let filters = self.filters.iter().enumerate();
+        filters
+            .filter(|(index, filter)| {
+                numbers.contains(index) && has_type(filter, kind_end, name_end)
+            })
             .map(|(index, _)| format!("{}[{index}]", self.path))
             .collect()
     }

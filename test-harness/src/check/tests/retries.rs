@@ -359,7 +359,10 @@ fn a_limit_of_an_attempt_is_shorter_than_the_whole_requests() {
 
 #[test]
 fn without_trust_marks_do_not_pass_an_application() {
-    let trusting = RETRIES.replace("}}}}", "}}},\"trust\":{\"addresses\":[\"10.0.0.0/8\"]}}");
+    let trusting = RETRIES.replace(
+        "}}}}",
+        "}}},\"trust\":{\"identities\":[\"spiffe://mesh/*\"]}}",
+    );
     let both = |inbound: &str, outbound: &str| {
         let mut document = well(outbound);
         let listeners = json!([listener("OUTBOUND", outbound), listener("INBOUND", inbound)]);

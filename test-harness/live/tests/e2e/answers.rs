@@ -180,6 +180,7 @@ async fn the_ladder_answers_when_open_and_in_the_place_of_a_failure() -> anyhow:
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_tunnel_stands_that_nobody_built() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     let upgrades = json!({"upgrade_configs": [{"upgrade_type": "websocket"}]});
     let open = with_fallback(json!({"mode": "forced_open"}));
     let closed = with_fallback(json!({"mode": "off"}));
@@ -198,6 +199,7 @@ async fn no_tunnel_stands_that_nobody_built() -> anyhow::Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn filters_in_front_see_a_refusal_and_no_replaced_failure() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     let upstream = Upstream::start("upstream", anywhere()).await?;
     let cluster = Cluster {
         name: "upstream".to_owned(),

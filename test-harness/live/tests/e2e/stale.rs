@@ -285,6 +285,7 @@ const ATTEMPTS: &[Attempt] = &[
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_answer_is_for_its_own_listener() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     let upstream = Upstream::start("upstream", anywhere()).await?;
     let cluster = Cluster {
         name: "upstream".to_owned(),

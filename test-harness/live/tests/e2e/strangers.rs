@@ -7,7 +7,7 @@ use seawall_live::pool::{Answer, Pool, Protocol};
 use seawall_live::upstream::{Knobs, Upstream};
 use serde_json::{Value, json};
 
-use crate::support::{Stand, WORKERS, anywhere, assert_no_trap, policy};
+use crate::support::{Stand, WORKERS, anywhere, assert_no_trap, beside_others, policy};
 
 const PAGE: &str = "/seawall";
 
@@ -107,6 +107,7 @@ async fn believed(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_address_that_a_header_says_is_believed_by_nobody() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     let upstream = Upstream::start("upstream", anywhere()).await?;
     let (ways, trust) = (ways(), ["10.1.0.0/16", "fd00::/8"]);
     let envoy = envoy(&upstream, &ways, &trust).await?;
@@ -131,6 +132,7 @@ async fn an_address_that_a_header_says_is_believed_by_nobody() -> anyhow::Result
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_peers_own_address_is_believed_whatever_it_forwards() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     let upstream = Upstream::start("upstream", anywhere()).await?;
     let ways = [
         ("default", json!({})),
@@ -154,6 +156,7 @@ fn ours(answer: &Answer) -> Vec<&str> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_answer_headers_off_nothing_is_said_of_any_seawall() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
     let mut whole = policy(json!({"consecutive": 3, "open": {"for": "30s", "up_to": "30s"}}));
     whole["policies"]["default"]["answer_headers"] = json!(false);
     let stand = Stand::start(whole).await?;

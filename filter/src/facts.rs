@@ -40,7 +40,7 @@ pub(crate) struct Facts {
     pub(crate) endless: bool,
     /// Those, and gRPC without a limit: nobody knows when they end.
     pub(crate) open_ended: bool,
-    /// A hash of the request id, for peers that are trusted: anybody else may have chosen it.
+    /// A hash of the request id.
     pub(crate) draw: Option<u32>,
     /// The authority asked for, of all that mean the same the one in lower case and without a dot at its end.
     pub(crate) authority: Option<String>,

@@ -168,22 +168,25 @@ impl HttpRequest {
 
     /// The trailers of the answer are there: a gRPC status may come this late.
     pub(crate) fn response_trailers(&mut self) {
-        self.learn_late();
         self.stale = None;
-        let Stage::Streaming(streaming) = &self.stage else {
-            return;
+        let streaming = match &self.stage {
+            Stage::Streaming(streaming) if streaming.waiting.grpc => Some(*streaming),
+            _ => None,
         };
-        if !streaming.waiting.grpc {
-            return;
-        }
-        let status: Option<u16> = Map::ResponseTrailers.number("grpc-status");
-        let lenience = streaming.waiting.lenience;
-        let failed = self.with(|worker| {
-            let policy = worker.policy(streaming.waiting.policy)?;
-            Some(policy.outcomes.grpc_failed(status?, lenience))
+        let status: Option<u16> =
+            streaming.and_then(|_| Map::ResponseTrailers.number("grpc-status"));
+        let judged = streaming.zip(status).and_then(|(streaming, status)| {
+            let lenience = streaming.waiting.lenience;
+            self.with(|worker| {
+                let outcomes = &worker.policy(streaming.waiting.policy)?.outcomes;
+                let failed = outcomes.grpc_failed(status, lenience);
+                Some((outcomes.grpc_overloaded(status), failed))
+            })
         });
-        if failed == Some(true) {
-            self.broken(streaming);
+        let (overloaded, failed) = judged.unwrap_or_default();
+        self.learn_late(overloaded);
+        if let Some(streaming) = streaming.filter(|_| failed) {
+            self.broken(&streaming);
             self.stage = Stage::Outside;
         }
     }

@@ -111,7 +111,7 @@ impl Exchange {
         if ![Some(&b"GET"[..]), Some(b"HEAD")].contains(&method) || lines.size() > HEAD_BYTES_MAX {
             return None;
         }
-        let place = PLACE.map(|path| properties::bytes(path).unwrap_or_default());
+        let place = || PLACE.map(|path| properties::bytes(path).unwrap_or_default());
         let scope = Scope {
             policy: &policy.name,
             cluster,

@@ -31,17 +31,8 @@ pub(super) struct Held {
     sample: Option<Sample>,
     /// When it was learned.
     learned_at: Timestamp,
-    /// What the trailers may say besides.
-    late: Late,
-}
-
-/// What is looked for in the trailers.
-#[derive(Clone, Copy, Debug, Default)]
-struct Late {
-    /// A status of gRPC, as this policy understands it.
-    status: Option<usize>,
-    /// A report of the upstream's load.
-    report: bool,
+    /// Whether a report of the upstream's load is looked for in the trailers.
+    reports: bool,
 }
 
 impl Held {
@@ -52,7 +43,7 @@ impl Held {
             upstream,
             sample: None,
             learned_at: Timestamp::ZERO,
-            late: Late::default(),
+            reports: false,
         };
         (!taken.is_empty()).then(|| Box::new(held))
     }
@@ -82,17 +73,8 @@ impl HttpRequest {
         };
         held.sample = sample(held.taken, latency, kind);
         held.learned_at = clock::now();
-        held.late = Late {
-            status: waiting.grpc.then_some(waiting.policy),
-            report: asks_load,
-        };
-        if let Some(utilisation) = asks_load.then(|| reported(Map::Response)).flatten() {
-            let lesson = Lesson {
-                sample: held.sample.take(),
-                utilisation: Some(utilisation),
-            };
-            self.teach(held.upstream, lesson);
-        }
+        held.reports = asks_load;
+        self.pass_on(&held, Map::Response);
         let leaving = Held {
             taken: Taken {
                 shared: held.taken.shared.filter(|_| shared == Until::Headers),
@@ -109,7 +91,7 @@ impl HttpRequest {
         };
         self.give(leaving);
         *held = staying;
-        self.held = Some(held).filter(|held| !held.taken.is_empty() || held.late.report);
+        self.held = Some(held).filter(|held| !held.taken.is_empty() || held.reports);
     }
 
     /// A part of the body passes: what was learned from the headers is not kept back any longer.
@@ -120,37 +102,20 @@ impl HttpRequest {
         let upstream = held.upstream;
         let due = held.sample.is_some() && clock::now().since(held.learned_at) > SOON;
         if let Some(sample) = due.then(|| held.sample.take()).flatten() {
-            let lesson = Lesson {
-                sample: Some(sample),
-                utilisation: None,
-            };
-            self.teach(upstream, lesson);
+            self.teach(upstream, Lesson::Sample(sample));
         }
     }
 
     /// The trailers of the answer are there: gRPC reports its load in them, and says there that it has too much to do.
-    pub(super) fn learn_late(&mut self) {
-        let Some(held) = self.held.as_ref() else {
+    pub(super) fn learn_late(&mut self, overloaded: bool) {
+        let Some(held) = &mut self.held else {
             return;
         };
-        let (late, upstream) = (held.late, held.upstream);
-        let policy = late.status.filter(|_| held.sample.is_some());
-        let status: Option<u16> = policy.and_then(|_| Map::ResponseTrailers.number("grpc-status"));
-        let overloaded = policy.zip(status).and_then(|(policy, status)| {
-            self.with(|worker| Some(worker.policy(policy)?.outcomes.grpc_overloaded(status)))
-        });
-        let sample = self.held.as_mut().and_then(|held| held.sample.as_mut());
-        if let Some(sample) = sample.filter(|_| overloaded == Some(true)) {
+        if let Some(sample) = held.sample.as_mut().filter(|_| overloaded) {
             sample.kind = Kind::Dropped;
         }
-        let report = late.report.then(|| reported(Map::ResponseTrailers));
-        if let Some(utilisation) = report.flatten() {
-            let lesson = Lesson {
-                sample: None,
-                utilisation: Some(utilisation),
-            };
-            self.teach(upstream, lesson);
-        }
+        let held = **held;
+        self.pass_on(&held, Map::ResponseTrailers);
     }
 
     /// The client went away before there was an answer.
@@ -177,6 +142,13 @@ impl HttpRequest {
             worker.leave(held.upstream, held.taken, held.sample.filter(fresh));
             Some(())
         });
+    }
+
+    /// Passes on what the upstream reports here, if anybody asks.
+    fn pass_on(&self, held: &Held, map: Map) {
+        if let Some(utilisation) = held.reports.then(|| reported(map)).flatten() {
+            self.teach(held.upstream, Lesson::Report(utilisation));
+        }
     }
 
     fn teach(&self, upstream: usize, lesson: Lesson) {

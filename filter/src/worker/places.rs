@@ -42,12 +42,12 @@ pub(crate) struct Full {
 }
 
 /// What a request learned about its upstream's load.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Lesson {
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Lesson {
     /// What it says about the limit.
-    pub(crate) sample: Option<Sample>,
+    Sample(Sample),
     /// The utilisation that the upstream reported, in basis points.
-    pub(crate) utilisation: Option<u32>,
+    Report(u32),
 }
 
 impl Worker {
@@ -186,17 +186,20 @@ impl Worker {
         let (Some(policy), Some(seats)) = (policy, entry.seats.as_ref()) else {
             return;
         };
-        let shedding = policy.shedding.as_ref();
-        let wanted = shedding.map_or(Share::NONE, |shedding| shedding.load_over);
-        let wanted = u32::from(wanted.as_basis_points());
-        let lesson = places::Lesson {
-            sample: lesson.sample.zip(adaptive(policy)),
-            load: lesson
-                .utilisation
-                .filter(|_| wanted > 0)
-                .map(|points| (points, wanted)),
+        let Some(shedding) = &policy.shedding else {
+            return;
         };
-        let notes = places::learn(&Shared, &seats.key, &lesson, clock::now());
+        let lesson = match (lesson, shedding.limit) {
+            (Lesson::Sample(sample), Limit::Adaptive(settings)) => {
+                places::Lesson::Sample(sample, settings)
+            }
+            (Lesson::Sample(_), _) => return,
+            (Lesson::Report(utilisation), _) => {
+                let wanted = u32::from(shedding.load_over.as_basis_points());
+                places::Lesson::Report(utilisation, wanted)
+            }
+        };
+        let notes = places::learn(&Shared, &seats.key, lesson, clock::now());
         note(&mut self.own, &notes);
     }
 

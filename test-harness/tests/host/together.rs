@@ -283,9 +283,9 @@ fn limit(process: &Process) -> u64 {
 }
 
 /// Latencies without a queue, until the limit has grown to its most.
-fn grown() -> Process {
-    let keys = r#""shedding":{"limit":"adaptive","min":2,"initial":20,"max":60,"load_over":0}"#;
-    let process = process(1, &policy(keys));
+fn grown(more: &str) -> Process {
+    let shedding = r#""shedding":{"limit":"adaptive","min":2,"initial":20,"max":60,"load_over":0}"#;
+    let process = process(1, &policy(&format!("{more}{shedding}")));
     for _ in 0..100 {
         let streams = as_many_as_go(&process, &[GRPC]).0;
         advance(&process, 20);
@@ -299,16 +299,7 @@ fn grown() -> Process {
 
 #[test]
 fn what_a_time_out_by_the_callers_limit_says_is_heard() {
-    let keys = r#""timeout":{"total":"10s"},"shedding":{"limit":"adaptive","min":2,"initial":20,"max":60,"load_over":0}"#;
-    let process = process(1, &policy(keys));
-    for _ in 0..100 {
-        let streams = as_many_as_go(&process, &[GRPC]).0;
-        advance(&process, 20);
-        streams
-            .into_iter()
-            .for_each(|stream| answer(&process, stream, false));
-    }
-    assert_eq!(limit(&process), 60);
+    let process = grown(r#""timeout":{"total":"10s"},"#);
     // The upstream becomes so slow that more than 25 at once are all too late.
     for _ in 0..60 {
         let waiting = as_many_as_go(&process, &[GRPC, ("grpc-timeout", "500m")]).0;
@@ -334,7 +325,7 @@ fn what_a_time_out_by_the_callers_limit_says_is_heard() {
 #[test]
 fn too_much_to_do_is_heard_in_trailers_too() {
     for (status, falls) in [("0", false), ("8", true)] {
-        let process = grown();
+        let process = grown("");
         for _ in 0..40 {
             let streams = as_many_as_go(&process, &[GRPC]).0;
             advance(&process, 20);
@@ -353,7 +344,7 @@ fn too_much_to_do_is_heard_in_trailers_too() {
 fn what_headers_teach_is_heard_while_the_body_passes_and_not_long_after() {
     // Headers that take twenty times as long as before, and bodies of two seconds.
     for (chunks, falls) in [(true, true), (false, false)] {
-        let process = grown();
+        let process = grown("");
         let mut lowest = u64::MAX;
         for _ in 0..5 {
             let streams = as_many_as_go(&process, &[]).0;
@@ -377,7 +368,7 @@ fn what_headers_teach_is_heard_while_the_body_passes_and_not_long_after() {
 
 #[test]
 fn a_limit_that_was_lowered_shows_as_it_is() {
-    let process = grown();
+    let process = grown("");
     let lower = r#""shedding":{"limit":"adaptive","min":2,"max":30,"load_over":0}"#;
     process
         .reconfigure(policy(lower).as_bytes())
@@ -385,4 +376,39 @@ fn a_limit_that_was_lowered_shows_as_it_is() {
     let stream = ask(&process, &[]).expect("it goes");
     assert_eq!(limit(&process), 30);
     end(&process, stream, "200");
+}
+
+#[test]
+fn what_is_learned_costs_no_more_than_it_must() {
+    for (until, end) in [("headers", false), ("end", true)] {
+        let process = process(
+            1,
+            &policy(&format!(
+                r#""shedding":{{"limit":"adaptive","load_over":80,"until":"{until}"}}"#
+            )),
+        );
+        let calls = |name: &str| {
+            let calls = process.common().calls.borrow();
+            calls.get(name).copied().unwrap_or_default()
+        };
+        let ask_once = || {
+            let stream = ask(&process, &[GRPC]).expect("it goes");
+            let answer = headers(&[(":status", "200"), GRPC, BUSY]);
+            process.response_headers(stream, answer, end);
+            if !end {
+                process.response_trailers(stream, headers(&[("grpc-status", "0")]));
+            }
+            process.close(stream);
+        };
+        ask_once();
+        let counted = || ["proxy_set_shared_data", "proxy_get_header_map_value"].map(calls);
+        let before = counted();
+        (0..10).for_each(|_| ask_once());
+        let after = counted();
+        // A place is taken and given back; of reports at one time one is written.
+        assert_eq!(after[0] - before[0], 20, "{until}");
+        // `:status`, a status of gRPC, and two forms of a report, once more where there are trailers.
+        let looked = if end { 4 } else { 6 };
+        assert_eq!(after[1] - before[1], 10 * looked, "{until}");
+    }
 }

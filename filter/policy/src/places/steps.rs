@@ -70,12 +70,12 @@ pub struct Returned {
 }
 
 /// What was learned while a place is held, or after it was given back.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Lesson {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lesson {
     /// As in [`Returned`].
-    pub sample: Option<(Sample, limiter::Settings)>,
+    Sample(Sample, limiter::Settings),
     /// The utilisation that the upstream reported, and the one that is wanted at most, in basis points.
-    pub load: Option<(u32, u32)>,
+    Report(u32, u32),
 }
 
 /// What was seen and done on the way, for telemetry.
@@ -182,15 +182,14 @@ pub fn give_back(
 }
 
 /// Takes in what was learned. What does not stand is lost: there is more to come.
-pub fn learn(store: &impl SharedStore, key: &str, lesson: &Lesson, now: Timestamp) -> Notes {
+pub fn learn(store: &impl SharedStore, key: &str, lesson: Lesson, now: Timestamp) -> Notes {
     changed(store, key, now, &mut |places| {
         let now = now.max(places.last);
-        let entered = places.enter(lesson.sample, now);
-        let load = &mut places.load;
-        let reported = lesson
-            .load
-            .is_some_and(|(utilisation, wanted)| load.report(utilisation, wanted, now));
-        match entered || reported {
+        let changed = match lesson {
+            Lesson::Sample(sample, settings) => places.enter(Some((sample, settings)), now),
+            Lesson::Report(utilisation, wanted) => places.load.report(utilisation, wanted, now),
+        };
+        match changed {
             true => Change::Store,
             false => Change::Nothing,
         }

@@ -15,15 +15,16 @@ pub(super) const VARY_MAX: usize = 8;
 const NAME_BYTES_MAX: usize = 64;
 
 /// Whose answers are kept apart from all others, whatever they say.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Scope<'a> {
     /// The policy's name.
     pub policy: &'a str,
     /// The cluster.
     pub cluster: &'a str,
     /// What tells the way there apart, since two routes may rewrite one path to two, and one listener may be for fewer
-    /// than another: the names of route, virtual host and filter chain, and the listener's port.
-    pub place: &'a [Vec<u8>; 4],
+    /// than another: the names of route, virtual host and filter chain, and the listener's port. Asked for where there is a key to make, since
+    /// each costs a host call.
+    pub place: &'a dyn Fn() -> [Vec<u8>; 4],
     /// Headers that carry a deadline: they differ from request to request, and no answer depends on them.
     pub deadlines: &'a [Form],
 }
@@ -32,11 +33,10 @@ pub struct Scope<'a> {
 impl Scope<'static> {
     /// One for tests in which it is always the same.
     pub(super) const fn of_a_test() -> Self {
-        static PLACE: [Vec<u8>; 4] = [const { Vec::new() }; 4];
         Self {
             policy: "default",
             cluster: "shop",
-            place: &PLACE,
+            place: &|| [const { Vec::new() }; 4],
             deadlines: &[],
         }
     }

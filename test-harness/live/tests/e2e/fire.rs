@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::places::Mortal;
-use crate::support::{WORKERS, alone, beside_others, transitions, until};
+use crate::support::{WORKERS, alone, beside_others, transitions, until, workers};
 use crate::trial::Plan;
 use crate::unruly;
 
@@ -138,17 +138,6 @@ async fn assert_nothing_is_owed(envoy: &Envoy, address: SocketAddr) -> anyhow::R
     };
     let settled = until("each worker owes nothing", settled).await;
     settled.with_context(|| last.to_string())
-}
-
-/// How many connections each worker took so far.
-async fn workers(envoy: &Envoy) -> anyhow::Result<Vec<u64>> {
-    let stats = envoy.stats("downstream_cx_total").await?;
-    let of_worker = |name: &str| name.contains(".worker_") && !name.contains("admin");
-    Ok(stats
-        .into_iter()
-        .filter(|(name, _)| of_worker(name))
-        .map(|(_, count)| count)
-        .collect())
 }
 
 fn is_settled(page: &Value) -> bool {

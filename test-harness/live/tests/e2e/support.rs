@@ -106,13 +106,7 @@ impl Stand {
 
     /// How many requests each worker served, by connections that Envoy balanced.
     pub(crate) async fn workers(&self) -> anyhow::Result<Vec<u64>> {
-        let stats = self.envoy.stats("downstream_cx_total").await?;
-        let of_worker = |name: &str| name.contains(".worker_") && !name.contains("admin");
-        Ok(stats
-            .into_iter()
-            .filter(|(name, _)| of_worker(name))
-            .map(|(_, value)| value)
-            .collect())
+        workers(&self.envoy).await
     }
 
     /// The transitions that the filter logged, as `closed -> open`, in order.
@@ -163,6 +157,17 @@ pub(crate) fn assert_no_trap(envoy: &Envoy) {
         let line = log.lines().find(|line| line.contains(word));
         assert_eq!(line, None);
     }
+}
+
+/// How many connections each worker of this Envoy took so far.
+pub(crate) async fn workers(envoy: &Envoy) -> anyhow::Result<Vec<u64>> {
+    let stats = envoy.stats("downstream_cx_total").await?;
+    let of_worker = |name: &str| name.contains(".worker_") && !name.contains("admin");
+    Ok(stats
+        .into_iter()
+        .filter(|(name, _)| of_worker(name))
+        .map(|(_, count)| count)
+        .collect())
 }
 
 /// Waits until something is so, for at most ten seconds.

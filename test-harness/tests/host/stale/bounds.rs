@@ -165,6 +165,8 @@ fn a_hot_url_costs_one_look_a_second_and_others_nothing() {
     let (plain, plain_calls) = cost(&without, &lines);
     let (hot, hot_calls) = cost(&with, &lines);
     let (other, other_calls) = cost(&with, &post);
+    let somebodys = get("/hot", &[("authorization", "Bearer a")]);
+    let (_, somebodys_calls) = cost(&with, &somebodys);
     println!(
         "without a stale rung {plain} fuel, {plain_calls} calls; a hot GET {hot}, {hot_calls}; a POST {other}, {other_calls}"
     );
@@ -179,8 +181,8 @@ fn a_hot_url_costs_one_look_a_second_and_others_nothing() {
     println!("a chunk that nobody takes along: {chunk} fuel");
     assert!(chunk <= 200, "{chunk} fuel");
     assert_eq!(
-        (hot_calls, other_calls),
-        (plain_calls + 4, plain_calls),
+        (hot_calls, other_calls, somebodys_calls),
+        (plain_calls + 4, plain_calls, plain_calls),
         "names of route, virtual host and filter chain, and the port"
     );
     assert!(hot <= plain + 15_000, "{hot} fuel, and {plain} without");

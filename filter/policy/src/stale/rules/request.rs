@@ -149,8 +149,8 @@ impl Asked {
         let mut key = Parts::of_a_key();
         key.add(scope.policy.as_bytes());
         key.add(scope.cluster.as_bytes());
-        for part in scope.place {
-            key.add(part);
+        for part in (scope.place)() {
+            key.add(&part);
         }
         key.add_lower(lines.scheme);
         key.add_lower(lines.host);

@@ -203,7 +203,7 @@ fn the_key_is_where_it_goes_to_and_who_it_says_it_is() {
         let scope = Scope {
             policy,
             cluster,
-            place: &place,
+            place: &|| place.clone(),
             deadlines: &[],
         };
         let lines = PLAIN.map(|(a, b)| (a.as_bytes(), b.as_bytes()));

@@ -22,6 +22,7 @@ mod facts;
 mod host;
 mod names;
 mod page;
+mod process_key;
 mod request;
 mod root;
 mod seats;

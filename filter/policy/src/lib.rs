@@ -35,6 +35,7 @@ pub mod places;
 pub mod policy;
 pub mod priority;
 pub mod probe;
+pub mod process_key;
 pub mod record;
 pub mod retry;
 pub mod route;

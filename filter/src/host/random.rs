@@ -30,3 +30,15 @@ impl Draws {
         (self.next_u64() >> 32) as u32
     }
 }
+
+/// Bytes that nobody can guess; nothing where the host has none.
+pub(crate) fn bytes<const N: usize>() -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    match getrandom::fill(&mut bytes) {
+        Ok(()) => Some(bytes),
+        Err(_) => {
+            errors::count("random_get");
+            None
+        }
+    }
+}

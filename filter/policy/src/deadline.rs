@@ -113,11 +113,32 @@ pub enum Limit {
     Within {
         /// The time.
         total: Span,
-        /// Whether a caller's limit is the smallest: then it says nothing about the upstream when it passes.
-        by_caller: bool,
+        /// Whose limit it is.
+        by: LimitSource,
     },
     /// It cannot end in time.
     Doomed,
+}
+
+/// Whose limit is the smallest. Where two are equally small, the one that stands first here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LimitSource {
+    /// `timeout.total` of the policy: an operator's.
+    Policy,
+    /// The route's own, as its metadata repeats it: an operator's too.
+    Route,
+    /// `timeout.adaptive`: it follows the latency that was observed, so nobody chose this value. Where it passes below
+    /// `slow_call.over`, that is no evidence; above it, the call was slow. It is never a failure.
+    Adaptive,
+    /// The caller's: what it ends says nothing about the upstream.
+    Caller,
+}
+
+impl LimitSource {
+    /// Whether an operator wrote this limit down.
+    pub const fn is_operators(self) -> bool {
+        matches!(self, Self::Policy | Self::Route)
+    }
 }
 
 impl Limits {
@@ -125,18 +146,22 @@ impl Limits {
     pub fn resolve(&self, asked: &Asked) -> Limit {
         let left = asked.incoming.map(|limit| minus(limit, asked.spent));
         let callers = smaller(left, asked.kept);
-        let own = if asked.open_ended {
-            None
-        } else {
-            smaller(smaller(self.total, asked.route), asked.adaptive)
-        };
-        let Some(total) = smaller(callers, own) else {
+        let own = |limit: Option<Span>| limit.filter(|_| !asked.open_ended);
+        let all = [
+            (own(self.total), LimitSource::Policy),
+            (own(asked.route), LimitSource::Route),
+            (own(asked.adaptive), LimitSource::Adaptive),
+            (callers, LimitSource::Caller),
+        ];
+        let known = all.into_iter().filter_map(|(limit, by)| Some((limit?, by)));
+        // Of equally small ones the first is taken.
+        let Some((total, by)) = known.min_by_key(|(limit, _)| *limit) else {
             return Limit::None;
         };
-        let by_caller = callers.is_some_and(|callers| own.is_none_or(|own| callers < own));
+        let by_caller = by == LimitSource::Caller;
         match by_caller && (total == Span::ZERO || total < self.doomed_under) {
             true => Limit::Doomed,
-            false => Limit::Within { total, by_caller },
+            false => Limit::Within { total, by },
         }
     }
 }
@@ -199,13 +224,12 @@ fn grpc_text(left: Span) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use LimitSource::{Adaptive, Caller, Policy, Route};
     use proptest::prelude::*;
 
-    fn within(millis: u64, by_caller: bool) -> Limit {
-        Limit::Within {
-            total: Span::millis(millis),
-            by_caller,
-        }
+    fn within(millis: u64, by: LimitSource) -> Limit {
+        let total = Span::millis(millis);
+        Limit::Within { total, by }
     }
 
     #[test]
@@ -218,14 +242,14 @@ mod tests {
         let ms = |millis| Some(Span::millis(millis));
         let spent = Span::millis(50);
         for (asked, expected) in [
-            (Asked::default(), within(1_000, false)),
+            (Asked::default(), within(1_000, Policy)),
             (
                 Asked {
                     incoming: ms(300),
                     spent,
                     ..Asked::default()
                 },
-                within(250, true),
+                within(250, Caller),
             ),
             (
                 Asked {
@@ -233,7 +257,7 @@ mod tests {
                     spent,
                     ..Asked::default()
                 },
-                within(1_000, false),
+                within(1_000, Policy),
             ),
             (
                 Asked {
@@ -241,21 +265,21 @@ mod tests {
                     kept: ms(100),
                     ..Asked::default()
                 },
-                within(100, true),
+                within(100, Caller),
             ),
             (
                 Asked {
                     route: ms(700),
                     ..Asked::default()
                 },
-                within(700, false),
+                within(700, Route),
             ),
             (
                 Asked {
                     adaptive: ms(90),
                     ..Asked::default()
                 },
-                within(90, false),
+                within(90, Adaptive),
             ),
             (
                 Asked {
@@ -271,7 +295,7 @@ mod tests {
                     spent,
                     ..Asked::default()
                 },
-                within(20, true),
+                within(20, Caller),
             ),
             (
                 Asked {
@@ -286,7 +310,7 @@ mod tests {
                     incoming: ms(1_000),
                     ..Asked::default()
                 },
-                within(1_000, false),
+                within(1_000, Policy),
             ),
             (
                 Asked {
@@ -301,11 +325,38 @@ mod tests {
                     incoming: ms(80),
                     ..Asked::default()
                 },
-                within(80, true),
+                within(80, Caller),
             ),
         ] {
             assert_eq!(limits.resolve(&asked), expected, "{asked:?}");
         }
+    }
+
+    #[test]
+    fn whose_limit_it_is_is_known_and_an_operators_counts_first() {
+        let ms = |millis| Some(Span::millis(millis));
+        let limits = |total| Limits {
+            total,
+            ..Limits::default()
+        };
+        for (total, route, adaptive, incoming, expected) in [
+            (ms(50), ms(50), ms(50), ms(50), within(50, Policy)),
+            (None, ms(50), ms(50), ms(50), within(50, Route)),
+            (None, None, ms(50), ms(50), within(50, Adaptive)),
+            (None, None, None, ms(50), within(50, Caller)),
+            (ms(50), ms(49), ms(48), ms(47), within(47, Caller)),
+            (ms(50), ms(49), ms(48), ms(60), within(48, Adaptive)),
+        ] {
+            let asked = Asked {
+                route,
+                adaptive,
+                incoming,
+                ..Asked::default()
+            };
+            assert_eq!(limits(total).resolve(&asked), expected, "{asked:?}");
+        }
+        assert!(Policy.is_operators() && Route.is_operators());
+        assert!(!Adaptive.is_operators() && !Caller.is_operators());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use seawall_policy::across::Kept;
 use seawall_policy::admission::{Decision, Reason};
-use seawall_policy::deadline::Limit;
+use seawall_policy::deadline::{Limit, LimitSource};
 use seawall_policy::outcome::Lenience;
 use seawall_policy::places::slots;
 use seawall_policy::priority::Priority;
@@ -226,7 +226,7 @@ impl HttpRequest {
     fn is_impatient(&self, policy: usize, limit: Limit) -> bool {
         let Limit::Within {
             total,
-            by_caller: true,
+            by: LimitSource::Caller,
         } = limit
         else {
             return false;

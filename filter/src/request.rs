@@ -10,7 +10,9 @@ pub(crate) mod ladder;
 
 use seawall_policy::admission::{Reason, Settlement};
 use seawall_policy::breaker::{Permit, Verdict};
+use seawall_policy::deadline::Limit;
 use seawall_policy::fallback::Kind;
+use seawall_policy::latency::Ended;
 use seawall_policy::outcome::{Answer, Lenience, Origin, Outcome};
 use seawall_policy::retry::attempts::{Attempts, Flags};
 use seawall_policy::time::{Span, Timestamp};
@@ -59,6 +61,8 @@ struct Waiting {
     /// What kind of answer its caller can take.
     kind: Kind,
     lenience: Lenience,
+    /// How much time it has, and whose limit that is.
+    limit: Limit,
     wants_host: bool,
     /// How its attempts are accounted; `None` where the route retries as it likes.
     accounted: Option<Accounted>,
@@ -334,8 +338,12 @@ impl HttpRequest {
             let slow_over = policy.breaker.thresholds.slow_over;
             let outcome = policy.outcomes.judge(&answer, waiting.lenience, slow_over);
             let told = matches!(outcome, Outcome::Success | Outcome::Slow);
-            if !waiting.lenience.never_slow && (told || seen::timed_out(origin)) {
-                worker.observe(waiting.upstream, latency);
+            let ended = match seen::timed_out(origin) {
+                true => Some(Ended::Cut(waiting.limit)),
+                false => told.then_some(Ended::Answered { status, grpc }),
+            };
+            if let Some(ended) = ended.filter(|_| !waiting.lenience.never_slow) {
+                worker.observe(waiting.upstream, ended, latency);
             }
             Some((outcome, origin))
         })

@@ -127,8 +127,8 @@ pub enum LimitSource {
     Policy,
     /// The route's own, as its metadata repeats it: an operator's too.
     Route,
-    /// `timeout.adaptive`: it follows the latency that was observed, so nobody chose this value. Where it passes below
-    /// `slow_call.over`, that is no evidence; above it, the call was slow. It is never a failure.
+    /// `timeout.adaptive`: it follows the observed latency, so no operator chose this value. A request that it ends is no
+    /// failure. If the limit is at least `slow_call.over`, the call was slow; else its end is no evidence.
     Adaptive,
     /// The caller's: what it ends says nothing about the upstream.
     Caller,

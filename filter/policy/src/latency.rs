@@ -2,7 +2,12 @@
 //!
 //! Buckets grow by a quarter of a power of two, so a percentile is at most a quarter too high. Two halves of a minute
 //! stand side by side, so that what is asked covers 30 to 60 seconds. Each VM adds what it saw at its tick.
+//!
+//! A sample is what the upstream took for good work ([`Histogram::observe`]). Failures and 4xx are often fast and say
+//! nothing about that; a flood of them would pull every limit down. What a limit ended took longer than the limit: if it
+//! were no sample, or one as long as the limit, the limit would follow its own tail.
 
+use crate::deadline::{Limit, LimitSource};
 use crate::record::sealed::{Reader, Writer};
 use crate::share::Share;
 use crate::time::{Span, Timestamp};
@@ -31,6 +36,20 @@ pub struct Follow {
     pub samples: u32,
 }
 
+/// How a request ended, as far as that says how long its upstream takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// With response headers of the upstream.
+    Answered {
+        /// The HTTP status.
+        status: u16,
+        /// The gRPC status, where it came with the headers.
+        grpc: Option<u16>,
+    },
+    /// The time limit of the whole request passed. Where none is known here, it was the route's own.
+    Cut(Limit),
+}
+
 /// How many answers took how long.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Histogram([u32; BUCKETS]);
@@ -42,6 +61,30 @@ impl Default for Histogram {
 }
 
 impl Histogram {
+    /// A request ended after this time: one more sample, if it is one.
+    pub fn observe(&mut self, ended: Ended, latency: Span) {
+        match ended {
+            Ended::Answered { status, grpc } => {
+                if (100..400).contains(&status) && grpc.is_none_or(|status| status == 0) {
+                    self.add(latency);
+                }
+            }
+            // How little time a caller has says nothing about how long its request would have taken.
+            Ended::Cut(Limit::Within {
+                by: LimitSource::Caller,
+                ..
+            }) => {}
+            // Envoy's timers start a little before our clock does.
+            Ended::Cut(Limit::Within { total, .. }) => self.add_longer(latency.max(total)),
+            Ended::Cut(Limit::None | Limit::Doomed) => self.add_longer(latency),
+        }
+    }
+
+    /// A sample that is longer than this.
+    fn add_longer(&mut self, than: Span) {
+        self.add(upper_bound(bucket(than)));
+    }
+
     /// One more sample.
     pub fn add(&mut self, latency: Span) {
         if let Some(bucket) = self.0.get_mut(bucket(latency)) {
@@ -201,6 +244,116 @@ mod tests {
         let mut quick = Latencies::default();
         quick.merge(&seen(200, 1), at(60));
         assert_eq!(quick.limit(&P99), Some(Span::millis(10)));
+    }
+
+    fn within(by: LimitSource, secs: u64) -> Limit {
+        let total = Span::secs(secs);
+        Limit::Within { total, by }
+    }
+
+    #[test]
+    fn only_good_answers_and_limits_that_passed_are_samples() {
+        use LimitSource::{Adaptive, Caller, Policy, Route};
+        let answered = |status, grpc| Ended::Answered { status, grpc };
+        let early = Span::millis(1_999);
+        let after = |limit| upper_bound(bucket(limit));
+        for (ended, latency, sample) in [
+            (answered(200, None), early, Some(early)),
+            (answered(304, None), early, Some(early)),
+            (answered(200, Some(0)), early, Some(early)),
+            (answered(200, Some(5)), early, None),
+            (answered(404, None), early, None),
+            (answered(429, None), early, None),
+            (answered(503, None), early, None),
+            (answered(0, None), early, None),
+            // A limit that passed, by our clock a little early: longer than the limit.
+            (
+                Ended::Cut(within(Adaptive, 2)),
+                early,
+                Some(after(Span::secs(2))),
+            ),
+            (
+                Ended::Cut(within(Policy, 2)),
+                early,
+                Some(after(Span::secs(2))),
+            ),
+            (
+                Ended::Cut(within(Route, 2)),
+                Span::secs(3),
+                Some(after(Span::secs(3))),
+            ),
+            (Ended::Cut(Limit::None), early, Some(after(early))),
+            (Ended::Cut(within(Caller, 2)), early, None),
+        ] {
+            let (mut seen, mut expected) = (Histogram::default(), Histogram::default());
+            seen.observe(ended, latency);
+            if let Some(sample) = sample {
+                expected.add(sample);
+            }
+            assert_eq!(seen, expected, "{ended:?} after {latency}");
+        }
+        assert!(after(Span::secs(2)) > Span::secs(2));
+    }
+
+    /// An upstream that gives so many answers of 1 ms a second, and a few pages of 400 ms, under the limit that follows.
+    fn minutes(all: &mut Latencies, follow: &Follow, from: u64, pages: bool) -> u32 {
+        let mut cut = 0;
+        for second in 0..600 {
+            let limit = all.limit(follow).unwrap_or(Span::secs(15));
+            let mut histogram = Histogram::default();
+            for _ in 0..600 {
+                histogram.observe(
+                    Ended::Answered {
+                        status: 200,
+                        grpc: None,
+                    },
+                    Span::millis(1),
+                );
+            }
+            let page = Span::millis(400);
+            if pages && page > limit {
+                let by = LimitSource::Adaptive;
+                histogram.observe(Ended::Cut(Limit::Within { total: limit, by }), limit);
+                cut += 1;
+            } else if pages {
+                histogram.add(page);
+            }
+            all.merge(&histogram, at(from + second));
+        }
+        cut
+    }
+
+    #[test]
+    fn cheap_answers_do_not_cut_slow_pages_where_the_limit_has_its_floor() {
+        let floored = Follow {
+            min: Span::secs(2),
+            max: Span::secs(15),
+            ..P99
+        };
+        assert_eq!(minutes(&mut Latencies::default(), &floored, 60, true), 0);
+        // Without it each page is cut: the pages are fewer than one in a hundred.
+        let cut = minutes(&mut Latencies::default(), &P99, 60, true);
+        assert!(cut > 590, "{cut}");
+    }
+
+    #[test]
+    fn a_limit_under_which_all_is_cut_grows_to_its_maximum() {
+        let mut all = Latencies::default();
+        minutes(&mut all, &P99, 60, false);
+        assert_eq!(all.limit(&P99), Some(Span::millis(10)));
+        // From now on nothing is answered. A tick each 400 ms, 240 requests in each.
+        let mut ticks = 0;
+        while all.limit(&P99) != Some(P99.max) {
+            let total = all.limit(&P99).unwrap();
+            let by = LimitSource::Adaptive;
+            let mut histogram = Histogram::default();
+            for _ in 0..240 {
+                histogram.observe(Ended::Cut(Limit::Within { total, by }), total);
+            }
+            all.merge(&histogram, at(660).after(Span::millis(400 * ticks)));
+            ticks += 1;
+            assert!(ticks < 50, "20 s");
+        }
     }
 
     #[test]

@@ -214,6 +214,7 @@ impl HttpRequest {
                 never_slow: facts.never_slow,
                 impatient: self.is_impatient(policy, limit),
             },
+            limit,
             wants_host: admitted.wants_host,
             accounted,
             ladder: elsewhere.map_or(policy, |elsewhere| elsewhere.ladder),

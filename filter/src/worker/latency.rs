@@ -1,6 +1,6 @@
 //! What a worker does for limits that follow latency: it collects samples and shares them at the tick.
 
-use seawall_policy::latency::Latencies;
+use seawall_policy::latency::{Ended, Latencies};
 use seawall_policy::policy::Policy;
 use seawall_policy::retry::Delay;
 use seawall_policy::store::exchange;
@@ -11,15 +11,14 @@ use crate::host::shared::Shared;
 use crate::telemetry::Concern;
 
 impl Worker {
-    /// An answer came after this time, or its time was over: a limit that did not count what it cut off would follow
-    /// its own tail.
-    pub(crate) fn observe(&mut self, upstream: usize, latency: Span) {
+    /// A request ended after this time.
+    pub(crate) fn observe(&mut self, upstream: usize, ended: Ended, latency: Span) {
         let entry = self.upstreams.entry(upstream);
         let policies = &self.routing.policies;
         if let Some(entry) = entry
             && policies.get(entry.policy).is_some_and(follows)
         {
-            entry.seen.add(latency);
+            entry.seen.observe(ended, latency);
         }
     }
 

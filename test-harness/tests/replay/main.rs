@@ -1,5 +1,6 @@
 //! The filter over traces, on the virtual clock: what an outage does, what must do nothing, and the same bytes again.
 
+mod adaptive;
 mod overload;
 mod shadow;
 #[path = "../shipped/mod.rs"]
@@ -9,7 +10,7 @@ use std::process::{Command, Output};
 
 use seawall_harness::fault::Fault;
 use seawall_harness::measure::Figures;
-use seawall_harness::trace::poisson;
+use seawall_harness::trace::{Request, poisson};
 use seawall_harness::worker::{Process, ProcessOptions};
 use seawall_harness::world::{self, START, World};
 
@@ -21,6 +22,11 @@ fn run(policy: &str, world: &World) -> Figures {
 }
 
 fn run_for(seconds: f64, policy: &str, world: &World) -> Figures {
+    let trace = poisson(200.0, seconds, 20_000.0, 0.5, world.seed).expect("a trace");
+    run_trace(policy, &trace, world)
+}
+
+fn run_trace(policy: &str, trace: &[Request], world: &World) -> Figures {
     let module = shipped::module();
     let options = ProcessOptions {
         workers: 4,
@@ -29,8 +35,7 @@ fn run_for(seconds: f64, policy: &str, world: &World) -> Figures {
         ..ProcessOptions::default()
     };
     let process = Process::start(module, options, START).expect("the filter starts");
-    let trace = poisson(200.0, seconds, 20_000.0, 0.5, world.seed).expect("a trace");
-    world::run(world, &trace, Some(&process), || ()).figures("with", world::faulty(&world.faults))
+    world::run(world, trace, Some(&process), || ()).figures("with", world::faulty(&world.faults))
 }
 
 fn world(faults: &[&str], patience: Option<u64>) -> World {

@@ -13,8 +13,8 @@ use super::valid::{PATTERN_MAX, header_name};
 
 const TRUSTED_MAX: usize = 64;
 
-/// The time limits of a policy.
-pub(super) fn time(raw: &At<'_, RawTimeout>) -> Limits {
+/// The time limits of a policy whose calls are slow from `slow_over` on.
+pub(super) fn time(raw: &At<'_, RawTimeout>, slow_over: Span) -> Limits {
     let default = Limits::default();
     let total = countable(&raw.total());
     let per_try = countable(&raw.per_try());
@@ -39,7 +39,7 @@ pub(super) fn time(raw: &At<'_, RawTimeout>) -> Limits {
             None => default.propagate,
         },
         doomed_under,
-        adaptive: raw.adaptive().given().map(adaptive),
+        adaptive: raw.adaptive().given().map(|raw| adaptive(raw, slow_over)),
     }
 }
 
@@ -67,18 +67,26 @@ fn forms(raw: &At<'_, Vec<String>>) -> Vec<Form> {
     forms
 }
 
-fn adaptive(raw: &At<'_, RawAdaptive>) -> Follow {
+/// Unless it is written otherwise, the limit is never so short that what it ends was not even slow: a percentile of all
+/// requests follows the cheap ones, and an upstream has others.
+fn adaptive(raw: &At<'_, RawAdaptive>, slow_over: Span) -> Follow {
     let factor = raw.factor().or(20_000) / 100;
     if !(100..=10_000).contains(&factor) {
         let times = factor / 100;
         let problem = format_args!("{times} is out of bounds: 1 to 100");
         raw.factor().refuse_as(problem);
     }
+    let floor = slow_over.max(Span::millis(1));
+    let min = match (raw.min().get(), raw.max().get()) {
+        (Some(min), _) => min,
+        (None, Some(max)) => floor.min(max),
+        (None, None) => floor,
+    };
     let follow = Follow {
         percentile: raw.percentile().or(Share::percent(99)),
         factor,
-        min: raw.min().or(Span::millis(100)),
-        max: raw.max().or(Span::secs(15)),
+        min,
+        max: raw.max().get().unwrap_or(Span::secs(15).max(min)),
         samples: raw.minimum_samples().within(100, 1, 1_000_000),
     };
     followed(&raw.percentile(), &raw.min(), &follow);

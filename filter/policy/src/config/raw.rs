@@ -141,9 +141,9 @@ object! {
         percentile ("percentile"): Percent,
         /// Times so much, 1 to 100 (2).
         factor ("factor"): Decimal,
-        /// Never less (100ms).
+        /// Never less (breaker.slow_call.over).
         min ("min"): Duration,
-        /// Never more (15s).
+        /// Never more (15s, or min if that is more).
         max ("max"): Duration,
         /// There is no such limit before so many samples (100).
         minimum_samples ("minimum_samples"): u32,

@@ -107,9 +107,9 @@ fn policy(name: &str, raw: &At<'_, RawPolicy>) -> Policy {
             "a name is 1 to {NAME_MAX} letters, digits, \"_\" and \"-\""
         ));
     }
-    let time = limits::time(&raw.timeout());
     let written = raw.breaker();
     let breaker = breaker(&written);
+    let time = limits::time(&raw.timeout(), breaker.thresholds.slow_over);
     let wait = breaker.half_open.wait;
     if let Some(total) = time.total.filter(|total| wait <= *total) {
         written.half_open().wait().refuse_as(format_args!(

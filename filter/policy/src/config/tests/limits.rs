@@ -57,6 +57,31 @@ fn time_and_retries_are_read() {
 }
 
 #[test]
+fn the_floor_of_a_limit_that_follows_is_a_slow_call_unless_written() {
+    for (adaptive, over, min, max) in [
+        (json!({}), "2s", 2_000, 15_000),
+        (json!({}), "300ms", 300, 15_000),
+        (json!({}), "20s", 20_000, 20_000),
+        (json!({"min": "50ms"}), "2s", 50, 15_000),
+        (json!({"min": "30s"}), "2s", 30_000, 30_000),
+        (json!({"max": "1s"}), "2s", 1_000, 1_000),
+        (json!({"max": "5s"}), "2s", 2_000, 5_000),
+        (json!({"min": "50ms", "max": "5s"}), "2s", 50, 5_000),
+    ] {
+        let written = json!({
+            "timeout": {"adaptive": adaptive},
+            "breaker": {"slow_call": {"over": over}}
+        });
+        let follow = policy(written).unwrap().time.adaptive.unwrap();
+        assert_eq!(
+            (follow.min, follow.max),
+            (Span::millis(min), Span::millis(max)),
+            "{adaptive} {over}"
+        );
+    }
+}
+
+#[test]
 fn trust_is_for_identities_and_networks() {
     let trust = |raw| from_value(&json!({"version": 1, "policies": {"p": {}}, "trust": raw}));
     let read = trust(json!({"identities": ["spiffe://a/*"], "addresses": ["10.0.0.0/8"]})).unwrap();

@@ -119,9 +119,7 @@ impl Arrival {
             Form::Expected => facts.expected,
             Form::Header(_) => true,
         });
-        let incoming = came
-            .filter_map(|form| form.read(pairs.value(form.name())?))
-            .min();
+        let incoming = came.filter_map(|form| form.least(pairs.iter())).min();
         let spent = incoming
             .and_then(|_| properties::number("request\0time"))
             .map_or(Span::ZERO, clock::since_wall);

@@ -68,6 +68,12 @@ impl Attempt {
                 return Action::Pause;
             }
         }
+        if self.number > 1 {
+            with(&self.worker, |worker| worker.tell_time_left(&known));
+        }
+        if known.flags.has(Flags::ROUTES) {
+            return Action::Continue;
+        }
         self.stage = Stage::Waiting;
         self.hedged = known.flags.has(Flags::HEDGED);
         let limit = with(&self.worker, |worker| worker.per_try(&known));

@@ -1,6 +1,6 @@
 //! What is known of a request from its headers: read once, as bytes, in one pass.
 
-use seawall_policy::deadline::grpc_timeout;
+use seawall_policy::deadline::Form;
 use seawall_policy::fallback::Kind;
 use seawall_policy::retry::is_idempotent;
 
@@ -75,7 +75,7 @@ impl Facts {
                 b"accept" => endless |= has(value, b"text/event-stream"),
                 b"prefer" => waits |= has(value, b"wait"),
                 b"content-type" => facts.grpc = value.starts_with(b"application/grpc"),
-                b"grpc-timeout" => limited = grpc_timeout(value).is_some(),
+                b"grpc-timeout" => limited |= Form::Grpc.read(value).is_some(),
                 b"x-request-id" => facts.draw = Some(hash(value)),
                 key if Self::is_own(key) => {
                     facts.own = true;

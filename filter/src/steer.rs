@@ -61,15 +61,17 @@ impl Leave {
     }
 }
 
-/// Tells the router its time limits, and those behind it what is left.
-pub(crate) fn time(policy: &Policy, limit: Limit, facts: &Facts, hedge: Option<Span>) {
+/// Tells the router its time limits, and those behind it what is left; says whether a header does, which later attempts
+/// must not carry on as it is.
+pub(crate) fn time(policy: &Policy, limit: Limit, facts: &Facts, hedge: Option<Span>) -> bool {
     if let Some(per_try) = hedge.or(policy.time.per_try) {
         let millis = text::written(per_try.as_millis().max(1));
         Map::Request.set("x-envoy-upstream-rq-per-try-timeout-ms", &millis);
     }
     let Limit::Within { total, .. } = limit else {
-        return;
+        return false;
     };
+    let mut told = false;
     let millis = text::written(total.as_millis().max(1));
     Map::Request.set("x-envoy-upstream-rq-timeout-ms", &millis);
     for form in &policy.time.propagate {
@@ -81,6 +83,18 @@ pub(crate) fn time(policy: &Policy, limit: Limit, facts: &Facts, hedge: Option<S
         };
         if due {
             Map::Request.set(form.name(), &form.write(total));
+        }
+        told |= due;
+    }
+    told
+}
+
+/// Tells those behind a later attempt how much time is left by now.
+pub(crate) fn time_left(policy: &Policy, left: Span) {
+    let pairs = Map::Request.pairs();
+    for form in &policy.time.propagate {
+        if let Some(value) = form.lessened(pairs.iter(), left) {
+            Map::Request.set(form.name(), &value);
         }
     }
 }

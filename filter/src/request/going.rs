@@ -152,15 +152,19 @@ impl HttpRequest {
             let leave =
                 retries.map(|retries| (retries, Leave::of(retries, facts, admitted, marks.retry)));
             let hedge = leave.and_then(|(_, leave)| leave.hedge);
-            steer::time(known, limit, facts, hedge);
+            let told = steer::time(known, limit, facts, hedge) && !asking.inbound;
             let mut attempts = match leave {
                 Some((retries, leave)) => {
                     steer::retries(retries, leave);
-                    attempts_of(retries, leave, admitted, marks, deadline)
+                    attempts_of(retries, leave, admitted, marks)
                 }
                 // Where the route retries as it likes, the other position only looks where the request went.
                 None if elsewhere.is_some() => Attempts {
                     flags: Flags(Flags::SHADOW),
+                    ..Attempts::default()
+                },
+                None if told => Attempts {
+                    flags: Flags(Flags::SHADOW | Flags::ROUTES),
                     ..Attempts::default()
                 },
                 None => return None,
@@ -169,6 +173,7 @@ impl HttpRequest {
                 attempts.flags.set(Flags::ELSEWHERE);
             }
             let attempts = Attempts {
+                deadline: deadline.unwrap_or(Timestamp::ZERO),
                 policy: known.name.clone(),
                 cluster: asking.cluster.to_owned(),
                 part: asking
@@ -289,13 +294,7 @@ impl HttpRequest {
 }
 
 /// What the upstream position is told of a request.
-fn attempts_of(
-    retries: &Settings,
-    leave: Leave,
-    admitted: &Admitted,
-    marks: Kept,
-    deadline: Option<Timestamp>,
-) -> Attempts {
+fn attempts_of(retries: &Settings, leave: Leave, admitted: &Admitted, marks: Kept) -> Attempts {
     let mut flags = Flags::default();
     for (bit, holds) in [
         (Flags::SAFE, leave.safe),
@@ -313,7 +312,6 @@ fn attempts_of(
         paid: 1,
         flags,
         denied: leave.denied,
-        deadline: deadline.unwrap_or(Timestamp::ZERO),
         ..Attempts::default()
     }
 }

@@ -7,12 +7,13 @@ use seawall_policy::retry::Conditions;
 use seawall_policy::retry::account::{self, Entry};
 use seawall_policy::retry::attempts::{Answer, Attempts, Denial, Flags, Left};
 use seawall_policy::retry::budget::RETRY;
-use seawall_policy::time::Span;
+use seawall_policy::time::{Span, Timestamp};
 
 use super::{Asking, DEBTS_MAX, Worker, note, place};
 use crate::attempt;
 use crate::host::shared::Shared;
-use crate::host::{plugin, streams};
+use crate::host::{clock, plugin, streams};
+use crate::steer;
 use crate::telemetry::{Concern, Event};
 use crate::upstreams::{Name, Position};
 
@@ -53,6 +54,15 @@ impl Worker {
     pub(crate) fn per_try(&self, known: &Attempts) -> Option<Span> {
         let (_, policy) = self.routing.named(&known.policy)?;
         policy.time.per_try
+    }
+
+    /// The attempt at work, which is not the first, is about to be sent: what it carries says how much time is left now.
+    pub(crate) fn tell_time_left(&self, known: &Attempts) -> Option<()> {
+        if known.deadline != Timestamp::ZERO {
+            let (_, policy) = self.routing.named(&known.policy)?;
+            steer::time_left(policy, known.deadline.since(clock::now()));
+        }
+        Some(())
     }
 
     /// Retries that were paid for were never sent.
@@ -135,7 +145,11 @@ impl Worker {
             if !streams::speak_for(context) {
                 continue;
             }
-            let stays = !attempt::leave_parking(|known| self.pay_for_start(known, known.started));
+            let stays = !attempt::leave_parking(|known| {
+                self.pay_for_start(known, known.started)?;
+                self.tell_time_left(known);
+                Ok(())
+            });
             self.parked.extend(stays.then_some(context));
         }
         if self.often && self.parked.is_empty() {

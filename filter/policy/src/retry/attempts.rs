@@ -71,6 +71,9 @@ impl Flags {
     pub const SHADOW: u16 = 128;
     /// It went to another cluster than its route says.
     pub const ELSEWHERE: u16 = 256;
+    /// The route retries as it likes; all that is asked for is that later attempts say how much time is left. Set
+    /// together with [`Flags::SHADOW`], which is what an older module in the upstream position knows.
+    pub const ROUTES: u16 = 512;
 
     /// Whether this one is set.
     pub const fn has(self, bit: u16) -> bool {

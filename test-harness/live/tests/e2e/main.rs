@@ -36,6 +36,7 @@ mod shipped;
 mod stale;
 mod strangers;
 mod support;
+mod time_left;
 mod trial;
 mod tries;
 mod unruly;

@@ -22,6 +22,10 @@ pub(crate) struct Accounted {
     pub(crate) marked: bool,
     /// Whether retries are Seawall's, not the route's.
     pub(crate) enforced: bool,
+    /// Whether it would be retried if its attempts were seen behind the router.
+    pub(crate) unsafe_coarse: bool,
+    /// How many places to wait are reserved for its hedges.
+    pub(crate) places: u8,
 }
 
 /// Whether an answer may have been voted on.
@@ -37,6 +41,7 @@ pub(crate) fn finish(
     accounted: Accounted,
     bad: bool,
 ) -> Option<Attempts> {
+    worker.unreserve(accounted.places);
     let known = (bad || accounted.asks).then(attempts::load).flatten();
     let seen = known
         .as_ref()

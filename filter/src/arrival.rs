@@ -3,13 +3,13 @@
 //! Marks are believed only from peers that the configuration trusts. The inbound side of a sidecar keeps them for its
 //! outbound side, across an application that copies no more than an id.
 
-use seawall_policy::across::{Kept, Place, trace};
+use seawall_policy::across::{Joined, Kept, Place, trace};
 use seawall_policy::deadline::{Asked, Form, Limit};
 use seawall_policy::policy::Policy;
 use seawall_policy::priority::{Priority, Settings};
 use seawall_policy::store::{SharedStore, exchange};
 use seawall_policy::time::{Span, Timestamp, parse_duration};
-use seawall_policy::trust::Trust;
+use seawall_policy::trust::{Forwarded, Trust};
 
 use crate::attempts::ATTEMPT;
 use crate::facts::Facts;
@@ -26,10 +26,14 @@ pub(crate) const PRIORITY: &str = Settings::HEADER;
 pub(crate) struct Arrival {
     /// Whether the peer's marks are believed, where somebody asked already.
     trusted: Option<bool>,
+    /// Who forwarded it last, where anybody is believed.
+    forwarded: Forwarded,
     /// The marks of those before us, of this request or of the one that caused it.
     pub(crate) marks: Kept,
     /// Where they are kept; nowhere where nobody is trusted.
     pub(crate) places: Vec<Place>,
+    /// In which of them it is told of, to be taken out at its end.
+    joined: Vec<(usize, Joined)>,
     /// By an inbound listener.
     pub(crate) inbound: bool,
 }
@@ -46,7 +50,8 @@ impl Arrival {
             };
         }
         // Outbound, a request without marks asks for no trust; its answer may.
-        let trusted = (inbound || facts.own).then(|| is_trusted(trust));
+        let forwarded = forwarded(pairs);
+        let trusted = (inbound || facts.own).then(|| is_trusted(trust, &forwarded));
         let ids = [
             pairs.value("x-request-id"),
             pairs.value("traceparent").map(trace),
@@ -64,8 +69,10 @@ impl Arrival {
         }
         Self {
             trusted,
+            forwarded,
             marks,
             places,
+            joined: Vec::new(),
             inbound,
         }
     }
@@ -138,25 +145,53 @@ impl Arrival {
         policy.time.resolve(&asked)
     }
 
-    /// Keeps for the outbound side what it should know.
-    pub(crate) fn keep(&self, deadline: Option<Timestamp>) {
+    /// Keeps for the outbound side what it should know; of a request whose peer is not believed only that it is there.
+    pub(crate) fn keep(&mut self, deadline: Option<Timestamp>) {
+        if !self.inbound || self.places.is_empty() {
+            return;
+        }
         let kept = Kept {
             deadline,
             failed_below: false,
             ..self.marks
         };
-        if self.inbound && self.was_trusted() && kept != Kept::default() {
-            self.write(|_| kept);
+        let brought = self.was_trusted().then_some(kept);
+        let now = clock::now();
+        for (number, place) in self.places.iter().enumerate() {
+            let mut joined = None;
+            let stored = exchange(&Shared, &place.key, &mut |bytes| {
+                let (after, found) = place.enter(bytes, brought, now)?;
+                joined = Some((number, found));
+                Some(after)
+            });
+            self.joined.extend(joined.filter(|_| stored == Ok(true)));
         }
     }
 
-    /// Keeps for the inbound side that something below failed.
+    /// The request ends.
+    pub(crate) fn leave(&mut self) {
+        if self.joined.is_empty() {
+            return;
+        }
+        let now = clock::now();
+        for (number, joined) in std::mem::take(&mut self.joined) {
+            if let Some(place) = self.places.get(number) {
+                let _ = exchange(&Shared, &place.key, &mut |bytes| {
+                    place.leave(bytes, joined, now)
+                });
+            }
+        }
+    }
+
+    /// Keeps for the inbound side that something below failed. What a lost race or a host that does not answer leaves
+    /// unkept is only not known.
     pub(crate) fn keep_failure(&self) {
-        if !self.inbound {
-            self.write(|kept| Kept {
-                failed_below: true,
-                ..kept
-            });
+        if self.inbound || self.places.is_empty() {
+            return;
+        }
+        let now = clock::now();
+        for place in &self.places {
+            let _ = exchange(&Shared, &place.key, &mut |bytes| place.fail(bytes, now));
         }
     }
 
@@ -172,18 +207,8 @@ impl Arrival {
 
     /// Whether the peer is believed.
     pub(crate) fn is_trusted(&self, worker: &Worker) -> bool {
-        self.trusted.unwrap_or_else(|| is_trusted(worker.trust()))
-    }
-
-    /// What a lost race or a host that does not answer leaves unkept is only not known.
-    fn write(&self, change: impl Fn(Kept) -> Kept) {
-        let now = clock::now();
-        for place in &self.places {
-            let _ = exchange(&Shared, &place.key, &mut |bytes| {
-                let kept = change(place.read(bytes, now).unwrap_or_default());
-                place.write(bytes, &kept, now)
-            });
-        }
+        let ask = || is_trusted(worker.trust(), &self.forwarded);
+        self.trusted.unwrap_or_else(ask)
     }
 }
 
@@ -196,9 +221,19 @@ fn kept(places: &[Place]) -> Option<Kept> {
     })
 }
 
+/// Who forwarded a request last.
+pub(crate) fn forwarded(pairs: &Pairs) -> Forwarded {
+    let mut forwarded = Forwarded::default();
+    let lines = pairs
+        .iter()
+        .filter(|(key, _)| *key == Forwarded::HEADER.as_bytes());
+    lines.for_each(|(_, value)| forwarded.line(value));
+    forwarded
+}
+
 /// Whether the peer of the stream at work is believed.
-pub(crate) fn is_trusted(trust: &Trust) -> bool {
-    properties::text("source\0address").is_some_and(|peer| trust.reaches(&peer))
+pub(crate) fn is_trusted(trust: &Trust, forwarded: &Forwarded) -> bool {
+    properties::text("source\0address").is_some_and(|peer| trust.reaches(&peer, forwarded))
         || properties::text("connection\0uri_san_peer_certificate")
             .is_some_and(|peer| trust.knows(&peer))
 }

@@ -2,7 +2,8 @@
 //!
 //! Here first attempts pay into the budget, each failed answer is voted on, and an attempt that nobody voted for, after
 //! a reset or a time-out or as a hedge, is paid for or not sent. A refusal ends the whole request, with the failure that
-//! came before it; a hedge that cannot be paid for waits instead, since the attempt beside it may still win.
+//! came before it; a hedge that cannot be paid for waits instead, since the attempt beside it may still win. The place where it waits was
+//! reserved when its request was let go ([`crate::steer::Leave::with_places`]).
 
 use seawall_policy::retry::attempts::{Answer, Attempts, Death, Denial, Flags};
 use seawall_policy::text;
@@ -14,6 +15,7 @@ use crate::host::exports::Action;
 use crate::host::headers::{Map, Pairs};
 use crate::host::{clock, properties};
 use crate::request::ladder::FAILOVER;
+use crate::seen;
 use crate::stream::{SharedWorker, with};
 use crate::telemetry::Concern;
 
@@ -201,14 +203,11 @@ impl Attempt {
             if parked == Some(true) {
                 return Action::Pause;
             }
-            // Without a place to wait it goes, and is owed for: a reply would end the attempt beside it.
-            with(&self.worker, |worker| {
-                worker.charge(known, 1);
-                Some(())
-            });
-            self.stage = Stage::Waiting;
-            self.starts(known);
-            return Action::Continue;
+            // More wait here than any request reserved a place for. It is not sent, and a reply would end the attempt
+            // beside it: it stays until its request ends.
+            self.stage = Stage::Outside;
+            self.hedged = false;
+            return Action::Pause;
         }
         known.flags.set(Flags::REFUSED);
         attempts::store(known);
@@ -255,13 +254,14 @@ fn earliest(limit: Span) -> Span {
 /// What an answer says about trying again.
 fn judged(pairs: &Pairs) -> Answer {
     let pushback = pairs.value("grpc-retry-pushback-ms").is_some();
-    let later: Option<u64> = pairs.number("retry-after");
-    let dated = pairs.value("retry-after").is_some() && later.is_none();
+    // What cannot be read was written by one who wants to be left alone.
+    let later = pairs.value("retry-after").map(seen::later);
+    let later = later.is_some_and(|time| time != Some(Span::ZERO));
     let told = pairs.value(NO_RETRY).is_some() || pairs.value(VETO).is_some();
     Answer {
         status: pairs.number(":status").unwrap_or(0),
         grpc: pairs.number("grpc-status"),
-        unwilling: pushback || dated || later.is_some_and(|seconds| seconds > 0) || told,
+        unwilling: pushback || later || told,
     }
 }
 

@@ -1,24 +1,14 @@
 //! What is known of a request from its headers: read once, as bytes, in one pass.
 
+use seawall_policy::control::steers;
 use seawall_policy::deadline::Form;
 use seawall_policy::fallback::Kind;
+use seawall_policy::grpc::is_grpc;
 use seawall_policy::retry::is_idempotent;
+use seawall_policy::time::Span;
 
 use crate::host::headers::{Pairs, decimal};
 
-/// Headers with which a client could steer Envoy's router. Envoy strips them on an edge listener only.
-const CONTROL: [&[u8]; 10] = [
-    b"x-envoy-hedge-on-per-try-timeout",
-    b"x-envoy-max-retries",
-    b"x-envoy-retriable-header-names",
-    b"x-envoy-retriable-status-codes",
-    b"x-envoy-retry-grpc-on",
-    b"x-envoy-retry-on",
-    b"x-envoy-upstream-alt-stat-name",
-    b"x-envoy-upstream-rq-per-try-timeout-ms",
-    b"x-envoy-upstream-rq-timeout-alt-response",
-    b"x-envoy-upstream-rq-timeout-ms",
-];
 const OWN: &[u8] = b"x-seawall-";
 
 /// What the headers of a request say.
@@ -38,12 +28,12 @@ pub(crate) struct Facts {
     pub(crate) tunnel: bool,
     /// Those and event streams: they last as long as they are wanted.
     pub(crate) endless: bool,
+    /// The limit that a gRPC caller brought.
+    pub(crate) grpc_limit: Option<Span>,
     /// Those, and gRPC without a limit: nobody knows when they end.
     pub(crate) open_ended: bool,
     /// A hash of the request id.
     pub(crate) draw: Option<u32>,
-    /// The authority asked for, of all that mean the same the one in lower case and without a dot at its end.
-    pub(crate) authority: Option<String>,
     /// Control headers that a client sent, to be removed.
     pub(crate) control: Vec<Vec<u8>>,
     /// Whether any of them is one of ours, which nobody may send.
@@ -56,7 +46,6 @@ impl Facts {
         let mut facts = Self::default();
         let mut endless = false;
         let mut waits = false;
-        let mut limited = false;
         for (key, value) in pairs.iter() {
             match key {
                 b":method" => {
@@ -66,29 +55,28 @@ impl Facts {
                 b"idempotency-key" => facts.idempotent |= !value.is_empty(),
                 b"content-length" => facts.length = number(value),
                 b"x-envoy-expected-rq-timeout-ms" => facts.expected = true,
-                b":authority" => {
-                    let name = std::str::from_utf8(value).ok();
-                    let name = name.map(|name| name.trim_end_matches('.'));
-                    facts.authority = name.map(str::to_ascii_lowercase);
-                }
                 b"upgrade" => facts.tunnel = true,
                 b"accept" => endless |= has(value, b"text/event-stream"),
                 b"prefer" => waits |= has(value, b"wait"),
-                b"content-type" => facts.grpc = value.starts_with(b"application/grpc"),
-                b"grpc-timeout" => limited |= Form::Grpc.read(value).is_some(),
+                b"content-type" => facts.grpc = is_grpc(value),
+                b"grpc-timeout" => {
+                    let brought = Form::Grpc.read(value);
+                    facts.grpc_limit = facts.grpc_limit.into_iter().chain(brought).min();
+                }
                 b"x-request-id" => facts.draw = Some(hash(value)),
                 key if Self::is_own(key) => {
                     facts.own = true;
                     facts.control.push(key.to_vec());
                 }
-                key if CONTROL.binary_search(&key).is_ok() => facts.control.push(key.to_vec()),
+                key if steers(key) => facts.control.push(key.to_vec()),
                 _ => {}
             }
         }
         endless |= facts.tunnel;
         facts.endless = endless;
         facts.never_slow = endless || waits;
-        facts.open_ended = endless || (facts.grpc && !limited);
+        facts.grpc_limit = facts.grpc_limit.filter(|_| facts.grpc);
+        facts.open_ended = endless || (facts.grpc && facts.grpc_limit.is_none());
         facts
     }
 

@@ -41,6 +41,13 @@ impl<T> Names<T> {
         }
     }
 
+    /// Keeps nothing under a name any more.
+    pub(crate) fn remove(&mut self, name: &str) {
+        if let Ok(place) = self.place(name) {
+            self.0.remove(place);
+        }
+    }
+
     fn place(&self, name: &str) -> Result<usize, usize> {
         self.0
             .binary_search_by(|(known, _)| known.as_str().cmp(name))

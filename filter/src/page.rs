@@ -3,7 +3,7 @@
 
 use seawall_policy::page::Page;
 
-use crate::arrival::is_trusted;
+use crate::arrival::{forwarded, is_trusted};
 use crate::host::headers::Pairs;
 use crate::host::reply::Reply;
 
@@ -11,7 +11,7 @@ use crate::host::reply::Reply;
 pub(crate) fn is_asked(page: &Page, pairs: &Pairs) -> bool {
     pairs.value(":path") == Some(page.path.as_bytes())
         && pairs.value(":method") == Some(b"GET")
-        && is_trusted(&page.trust)
+        && is_trusted(&page.trust, &forwarded(pairs))
 }
 
 /// Sends it; `false` if the host did not take it.

@@ -12,7 +12,6 @@ thread_local! {
 }
 
 /// The key; nothing where it can neither be read nor made now. Only the first call of a VM costs calls of the host.
-#[allow(dead_code, reason = "used by what is keyed")]
 pub(crate) fn get() -> Option<ProcessKey> {
     let known = KNOWN.get();
     if known.is_some() {

@@ -1,20 +1,23 @@
 //! The downstream position: one request from its headers to its end.
 //!
-//! **Architecture invariant:** every permit is settled exactly once. It moves from [`Stage::Waiting`] out in one place,
-//! at response headers or, where none came, at the request's end; what breaks afterwards is a failure of its own. The end
-//! is the first of `on_log` and `on_done`: no reply and no reset is made there, since Envoy itself would crash.
+//! **Architecture invariant:** one request is one verdict, and the last word counts. The worker's exchange holds it: counted when
+//! the response ends, a second after its headers, or when the upstream was silent for too long; a failure that comes later
+//! takes its place. The end is the first of `on_log` and `on_done`: no reply and no reset is made there, since Envoy
+//! itself would crash.
 
+mod ending;
 mod going;
 mod held;
 pub(crate) mod ladder;
 
-use seawall_policy::admission::{Reason, Settlement};
-use seawall_policy::breaker::{Permit, Verdict};
+use seawall_policy::admission::Reason;
+use seawall_policy::breaker::Verdict;
 use seawall_policy::deadline::Limit;
 use seawall_policy::fallback::Kind;
 use seawall_policy::latency::Ended;
-use seawall_policy::outcome::{Answer, Lenience, Origin, Outcome};
-use seawall_policy::retry::attempts::{Attempts, Flags};
+use seawall_policy::outcome::end::{Judged, TimeLimits};
+use seawall_policy::outcome::{Answer, Ignored, Origin, Outcome};
+use seawall_policy::retry::attempts::{Attempts, Denial, Flags};
 use seawall_policy::time::{Span, Timestamp};
 
 use crate::account::{self, Accounted};
@@ -23,13 +26,14 @@ use crate::arrival::Arrival;
 use crate::facts::Facts;
 use crate::host::exports::Action;
 use crate::host::headers::Map;
-use crate::host::{clock, properties};
+use crate::host::properties;
 use crate::page;
 use crate::seen;
 use crate::stale;
 use crate::stream::{SharedWorker, with};
 use crate::telemetry::{Concern, Event};
 use crate::worker::Worker;
+use ending::request;
 use held::Held;
 use ladder::FAILOVER;
 
@@ -52,18 +56,22 @@ enum Stage {
 struct Waiting {
     policy: usize,
     upstream: usize,
-    /// `None` where nothing is counted.
-    permit: Option<Permit>,
-    /// Whether it would have been refused: its outcome tells how often that would have been false.
-    marked: bool,
     at: Timestamp,
     grpc: bool,
     /// What kind of answer its caller can take.
     kind: Kind,
-    lenience: Lenience,
+    /// Event streams, long polls, tunnels: silence says nothing.
+    exempt: bool,
+    /// An upgrade or a CONNECT.
+    tunnel: bool,
+    limits: TimeLimits,
     /// How much time it has, and whose limit that is.
     limit: Limit,
+    /// The worker's exchange, which holds the verdict.
+    exchange: usize,
     wants_host: bool,
+    /// Who asked, where that was read.
+    peer: u32,
     /// How its attempts are accounted; `None` where the route retries as it likes.
     accounted: Option<Accounted>,
     /// The policy whose ladder answers if it fails.
@@ -81,17 +89,25 @@ struct Elsewhere {
     ladder: usize,
 }
 
-/// A request whose verdict is settled.
+/// A request whose response goes on.
 #[derive(Clone, Copy, Debug)]
 struct Streaming {
     waiting: Waiting,
     host: u32,
+    /// Whether a tunnel stands.
+    tunnel: bool,
+    /// What the headers said.
+    outcome: Outcome,
 }
 
 /// One request.
 #[derive(Debug)]
 pub(crate) struct HttpRequest {
     worker: SharedWorker,
+    /// Its context.
+    context: u32,
+    /// Whether its last byte came.
+    complete: bool,
     stage: Stage,
     /// The places that it holds; few requests hold any.
     held: Option<Box<Held>>,
@@ -106,6 +122,8 @@ impl HttpRequest {
     pub(crate) fn new(worker: SharedWorker) -> Self {
         Self {
             worker,
+            context: 0,
+            complete: false,
             stage: Stage::Outside,
             held: None,
             arrival: Arrival::default(),
@@ -124,7 +142,9 @@ impl HttpRequest {
     }
 
     /// The headers of the request are there: reads the facts, decides, and applies the decision.
-    pub(crate) fn request_headers(&mut self, end_of_stream: bool) -> Action {
+    pub(crate) fn request_headers(&mut self, context: u32, end_of_stream: bool) -> Action {
+        self.context = context;
+        self.complete = end_of_stream;
         let pairs = Map::Request.pairs();
         if let Some(json) = self.with(|worker| worker.page(&pairs))
             && page::send(&json)
@@ -149,7 +169,7 @@ impl HttpRequest {
             let policy = worker.policy(selected.policy)?;
             stale::Exchange::read(policy, &cluster, &pairs, end_of_stream)
         });
-        let went = self.ask(selected, &cluster, &facts, &pairs);
+        let went = self.ask(selected, &cluster, &facts, &pairs, end_of_stream);
         went.unwrap_or(Action::Continue)
     }
 
@@ -159,68 +179,6 @@ impl HttpRequest {
             Stage::Waiting(waiting) => self.answered(waiting, end_of_stream),
             // An answer of our own, or a request that is not ours.
             Stage::Outside | Stage::Streaming(_) => Action::Continue,
-        }
-    }
-
-    /// A chunk of the answer's body passes.
-    pub(crate) fn response_body(&mut self, size: usize, end_of_stream: bool) {
-        self.learn_meanwhile();
-        if let Some(stale) = &mut self.stale {
-            stale.chunk(size, end_of_stream);
-        }
-    }
-
-    /// The trailers of the answer are there: a gRPC status may come this late.
-    pub(crate) fn response_trailers(&mut self) {
-        self.stale = None;
-        let streaming = match &self.stage {
-            Stage::Streaming(streaming) if streaming.waiting.grpc => Some(*streaming),
-            _ => None,
-        };
-        let status: Option<u16> =
-            streaming.and_then(|_| Map::ResponseTrailers.number("grpc-status"));
-        let judged = streaming.zip(status).and_then(|(streaming, status)| {
-            let lenience = streaming.waiting.lenience;
-            self.with(|worker| {
-                let outcomes = &worker.policy(streaming.waiting.policy)?.outcomes;
-                let failed = outcomes.grpc_failed(status, lenience);
-                Some((outcomes.grpc_overloaded(status), failed))
-            })
-        });
-        let (overloaded, failed) = judged.unwrap_or_default();
-        self.learn_late(overloaded);
-        if let Some(streaming) = streaming.filter(|_| failed) {
-            self.broken(&streaming);
-            self.stage = Stage::Outside;
-        }
-    }
-
-    /// The request is over, one way or another. Whatever comes after the first time finds nothing left to do.
-    pub(crate) fn over(&mut self) {
-        if let Stage::Waiting(waiting) = &self.stage {
-            let timed = !waiting.lenience.never_slow;
-            let latency = clock::now().since(waiting.at);
-            self.learn_of_no_answer(timed, latency);
-        }
-        self.let_be();
-        self.tell_stale(|stale| stale.over());
-        match std::mem::replace(&mut self.stage, Stage::Outside) {
-            Stage::Outside => {}
-            Stage::Waiting(waiting) => {
-                self.account(&waiting, true);
-                let outcome = self.judge_flags(&waiting);
-                let host = if outcome == Outcome::Failure {
-                    seen::host()
-                } else {
-                    0
-                };
-                self.settle(&waiting, outcome, host, None);
-            }
-            Stage::Streaming(streaming) => {
-                if self.judge_flags(&streaming.waiting) == Outcome::Failure {
-                    self.broken(&streaming);
-                }
-            }
         }
     }
 
@@ -237,30 +195,64 @@ impl HttpRequest {
             .as_ref()
             .filter(|known| known.flags.has(Flags::REFUSED))
             .map(|known| seen::origin_of(known.death));
-        let Some((outcome, origin)) = self.judge(&waiting, status, grpc, refused) else {
+        let Some((judged, origin, latency)) = self.judge(&waiting, status, grpc, refused) else {
             return Action::Continue;
         };
+        let outcome = judged.outcome;
         let failed = outcome == Outcome::Failure;
-        let host = if failed || waiting.wants_host {
+        let counts = failed || self.verdict(&waiting, outcome) == Outcome::Failure;
+        let host = if counts || waiting.wants_host {
             seen::host()
         } else {
             0
         };
-        let retry_after = failed.then(seen::retry_after).flatten();
-        self.settle(&waiting, outcome, host, retry_after);
-        let latency = clock::now().since(waiting.at);
+        let retry_after = counts.then(seen::retry_after).flatten();
+        let verdict = Verdict {
+            outcome,
+            host,
+            retry_after,
+            peer: waiting.peer,
+        };
+        let good = matches!(outcome, Outcome::Success | Outcome::Slow);
+        let tunnel = waiting.tunnel && matches!(status, 101 | 200);
+        let goes_on = !end_of_stream && !matches!(origin, Origin::Local { .. });
+        // What is no success cannot get worse; streams may go on for as long as they like.
+        let waits = goes_on && good && !tunnel && !waiting.exempt;
+        self.with(|worker| {
+            match (waits, goes_on) {
+                (true, _) => worker.defer(waiting.exchange, verdict),
+                (false, true) => worker.judged_at_headers(waiting.exchange, judged, verdict),
+                (false, false) => {
+                    worker.conclude(waiting.exchange, judged, verdict);
+                    worker.end(waiting.exchange);
+                }
+            }
+            if end_of_stream && good {
+                worker.response_ended(waiting.upstream);
+            }
+            Some(())
+        });
         self.learn(&waiting, outcome, origin, latency);
         if bad {
             let enforced = waiting
                 .accounted
                 .is_some_and(|accounted| accounted.enforced);
-            let retried = failed && enforced;
+            let retried = (failed || refused.is_some()) && enforced;
+            if failed
+                && waiting
+                    .accounted
+                    .is_some_and(|accounted| accounted.unsafe_coarse)
+            {
+                self.count(waiting.upstream, Event::RetryDenied(Denial::UnsafeCoarse));
+            }
             self.with(|worker| {
                 account::clean_answer(worker, &self.arrival, known.as_ref(), retried);
                 Some(())
             });
         }
-        if (failed || seen::stood_in_for_nobody(origin)) && self.replace(&waiting) {
+        let stands_in = refused.is_some() || seen::stood_in_for_nobody(origin);
+        if (failed || stands_in) && self.replace(&waiting) {
+            self.forget(&waiting, goes_on);
             return Action::Pause;
         }
         if waiting.grpc && bad && seen::timed_out(origin) {
@@ -269,18 +261,33 @@ impl HttpRequest {
                 Some(answer::deadline_exceeded(&policy.name))
             });
             if replaced == Some(true) {
+                self.forget(&waiting, goes_on);
                 return Action::Pause;
             }
         }
         self.say_whose(&waiting);
-        let good = matches!(outcome, Outcome::Success | Outcome::Slow);
         if good && waiting.elsewhere.is_none() {
             self.tell_stale(|stale| stale.answered(status, end_of_stream));
         }
-        if !end_of_stream && !matches!(origin, Origin::Local { .. }) {
-            self.stage = Stage::Streaming(Streaming { waiting, host });
+        if goes_on {
+            self.stage = Stage::Streaming(Streaming {
+                waiting,
+                host,
+                tunnel,
+                outcome,
+            });
         }
         Action::Continue
+    }
+
+    /// A response of our own took the place of the upstream's: what becomes of that is not looked at any more.
+    fn forget(&self, waiting: &Waiting, goes_on: bool) {
+        if goes_on {
+            self.with(|worker| {
+                worker.end(waiting.exchange);
+                Some(())
+            });
+        }
     }
 
     /// Lets what has to do with stale answers see something, and counts what came of it.
@@ -318,68 +325,58 @@ impl HttpRequest {
         status: u16,
         grpc: Option<u16>,
         refused: Option<Origin>,
-    ) -> Option<(Outcome, Origin)> {
-        let latency = clock::now().since(waiting.at);
+    ) -> Option<(Judged, Origin, Option<Span>)> {
         self.with(|worker| {
-            let policy = worker.policy(waiting.policy)?;
+            let outcomes = &worker.policy(waiting.policy)?.outcomes;
+            let suspect = outcomes.is_suspect(status, grpc);
+            let probe = worker.exchange(waiting.exchange)?.waiting.probe;
             let origin = match refused {
                 Some(origin) => origin,
-                None if policy.outcomes.is_suspect(status, grpc) => seen::origin(),
+                // Another filter's answer must not close a breaker.
+                None if suspect || probe => seen::origin(),
                 None => Origin::Unknown,
             };
             let answer = Answer {
                 status,
                 grpc,
                 origin,
-                latency,
                 shed: status == SHED && origin == Origin::Upstream && seen::shed(),
             };
-            // Slow calls are judged by the breaker's own bound; where it is off, nothing is slow.
-            let slow_over = policy.breaker.thresholds.slow_over;
-            let outcome = policy.outcomes.judge(&answer, waiting.lenience, slow_over);
-            let told = matches!(outcome, Outcome::Success | Outcome::Slow);
+            let local = matches!(origin, Origin::Local { .. });
+            let sent = !local || seen::attempts() != Some(0);
+            let request = request(worker, waiting, sent)?;
+            let judged = worker
+                .policy(waiting.policy)?
+                .outcomes
+                .judge(&answer, &request);
+            let judged = match (refused, judged.ignored) {
+                (Some(_), Some(_)) => Ignored::Ours.into(),
+                _ => judged,
+            };
+            let latency = request.latency();
+            let told = matches!(judged.outcome, Outcome::Success | Outcome::Slow);
             let ended = match seen::timed_out(origin) {
                 true => Some(Ended::Cut(waiting.limit)),
                 false => told.then_some(Ended::Answered { status, grpc }),
             };
-            if let Some(ended) = ended.filter(|_| !waiting.lenience.never_slow) {
+            if let Some((ended, latency)) = ended.zip(latency.filter(|_| !waiting.exempt)) {
                 worker.observe(waiting.upstream, ended, latency);
             }
-            Some((outcome, origin))
+            Some((judged, origin, latency))
         })
     }
 
-    /// The one place where a permit is given back.
-    fn settle(&self, waiting: &Waiting, outcome: Outcome, host: u32, retry_after: Option<Span>) {
-        let verdict = Verdict {
-            outcome,
-            host,
-            retry_after,
-        };
-        self.came_to(waiting, outcome, Settlement::Verdict(verdict));
-    }
-
-    /// A stream that broke after its verdict.
-    fn broken(&self, streaming: &Streaming) {
-        let host = match streaming.host {
-            0 => seen::host(),
-            known => known,
-        };
-        let failed = Outcome::Failure;
-        self.came_to(&streaming.waiting, failed, Settlement::Break { host });
-    }
-
-    /// Counts what became of a request, and settles its permit where it has one.
-    fn came_to(&self, waiting: &Waiting, outcome: Outcome, settlement: Settlement) {
-        let event = match waiting.marked {
-            true => Event::MarkedOutcome(outcome),
-            false => Event::Outcome(outcome),
-        };
-        self.with(|worker| {
-            worker.count(waiting.upstream, event);
-            worker.settle(waiting.upstream, waiting.permit?, settlement);
-            Some(())
+    /// What the breaker is told of an outcome.
+    fn verdict(&self, waiting: &Waiting, outcome: Outcome) -> Outcome {
+        // Only overload is something else to some, and it is seldom.
+        if outcome != Outcome::Overloaded {
+            return outcome;
+        }
+        let told = self.with(|worker| {
+            let policy = worker.policy(waiting.policy)?;
+            Some(policy.outcomes.verdict(outcome))
         });
+        told.unwrap_or(outcome)
     }
 
     fn count(&self, upstream: usize, event: Event) {
@@ -387,14 +384,5 @@ impl HttpRequest {
             worker.count(upstream, event);
             Some(())
         });
-    }
-
-    fn judge_flags(&self, waiting: &Waiting) -> Outcome {
-        let flags = seen::flags();
-        let judged = self.with(|worker| {
-            let policy = worker.policy(waiting.policy)?;
-            Some(policy.outcomes.judge_flags(flags, waiting.lenience))
-        });
-        judged.unwrap_or(Outcome::Ignored)
     }
 }

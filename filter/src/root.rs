@@ -26,10 +26,8 @@ impl Root {
                 return false;
             }
         };
-        let Ok(mut worker) = self.worker.try_borrow_mut() else {
-            return false;
-        };
-        *worker = Some(Worker::new(routing));
+        // Streams of an earlier configuration keep their worker, whose numbers mean something else.
+        self.worker = Rc::new(RefCell::new(Some(Worker::new(routing))));
         plugin::set_tick_period(TICK_MILLIS)
     }
 

@@ -1,7 +1,9 @@
 //! What this VM holds of the places of one upstream: in the record that all requests share, and in slots, where the
 //! bulkhead has some for each value of a header.
 
+use seawall_policy::keys;
 use seawall_policy::limiter;
+use seawall_policy::load::Observed;
 use seawall_policy::places::slots::Slot;
 use seawall_policy::places::{Holding, Place};
 use seawall_policy::policy::Policy;
@@ -52,6 +54,8 @@ pub(crate) struct Seats {
     pub(crate) key: String,
     /// There.
     pub(crate) shared: Seat,
+    /// What the upstream's hosts report, as this VM hears it.
+    pub(crate) observed: Observed,
     /// The rest, and the slots by their number, as far as they were used.
     slots: Vec<Seat>,
     /// What each further seat takes its number from.
@@ -64,10 +68,10 @@ impl Seats {
     /// The seats at the upstream with this key, where the policy counts any.
     pub(crate) fn of(policy: &Policy, key: Option<&str>, instance: u64) -> Option<Self> {
         let counted = policy.bulkhead.is_some() || policy.shedding.is_some();
-        let rest = key.filter(|_| counted)?.strip_prefix("seawall")?;
         Some(Self {
-            key: format!("seawall/places{rest}"),
+            key: keys::places(key.filter(|_| counted)?),
             shared: Seat::new(instance),
+            observed: Observed::default(),
             slots: Vec::new(),
             instance,
             in_use: false,

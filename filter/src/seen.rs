@@ -1,14 +1,15 @@
 //! What Envoy says of an answer: who gave it, from where, and when to come again.
 
 use seawall_policy::admission::Reason;
+use seawall_policy::http_date;
 use seawall_policy::outcome::{Origin, flag};
 use seawall_policy::retry::attempts::Death;
 use seawall_policy::time::Span;
 
 use crate::answer::REASON;
 use crate::facts;
-use crate::host::headers::Map;
-use crate::host::properties;
+use crate::host::headers::{Map, decimal};
+use crate::host::{clock, properties};
 
 /// Who gave an answer that looks bad.
 pub(crate) fn origin() -> Origin {
@@ -29,12 +30,24 @@ pub(crate) fn flags() -> u64 {
     properties::number("response\0flags").unwrap_or(0)
 }
 
-/// Who gave the answer to a request whose next attempt was not sent: what the attempt before died of.
+/// How many attempts were made; nothing where the host does not say.
+pub(crate) fn attempts() -> Option<u64> {
+    properties::number("upstream\0request_attempt_count")
+}
+
+/// The client's connection; 0 where the host does not say.
+pub(crate) fn connection() -> u64 {
+    properties::number("connection\0id").unwrap_or(0)
+}
+
+/// Who gave the answer to a request whose next attempt was not sent: what the attempt before died of. Where nothing is known
+/// of that, the refusal is our own, and says nothing about the upstream.
 pub(crate) fn origin_of(death: Death) -> Origin {
     let flags = match death {
         Death::Connect => flag::UPSTREAM_CONNECT,
         Death::Timeout => flag::UPSTREAM_TIMEOUT,
-        Death::Reset | Death::None => flag::UPSTREAM_RESET,
+        Death::Reset => flag::UPSTREAM_RESET,
+        Death::None => 0,
     };
     Origin::Local { flags }
 }
@@ -64,12 +77,20 @@ pub(crate) fn shed() -> bool {
         .is_some_and(|name| Reason::is_overload(&name))
 }
 
-/// When the upstream asked to be tried again: `retry-after` in seconds, or gRPC's pushback in milliseconds.
+/// When the upstream asked to be tried again: `retry-after`, or gRPC's pushback in milliseconds.
 pub(crate) fn retry_after() -> Option<Span> {
-    let seconds = Map::Response.number("retry-after").map(Span::secs);
-    seconds.or_else(|| {
+    let told = Map::Response.value("retry-after");
+    told.and_then(|told| later(&told)).or_else(|| {
         Map::Response
             .number("grpc-retry-pushback-ms")
             .map(Span::millis)
     })
+}
+
+/// How long from now the time of a `retry-after` is, which is a number of seconds or a date.
+pub(crate) fn later(retry_after: &[u8]) -> Option<Span> {
+    match decimal(retry_after) {
+        Some(seconds) => Some(Span::secs(seconds)),
+        None => http_date::seconds(retry_after).map(clock::until_wall),
+    }
 }

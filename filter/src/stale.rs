@@ -10,7 +10,7 @@ use std::rc::{Rc, Weak};
 
 use seawall_policy::policy::Policy;
 use seawall_policy::stale::{
-    Asked, Headers, Offer, Outcome, Recent, Scope, Settings, Slot, find, forget, keep,
+    Asked, Headers, Offer, Outcome, Recent, Scope, Slot, Unkept, find, forget, keep,
 };
 use seawall_policy::text;
 use seawall_policy::time::{Span, Timestamp};
@@ -20,6 +20,7 @@ use crate::host::headers::{Map, Pairs};
 use crate::host::reply::{self, Plain};
 use crate::host::shared::Shared;
 use crate::host::{body, clock, properties};
+use crate::process_key;
 use crate::seen;
 use crate::telemetry::Concern;
 
@@ -49,7 +50,7 @@ pub(crate) struct Exchange {
     asked: Asked,
     /// The request's header lines, which are gone when the answer comes: its `Vary` may name any of them.
     lines: Pairs,
-    settings: Settings,
+    max_age: Span,
     capture: Option<Capture>,
 }
 
@@ -106,7 +107,7 @@ impl Exchange {
         lines: &Pairs,
         ended: bool,
     ) -> Option<Box<Self>> {
-        let settings = *policy.fallback.stale()?;
+        let settings = policy.fallback.stale()?;
         let method = lines.value(":method");
         if ![Some(&b"GET"[..]), Some(b"HEAD")].contains(&method) || lines.size() > HEAD_BYTES_MAX {
             return None;
@@ -117,12 +118,14 @@ impl Exchange {
             cluster,
             place: &place,
             deadlines: &policy.time.propagate,
+            // Without it nothing is kept: the host has no shared data then, or no randomness.
+            secret: process_key::get()?,
         };
         let asked = Asked::read(scope, lines, ended, settings, clock::now())?;
         Some(Box::new(Self {
             asked,
             lines: lines.clone(),
-            settings,
+            max_age: settings.max_age,
             capture: None,
         }))
     }
@@ -138,10 +141,13 @@ impl Exchange {
             return None;
         }
         let lines = Map::Response.pairs();
-        let Some(offer) = Offer::read(&self.asked, &self.lines, status, &lines, ended) else {
-            // What is not known to be forgotten gets too old by itself.
-            let _ = forget(&Shared, &self.asked);
-            return None;
+        let offer = match Offer::read(&self.asked, &self.lines, status, &lines, ended) {
+            Ok(offer) => offer,
+            Err(unkept) => {
+                // What is not known to be forgotten gets too old by itself.
+                let _ = forget(&Shared, &self.asked);
+                return (unkept == Unkept::PerClient).then_some(Concern::Stale("per_client"));
+            }
         };
         let Some(body) = place() else {
             return Some(Concern::Stale("no_room"));
@@ -233,7 +239,7 @@ impl Exchange {
             &Shared,
             &self.asked,
             &self.lines,
-            self.settings,
+            self.max_age,
             clock::now(),
             &mut give,
         );

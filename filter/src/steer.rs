@@ -24,6 +24,8 @@ pub(crate) struct Leave {
     pub(crate) safe: bool,
     /// When a second attempt may start beside the first.
     pub(crate) hedge: Option<Span>,
+    /// How many places to wait are reserved for its hedges.
+    pub(crate) places: u8,
     /// Whether the upstream position votes.
     pub(crate) votes: bool,
     /// Why there is no leave for a retry.
@@ -39,6 +41,9 @@ impl Leave {
         let asked_again = admitted.position == Position::Present;
         let denied = admitted.retries.and_then(Result::err);
         let denied = denied.filter(|denial| *denial != Denial::Budget || !asked_again);
+        let seen = admitted.position == Position::Present;
+        let unsafe_coarse = !seen && !retries.allows_unseen(facts.idempotent, facts.grpc);
+        let denied = denied.or(unsafe_coarse.then_some(Denial::UnsafeCoarse));
         let attempts = match denied.is_some() || marked {
             true => 1,
             // Without votes each request has leave for one retry, which is charged when it is over.
@@ -55,8 +60,25 @@ impl Leave {
             attempts,
             safe,
             hedge: hedge.filter(|_| hedges),
+            places: 0,
             votes,
             denied,
+        }
+    }
+
+    /// The same with places for all its hedges to wait in, should nobody pay for them. Where they cannot be reserved, it has no hedge:
+    /// one that can neither be paid for nor wait would have to go unpaid, or to end the attempt beside it.
+    pub(crate) fn with_places(self, reserve: impl FnOnce(u8) -> bool) -> Self {
+        let places = match self.hedge {
+            Some(_) => self.attempts.saturating_sub(1),
+            None => return self,
+        };
+        match reserve(places) {
+            true => Self { places, ..self },
+            false => Self {
+                hedge: None,
+                ..self
+            },
         }
     }
 }

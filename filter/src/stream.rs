@@ -25,6 +25,10 @@ pub(crate) fn with<T>(
 
 /// One stream.
 #[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "each stream stands in a box of its own, and most are requests"
+)]
 pub(crate) enum Stream {
     /// A client's request, before the router.
     Request(HttpRequest),
@@ -47,8 +51,15 @@ impl Stream {
             *self = Self::Attempt(Attempt::new(request.worker(), number));
         }
         match self {
-            Self::Request(request) => request.request_headers(end_of_stream),
+            Self::Request(request) => request.request_headers(id, end_of_stream),
             Self::Attempt(attempt) => attempt.request_headers(id),
+        }
+    }
+
+    /// The last byte of the request is there.
+    pub(crate) fn request_ended(&mut self) {
+        if let Self::Request(request) = self {
+            request.request_ended();
         }
     }
 

@@ -7,7 +7,7 @@
 use seawall_policy::admission::Reason;
 use seawall_policy::breaker::{Phase, Transition};
 use seawall_policy::fallback::Cause;
-use seawall_policy::outcome::Outcome;
+use seawall_policy::outcome::{Ignored, Outcome};
 use seawall_policy::retry::attempts::Denial;
 
 use crate::host::errors;
@@ -24,6 +24,8 @@ pub(crate) enum Event {
     Marked(Reason),
     /// What became of a request that went.
     Outcome(Outcome),
+    /// Why an outcome says nothing.
+    Ignored(Ignored),
     /// What became of a request that would have been refused: a success is a false refusal.
     MarkedOutcome(Outcome),
     /// A rung of the ladder stood in.
@@ -32,6 +34,8 @@ pub(crate) enum Event {
     Transition(Phase, Phase),
     /// An own probe was answered, well or not.
     Probe(bool),
+    /// Half-open, requests and no verdict for `half_open.wait`.
+    HalfOpenStarved,
     /// A retry was paid for.
     RetryGranted,
     /// A retry that the policy would make was not.
@@ -56,11 +60,13 @@ impl Event {
                 reason.name(),
             ),
             Self::Outcome(outcome) => ("outcomes", "outcome", outcome.name()),
+            Self::Ignored(why) => ("ignored", "reason", why.name()),
             Self::MarkedOutcome(outcome) => ("shadow_outcomes", "outcome", outcome.name()),
             Self::Fallback(rung, cause) => {
                 let cause = cause.name();
                 return format!("seawall_fallbacks..{labels}..rung={rung}..reason={cause}");
             }
+            Self::HalfOpenStarved => return format!("seawall_half_open_starved..{labels}"),
             Self::Probe(true) => ("probes", "outcome", "good"),
             Self::Probe(false) => ("probes", "outcome", "bad"),
             Self::RetryGranted => ("retries", "decision=granted..reason", "none"),
@@ -100,8 +106,8 @@ pub(crate) enum Concern {
     Expired,
     /// A client sent a header that is not its to send.
     ControlHeader,
-    /// There was no place left for a hedge to wait.
-    ParkingFull,
+    /// A hedge was not allowed for want of a place to wait.
+    HedgeNotAllowed,
     /// More VMs hold places of one upstream than can be counted.
     Crowded,
     /// A request that was to go to another cluster would not have: there is no route for it.
@@ -124,7 +130,7 @@ impl Concern {
             Self::DebtDropped => "settlements_dropped",
             Self::Expired => "instances_expired",
             Self::ControlHeader => "control_headers_removed",
-            Self::ParkingFull => "hedges_unparked",
+            Self::HedgeNotAllowed => "hedges_not_allowed",
             Self::Crowded => "places_uncounted",
             Self::Misrouted => "failovers_misrouted",
             Self::Stale(result) => return format!("seawall_stale..outcome={result}"),

@@ -3,9 +3,11 @@
 //! The state itself stands in shared data. Here stands what belongs to this VM: which permits it holds, whom it watches,
 //! what it counted since the last tick.
 
+use seawall_policy::authorities::{Found, Remembered};
 use seawall_policy::breaker::{Holding, Phase};
+use seawall_policy::keys::{self, Part};
 use seawall_policy::latency::Histogram;
-use seawall_policy::time::Span;
+use seawall_policy::time::{Span, Timestamp};
 use seawall_policy::watch::Watch;
 
 use crate::names::Names;
@@ -34,27 +36,29 @@ pub(crate) struct Name<'a> {
     pub(crate) part: Option<(&'static str, &'a str)>,
 }
 
+/// The part of a request by its authority.
+pub(crate) const AUTHORITY: &str = "authority";
+/// In the place of an authority that is longer than one can be; no authority is spelt like that.
+pub(crate) const LONG: &str = "(long)";
+
 impl Name<'_> {
-    /// The key in shared data; `None` if it were too long.
+    /// The key in shared data, and in the index of this VM; `None` if it were too long. An authority has this key in the index
+    /// alone: its state stands under that of its slot.
     pub(crate) fn key(&self) -> Option<String> {
-        let mut key = format!("seawall/v1/{}/{}", self.scope, self.cluster);
-        if let Some((kind, part)) = self.part {
-            key.push('/');
-            key.push_str(kind);
-            key.push('=');
-            key.push_str(part);
-        }
+        let part = match self.part {
+            None => Part::Whole,
+            Some((AUTHORITY, LONG)) => Part::Long,
+            Some((AUTHORITY, authority)) => Part::Authority(authority),
+            Some((_, route)) => Part::Route(route),
+        };
+        let key = keys::record(self.scope, self.cluster, part);
         (key.len() <= KEY_MAX).then_some(key)
     }
 
-    /// Where the number of authorities of its cluster that have a state stands.
-    pub(crate) fn authorities(&self) -> String {
-        format!("seawall/authorities/v1/{}/{}", self.scope, self.cluster)
-    }
-
-    fn authority(&self) -> Option<&str> {
+    /// The authority, where one parts its state from others.
+    pub(crate) fn authority(&self) -> Option<&str> {
         let (kind, part) = self.part?;
-        (kind == "authority").then_some(part)
+        (kind == AUTHORITY && part != LONG).then_some(part)
     }
 
     /// The name in metrics and logs.
@@ -66,6 +70,19 @@ impl Name<'_> {
     }
 }
 
+/// The slot of an authority, as this VM remembers it.
+#[derive(Debug)]
+pub(crate) struct Owned {
+    /// The directory's key.
+    pub(crate) directory: String,
+    /// Which one it is, and whose.
+    pub(crate) remembered: Remembered,
+    /// The authority's key in the index; empty once the slot is another's.
+    pub(crate) index: String,
+    /// Whether its metrics are those of the slot, and not of its first authority.
+    shared: bool,
+}
+
 /// What this VM keeps for one upstream.
 #[derive(Debug)]
 pub(crate) struct Upstream {
@@ -75,6 +92,8 @@ pub(crate) struct Upstream {
     pub(crate) cluster: String,
     /// The authority that its state is for, where the cluster has a state for each.
     pub(crate) authority: Option<String>,
+    /// The slot of that authority.
+    pub(crate) owned: Option<Owned>,
     /// Where its state stands; `None` where it has none.
     pub(crate) key: Option<String>,
     /// The permits of this VM.
@@ -85,6 +104,8 @@ pub(crate) struct Upstream {
     pub(crate) phase: Phase,
     /// Whether there were failures about when it was last seen.
     pub(crate) failing: bool,
+    /// Whether a draw could decide about a request when one was last admitted.
+    pub(crate) gated: bool,
     /// The places of this VM, where they are counted.
     pub(crate) seats: Option<Seats>,
     /// What is counted.
@@ -99,7 +120,20 @@ pub(crate) struct Upstream {
     pub(crate) adaptive: Option<Span>,
     /// The hedging delay that follows latency.
     pub(crate) hedge: Option<Span>,
+    /// When responses ended, and whether some stand still.
+    pub(crate) responses: Responses,
     admissions: u32,
+}
+
+/// What is known of the responses of one upstream since the last tick.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Responses {
+    /// When one ended well last.
+    pub(crate) ended_at: Timestamp,
+    /// What other workers were told of that.
+    pub(crate) told: Timestamp,
+    /// Whether one stands still.
+    pub(crate) stand_still: bool,
 }
 
 /// Whether there is a filter in the upstream position, as far as requests have shown.
@@ -143,12 +177,32 @@ pub(crate) struct Upstreams {
     entries: Vec<Upstream>,
     /// By key; the key holds the policy's name.
     index: Names<usize>,
+    /// How many of them have a state and are no slots of authorities, which have bounds of their own.
+    ordinary: usize,
+    /// How many of them are slots of authorities.
+    slots: usize,
 }
 
 impl Upstreams {
     /// The number of upstreams.
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
+    }
+
+    /// The number of those that have a state and are no slots of authorities.
+    pub(crate) const fn ordinary(&self) -> usize {
+        self.ordinary
+    }
+
+    /// Whether any is a slot of an authority.
+    pub(crate) const fn has_slots(&self) -> bool {
+        self.slots > 0
+    }
+
+    /// The policies and keys of those that have a state, slots of authorities aside.
+    pub(crate) fn records(&self) -> impl Iterator<Item = (usize, &str)> {
+        let ordinary = self.entries.iter().filter(|entry| entry.owned.is_none());
+        ordinary.filter_map(|entry| Some((entry.policy, entry.key.as_deref()?)))
     }
 
     /// An upstream by the number that [`Upstreams::add`] gave.
@@ -164,29 +218,101 @@ impl Upstreams {
     /// Adds an upstream.
     pub(crate) fn add(&mut self, name: &Name<'_>, key: Option<String>, instance: u64) -> usize {
         let number = self.entries.len();
+        self.ordinary = self.ordinary.saturating_add(key.is_some().into());
         let indexed = key.clone().unwrap_or_else(|| others(name.scope));
-        self.entries.push(Upstream {
-            policy: name.policy,
-            cluster: name.cluster.to_owned(),
-            authority: name.authority().map(str::to_owned),
-            key,
-            holding: Holding {
-                instance,
-                ..Holding::default()
-            },
-            watch: Watch::default(),
-            phase: Phase::Closed,
-            failing: false,
-            seats: None,
-            series: UpstreamSeries::new(name.scope, &name.label()),
-            deposits: 0,
-            position: Position::Unknown,
-            seen: Histogram::default(),
-            adaptive: None,
-            hedge: None,
-            admissions: 0,
-        });
+        let series = UpstreamSeries::new(name.scope, &name.label());
+        self.entries.push(upstream(name, key, instance, series));
         self.index.insert(indexed, number);
         number
+    }
+
+    /// Lets an authority have a slot: `key` is that of the slot's state, `index` the authority's in the index. A slot that had
+    /// another authority before has metrics of its own, by its number: clients would make them without end otherwise.
+    pub(crate) fn own(
+        &mut self,
+        name: &Name<'_>,
+        (key, index, directory): (String, String, String),
+        (found, id): (Found, u64),
+        instance: u64,
+    ) -> usize {
+        let known = self.find(&key);
+        let number = known.unwrap_or(self.entries.len());
+        self.disown(number);
+        let before = self.entry(number).and_then(|entry| {
+            let shared = entry.owned.as_ref().is_some_and(|owned| owned.shared);
+            entry.series.flush();
+            shared.then(|| std::mem::take(&mut entry.series))
+        });
+        let shared = found.reused || before.is_some();
+        let series = before.unwrap_or_else(|| {
+            let label = match shared {
+                true => format!("{}/key={}", name.cluster, found.slot),
+                false => name.label(),
+            };
+            UpstreamSeries::new(name.scope, &label)
+        });
+        let mut entry = upstream(name, Some(key.clone()), instance, series);
+        entry.series.tell_state_again();
+        entry.owned = Some(Owned {
+            directory,
+            remembered: Remembered {
+                slot: found.slot,
+                id,
+                used: true,
+            },
+            index: index.clone(),
+            shared,
+        });
+        match self.entries.get_mut(number) {
+            Some(there) => *there = entry,
+            None => {
+                self.entries.push(entry);
+                self.slots = self.slots.saturating_add(1);
+            }
+        }
+        self.index.insert(key, number);
+        self.index.insert(index, number);
+        number
+    }
+
+    /// The slot is no longer its authority's.
+    pub(crate) fn disown(&mut self, number: usize) {
+        if let Some(owned) = self.entry(number).and_then(|entry| entry.owned.as_mut()) {
+            let index = std::mem::take(&mut owned.index);
+            self.index.remove(&index);
+        }
+    }
+}
+
+/// An upstream of which nothing is known yet.
+fn upstream(
+    name: &Name<'_>,
+    key: Option<String>,
+    instance: u64,
+    series: UpstreamSeries,
+) -> Upstream {
+    Upstream {
+        policy: name.policy,
+        cluster: name.cluster.to_owned(),
+        authority: name.authority().map(str::to_owned),
+        owned: None,
+        key,
+        holding: Holding {
+            instance,
+            ..Holding::default()
+        },
+        watch: Watch::default(),
+        phase: Phase::Closed,
+        failing: false,
+        gated: false,
+        seats: None,
+        series,
+        deposits: 0,
+        position: Position::Unknown,
+        seen: Histogram::default(),
+        adaptive: None,
+        hedge: None,
+        responses: Responses::default(),
+        admissions: 0,
     }
 }

@@ -2,26 +2,31 @@
 //!
 //! The rules stand in `seawall_policy`; here is only who is asked with what, and what is done with the notes.
 
+mod authorities;
+pub(crate) mod exchanges;
 mod known;
 mod latency;
+mod notes;
 mod page;
+mod permits;
 mod places;
 mod probe;
 mod retries;
 
+use notes::{note, note_undecided};
+use permits::{fresh, give_back, peer, take};
 pub(crate) use places::Lesson;
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 
 use seawall_policy::admission::{self, Decision, Notes, Reason, Request, Settlement};
-use seawall_policy::breaker::{Holding, Moment, Permit, Verdict};
-use seawall_policy::outcome::Outcome;
+use seawall_policy::breaker::{Asker, Counted, Moment, Permit, Phase};
 use seawall_policy::policy::Policy;
 use seawall_policy::priority::Priority;
 use seawall_policy::retry::account::Entry;
 use seawall_policy::retry::attempts::Denial;
 use seawall_policy::route::Routing;
-use seawall_policy::store::Undecided;
 use seawall_policy::time::{Span, Timestamp};
 use seawall_policy::trust::Trust;
 
@@ -31,7 +36,7 @@ use crate::host::shared::Shared;
 use crate::names::Names;
 use crate::seats::Taken;
 use crate::telemetry::{Concern, Event, OwnSeries};
-use crate::upstreams::{Position, Upstream, Upstreams};
+use crate::upstreams::{Position, Upstreams};
 
 /// The tick's period in milliseconds. What a dead VM held is free four of them after its last sign of life, at the latest.
 pub(crate) const TICK_MILLIS: u32 = 400;
@@ -73,7 +78,9 @@ pub(crate) struct Asking<'a> {
     pub(crate) part: Option<(&'static str, &'a str)>,
     /// By an inbound listener.
     pub(crate) inbound: bool,
-    /// From its id.
+    /// Whether its headers ended it.
+    pub(crate) complete: bool,
+    /// From its id, where its peer is believed; all others get one at random.
     pub(crate) draw: Option<u32>,
     /// Whether its peer is believed, as far as anybody asked.
     pub(crate) trusted: bool,
@@ -104,6 +111,8 @@ pub(crate) struct Admitted {
     pub(crate) at: Timestamp,
     /// Whether the host of the answer is worth a host call.
     pub(crate) wants_host: bool,
+    /// Who asked, where that was read; 0 otherwise.
+    pub(crate) peer: u32,
 }
 
 /// One root in one VM.
@@ -114,6 +123,8 @@ pub(crate) struct Worker {
     upstreams: Upstreams,
     /// How many of them there were when the process's were last counted.
     upstreams_shown: usize,
+    /// How many ticks there were, wrapping.
+    ticks: u32,
     /// By cluster, where no route named a policy.
     selections: Names<Option<Selected>>,
     debts: VecDeque<Debt>,
@@ -123,8 +134,12 @@ pub(crate) struct Worker {
     owed_places: places::Owed,
     /// Own probes on their way.
     probes: Vec<probe::OnItsWay>,
+    /// Requests that went, until they are over.
+    exchanges: exchanges::Exchanges,
     /// Hedges that wait, by their context.
     parked: Vec<u32>,
+    /// Places to wait that are reserved for hedges of requests on their way.
+    reserved: Cell<u32>,
     /// Whether ticks come more often because of them.
     often: bool,
     own: OwnSeries,
@@ -141,12 +156,15 @@ impl Worker {
             configured_at: now,
             upstreams: Upstreams::default(),
             upstreams_shown: 0,
+            ticks: 0,
             selections: Names::default(),
             debts: VecDeque::new(),
             owed: Vec::new(),
             owed_places: places::Owed::default(),
             probes: Vec::new(),
+            exchanges: exchanges::Exchanges::new(),
             parked: Vec::new(),
+            reserved: Cell::new(0),
             often: false,
             own: OwnSeries::default(),
             draws: Draws::seeded(now.as_nanos()),
@@ -169,6 +187,15 @@ impl Worker {
         &self.routing.trust
     }
 
+    /// Whether a draw may decide about the next request to this upstream, so that it is worth asking whose request it is.
+    pub(crate) fn draws(&mut self, upstream: usize) -> bool {
+        let Some(entry) = self.upstreams.entry(upstream) else {
+            return false;
+        };
+        let policy = self.routing.policies.get(entry.policy);
+        entry.gated || policy.is_some_and(Policy::draws_for_places)
+    }
+
     /// Decides about a request to this upstream.
     pub(crate) fn admit(&mut self, upstream: usize, asking: &Asking<'_>) -> Option<Admitted> {
         let (at, moment) = self.moment();
@@ -176,8 +203,17 @@ impl Worker {
         let draw = asking.draw.unwrap_or_else(|| self.draws.next_u32());
         let entry = self.upstreams.entry(upstream)?;
         let policy = self.routing.policies.get(entry.policy)?;
+        // Who asks matters only where permits are counted: a host call less on the usual way.
+        let peer = match entry.phase {
+            Phase::HalfOpen => peer(),
+            Phase::Closed | Phase::Open => 0,
+        };
         let request = Request {
             inbound: asking.inbound,
+            asker: Asker {
+                peer,
+                complete: asking.complete,
+            },
             draw,
             holding: entry.holding,
             spare,
@@ -225,6 +261,7 @@ impl Worker {
             hedge,
             at,
             wants_host,
+            peer,
         })
     }
 
@@ -247,12 +284,8 @@ impl Worker {
         if let Decision::Admit(Some(permit)) = decision
             && permit.probe.is_some()
         {
-            let verdict = Verdict {
-                outcome: Outcome::Ignored,
-                host: 0,
-                retry_after: None,
-            };
-            self.settle(upstream, permit, Settlement::Verdict(verdict));
+            // It is not for what this peer did.
+            self.settle(upstream, permit, Settlement::GiveBack { peer: 0 });
         }
         let decision = Decision::Refuse {
             reason: full.reason,
@@ -261,8 +294,13 @@ impl Worker {
         (decision, Taken::default(), None)
     }
 
-    /// Settles a permit; what cannot be stored now is tried again at the tick.
-    pub(crate) fn settle(&mut self, upstream: usize, permit: Permit, settlement: Settlement) {
+    /// Settles a permit; what cannot be stored now is tried again at the tick. Says where a verdict was counted.
+    pub(crate) fn settle(
+        &mut self,
+        upstream: usize,
+        permit: Permit,
+        settlement: Settlement,
+    ) -> Option<Counted> {
         let debt = Debt {
             upstream,
             permit,
@@ -271,9 +309,11 @@ impl Worker {
         if let Some(entry) = self.upstreams.entry(upstream) {
             give_back(&mut entry.holding, permit, settlement);
         }
-        if !self.pay(debt) {
+        let notes = self.pay(debt);
+        if !notes.stands() {
             self.owe(debt);
         }
+        notes.counted
     }
 
     /// Counts an event of an upstream.
@@ -293,13 +333,14 @@ impl Worker {
     /// What is done at each tick: debts, timed transitions, signs of life, deposits, latencies, metrics; and more
     /// often, while hedges wait, only for them.
     pub(crate) fn tick(&mut self) {
-        let (now, _) = self.moment();
-        self.tend_parked();
+        let (now, moment) = self.moment();
         if self.often && now.since(self.last_tick) < TICK_DUE {
+            self.tend_parked();
             return;
         }
         let on_time = now.since(self.last_tick) <= ON_TIME;
         self.last_tick = now;
+        self.tend_slots(moment);
         self.pay_all();
         for number in 0..self.upstreams.len() {
             self.tend(number, on_time);
@@ -307,6 +348,9 @@ impl Worker {
         }
         self.show_upstreams();
         self.tell(on_time);
+        // These speak for streams, so that nothing is done for the root any more after them.
+        self.tend_exchanges(now);
+        self.tend_parked();
     }
 
     /// The root goes: what is still owed or not told yet does not go with it. Nothing is started any more.
@@ -318,7 +362,11 @@ impl Worker {
     /// Tries again what could not be stored.
     fn pay_all(&mut self) {
         for _ in 0..self.debts.len() {
-            if let Some(debt) = self.debts.pop_front().filter(|debt| !self.pay(*debt)) {
+            if let Some(debt) = self
+                .debts
+                .pop_front()
+                .filter(|debt| !self.pay(*debt).stands())
+            {
                 self.owe(debt);
             }
         }
@@ -371,19 +419,19 @@ impl Worker {
         }
     }
 
-    /// Tries to store a settlement; `false` if it has to be tried again.
-    fn pay(&mut self, debt: Debt) -> bool {
+    /// Tries to store a settlement; one that does not stand has to be tried again.
+    fn pay(&mut self, debt: Debt) -> Notes {
         let (_, moment) = self.moment();
         let Some(entry) = self.upstreams.entry(debt.upstream) else {
-            return true;
+            return Notes::default();
         };
         let Some(policy) = self.routing.policies.get(entry.policy) else {
-            return true;
+            return Notes::default();
         };
         let place = place(policy, entry.key.as_deref(), self.configured_at);
         let notes = admission::settle(&Shared, &place, debt.permit, debt.settlement, moment);
         note(entry, &mut self.own, &notes);
-        notes.stands()
+        notes
     }
 
     /// Keeps a settlement for the next tick. Beyond the bound it is dropped; a permit then comes back as that of a dead
@@ -417,63 +465,5 @@ fn place<'a>(
         policy,
         key,
         configured_at,
-    }
-}
-
-fn fresh(instance: u64) -> Holding {
-    Holding {
-        instance,
-        ..Holding::default()
-    }
-}
-
-/// One more permit of this VM.
-fn take(holding: &mut Holding, permit: Permit) {
-    if permit.probe.is_none() {
-        return;
-    }
-    if holding.generation != permit.generation {
-        holding.generation = permit.generation;
-        holding.permits = 0;
-    }
-    holding.permits = holding.permits.saturating_add(1);
-}
-
-/// One permit of this VM less. It may still stand in shared data for a while, never the other way round.
-fn give_back(holding: &mut Holding, permit: Permit, settlement: Settlement) {
-    let verdict = matches!(settlement, Settlement::Verdict(_));
-    let mine = permit.probe == Some(holding.instance) && permit.generation == holding.generation;
-    if verdict && mine {
-        holding.permits = holding.permits.saturating_sub(1);
-    }
-}
-
-/// What was seen on the way goes to telemetry.
-fn note(entry: &mut Upstream, own: &mut OwnSeries, notes: &Notes) {
-    if let Some(phase) = notes.phase {
-        entry.phase = phase;
-        entry.failing = notes.failing;
-        entry.series.state(phase);
-    }
-    for transition in &notes.transitions {
-        entry.series.transition(transition);
-    }
-    note_undecided(own, notes.undecided.as_ref());
-    let concerns = [
-        (notes.lost_races, Concern::LostRaces),
-        (notes.healed, Concern::RecordReplaced),
-        (notes.expired, Concern::Expired),
-    ];
-    for (_, concern) in concerns.into_iter().filter(|(seen, _)| *seen) {
-        own.count(concern);
-    }
-}
-
-/// Why something could not be decided.
-fn note_undecided(own: &mut OwnSeries, undecided: Option<&Undecided>) {
-    match undecided {
-        Some(Undecided::Host(_)) => own.count(Concern::UndecidedHost),
-        Some(Undecided::Later) => own.count(Concern::UndecidedLater),
-        None => {}
     }
 }

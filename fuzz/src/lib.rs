@@ -46,8 +46,8 @@ pub fn records(bytes: &[u8]) {
     if let Some(place) = Place::of(trace_of(id)).or_else(|| Place::of(id)) {
         let now = Timestamp::nanos(5_000_000_000);
         if let Some(read) = place.read(kept, now) {
-            let again = place.write(kept, &read, now);
-            assert!(again.is_some_and(|again| place.read(&again, now).is_some()));
+            let again = place.enter(kept, Some(read), now);
+            assert!(again.is_some_and(|(again, _)| place.read(&again, now).is_some()));
         }
     }
     // What is behind the seal is reached by few random bytes: they are sealed here.

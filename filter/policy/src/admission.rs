@@ -4,7 +4,8 @@
 //! is no permit. Whoever calls counts what was undecided.
 
 use crate::breaker::{
-    Admission, Holder, Holding, Mode, Moment, Permit, Phase, Refusal, State, Transitions, Verdict,
+    Admission, Asker, Counted, Holder, Holding, Mode, Moment, Permit, Phase, Refusal, State,
+    Transitions, Verdict,
 };
 use crate::fallback::Cause;
 use crate::policy::Policy;
@@ -21,7 +22,10 @@ use crate::watch::Sign;
 pub struct Request {
     /// Whether it came in by an inbound listener, before the application itself.
     pub inbound: bool,
-    /// Uniform over all of `u32` and the same for the same request id.
+    /// Who asks, for the permits of half-open.
+    pub asker: Asker,
+    /// Uniform over all of `u32`: by the request id of a peer that is trusted, at random for all others, who could have
+    /// chosen an id that is always let in.
     pub draw: u32,
     /// What this VM holds of half-open permits of this upstream.
     pub holding: Holding,
@@ -45,8 +49,10 @@ pub struct Upstream<'a> {
 impl Upstream<'_> {
     /// What this root wants the record to look like.
     pub fn claim(&self) -> Claim {
+        let open = self.policy.breaker.open;
         Claim {
             configured_at: self.configured_at,
+            ahead: open.longest().times(2),
             counting: self.policy.breaker.mode.counts(),
             geometry: self.policy.breaker.window,
             slice: self
@@ -150,12 +156,18 @@ pub struct Notes {
     pub phase: Option<Phase>,
     /// Whether there are failures about, so that the hosts of the answers are worth knowing.
     pub failing: bool,
+    /// Whether a draw may decide about requests, as an admission saw it: the breaker is not closed, or closed a short time ago.
+    pub gated: Option<bool>,
     /// Why the state could not be read or stored.
     pub undecided: Option<Undecided>,
     /// Whether too many races were lost.
     pub lost_races: bool,
     /// Whether a damaged record was replaced.
     pub healed: bool,
+    /// Where a settled verdict was counted, for [`Settlement::Late`].
+    pub counted: Option<Counted>,
+    /// Whether half-open went without a verdict for `half_open.wait`, and nobody counted that span yet.
+    pub starved: bool,
     /// Whether this VM was given up for dead: what it holds is void, and it needs another instance number.
     pub expired: bool,
     /// Whether a retry would be paid for as things stand; `None` where nobody looked.
@@ -185,23 +197,28 @@ pub fn admit(
     let ramp_draw = share::mixed(request.draw, share::RAMP);
     let mut found = None;
     let mut step = |record: &mut Record| {
-        let expired = record.breaker.has_lost(request.holding);
+        let breaker = &mut record.breaker;
+        // What is taken back from this VM is taken back before it is asked what it has lost.
+        let held = breaker.in_flight();
+        let mut made = breaker.advance(settings, moment);
+        let taken_back = breaker.in_flight() != held;
+        let expired = breaker.has_lost(request.holding);
         let instance = match expired {
             true => request.spare,
             false => request.holding.instance,
         };
-        let (admission, made) = record.breaker.admit(settings, moment, instance, ramp_draw);
+        let before = breaker.memory();
+        let (admission, more) = breaker.admit(settings, moment, instance, ramp_draw, request.asker);
+        made.extend(more);
         let probe = matches!(
             admission,
             Admission::Admitted(Permit { probe: Some(_), .. })
         );
-        let change = if made.is_empty() && !probe {
-            Change::Nothing
-        } else {
-            Change::Store
-        };
+        let noted = before != breaker.memory();
+        let change = stored_if(!made.is_empty() || probe || taken_back || noted);
         let notes = Notes {
             expired,
+            gated: Some(!record.breaker.admits_all(settings)),
             retries: account::foreseen(record, upstream, request.deposits, moment),
             ..seen(record, made)
         };
@@ -215,7 +232,14 @@ pub fn admit(
         // The state was read, and could not be written.
         (
             Err(undecided),
-            Some((admission @ Admission::Admitted(Permit { probe: Some(_), .. }), _)),
+            Some((
+                admission @ (Admission::Admitted(Permit { probe: Some(_), .. })
+                | Admission::Refused {
+                    refusal: Refusal::HalfOpen,
+                    ..
+                }),
+                _,
+            )),
         ) => (admission, Notes::undecided(undecided)),
         (Err(undecided), _) => return (Decision::Admit(None), Notes::undecided(undecided)),
     };
@@ -241,11 +265,26 @@ pub fn admit(
 pub enum Settlement {
     /// Its verdict, which gives the permit back.
     Verdict(Verdict),
-    /// Its stream broke after the verdict.
-    Break {
+    /// It gives the permit back without a verdict. It may go on with a permit of the same generation and no `probe`, whose
+    /// verdict counts if there is room for it.
+    GiveBack {
+        /// Who asked, as in [`Asker`].
+        peer: u32,
+    },
+    /// It failed after its verdict was counted.
+    Late {
+        /// What [`settle`] said then.
+        counted: Counted,
         /// The host, 0 if unknown.
         host: u32,
     },
+}
+
+impl Settlement {
+    /// Whether it gives a permit back.
+    pub const fn gives_back(&self) -> bool {
+        matches!(self, Self::Verdict(_) | Self::GiveBack { .. })
+    }
 }
 
 /// Settles a permit. A settlement that does not stand, by `undecided` or by `lost_races`, is to be tried again later.
@@ -257,25 +296,21 @@ pub fn settle(
     moment: Moment,
 ) -> Notes {
     let settings = &upstream.policy.breaker;
-    changed(store, upstream, moment, &mut |record| {
+    let mut counted = None;
+    let mut notes = changed(store, upstream, moment, &mut |record| {
         let breaker = &mut record.breaker;
-        let counts = match settlement {
-            Settlement::Verdict(verdict) => permit.probe.is_some() || verdict.outcome.counts(),
-            Settlement::Break { .. } => true,
-        };
-        let mine = permit.generation == breaker.generation;
-        let made = match settlement {
+        let settled = match settlement {
             Settlement::Verdict(verdict) => breaker.settle(settings, moment, permit, verdict),
-            Settlement::Break { host } => breaker.settle_break(settings, moment, permit, host),
+            Settlement::GiveBack { peer } => breaker.give_back(settings, moment, permit, peer),
+            Settlement::Late { counted, host } => {
+                breaker.settle_late(settings, moment, counted, host)
+            }
         };
-        let nothing = made.is_empty() && !(mine && counts);
-        let change = if nothing {
-            Change::Nothing
-        } else {
-            Change::Store
-        };
-        (made, change)
-    })
+        counted = settled.counted;
+        (settled.made, stored_if(settled.changed))
+    });
+    notes.counted = counted.filter(|_| notes.stands());
+    notes
 }
 
 /// Lets this root's claim shape the record where there is one: called once for an upstream whose breaker does not
@@ -297,30 +332,26 @@ pub fn tend(
 ) -> (Notes, Vec<Sign>) {
     let settings = &upstream.policy.breaker;
     let mut holders = Vec::new();
-    let mut lost = false;
+    let (mut lost, mut starved) = (false, false);
     let mut notes = changed(store, upstream, moment, &mut |record| {
         let breaker = &mut record.breaker;
+        let held = breaker.in_flight();
         let made = breaker.advance(settings, moment);
         lost = breaker.has_lost(holding);
-        let beat = holding.permits > 0 && breaker.beat(holding.instance);
-        let expired = dead
-            .iter()
-            .filter(|holder| breaker.expire(holder.instance, holder.beat))
-            .count();
+        let mut changed = breaker.in_flight() != held;
+        changed |= holding.permits > 0 && breaker.beat(holding.instance);
+        for holder in dead {
+            changed |= breaker.expire(holder.instance, holder.beat);
+        }
+        starved = breaker.starves(settings);
+        changed |= starved;
         holders = match &breaker.state {
             State::HalfOpen(probing) => probing.holders.iter().map(Holder::sign).collect(),
             State::Closed(_) | State::Open { .. } => Vec::new(),
         };
-        let nothing = made.is_empty() && !beat && expired == 0;
-        (
-            made,
-            if nothing {
-                Change::Nothing
-            } else {
-                Change::Store
-            },
-        )
+        (made, stored_if(changed))
     });
+    notes.starved = starved && notes.stands();
     notes.expired = lost;
     (notes, holders)
 }
@@ -339,7 +370,7 @@ impl Notes {
     }
 }
 
-/// Takes a step on the record, where there is one and the host answers.
+/// Takes a step on the record, where there is one and the host answers. Transitions are stored in any case.
 pub(crate) fn changed(
     store: &impl SharedStore,
     upstream: &Upstream<'_>,
@@ -352,12 +383,24 @@ pub(crate) fn changed(
     let mut notes = Notes::default();
     let mut step = |record: &mut Record| {
         let (made, change) = step(record);
+        let change = match made.is_empty() {
+            true => change,
+            false => Change::Store,
+        };
         notes = seen(record, made);
         change
     };
     match update(store, key, upstream.claim(), moment.now, &mut step) {
         Ok(taken) => noted(&taken, notes),
         Err(undecided) => Notes::undecided(undecided),
+    }
+}
+
+/// What changed is stored.
+pub(crate) const fn stored_if(changed: bool) -> Change {
+    match changed {
+        true => Change::Store,
+        false => Change::Nothing,
     }
 }
 

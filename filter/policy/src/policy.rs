@@ -4,6 +4,7 @@ use crate::breaker::Settings;
 use crate::deadline::Limits;
 use crate::fallback::Ladder;
 use crate::outcome::Rules;
+use crate::share::{Enforcement, Share};
 use crate::{bulkhead, probe, retry, shedding};
 
 /// What shares one state.
@@ -41,6 +42,18 @@ pub struct Policy {
     pub fallback: Ladder,
     /// Whether answers of our own say so in `x-seawall-*` headers.
     pub answer_headers: bool,
+}
+
+impl Policy {
+    /// Whether a draw decides who is refused for want of a place: only a share of the requests is.
+    pub fn draws_for_places(&self) -> bool {
+        let modes = [
+            self.bulkhead.as_ref().map(|bulkhead| bulkhead.mode),
+            self.shedding.as_ref().map(|shedding| shedding.mode),
+        ];
+        let partial = |mode: &Enforcement| matches!(mode, Enforcement::Enforce(share) if *share != Share::ALL);
+        modes.iter().flatten().any(partial)
+    }
 }
 
 impl Default for Policy {

@@ -2,15 +2,17 @@
 //!
 //! Each worker's tick asks; one of them gets its turn, by a claim in shared data under a key of its own. A claim says when
 //! the next is due and not who lives: so one of a worker that died lapses like any other. A good answer makes the breaker
-//! half-open at once and never closed, since a health check is not the traffic that failed. A bad one changes nothing, and
+//! half-open at once and never closed, since a health check is not the traffic that failed. Only where half-open gets no
+//! verdict for 20 s, three good ones in a row begin the ramp. A bad one changes nothing else, and
 //! the open time leads to half-open as ever: a probe that asks the wrong question would keep the breaker open for ever,
 //! while the few requests that half-open admits cost users little.
 //!
 //! The first probe comes `every` after the tick that sees the trip, twice as late after each further trip in a row. An upstream whose health
 //! check is fine while its traffic fails is not tried more and more often than its open time allows.
 
-use crate::admission::{Notes, Upstream, changed};
-use crate::breaker::{Moment, State, Transitions};
+use crate::admission::{Notes, Upstream, changed, stored_if};
+use crate::breaker::{Moment, Phase, Transitions};
+use crate::keys;
 use crate::record::sealed::{Reader, Writer};
 use crate::store::{Change, SharedStore, exchange};
 use crate::time::{Span, Timestamp};
@@ -72,7 +74,7 @@ pub const fn is_good(status: u16) -> bool {
     matches!(status, 200..=399)
 }
 
-/// An open breaker.
+/// A breaker that is worth a probe.
 #[derive(Clone, Copy, Debug)]
 struct Open {
     generation: u64,
@@ -130,17 +132,19 @@ pub fn claim(
     let mut open = None;
     changed(store, upstream, moment, &mut |record| {
         let breaker = &record.breaker;
-        open = match breaker.state {
-            State::Open { until } if moment.now < until => Some(Open {
-                generation: breaker.generation,
-                trips: breaker.trips,
-            }),
-            State::Open { .. } | State::Closed(_) | State::HalfOpen(_) => None,
-        };
+        let wanted = breaker.wants_probe(&upstream.policy.breaker, moment.now);
+        open = wanted.map(|generation| Open {
+            generation,
+            // In half-open the first probe comes after `every`, as after a first trip.
+            trips: match breaker.phase() {
+                Phase::Open => breaker.trips,
+                Phase::HalfOpen | Phase::Closed => 0,
+            },
+        });
         (Transitions::new(), Change::Nothing)
     });
     let open = open?;
-    let key = format!("{}/probe", upstream.key?);
+    let key = keys::probe(upstream.key?);
     let mut mine = false;
     let taken = exchange(store, &key, &mut |claimed| {
         let turn = settings.turn(claimed, open, moment.now);
@@ -158,21 +162,19 @@ pub fn claim(
     (mine && taken == Ok(true)).then_some(open.generation)
 }
 
-/// Takes a good answer in: the breaker becomes half-open if it still is in the same open state.
+/// Takes an answer in, if the breaker still is in the state that was asked about: an open one becomes half-open by a good
+/// one; a half-open one that has no verdicts begins its ramp after some good ones in a row.
 pub fn settle(
     store: &impl SharedStore,
     upstream: &Upstream<'_>,
     generation: u64,
+    good: bool,
     moment: Moment,
 ) -> Notes {
     let settings = &upstream.policy.breaker;
     changed(store, upstream, moment, &mut |record| {
-        let made = record.breaker.probed(settings, moment, generation);
-        let change = match made.is_empty() {
-            true => Change::Nothing,
-            false => Change::Store,
-        };
-        (made, change)
+        let settled = record.breaker.probed(settings, moment, generation, good);
+        (settled.made, stored_if(settled.changed))
     })
 }
 

@@ -3,6 +3,7 @@
 //! The geometry of the windows stands in the record, so that an old and a new configuration that live side by side cut it
 //! the same way. Breaker and retry budget share a record: a retry is paid for in the step that sees the breaker closed.
 
+mod latest;
 pub(crate) mod sealed;
 
 use crate::breaker::{
@@ -37,6 +38,8 @@ pub struct Record {
 pub struct Claim {
     /// When the root took its configuration.
     pub configured_at: Timestamp,
+    /// How far ahead of now times in a record may lie; one with a later time is damaged.
+    pub ahead: Span,
     /// Whether its breaker counts.
     pub counting: bool,
     /// The shape it wants for the windows.
@@ -199,8 +202,12 @@ impl Writer {
     fn probing(&mut self, probing: &Probing) {
         self.maybe(probing.wait_from);
         self.counts(probing.verdicts);
+        let mut words = probing.words().into_iter();
         for holder in &probing.holders.places {
-            self.u64(holder.instance);
+            self.u64(match holder.permits {
+                0 => words.next().unwrap_or(0),
+                _ => holder.instance,
+            });
             self.u32(holder.permits);
             self.u32(holder.beat);
         }
@@ -231,7 +238,7 @@ impl Reader<'_> {
         };
         let state = match self.u8()? {
             0 => State::Closed(self.closed(geometry)?),
-            1 => State::HalfOpen(self.probing()?),
+            1 => State::HalfOpen(self.probing(last)?),
             2 => State::Open {
                 until: self.time()?,
             },
@@ -316,22 +323,32 @@ impl Reader<'_> {
         })
     }
 
-    fn probing(&mut self) -> Option<Probing> {
+    fn probing(&mut self, last: Timestamp) -> Option<Probing> {
         let wait_from = self.maybe()?;
         let verdicts = self.counts()?;
         let mut holders = Holders::default();
+        let mut words = Vec::new();
         for place in &mut holders.places {
+            let (instance, permits, beat) = (self.u64()?, self.u32()?, self.u32()?);
+            // The number of an empty place holds a note.
+            if permits == 0 {
+                words.push(instance);
+            }
+            let instance = if permits == 0 { 0 } else { instance };
             *place = Holder {
-                instance: self.u64()?,
-                permits: self.u32()?,
-                beat: self.u32()?,
+                instance,
+                permits,
+                beat,
             };
         }
-        Some(Probing {
+        let mut probing = Probing {
             holders,
             verdicts,
             wait_from,
-        })
+            ..Probing::default()
+        };
+        probing.remember(words.into_iter(), last);
+        Some(probing)
     }
 }
 

@@ -60,7 +60,7 @@ pub const fn mixed(draw: u32, concern: u32) -> u32 {
 /// What a policy does with a request that it would refuse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Enforcement {
-    /// Refuses this share of them, chosen by request id; marks the rest.
+    /// Refuses this share of them, chosen by a draw; marks the rest.
     Enforce(Share),
     /// Marks them.
     Shadow,

@@ -79,7 +79,7 @@ pub fn update(
 ) -> Result<Taken, Undecided> {
     let mut tries: u32 = 0;
     loop {
-        let (mut record, cas, healed) = read(store, key, claim)?;
+        let (mut record, cas, healed) = read(store, key, claim, now)?;
         let (adopted, restarted) = record.adopt(claim, now);
         let change = step(&mut record);
         let nothing = change == Change::Nothing && !adopted && !healed;
@@ -115,85 +115,11 @@ pub fn exchange(
     Ok(false)
 }
 
-/// What bounds how many records there are: those that are counted under a key, and the most of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Count<'a> {
-    /// Where the number stands.
-    pub key: &'a str,
-    /// It never gets larger.
-    pub max: u32,
-}
-
-/// Makes sure that a record stands under `key`, as long as all that count it have room; says whether it does. A VM that
-/// dies in between costs the process one place, never a wrong one.
-pub fn register(
-    store: &impl SharedStore,
-    key: &str,
-    counts: &[Count<'_>],
-    claim: Claim,
-) -> Result<bool, Undecided> {
-    if store
-        .load(key)?
-        .is_some_and(|found| !found.bytes.is_empty())
-    {
-        return Ok(true);
-    }
-    let mut counted: usize = 0;
-    for Count { key, max } in counts {
-        if !count(store, key, |count| {
-            count.checked_add(1).filter(|count| count <= max)
-        })? {
-            break;
-        }
-        counted = counted.saturating_add(1);
-    }
-    let room = counted == counts.len();
-    let created = room && {
-        let absent = store.load(key)?;
-        let cas = absent.map_or(
-            CREATE,
-            |found| if found.bytes.is_empty() { found.cas } else { 0 },
-        );
-        cas != 0 && store.swap(key, &Record::new(claim).encode(), cas)?
-    };
-    if !created {
-        // There is no room, or somebody else was first: what was counted is not there.
-        for Count { key, .. } in counts.iter().take(counted) {
-            count(store, key, |count| Some(count.saturating_sub(1)))?;
-        }
-    }
-    Ok(room)
-}
-
-/// How many records the process has.
-pub fn registered(store: &impl SharedStore, count_key: &str) -> Result<u32, HostError> {
-    let found = store.load(count_key)?;
-    Ok(found.map_or(0, |found| number(&found.bytes)))
-}
-
-/// Changes a count; `false` if `change` does not want to, or too many races were lost.
-fn count(
-    store: &impl SharedStore,
-    key: &str,
-    change: impl Fn(u32) -> Option<u32>,
-) -> Result<bool, HostError> {
-    let mut wanted = false;
-    let stored = exchange(store, key, &mut |bytes| {
-        let after = change(number(bytes));
-        wanted = after.is_some();
-        after.map(|after| after.to_le_bytes().to_vec())
-    })?;
-    Ok(stored && wanted)
-}
-
-fn number(bytes: &[u8]) -> u32 {
-    bytes.try_into().map_or(0, u32::from_le_bytes)
-}
-
 fn read(
     store: &impl SharedStore,
     key: &str,
     claim: Claim,
+    now: Timestamp,
 ) -> Result<(Record, u32, bool), Undecided> {
     let Some(found) = store.load(key)? else {
         return Ok((Record::new(claim), CREATE, false));
@@ -201,10 +127,11 @@ fn read(
     if found.bytes.is_empty() {
         return Ok((Record::new(claim), found.cas, false));
     }
+    let latest = now.after(claim.ahead);
     match Record::decode(&found.bytes) {
-        Ok(record) => Ok((record, found.cas, false)),
+        Ok(record) if !record.is_ahead_of(latest) => Ok((record, found.cas, false)),
         Err(Unreadable::Later(_)) => Err(Undecided::Later),
-        Err(Unreadable::Damaged) => Ok((Record::new(claim), found.cas, true)),
+        Ok(_) | Err(Unreadable::Damaged) => Ok((Record::new(claim), found.cas, true)),
     }
 }
 

@@ -53,6 +53,11 @@ impl Span {
         Self(self.0.saturating_add(other.0))
     }
 
+    /// What is left of it without `other`; nothing if that is longer.
+    pub const fn less(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
+    }
+
     /// `times` times as long.
     pub const fn times(self, times: u64) -> Self {
         Self(self.0.saturating_mul(times))

@@ -7,6 +7,12 @@
 //! Unless a listener has `use_remote_address`, Envoy takes what `x-forwarded-for` says for the peer's address, and where
 //! its own peer is it tells no filter. Such an address has no port: Envoy writes 0, and takes none out of a header. No
 //! connection comes from port 0, so an address with that port is nobody's.
+//!
+//! Where Envoy cannot read the last element of the header (`8.8.8.8:1234`, `unknown`), it shows the connection's own
+//! address, with its port: that of the proxy that forwarded a stranger's request. So an address is believed only if the
+//! request has no such header, or if the last element is that address: with `use_remote_address` Envoy itself wrote it. For
+//! a peer on the same machine it writes its own address instead (1.40): there the last element must be an address, which
+//! Envoy would have taken if it took any.
 
 use std::net::IpAddr;
 
@@ -68,16 +74,64 @@ impl Trust {
     }
 
     /// Whether a peer at this address is, as Envoy writes it: with its port. One without a port, or with port 0, was said
-    /// by a header.
-    pub fn reaches(&self, address: &str) -> bool {
+    /// by a header. `forwarded` is what the request's `x-forwarded-for` says.
+    pub fn reaches(&self, address: &str, forwarded: &Forwarded) -> bool {
         let Some((host, port)) = address.rsplit_once(':') else {
             return false;
         };
         let host = host.strip_prefix('[').unwrap_or(host);
         let host = host.strip_suffix(']').unwrap_or(host);
+        if !forwarded.agrees(host) {
+            return false;
+        }
         let found = number(host).filter(|_| text::number(port.as_bytes()) > Some(0));
         found.is_some_and(|address| self.networks.iter().any(|network| network.holds(address)))
     }
+}
+
+/// Who forwarded a request last, as its `x-forwarded-for` says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Forwarded {
+    /// There is no such header.
+    #[default]
+    Absent,
+    /// The last element of the last line; empty if it is longer than any address.
+    Last(Vec<u8>),
+}
+
+impl Forwarded {
+    /// The header that it is read from.
+    pub const HEADER: &str = "x-forwarded-for";
+    /// No address is longer, in bytes: one of version 6 with the name of an interface.
+    const BYTES_MAX: usize = 64;
+
+    /// Reads one more line of the header.
+    pub fn line(&mut self, value: &[u8]) {
+        let last = value.rsplit(|byte| *byte == b',').next();
+        let last = text::trimmed(last.unwrap_or_default());
+        let short = Some(last).filter(|last| last.len() <= Self::BYTES_MAX);
+        *self = Self::Last(short.unwrap_or_default().to_vec());
+    }
+
+    /// Whether it leaves no doubt that the connection comes from this address. Byte for byte: another spelling of the same
+    /// address is one that Envoy did not write.
+    fn agrees(&self, host: &str) -> bool {
+        let loopback = || {
+            host.parse::<IpAddr>()
+                .is_ok_and(|host| host.to_canonical().is_loopback())
+        };
+        match self {
+            Self::Absent => true,
+            Self::Last(last) => last == host.as_bytes() || (is_address(last) && loopback()),
+        }
+    }
+}
+
+/// Whether this is an address in the one spelling in which Envoy writes it.
+fn is_address(text: &[u8]) -> bool {
+    let text = std::str::from_utf8(text).unwrap_or_default();
+    let address = text.parse::<IpAddr>();
+    address.is_ok_and(|address| address.to_string() == text)
 }
 
 /// An address as a number, and whether it is of version 4; one of version 4 in version 6's clothes is what it is.
@@ -117,7 +171,11 @@ mod tests {
             ("/var/run/socket", false),
             ("envoy://inner/1", false),
         ] {
-            assert_eq!(trust.reaches(address), expected, "{address}");
+            assert_eq!(
+                trust.reaches(address, &Forwarded::Absent),
+                expected,
+                "{address}"
+            );
         }
         assert!(trust.knows("spiffe://cluster.local/ns/edge/sa/gateway"));
         assert!(!trust.knows("spiffe://cluster.local/ns/other/sa/gateway"));
@@ -135,9 +193,54 @@ mod tests {
             "::ffff:10.1.2.3",
             "[::1]",
         ] {
-            assert!(!trust.reaches(address), "{address}");
+            assert!(!trust.reaches(address, &Forwarded::Absent), "{address}");
         }
-        assert!(trust.reaches("10.1.2.3:4711") && trust.reaches("[fd00::1]:4711"));
+        for address in ["10.1.2.3:4711", "[fd00::1]:4711"] {
+            assert!(trust.reaches(address, &Forwarded::Absent), "{address}");
+        }
+    }
+
+    #[test]
+    fn a_forwarded_request_is_believed_only_where_its_last_element_is_the_address() {
+        let trust = trust(&["10.0.0.0/8", "fd00::/8", "127.0.0.0/8"]);
+        let (v4, v6, local) = ("10.1.2.3:4711", "[fd12::1]:80", "127.0.0.1:4711");
+        for (address, lines, expected) in [
+            (v4, &["10.1.2.3"][..], true),
+            (v4, &["192.0.2.9,10.1.2.3"], true),
+            (v4, &["unknown, 10.1.2.3 "], true),
+            (v4, &["unknown", "10.1.2.3"], true),
+            (v6, &["192.0.2.9,fd12::1"], true),
+            (v4, &[""], false),
+            (v4, &["unknown"], false),
+            (v4, &["8.8.8.8:1234"], false),
+            (v4, &["10.1.2.3:4711"], false),
+            (v4, &["10.1.2.3, unknown"], false),
+            (v4, &["10.1.2.3,"], false),
+            (v4, &["10.1.2.3", "unknown"], false),
+            (v4, &["10.1.2.3, 10.1.2.4"], false),
+            (v4, &["::ffff:10.1.2.3"], false),
+            (v4, &["010.1.2.3"], false),
+            (v6, &["[fd12::1]"], false),
+            (v6, &["fd12:0::1"], false),
+            (v6, &["FD12::1"], false),
+            (local, &["172.17.0.2"], true),
+            (local, &["unknown, fd12::1"], true),
+            (local, &["unknown"], false),
+            (local, &["172.17.0.2:80"], false),
+            (local, &["172.17.0.2,"], false),
+            (local, &["fd12:0::1"], false),
+            (local, &["127.1"], false),
+        ] {
+            let mut forwarded = Forwarded::default();
+            for line in lines {
+                forwarded.line(line.as_bytes());
+            }
+            let found = trust.reaches(address, &forwarded);
+            assert_eq!(found, expected, "{address}: {lines:?}");
+        }
+        let mut forwarded = Forwarded::default();
+        forwarded.line(&[b'1'; 10_000]);
+        assert_eq!(forwarded, Forwarded::Last(Vec::new()), "bounded");
     }
 
     #[test]
@@ -154,6 +257,8 @@ mod tests {
             assert_eq!(Network::parse(text), None, "{text}");
         }
         let all = trust(&["0.0.0.0/0", "::/0"]);
-        assert!(all.reaches("1.2.3.4:5") && all.reaches("[::1]:5"));
+        for address in ["1.2.3.4:5", "[::1]:5"] {
+            assert!(all.reaches(address, &Forwarded::Absent), "{address}");
+        }
     }
 }

@@ -4,6 +4,10 @@
 //! instants; the running slice and the nine before it count (the scheme of Hystrix's rolling number). A count window
 //! holds two bits per call.
 
+mod count;
+
+pub use count::CountWindow;
+
 use crate::outcome::Outcome;
 use crate::time::{Span, Timestamp};
 
@@ -11,7 +15,6 @@ use crate::time::{Span, Timestamp};
 pub const SLICES: usize = 10;
 /// The most calls a count window may hold: two bits each fit a record.
 pub const CALLS_MAX: u16 = 1_024;
-const CALLS_PER_WORD: usize = 32;
 
 /// What a window looks like; stored with it, so that every reader cuts it the same way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,15 +97,23 @@ impl Counts {
         }
     }
 
-    /// One good verdict less, a slow one where there is no other; `false` if there is none.
-    pub(crate) fn forget_good(&mut self) -> bool {
-        if self.calls <= self.failures {
+    /// One verdict less; `false` if there is no such one.
+    pub(crate) fn take_out(&mut self, outcome: Outcome) -> bool {
+        let good = self
+            .calls
+            .saturating_sub(self.failures)
+            .saturating_sub(self.slow);
+        let part = match outcome {
+            Outcome::Failure => &mut self.failures,
+            Outcome::Slow => &mut self.slow,
+            Outcome::Success => &mut { good },
+            Outcome::Overloaded | Outcome::Ignored => return false,
+        };
+        if *part == 0 {
             return false;
         }
+        *part = part.saturating_sub(1);
         self.calls = self.calls.saturating_sub(1);
-        if self.failures.saturating_add(self.slow) > self.calls {
-            self.slow = self.slow.saturating_sub(1);
-        }
         true
     }
 
@@ -113,6 +124,15 @@ impl Counts {
             slow: self.slow.saturating_add(other.slow),
         }
     }
+}
+
+/// Where a verdict stands in a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In the slice of this number.
+    Slice(u64),
+    /// In a call of its own.
+    Call,
 }
 
 /// The verdicts of a window.
@@ -137,14 +157,39 @@ impl Window {
         }
     }
 
-    /// One more verdict at `now`, which must not lie before the last one.
-    pub fn add(&mut self, outcome: Outcome, now: Timestamp) {
-        match self {
+    /// One more verdict at `now`, which must not lie before the last one. Says where it stands; `None` if it does not
+    /// count.
+    pub fn add(&mut self, outcome: Outcome, now: Timestamp) -> Option<Place> {
+        if !outcome.counts() {
+            return None;
+        }
+        Some(match self {
             Self::Time(window) => {
                 window.advance(now);
                 window.running().add(outcome);
+                Place::Slice(window.newest)
             }
-            Self::Count(window) => window.add(outcome),
+            Self::Count(window) => {
+                window.add(outcome);
+                Place::Call
+            }
+        })
+    }
+
+    /// A verdict that was counted as `outcome`, so many verdicts ago, is a failure after all. In a time window it fails
+    /// now; in a count window the call has failed. `false` if it no longer stands there.
+    pub fn fail(&mut self, place: Place, outcome: Outcome, verdicts: u32, now: Timestamp) -> bool {
+        match (self, place) {
+            (Self::Time(window), Place::Slice(number)) => {
+                window.advance(now);
+                let taken_out = window.holds(number) && window.at(number).take_out(outcome);
+                if taken_out {
+                    window.running().add(Outcome::Failure);
+                }
+                taken_out
+            }
+            (Self::Count(window), Place::Call) => window.fail(outcome, verdicts),
+            (Self::Time(_) | Self::Count(_), _) => false,
         }
     }
 
@@ -185,6 +230,10 @@ impl TimeWindow {
         self.newest = self.newest.max(number);
     }
 
+    fn holds(&self, number: u64) -> bool {
+        number <= self.newest && number.saturating_add(SLICES as u64) > self.newest
+    }
+
     fn running(&mut self) -> &mut Counts {
         self.at(self.newest)
     }
@@ -195,84 +244,6 @@ impl TimeWindow {
             0 => first,
             position => rest.get_mut(position.wrapping_sub(1)).unwrap_or(first),
         }
-    }
-}
-
-/// The last calls, two bits each: 0 success, 1 failure, 2 slow.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CountWindow {
-    calls: u16,
-    filled: u16,
-    next: u16,
-    words: Vec<u64>,
-}
-
-impl CountWindow {
-    fn new(calls: u16) -> Self {
-        Self {
-            calls,
-            filled: 0,
-            next: 0,
-            words: vec![0; Self::words_needed(calls)],
-        }
-    }
-
-    /// A window as it was stored; `None` if it cannot have been.
-    pub(crate) fn stored(calls: u16, filled: u16, next: u16, words: Vec<u64>) -> Option<Self> {
-        let valid = (1..=CALLS_MAX).contains(&calls)
-            && filled <= calls
-            && next < calls
-            && (filled == calls || filled == next)
-            && words.len() == Self::words_needed(calls);
-        valid.then_some(Self {
-            calls,
-            filled,
-            next,
-            words,
-        })
-    }
-
-    /// How many words a window over `calls` needs.
-    pub(crate) fn words_needed(calls: u16) -> usize {
-        usize::from(calls).div_ceil(CALLS_PER_WORD)
-    }
-
-    /// Calls, filled, next and the words.
-    pub(crate) fn parts(&self) -> (u16, u16, u16, &[u64]) {
-        (self.calls, self.filled, self.next, &self.words)
-    }
-
-    fn add(&mut self, outcome: Outcome) {
-        let bits: u64 = match outcome {
-            Outcome::Success => 0,
-            Outcome::Failure => 1,
-            Outcome::Slow => 2,
-            Outcome::Overloaded | Outcome::Ignored => return,
-        };
-        let place = usize::from(self.next);
-        let shift = (place % CALLS_PER_WORD).saturating_mul(2);
-        if let Some(word) = self.words.get_mut(place / CALLS_PER_WORD) {
-            *word = (*word & !(0b11 << shift)) | (bits << shift);
-        }
-        self.next = self.next.saturating_add(1);
-        if self.next >= self.calls {
-            self.next = 0;
-        }
-        self.filled = self.filled.saturating_add(1).min(self.calls);
-    }
-
-    fn counts(&self) -> Counts {
-        const LOW: u64 = 0x5555_5555_5555_5555;
-        let mut counts = Counts {
-            calls: u32::from(self.filled),
-            ..Counts::default()
-        };
-        for word in &self.words {
-            let (low, high) = (word & LOW, (word >> 1) & LOW);
-            counts.failures = counts.failures.saturating_add((low & !high).count_ones());
-            counts.slow = counts.slow.saturating_add((high & !low).count_ones());
-        }
-        counts
     }
 }
 

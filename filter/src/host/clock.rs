@@ -23,6 +23,12 @@ pub(crate) fn since_wall(nanos: u64) -> Span {
     Span::nanos(now.saturating_sub(nanos))
 }
 
+/// How long it is until a point on the wall clock, in seconds since 1970; nothing if it has passed.
+pub(crate) fn until_wall(seconds: u64) -> Span {
+    let now = errors::found("clock_time_get", abi::wall_nanos()).unwrap_or(u64::MAX);
+    Span::nanos(Span::secs(seconds).as_nanos().saturating_sub(now))
+}
+
 /// Now, on the monotonic clock: the same to all who ask in one callback. Without a clock, time stands still at the last
 /// reading.
 pub(crate) fn now() -> Timestamp {

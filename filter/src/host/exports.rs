@@ -1,8 +1,7 @@
 //! The functions that the host calls, and the contexts they are for.
 //!
 //! The SDK (`proxy-wasm`) has a dispatcher for this. It is not used: it panics on a context it does not know, its traits
-//! pull every panicking wrapper into the module (413 KB with it, see docs/filter-size.md), and it exports callbacks for
-//! the bodies of requests, which cost a call for every chunk and have nothing to do here.
+//! pull every panicking wrapper into the module (413 KB with it, see docs/filter-size.md).
 //!
 //! **Architecture invariant:** an unknown context is passed by, never a panic. The host does not enter the module again
 //! from a call of it; if one did, the request would pass.
@@ -144,6 +143,22 @@ pub(crate) extern "C" fn proxy_on_http_call_response(
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn proxy_on_request_headers(id: u32, _count: usize, end: u32) -> u32 {
     action(stream(id, |stream| stream.request_headers(id, end != 0)))
+}
+
+/// A chunk of a request's body.
+#[unsafe(no_mangle)]
+pub(crate) extern "C" fn proxy_on_request_body(id: u32, _size: usize, end: u32) -> u32 {
+    if end != 0 {
+        stream(id, Stream::request_ended);
+    }
+    Action::Continue as u32
+}
+
+/// The trailers of a request.
+#[unsafe(no_mangle)]
+pub(crate) extern "C" fn proxy_on_request_trailers(id: u32, _count: usize) -> u32 {
+    stream(id, Stream::request_ended);
+    Action::Continue as u32
 }
 
 /// The headers of an answer.

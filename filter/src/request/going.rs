@@ -2,11 +2,13 @@
 
 use seawall_policy::across::Kept;
 use seawall_policy::admission::{Decision, Reason};
-use seawall_policy::deadline::{Limit, LimitSource};
-use seawall_policy::outcome::Lenience;
+use seawall_policy::authority;
+use seawall_policy::deadline::Limit;
+use seawall_policy::outcome::end::TimeLimits;
+use seawall_policy::outcome::exchange;
 use seawall_policy::places::slots;
 use seawall_policy::priority::Priority;
-use seawall_policy::retry::attempts::{Attempts, Flags};
+use seawall_policy::retry::attempts::{Attempts, Denial, Flags};
 use seawall_policy::retry::{Mode, Settings};
 use seawall_policy::time::{Span, Timestamp};
 
@@ -24,6 +26,8 @@ use crate::host::{clock, properties};
 use crate::steer::{self, Leave};
 use crate::stream::{SharedWorker, with};
 use crate::telemetry::{Concern, Event};
+use crate::upstreams::{AUTHORITY, LONG};
+use crate::worker::exchanges::Exchange;
 use crate::worker::{Admitted, Asking, Selected};
 
 impl HttpRequest {
@@ -34,34 +38,29 @@ impl HttpRequest {
         cluster: &str,
         facts: &Facts,
         pairs: &Pairs,
+        complete: bool,
     ) -> Option<Action> {
         const INBOUND: u64 = 1;
         let inbound = properties::number("xds\0listener_direction") == Some(INBOUND);
         let arrival = self.with(|worker| Some(Arrival::read(worker, facts, pairs, inbound)));
         self.arrival = arrival.unwrap_or_default();
         self.strip(facts, true);
-        let route = selected
-            .by_route
-            .then(|| properties::text("xds\0route_name"))
-            .flatten();
-        let part = match (selected.by_authority, &facts.authority, &route) {
-            (Some(_), Some(authority), _) => Some(("authority", authority.as_str())),
-            (Some(_), None, _) => Some(("authority", "")),
-            (None, _, Some(route)) => Some(("route", route.as_str())),
-            (None, _, None) => None,
-        };
+        let part = part(selected, pairs);
+        let part = part.as_ref().map(|(kind, part)| (*kind, part.as_str()));
         let (priority, tag) = self.importance(selected.policy, pairs);
-        let asking = Asking {
+        let mut asking = Asking {
             selected,
             cluster,
             part,
             inbound,
-            draw: facts.draw,
+            complete,
+            draw: None,
             trusted: self.arrival.was_trusted(),
             priority,
             tag,
         };
         let upstream = self.with(|worker| worker.find(&asking))?;
+        asking.draw = self.draw(upstream, facts);
         let asked = Asked {
             asking,
             upstream,
@@ -91,6 +90,17 @@ impl HttpRequest {
         }
         self.let_go(&asking, upstream, &admitted, facts, limit, None);
         Some(Action::Continue)
+    }
+
+    /// The draw of a request whose peer is believed: its id alone decides, here and at the next hop. Any other client could
+    /// have chosen an id that is always let in.
+    fn draw(&self, upstream: usize, facts: &Facts) -> Option<u32> {
+        let draw = facts.draw?;
+        let believed = self.with(|worker| {
+            let known = self.arrival.was_trusted();
+            Some(known || (worker.draws(upstream) && self.arrival.is_trusted(worker)))
+        });
+        (believed == Some(true)).then_some(draw)
     }
 
     /// How important the request is, and whose places of the bulkhead it needs, as far as the policy asks.
@@ -145,12 +155,17 @@ impl HttpRequest {
             Limit::None | Limit::Doomed => None,
         };
         let marks = self.arrival.marks;
+        let mut unhedged = false;
         let accounted = self.with(|worker| {
             let known = worker.policy(policy)?;
             // Before its own application nothing is repeated: whoever called does that.
             let retries = known.retries.as_ref().filter(|_| !asking.inbound);
-            let leave =
-                retries.map(|retries| (retries, Leave::of(retries, facts, admitted, marks.retry)));
+            let leave = retries.map(|retries| {
+                let wanted = Leave::of(retries, facts, admitted, marks.retry);
+                let leave = wanted.with_places(|places| worker.reserve(places));
+                unhedged = leave.hedge != wanted.hedge;
+                (retries, leave)
+            });
             let hedge = leave.and_then(|(_, leave)| leave.hedge);
             let told = steer::time(known, limit, facts, hedge) && !asking.inbound;
             let mut attempts = match leave {
@@ -182,13 +197,23 @@ impl HttpRequest {
                 ..attempts
             };
             attempts::store(&attempts);
-            leave.map(|(retries, _)| Accounted {
+            leave.map(|(retries, leave)| Accounted {
                 position: admitted.position,
                 asks: admitted.asks_position,
                 marked: marks.retry,
                 enforced: retries.mode == Mode::Enforce,
+                unsafe_coarse: leave.denied == Some(Denial::UnsafeCoarse)
+                    && !marks.retry
+                    && retries.attempts > 1,
+                places: leave.places,
             })
         });
+        if unhedged {
+            self.with(|worker| {
+                worker.concern(Concern::HedgeNotAllowed);
+                Some(())
+            });
+        }
         if let Some(rank) = marks.priority {
             Map::Request.set(PRIORITY, Priority::of_rank(rank).name());
         }
@@ -207,41 +232,47 @@ impl HttpRequest {
             Decision::Mark(_) | Decision::Refuse { .. } => None,
         };
         self.held = Held::of(admitted.taken, upstream);
+        let limits = time_limits(limit, facts);
+        let waiting = exchange::Waiting {
+            admitted_at: admitted.at,
+            complete_at: self.complete.then_some(admitted.at),
+            exempt: facts.never_slow,
+            probe: permit.is_some_and(|permit| permit.probe.is_some()),
+        };
+        let operators = match limits.set {
+            Some((limit, by)) if by.is_operators() => Some(limit),
+            _ => None,
+        };
+        let exchange = Exchange::new(
+            self.context,
+            upstream,
+            permit,
+            marked.is_some(),
+            admitted.peer,
+            waiting,
+            operators,
+        );
+        let exchange = self.with(|worker| Some(worker.begin(exchange)));
+        let Some(exchange) = exchange else {
+            return;
+        };
         self.stage = Stage::Waiting(Waiting {
             policy,
             upstream,
-            permit,
-            marked: marked.is_some(),
             at: admitted.at,
             grpc: facts.grpc,
             kind: facts.kind(),
-            lenience: Lenience {
-                never_slow: facts.never_slow,
-                impatient: self.is_impatient(policy, limit),
-            },
+            exempt: facts.never_slow,
+            tunnel: facts.tunnel,
+            limits,
             limit,
+            exchange,
             wants_host: admitted.wants_host,
+            peer: admitted.peer,
             accounted,
             ladder: elsewhere.map_or(policy, |elsewhere| elsewhere.ladder),
             elsewhere: elsewhere.map(|elsewhere| elsewhere.reason),
         });
-    }
-
-    /// Whether a caller set a limit below the policy's, so that its passing says nothing about the upstream. Where the
-    /// policy has none, whoever waited longer than a slow call takes has seen a failure.
-    fn is_impatient(&self, policy: usize, limit: Limit) -> bool {
-        let Limit::Within {
-            total,
-            by: LimitSource::Caller,
-        } = limit
-        else {
-            return false;
-        };
-        let judged = self.with(|worker| {
-            let policy = worker.policy(policy)?;
-            Some(policy.time.total.is_some() || total < policy.breaker.thresholds.slow_over)
-        });
-        judged.unwrap_or(true)
     }
 
     /// Removes what a client may not send: router control where we steer, our own headers everywhere. Marks of a peer that
@@ -291,6 +322,30 @@ impl HttpRequest {
             Some(())
         });
     }
+}
+
+/// The limits of a request, and who set them.
+fn time_limits(limit: Limit, facts: &Facts) -> TimeLimits {
+    let set = match limit {
+        Limit::Within { total, by } => Some((total, by)),
+        Limit::None | Limit::Doomed => None,
+    };
+    TimeLimits {
+        set,
+        caller: facts.grpc_limit,
+    }
+}
+
+/// What parts the state of a request to a cluster with this policy from that of others to it.
+pub(super) fn part(selected: Selected, pairs: &Pairs) -> Option<(&'static str, String)> {
+    if selected.by_authority.is_some() {
+        let name = authority::canonical(pairs.value(":authority").unwrap_or_default());
+        return Some((AUTHORITY, name.unwrap_or_else(|| LONG.to_owned())));
+    }
+    let route = selected
+        .by_route
+        .then(|| properties::text("xds\0route_name"));
+    route.flatten().map(|route| ("route", route))
 }
 
 /// What the upstream position is told of a request.

@@ -15,6 +15,7 @@ use super::{HttpRequest, Waiting};
 use crate::host::clock;
 use crate::host::headers::Map;
 use crate::seats::Taken;
+use crate::seen;
 use crate::worker::Lesson;
 
 /// What was learned so long ago is not kept back for the place any longer,
@@ -56,14 +57,14 @@ impl HttpRequest {
         waiting: &Waiting,
         outcome: Outcome,
         origin: Origin,
-        latency: Span,
+        latency: Option<Span>,
     ) {
         let Some(mut held) = self.held.take() else {
             return;
         };
         let (asks_load, shared, slot) = self.until(waiting.policy);
         let kind = match outcome {
-            _ if waiting.lenience.never_slow => Kind::Ignored,
+            _ if waiting.exempt => Kind::Ignored,
             Outcome::Success | Outcome::Slow => Kind::Answered,
             Outcome::Overloaded => Kind::Dropped,
             Outcome::Failure if ran_out(origin) => Kind::Dropped,
@@ -71,7 +72,7 @@ impl HttpRequest {
             Outcome::Ignored if ran_out(origin) => Kind::Abandoned,
             Outcome::Failure | Outcome::Ignored => Kind::Ignored,
         };
-        held.sample = sample(held.taken, latency, kind);
+        held.sample = latency.and_then(|latency| sample(held.taken, latency, kind));
         held.learned_at = clock::now();
         held.reports = asks_load;
         self.pass_on(&held, Map::Response);
@@ -119,9 +120,10 @@ impl HttpRequest {
     }
 
     /// The client went away before there was an answer.
-    pub(super) fn learn_of_no_answer(&mut self, timed: bool, latency: Span) {
+    pub(super) fn learn_of_no_answer(&mut self, latency: Option<Span>) {
         if let Some(held) = &mut self.held {
-            held.sample = sample(held.taken, latency, Kind::Abandoned).filter(|_| timed);
+            let taken = held.taken;
+            held.sample = latency.and_then(|latency| sample(taken, latency, Kind::Abandoned));
             held.learned_at = clock::now();
         }
     }
@@ -147,7 +149,8 @@ impl HttpRequest {
     /// Passes on what the upstream reports here, if anybody asks.
     fn pass_on(&self, held: &Held, map: Map) {
         if let Some(utilisation) = held.reports.then(|| reported(map)).flatten() {
-            self.teach(held.upstream, Lesson::Report(utilisation));
+            let host = seen::host();
+            self.teach(held.upstream, Lesson::Report { host, utilisation });
         }
     }
 

@@ -4,6 +4,7 @@ use seawall_policy::admission::Decision;
 use seawall_policy::deadline::Limit;
 use seawall_policy::fallback::{Answer, Kind, Ladder};
 
+use super::going::part;
 use super::{Elsewhere, HttpRequest, Waiting};
 use crate::answer::{self, Need};
 use crate::facts::Facts;
@@ -131,10 +132,11 @@ impl HttpRequest {
             return false;
         };
         let (priority, tag) = self.importance(selected.policy, asked.pairs);
+        let part = part(selected, asked.pairs);
         let asking = Asking {
             selected,
             cluster,
-            part: None,
+            part: part.as_ref().map(|(kind, part)| (*kind, part.as_str())),
             priority,
             tag,
             ..asked.asking

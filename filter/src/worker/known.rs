@@ -2,21 +2,22 @@
 
 use seawall_policy::admission;
 use seawall_policy::breaker::Moment;
-use seawall_policy::policy::Scope;
+use seawall_policy::keys;
+use seawall_policy::policy::{Policy, Scope};
+use seawall_policy::registry::{recount, register, registered};
 use seawall_policy::route::Key;
-use seawall_policy::store::{Count, register, registered};
 
 use super::{Asking, Selected, Worker, note, place};
 use crate::host::clock;
 use crate::host::shared::Shared;
 use crate::seats::Seats;
 use crate::telemetry::Concern;
-use crate::upstreams::{Name, OTHERS, others};
+use crate::upstreams::{Name, OTHERS, Upstreams, others};
 
 /// The most clusters whose policy is remembered; for others the patterns are matched again.
 const SELECTIONS_MAX: usize = 4_096;
-/// Where the number of records in shared data stands.
-const COUNT_KEY: &str = "seawall/v1";
+/// After so many ticks the records that this VM knows are entered again where they are missing.
+const RECOUNT: u32 = 32;
 
 impl Worker {
     /// The policy for a request to this cluster.
@@ -81,6 +82,7 @@ impl Worker {
             {
                 known.upstream = Some(number);
             }
+            self.asked_for(number);
             return Some(number);
         }
         let instance = self.draws.next_u64();
@@ -88,35 +90,29 @@ impl Worker {
         let moment = Moment { now, draw: moment };
         let place = place(policy, key.as_deref(), self.configured_at);
         let counting = place.claim().counting;
-        let keys_max = asking.selected.by_authority;
-        let stateless = !counting
-            && policy.retries.is_none()
-            && policy.bulkhead.is_none()
-            && policy.shedding.is_none()
-            && keys_max.is_none();
+        let stateless = !has_state(policy);
         let max = self.routing.upstreams_max;
+        let of_authority = asking.selected.by_authority.zip(name.authority());
+        if let (Some((keys_max, _)), Some(index)) = (of_authority, &key) {
+            let scope = policy.name.clone();
+            let name = Name {
+                policy: asking.selected.policy,
+                scope: &scope,
+                cluster: asking.cluster,
+                part: asking.part,
+            };
+            let owned = self.slot(&name, index.clone(), keys_max, moment);
+            return Some(owned.unwrap_or_else(|| other(&mut self.upstreams, &name, instance)));
+        }
         let kept = key.as_deref().filter(|key| {
-            if self.upstreams.len() as u32 >= max {
+            if self.upstreams.ordinary() as u32 >= max {
                 return false;
             }
             if stateless {
                 return true;
             }
-            let authorities = name.authorities();
-            let counts = [
-                Count {
-                    key: &authorities,
-                    max: keys_max.unwrap_or(max),
-                },
-                Count {
-                    key: COUNT_KEY,
-                    max,
-                },
-            ];
-            let counts = counts.get(usize::from(keys_max.is_none())..);
-            // A host that does not answer is counted when the state is asked for. Which authorities there are clients say.
-            register(&Shared, key, counts.unwrap_or_default(), place.claim())
-                .unwrap_or(keys_max.is_none())
+            // A host that does not answer is counted when the state is asked for.
+            register(&Shared, keys::REGISTRY, key, max, place.claim()).unwrap_or(true)
         });
         if let Some(key) = kept {
             let notes = (!counting).then(|| admission::claim(&Shared, &place, moment));
@@ -131,25 +127,50 @@ impl Worker {
             }
             return Some(number);
         }
-        if let Some(number) = self.upstreams.find(&others(name.scope)) {
-            return Some(number);
-        }
-        let name = Name {
-            cluster: OTHERS,
-            part: None,
-            ..name
-        };
-        Some(self.upstreams.add(&name, None, instance))
+        Some(other(&mut self.upstreams, &name, instance))
     }
 
     /// Shows how many states the process has, once there are more of them here.
+    /// They are counted anew from time to time, since somebody else may have damaged the list.
     pub(super) fn show_upstreams(&mut self) {
         let known = self.upstreams.len();
-        if self.upstreams_shown != known
-            && let Ok(count) = registered(&Shared, COUNT_KEY)
+        self.ticks = self.ticks.wrapping_add(1);
+        let due = self.ticks.is_multiple_of(RECOUNT);
+        if due {
+            let policies = &self.routing.policies;
+            let records = self.upstreams.records();
+            let records =
+                records.filter(|(policy, _)| policies.get(*policy).is_some_and(has_state));
+            if recount(&Shared, keys::REGISTRY, records.map(|(_, key)| key)).is_err() {
+                self.own.count(Concern::UndecidedHost);
+            }
+        }
+        if (due || self.upstreams_shown != known)
+            && let Ok(count) = registered(&Shared, keys::REGISTRY)
         {
             self.upstreams_shown = known;
             self.own.upstreams(count);
         }
     }
+}
+
+/// Whether upstreams with this policy have anything to remember.
+const fn has_state(policy: &Policy) -> bool {
+    policy.breaker.mode.counts()
+        || policy.retries.is_some()
+        || policy.bulkhead.is_some()
+        || policy.shedding.is_some()
+}
+
+/// What stands for all upstreams of a policy beyond a bound.
+fn other(upstreams: &mut Upstreams, name: &Name<'_>, instance: u64) -> usize {
+    if let Some(number) = upstreams.find(&others(name.scope)) {
+        return number;
+    }
+    let name = Name {
+        cluster: OTHERS,
+        part: None,
+        ..*name
+    };
+    upstreams.add(&name, None, instance)
 }

@@ -1,5 +1,6 @@
 //! What a worker does for limits that follow latency: it collects samples and shares them at the tick.
 
+use seawall_policy::keys;
 use seawall_policy::latency::{Ended, Latencies};
 use seawall_policy::policy::Policy;
 use seawall_policy::retry::Delay;
@@ -40,7 +41,7 @@ impl Worker {
         let Some(key) = entry.key.as_deref() else {
             return;
         };
-        let key = format!("{key}/latency");
+        let key = keys::latency(key);
         let mut all = Latencies::default();
         let shared = exchange(&Shared, &key, &mut |bytes| {
             all = Latencies::decode(bytes)?;

@@ -46,8 +46,13 @@ pub(crate) struct Full {
 pub(crate) enum Lesson {
     /// What it says about the limit.
     Sample(Sample),
-    /// The utilisation that the upstream reported, in basis points.
-    Report(u32),
+    /// The utilisation that a host of the upstream reported, in basis points.
+    Report {
+        /// Which host.
+        host: u32,
+        /// How much.
+        utilisation: u32,
+    },
 }
 
 impl Worker {
@@ -79,6 +84,9 @@ impl Worker {
             shared,
             load,
         } = bounds(policy);
+        if load {
+            seats.observed.traffic.came(asking.priority);
+        }
         let asked = Asked {
             holding: seats.shared.holding,
             spare,
@@ -183,23 +191,27 @@ impl Worker {
             return;
         };
         let policy = self.routing.policies.get(entry.policy);
-        let (Some(policy), Some(seats)) = (policy, entry.seats.as_ref()) else {
+        let (Some(policy), Some(seats)) = (policy, entry.seats.as_mut()) else {
             return;
         };
         let Some(shedding) = &policy.shedding else {
             return;
         };
+        let now = clock::now();
         let lesson = match (lesson, shedding.limit) {
             (Lesson::Sample(sample), Limit::Adaptive(settings)) => {
                 places::Lesson::Sample(sample, settings)
             }
             (Lesson::Sample(_), _) => return,
-            (Lesson::Report(utilisation), _) => {
+            (Lesson::Report { host, utilisation }, _) => {
                 let wanted = u32::from(shedding.load_over.as_basis_points());
-                places::Lesson::Report(utilisation, wanted)
+                places::Lesson::Report(seats.observed.report(host, utilisation, wanted, now))
             }
         };
-        let notes = places::learn(&Shared, &seats.key, lesson, clock::now());
+        let notes = places::learn(&Shared, &seats.key, lesson, now);
+        if let (places::Lesson::Report(_), Some(shed)) = (lesson, notes.shed) {
+            seats.observed.traffic.stands(shed, now);
+        }
         note(&mut self.own, &notes);
     }
 

@@ -14,19 +14,19 @@ use crate::telemetry::Event;
 pub(super) struct OnItsWay {
     call: u32,
     upstream: usize,
-    /// Of the open state that it is about.
+    /// Of the state that it is about.
     generation: u64,
 }
 
 impl Worker {
-    /// Asks an upstream that was open when last seen, if it is this worker's turn.
+    /// Asks an upstream that was not closed when last seen, if it is this worker's turn.
     pub(super) fn probe(&mut self, upstream: usize) {
         let (_, moment) = self.moment();
         let Some(entry) = self.upstreams.entry(upstream) else {
             return;
         };
         let policy = self.routing.policies.get(entry.policy);
-        let Some(policy) = policy.filter(|_| entry.phase == Phase::Open) else {
+        let Some(policy) = policy.filter(|_| entry.phase != Phase::Closed) else {
             return;
         };
         let Some(settings) = &policy.probe else {
@@ -69,11 +69,11 @@ impl Worker {
             return;
         };
         entry.series.count(Event::Probe(good));
-        let Some(policy) = self.routing.policies.get(entry.policy).filter(|_| good) else {
+        let Some(policy) = self.routing.policies.get(entry.policy) else {
             return;
         };
         let place = place(policy, entry.key.as_deref(), self.configured_at);
-        let notes = probe::settle(&Shared, &place, generation, moment);
+        let notes = probe::settle(&Shared, &place, generation, good, moment);
         note(entry, &mut self.own, &notes);
     }
 }

@@ -15,10 +15,13 @@ use crate::host::shared::Shared;
 use crate::host::{clock, plugin, streams};
 use crate::steer;
 use crate::telemetry::{Concern, Event};
-use crate::upstreams::{Name, Position};
+use crate::upstreams::{AUTHORITY, Name, Position};
 
-/// The most hedges that may wait in one VM.
-const PARKED_MAX: usize = 256;
+/// So many places to wait may be reserved for hedges by the requests of one VM.
+const RESERVED_MAX: u32 = 256;
+/// The most hedges that may wait in one VM: where the upstream position is a VM of its own, it has room for all that the
+/// requests of sixteen others reserved.
+const PARKED_MAX: usize = 16 * RESERVED_MAX as usize;
 /// The tick's period in milliseconds while hedges wait: a client waits as long.
 const PARKED_TICK_MILLIS: u32 = 20;
 
@@ -71,12 +74,20 @@ impl Worker {
         self.count(upstream, Event::RetryRefunded);
     }
 
-    /// A retry went without having been paid for.
-    pub(crate) fn charge(&mut self, known: &Attempts, retries: u8) {
-        if let Some(upstream) = self.upstream_of(known) {
-            self.enter(upstream, Entry::Charge(retries));
-            self.own.count(Concern::ParkingFull);
+    /// Reserves places to wait for the hedges of a request, all or none; `false` if there are not as many.
+    pub(crate) fn reserve(&self, places: u8) -> bool {
+        let reserved = self.reserved.get().saturating_add(u32::from(places));
+        let fits = reserved <= RESERVED_MAX;
+        if fits {
+            self.reserved.set(reserved);
         }
+        fits
+    }
+
+    /// Gives them back: nothing of the request is on its way any more.
+    pub(crate) fn unreserve(&self, places: u8) {
+        let reserved = self.reserved.get().saturating_sub(u32::from(places));
+        self.reserved.set(reserved);
     }
 
     /// A request is over of which nobody accounted the attempts one by one.
@@ -123,6 +134,7 @@ impl Worker {
     /// A hedge waits from now on; `false` if there is no place for it.
     pub(crate) fn park(&mut self, context: u32) -> bool {
         if self.parked.len() >= PARKED_MAX {
+            self.own.count(Concern::HedgeNotAllowed);
             return false;
         }
         self.parked.push(context);
@@ -254,8 +266,8 @@ impl Worker {
     /// The upstream of these attempts, which is made known if it is not.
     fn upstream_of(&mut self, known: &Attempts) -> Option<usize> {
         let part = known.part.as_ref().map(|(kind, part)| {
-            let kind = if kind == "authority" {
-                "authority"
+            let kind = if kind == AUTHORITY {
+                AUTHORITY
             } else {
                 "route"
             };
@@ -277,6 +289,7 @@ impl Worker {
             cluster: &known.cluster,
             part,
             inbound: false,
+            complete: false,
             draw: None,
             trusted: false,
             priority: Priority::Critical,

@@ -13,6 +13,7 @@ mod route;
 use serde_json::Value;
 
 use seawall_policy::config;
+use seawall_policy::control::PREFIX;
 use seawall_policy::route::{Routing, fits};
 
 use self::cluster::Clusters;
@@ -77,6 +78,7 @@ pub(super) fn check(findings: &mut Findings, at: &str, document: &Value) {
     }
     if chains.iter().any(|chain| !chain.places().is_empty()) {
         stats_tags(findings, at, document);
+        header_prefix(findings, at, document);
     }
     let governors: Vec<_> = governors
         .into_iter()
@@ -174,6 +176,18 @@ fn upstreams(findings: &mut Findings, at: &str, routing: &Routing, clusters: &Cl
             let problem = format!("\"{}\" fits no cluster of this bootstrap", entry.cluster);
             findings.warning(&path, problem);
         }
+    }
+}
+
+/// With another prefix Envoy neither heeds what Seawall tells its router nor hides what clients tell it.
+fn header_prefix(findings: &mut Findings, at: &str, document: &Value) {
+    let prefix = document.get("header_prefix").and_then(Value::as_str);
+    if let Some(prefix) = prefix.filter(|prefix| !prefix.is_empty() && *prefix != PREFIX) {
+        let problem = format!(
+            "\"{prefix}\": Seawall steers Envoy's router by {PREFIX}-* headers, which this Envoy does not know: time limits and \
+             retries would not hold, and clients could steer the router by {prefix}-*; leave it out"
+        );
+        findings.error(&joined(at, "header_prefix"), problem);
     }
 }
 

@@ -5,18 +5,17 @@ mod places;
 use std::collections::BTreeMap;
 
 use seawall_policy::breaker::{Phase, State};
+use seawall_policy::keys;
 use seawall_policy::latency::{Follow, Latencies};
 use seawall_policy::policy::Policy;
 use seawall_policy::record::Record;
+use seawall_policy::registry;
 use seawall_policy::retry::budget::RETRY;
 use seawall_policy::share::Share;
 use seawall_policy::time::{Span, Timestamp};
 
 use super::driver::{Event, Tally};
 use super::scenario::Scenario;
-
-/// Where the number of records stands.
-const COUNT_KEY: &str = "seawall/v1";
 
 /// One write that was stored.
 pub(super) struct Write<'a> {
@@ -44,6 +43,8 @@ pub(super) struct Checks {
     faulty: bool,
     /// How things were when what is explored began: the breaker, and what each worker had been seen to do.
     begin: Option<(Phase, u64, Vec<Tally>)>,
+    /// When that was.
+    begun_at: u64,
 }
 
 impl Checks {
@@ -54,6 +55,7 @@ impl Checks {
             start,
             faulty,
             begin: None,
+            begun_at: start,
         }
     }
 
@@ -70,6 +72,7 @@ impl Checks {
         });
         let tallies = view.workers.iter().map(|(tally, _)| *tally).collect();
         self.begin = Some((phase, generation, tallies));
+        self.begun_at = view.now;
     }
 
     /// After each write.
@@ -134,7 +137,9 @@ impl Checks {
                 Phase::Open => record.breaker.generation == generation + 1,
                 Phase::HalfOpen => record.breaker.generation == *generation,
             };
-            let permits = self.policy.breaker.half_open.permits;
+            // As many again may go each time that permits lapse.
+            let lapses = self.lapses(view);
+            let permits = self.policy.breaker.half_open.permits * (1 + lapses);
             let sent = self.sent(view);
             // A request of which the host does not say where it goes, or whose refusal it does not take, passes.
             let excused = u32::from(self.faulty);
@@ -146,7 +151,7 @@ impl Checks {
             let all = view.all();
             let passed = view.now.saturating_sub(self.start);
             let flowed = passed / 1_000_000 * u64::from(retries.budget.floor) / 1_000;
-            let ratio = u64::from(retries.budget.ratio.as_basis_points());
+            let ratio = u64::from(retries.budget.ratio);
             let there = u64::from(all.sent) * ratio + flowed;
             if u64::from(all.retried) * RETRY > there {
                 return Err(format!(
@@ -203,7 +208,10 @@ impl Checks {
                     sum + tally.sent - tally.ended - tally.left
                 });
                 let held = probing.holders.in_flight();
-                if held != flying {
+                // A probe whose permit lapsed flies on without one.
+                let lapsed = flying.saturating_sub(held);
+                let may = self.policy.breaker.half_open.permits * self.lapses(view);
+                if held > flying || lapsed > may {
                     return Err(format!("{held} permits are held and {flying} probes fly"));
                 }
                 let sent = self.sent(view);
@@ -230,7 +238,7 @@ impl Checks {
         if expected.is_some_and(|expected| expected != went) {
             return Err(format!("{went} retries went of {expected:?} that were due"));
         }
-        let ratio = u64::from(retries.budget.ratio.as_basis_points());
+        let ratio = u64::from(retries.budget.ratio);
         let paid_in = u64::from(all.sent) * ratio;
         let spent = u64::from(all.retried) * RETRY;
         let expected = paid_in.saturating_sub(spent);
@@ -249,9 +257,8 @@ impl Checks {
             !key.ends_with("/latency") && Record::decode(bytes).is_ok()
         };
         let records = view.store.iter().filter(is_record).count() as u32;
-        let count = view.store.iter().find(|(key, _)| *key == COUNT_KEY);
-        let count = count.and_then(|(_, bytes)| (*bytes).try_into().ok());
-        let count = count.map_or(0, u32::from_le_bytes);
+        let list = view.store.iter().find(|(key, _)| *key == keys::REGISTRY);
+        let count = list.map_or(0, |(_, bytes)| registry::count(bytes));
         // A VM that died in between costs one place, never more, and never gives one too many.
         let dead = view.workers.iter().filter(|(_, dead)| *dead).count() as u32;
         match count < records || count > records + dead {
@@ -281,6 +288,15 @@ impl Checks {
             true => Ok(()),
             false => Err(format!("not all of {expected} latencies stand, or more")),
         }
+    }
+
+    /// How often a permit may have lapsed since what is explored began: a probe keeps its own no longer than a slow call
+    /// takes, and a second.
+    fn lapses(&self, view: &View<'_>) -> u32 {
+        let slow = self.policy.breaker.thresholds.slow_over;
+        let after = slow.plus(Span::secs(1)).as_nanos();
+        let passed = view.now.saturating_sub(self.begun_at);
+        (passed / after) as u32
     }
 
     /// Attempts that living workers sent since what is explored began, without those whose client has gone: they give

@@ -160,9 +160,84 @@ fn one_authority_has_one_state_however_it_is_written() {
     let process = process(1, &configuration("", rest));
     let refused = |authority| !ask(&process, "PassthroughCluster", "", authority, "200");
     assert!(opens(&process, "PassthroughCluster", "", "shop.example"));
-    assert!(refused("Shop.Example") && refused("shop.example.") && refused("SHOP.EXAMPLE."));
+    for spelling in [
+        "Shop.Example",
+        "shop.example.",
+        "SHOP.EXAMPLE.",
+        "shop.example:80",
+        "shop.example:443",
+        "shop.example.:80",
+        "shop.example:",
+        "user@shop.example",
+        "user:secret@shop.example.",
+        "%73hop%2Eexample",
+    ] {
+        assert!(refused(spelling), "{spelling}");
+    }
     assert!(!refused("shop.example:8080"));
     assert_eq!(records(&process), 2);
+}
+
+#[test]
+fn authorities_that_are_too_long_are_governed_together() {
+    let rest = r#","upstreams":[{"cluster":"PassthroughCluster","policy":"default","key":"authority","max_keys":2}]"#;
+    let process = process(1, &configuration("", rest));
+    let long = |letter: &str| letter.repeat(1_000);
+    assert!(opens(&process, "PassthroughCluster", "", &long("a")));
+    for letter in ["b", "c"] {
+        assert!(!ask(
+            &process,
+            "PassthroughCluster",
+            "",
+            &long(letter),
+            "200"
+        ));
+    }
+    for authority in ["a", "b"] {
+        let opened = opens(&process, "PassthroughCluster", "", authority);
+        assert!(
+            opened,
+            "{authority}: those that are not have slots of their own"
+        );
+    }
+    assert_eq!(records(&process), 3);
+    assert_eq!(traps(&process), Vec::<String>::new());
+}
+
+#[test]
+fn junk_takes_neither_the_states_of_clusters_nor_those_of_authorities_for_ever() {
+    let rest = r#","limits":{"upstreams":3},"upstreams":[{"cluster":"PassthroughCluster","policy":"default","key":"authority","max_keys":5}]"#;
+    let process = process(2, &configuration("", rest));
+    let step = |seconds: u64| {
+        advance(&process, seconds * 1_000);
+        process.tick();
+    };
+    let junk = |round: usize| {
+        for number in 0..50 {
+            let authority = format!("junk-{round}-{number}");
+            ask(&process, "PassthroughCluster", "", &authority, "200");
+        }
+    };
+    assert!(opens(&process, "PassthroughCluster", "", "first"));
+    junk(0);
+    for cluster in ["a", "b", "c"] {
+        assert!(opens(&process, cluster, "", ""), "{cluster} has a state");
+    }
+    // What is asked for keeps its state, whatever else comes.
+    for round in 1..30 {
+        step(3);
+        let went = ask(&process, "PassthroughCluster", "", "first", "200");
+        // Open for 60 s at least; for how much longer is chance.
+        assert!(!went || round * 3 >= 60, "round {round}");
+        junk(round);
+    }
+    step(11);
+    assert!(opens(&process, "PassthroughCluster", "", "second"));
+    let keys = process.common().shared.borrow().keys().count();
+    assert!(keys < 20, "{keys} keys");
+    let series = process.common().metrics.borrow().values().len();
+    assert!(series < 150, "{series} series");
+    assert_eq!(traps(&process), Vec::<String>::new());
 }
 
 #[test]
@@ -180,6 +255,52 @@ fn a_bounded_number_of_upstreams_have_a_state_over_all_workers_and_the_others_pa
         !opens(&process, &"x".repeat(2_000), "", ""),
         "a name that is no key"
     );
+    assert_eq!(traps(&process), Vec::<String>::new());
+}
+
+#[test]
+fn a_cluster_that_stands_in_is_asked_under_the_key_of_its_own_traffic() {
+    let whole = |scope: &str, key: &str| {
+        format!(
+            r#"{{"version":1,"policies":{{
+                "default":{{{QUICK},"fallback":[{{"cluster":"backup"}}]}},"backup":{{{scope}{QUICK}}}}},
+            "upstreams":[{{"cluster":"backup","policy":"backup"{key}}}]}}"#
+        )
+    };
+    for (scope, key) in [("", r#","key":"authority""#), (r#""scope":"route","#, "")] {
+        let process = process(1, &whole(scope, key));
+        assert!(opens(&process, "backup", "shop", "shop"));
+        for _ in 0..2 {
+            ask(&process, "main", "other", "other", "503");
+        }
+        assert!(
+            ask(&process, "main", "other", "other", "200"),
+            "it goes to backup"
+        );
+        assert!(
+            !ask(&process, "main", "shop", "shop", "200"),
+            "that is open for it"
+        );
+        assert_eq!(traps(&process), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn a_damaged_list_of_records_is_counted_anew() {
+    let process = process(2, &configuration("", r#","limits":{"upstreams":10}"#));
+    let upstreams = |from: usize| {
+        let names = (from..from + 10).map(|number| format!("cluster-{number}"));
+        names.filter(|name| opens(&process, name, "", "")).count()
+    };
+    assert_eq!(upstreams(0), 10);
+    for damage in [&[0xff, 0xff, 0xff, 0x7f][..], b"", b"rubbish"] {
+        let list = "seawall/v1-records";
+        let written = process.common().shared.borrow_mut().swap(list, damage, 0);
+        assert_eq!(written, Ok(()));
+        (0..32).for_each(|_| process.tick());
+        assert_eq!(counted(&process, "seawall_upstreams"), 10);
+        assert_eq!(upstreams(100), 0, "there is no room");
+    }
     assert_eq!(traps(&process), Vec::<String>::new());
 }
 

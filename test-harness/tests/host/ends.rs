@@ -59,7 +59,29 @@ fn a_probe_that_is_logged_too_late_gives_its_permit_back() {
 }
 
 #[test]
-fn what_breaks_after_its_headers_is_counted_whether_it_holds_a_permit_or_not() {
+fn a_failed_response_with_a_body_is_one_failure_however_it_ends() {
+    let policy = r#"{"version":1,"policies":{"default":{"breaker":{"mode":"shadow"}}}}"#;
+    for ending in ["body", "cut", "silent"] {
+        let process = process(1, policy);
+        let stream = ask(&process, 0).expect("it passes");
+        process.set_property(stream, "response\0code_details", b"via_upstream".to_vec());
+        process.response_headers(stream, headers(&[(":status", "503")]), false);
+        match ending {
+            "body" => {
+                process.response_body(stream, b"sick", true);
+            }
+            "cut" => {
+                process.set_property(stream, "response\0flags", 0x10_u64.to_le_bytes().to_vec());
+            }
+            _ => advance(&process, 5_000),
+        }
+        process.close(stream);
+        assert_eq!(outcomes(&process, "outcomes"), [0, 1], "{ending}");
+    }
+}
+
+#[test]
+fn what_breaks_after_its_headers_is_one_failure_whether_it_holds_a_permit_or_not() {
     let broken = |process: &Process, grpc: bool| {
         let stream = process.open(0, properties());
         let request = [
@@ -91,7 +113,7 @@ fn what_breaks_after_its_headers_is_counted_whether_it_holds_a_permit_or_not() {
         let held = ask(&process, 0).expect("it passes");
         broken(&process, false);
         broken(&process, true);
-        assert_eq!(outcomes(&process, family), [2, 2], "{family} with {keys}");
+        assert_eq!(outcomes(&process, family), [0, 2], "{family} with {keys}");
         process.close(held);
         assert_eq!(traps(&process), Vec::<String>::new());
     }

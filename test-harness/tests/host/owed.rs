@@ -8,8 +8,8 @@ use crate::filter::{advance, ask, end, process, properties, traps};
 
 /// The length of each line of debts.
 const DEBTS_MAX: usize = 1_024;
-/// How many hedges may wait.
-const PARKED_MAX: usize = 256;
+/// How many places to wait may be reserved for hedges.
+const RESERVED_MAX: usize = 256;
 /// More than fit.
 const MANY: usize = 1_500;
 
@@ -130,26 +130,42 @@ fn granted(process: &Process) -> u64 {
     named.map(|(_, value)| *value).sum()
 }
 
+/// An attempt of a request.
+fn attempt(process: &Process, request: StreamId, number: u64) -> (StreamId, Flow) {
+    let mut known = properties();
+    let count = number.to_le_bytes().to_vec();
+    known.insert("upstream\0request_attempt_count".to_owned(), count);
+    let attempt = process.open_attempt(request, known);
+    let asked = headers(&[(":method", "GET"), (":path", "/")]);
+    let flow = process.request_headers(attempt, asked, true);
+    (attempt, flow)
+}
+
+/// A request and its first attempt, which is on its way.
+fn started(process: &Process) -> (StreamId, StreamId) {
+    let request = ask(process, 0).expect("it passes");
+    let (first, flow) = attempt(process, request, 1);
+    assert_eq!(flow, Flow::Continue);
+    (request, first)
+}
+
 /// A hedge of a request whose first attempt is still on its way.
 fn hedged(process: &Process) -> (StreamId, StreamId, StreamId, Flow) {
-    let request = ask(process, 0).expect("it passes");
-    let attempt = |number: u64| {
-        let mut known = properties();
-        let count = number.to_le_bytes().to_vec();
-        known.insert("upstream\0request_attempt_count".to_owned(), count);
-        let attempt = process.open_attempt(request, known);
-        let asked = headers(&[(":method", "GET"), (":path", "/")]);
-        let flow = process.request_headers(attempt, asked, true);
-        (attempt, flow)
-    };
-    let (first, flow) = attempt(1);
-    assert_eq!(flow, Flow::Continue);
-    let (hedge, flow) = attempt(2);
+    let (request, first) = started(process);
+    let (hedge, flow) = attempt(process, request, 2);
     (request, first, hedge, flow)
 }
 
+/// Whether the router was told to hedge this request.
+fn may_hedge(process: &Process, request: StreamId) -> bool {
+    const REQUEST: u32 = 0;
+    let told = process.header_map(request, REQUEST);
+    told.iter()
+        .any(|(name, _)| name == b"x-envoy-hedge-on-per-try-timeout")
+}
+
 #[test]
-fn hedges_that_cannot_be_paid_wait_as_long_as_there_is_a_place_to_wait() {
+fn a_request_is_hedged_only_if_a_place_to_wait_is_reserved_and_every_hedge_is_paid_for_or_waits() {
     let hedging = r#""breaker":{"mode":"off"},
         "retries":{"attempts":2,"hedge":{"after":"50ms"},"budget":{"ratio":1,"min_per_second":0.1}}"#;
     let process = process(1, &policy(hedging));
@@ -159,20 +175,47 @@ fn hedges_that_cannot_be_paid_wait_as_long_as_there_is_a_place_to_wait() {
     process.close(hedge);
     end(&process, request, "200");
     process.tick();
-    let all: Vec<_> = (0..MANY).map(|_| hedged(&process)).collect();
-    let waiting = all.iter().filter(|hedge| hedge.3 == Flow::Pause).count();
-    assert_eq!(waiting, PARKED_MAX);
+    // All are let go before the first of their hedges starts.
+    let all: Vec<_> = (0..MANY).map(|_| started(&process)).collect();
+    let allowed = |(request, _): &&(StreamId, StreamId)| may_hedge(&process, *request);
+    let hedged_ones: Vec<_> = all.iter().filter(allowed).collect();
+    assert_eq!(hedged_ones.len(), RESERVED_MAX);
+    let granted_before = granted(&process);
+    let hedges: Vec<_> = hedged_ones
+        .into_iter()
+        .map(|(request, _)| attempt(&process, *request, 2))
+        .collect();
+    let went = hedges.iter().filter(|(_, flow)| *flow == Flow::Continue);
+    let went = went.count() as u64;
     advance(&process, 500);
     process.tick();
-    let went = (MANY - PARKED_MAX) as u64;
-    let paid = granted(&process);
-    assert_eq!(counted(&process, "seawall_hedges_unparked"), went - paid);
-    for (request, first, hedge, _) in all {
-        [first, hedge, request]
-            .into_iter()
-            .for_each(|stream| process.close(stream));
+    assert_eq!(
+        granted(&process) - granted_before,
+        went,
+        "what goes is paid for"
+    );
+    assert!(went < 20, "{went}");
+    let without = (MANY - RESERVED_MAX) as u64;
+    assert_eq!(counted(&process, "seawall_hedges_not_allowed"), without);
+    // Whatever ends a request gives its places back: an answer, a reset, a client that leaves.
+    for (number, (request, first)) in all.into_iter().enumerate() {
+        if number % 3 == 0 {
+            process.response_headers(first, headers(&[(":status", "200")]), true);
+        }
+        process.close(first);
+        match number % 3 {
+            0 => end(&process, request, "200"),
+            1 => end(&process, request, "503"),
+            _ => process.close(request),
+        }
     }
-    let (_, _, _, flow) = hedged(&process);
-    assert_eq!(flow, Flow::Pause, "there are places again");
+    hedges
+        .into_iter()
+        .for_each(|(hedge, _)| process.close(hedge));
+    let again: Vec<_> = (0..MANY).map(|_| started(&process).0).collect();
+    let allowed = again
+        .iter()
+        .filter(|request| may_hedge(&process, **request));
+    assert_eq!(allowed.count(), RESERVED_MAX, "there are places again");
     assert_eq!(traps(&process), Vec::<String>::new());
 }

@@ -17,12 +17,25 @@ fn trusting(policy: &str) -> String {
     )
 }
 
+const INBOUND: u64 = 1;
+const OUTBOUND: u64 = 2;
+
 /// A request on an inbound listener.
 fn ask(process: &Process, peer: &str, more: &[(&str, &str)]) -> Result<StreamId, LocalReply> {
+    ask_on(process, INBOUND, peer, more)
+}
+
+/// A request on a listener of this direction.
+fn ask_on(
+    process: &Process,
+    direction: u64,
+    peer: &str,
+    more: &[(&str, &str)],
+) -> Result<StreamId, LocalReply> {
     let mut properties = properties();
     properties.insert("source\0address".to_owned(), peer.as_bytes().to_vec());
-    let inbound = 1_u64.to_le_bytes().to_vec();
-    properties.insert("xds\0listener_direction".to_owned(), inbound);
+    let direction = direction.to_le_bytes().to_vec();
+    properties.insert("xds\0listener_direction".to_owned(), direction);
     let stream = process.open(0, properties);
     let asked = [&[(":method", "GET"), (":path", "/")], more].concat();
     match process.request_headers(stream, headers(&asked), true) {
@@ -169,6 +182,53 @@ fn a_strangers_id_does_not_choose_whether_he_is_shed() {
         }
     }
     panic!("never a half was shed");
+}
+
+/// How many of 200 requests with one id are refused, on a listener of this direction.
+fn refused(process: &Process, direction: u64, peer: &str) -> usize {
+    let more = [("x-request-id", "chosen")];
+    let asked = (0..200).filter(|_| match ask_on(process, direction, peer, &more) {
+        Err(_) => true,
+        Ok(stream) => {
+            process.close(stream);
+            false
+        }
+    });
+    asked.count()
+}
+
+#[test]
+fn a_strangers_id_does_not_choose_whether_a_breaker_lets_it_in() {
+    let breaker = |more: &str| {
+        trusting(&format!(
+            r#""breaker":{{"inbound":true,"consecutive":3,"slow_call":{{"rate":0}},"hosts":{{"grace":"0s"}},
+            "open":{{"for":"1s","up_to":"1s","jitter":0}},"half_open":{{"permits":1,"wait":"20s"}},{more}}}"#
+        ))
+    };
+    let fail = |process: &Process, status: &str| {
+        let stream = ask(process, FRIEND, &[]).expect("it goes");
+        process.set_property(stream, "response\0code_details", b"via_upstream".to_vec());
+        process.response_headers(stream, headers(&[(":status", status)]), true);
+        process.close(stream);
+    };
+    let part = process(1, &breaker(r#""ramp":"0s","enforce":"50%""#));
+    let ramp = process(1, &breaker(r#""ramp":"60s""#));
+    for process in [&part, &ramp] {
+        (0..3).for_each(|_| fail(process, "503"));
+    }
+    advance(&ramp, 1_100);
+    fail(&ramp, "200");
+    advance(&ramp, 30_000);
+    for (process, name) in [(&part, "half of it is enforced"), (&ramp, "ramp")] {
+        for direction in [INBOUND, OUTBOUND] {
+            // What a worker saw last says whether it is worth asking who somebody is.
+            refused(process, direction, FRIEND);
+            let friend = refused(process, direction, FRIEND);
+            assert!([0, 200].contains(&friend), "{name}: one id, one draw");
+            let stranger = refused(process, direction, STRANGER);
+            assert!((20..=180).contains(&stranger), "{name}: {stranger} of 200");
+        }
+    }
 }
 
 #[test]

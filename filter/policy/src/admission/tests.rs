@@ -8,6 +8,11 @@ use crate::store::tests::Memory;
 
 const INSTANCE: u64 = 7;
 const SPARE: u64 = 8;
+/// A request that is complete, of nobody in particular.
+const WHOLE: Asker = Asker {
+    peer: 0,
+    complete: true,
+};
 /// The beats of the second generation follow this one.
 const FIRST: u32 = 2 << 16;
 
@@ -35,6 +40,7 @@ fn upstream(policy: &Policy) -> Upstream<'_> {
 fn request(draw: u32) -> Request {
     Request {
         inbound: false,
+        asker: WHOLE,
         deposits: 0,
         draw,
         holding: holding(0),
@@ -70,6 +76,7 @@ fn fail(store: &Memory, upstream: &Upstream<'_>, permit: Permit, millis: u64) ->
         outcome: Outcome::Failure,
         host: 0,
         retry_after: None,
+        peer: 0,
     };
     settle(
         store,
@@ -78,6 +85,11 @@ fn fail(store: &Memory, upstream: &Upstream<'_>, permit: Permit, millis: u64) ->
         Settlement::Verdict(verdict),
         at(millis),
     )
+}
+
+fn store_phase(store: &Memory) -> Phase {
+    let found = store.load("k").unwrap().expect("a record");
+    Record::decode(&found.bytes).expect("whole").breaker.phase()
 }
 
 /// Trips the breaker by failures in a row.
@@ -215,12 +227,123 @@ fn a_holder_that_shows_no_life_loses_its_permits_to_others() {
         generation: 2,
         probe: Some(INSTANCE),
     };
-    let before = store.load("k").unwrap().map(|found| found.bytes);
+    let counts = || {
+        let found = store.load("k").unwrap().expect("a record");
+        match Record::decode(&found.bytes).expect("whole").breaker.state {
+            State::HalfOpen(probing) => (probing.holders.in_flight(), probing.verdicts.calls),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(counts(), (1, 0));
     fail(&store, &upstream, old, 5_600);
-    let after = store.load("k").unwrap().map(|found| found.bytes);
-    assert_eq!(
-        Record::decode(&before.unwrap()).unwrap().breaker.state,
-        Record::decode(&after.unwrap()).unwrap().breaker.state
-    );
+    assert_eq!(counts(), (1, 0), "it gives no verdict and releases nothing");
     assert!(tend(10, &[], 5_700).0.expired);
+}
+
+/// Each time of a record, and how to put another one there.
+/// Which time, and how it is set.
+type Setter = (&'static str, fn(&mut Record, Timestamp));
+
+fn times() -> Vec<Setter> {
+    fn closed(record: &mut Record) -> &mut crate::breaker::Closed {
+        match &mut record.breaker.state {
+            State::Closed(closed) => closed,
+            other => panic!("{other:?}"),
+        }
+    }
+    vec![
+        ("configured_at", |record, at| record.configured_at = at),
+        ("last", |record, at| record.breaker.last = at),
+        ("until", |record, at| {
+            record.breaker.state = State::Open { until: at };
+        }),
+        ("wait_from", |record, at| {
+            let mut probing = crate::breaker::Probing::default();
+            probing.holders.acquire(1, 1);
+            probing.wait_from = Some(at);
+            record.breaker.state = State::HalfOpen(probing);
+        }),
+        ("last_failure", |record, at| {
+            closed(record).last_failure = at
+        }),
+        ("ramp_from", |record, at| {
+            closed(record).ramp_from = Some(at)
+        }),
+        ("grace_from", |record, at| {
+            closed(record).grace_from = Some(at)
+        }),
+        ("newest", |record, at| {
+            let number = record.breaker.geometry.slice_at(at);
+            if let crate::window::Window::Time(window) = &mut closed(record).window {
+                window.newest = number;
+            }
+        }),
+        ("floor_at", |record, at| {
+            let budget = record
+                .budget
+                .get_or_insert(crate::retry::budget::Budget::new(Span::secs(1)));
+            budget.floor_at = at;
+        }),
+        ("bucket", |record, at| {
+            let budget = record
+                .budget
+                .get_or_insert(crate::retry::budget::Budget::new(Span::secs(1)));
+            budget.newest = at.as_nanos() / Span::secs(1).as_nanos();
+        }),
+    ]
+}
+
+#[test]
+fn a_time_too_far_ahead_is_damage_wherever_it_stands() {
+    let policy = policy(Mode::Enforce(Share::ALL));
+    let upstream = upstream(&policy);
+    let now = at(100_000);
+    // Twice the longest open time, with jitter.
+    let ahead = Span::secs(2 * 2 * 60);
+    for (name, put) in times() {
+        for (at, damaged) in [
+            (now.now.after(ahead.plus(Span::secs(2))), true),
+            (Timestamp::nanos(u64::MAX), true),
+            (now.now.after(ahead), false),
+            (now.now, false),
+        ] {
+            let store = Memory::default();
+            let mut record = Record::new(upstream.claim());
+            put(&mut record, at);
+            store.swap("k", &record.encode(), 0).unwrap();
+            let (decision, notes) = admit(&store, &upstream, &request(0), now);
+            assert_eq!(notes.healed, damaged, "{name} at {at:?}");
+            if damaged {
+                assert!(
+                    matches!(decision, Decision::Admit(Some(_))),
+                    "{name}: {decision:?}"
+                );
+                assert_eq!(store_phase(&store), Phase::Closed);
+            }
+        }
+    }
+}
+
+/// Somebody who writes an absurd time again and again is answered with a fresh record each time; once it stops, all is well.
+#[test]
+fn an_open_time_without_end_ends() {
+    let (store, policy) = (Memory::default(), policy(Mode::Enforce(Share::ALL)));
+    let upstream = upstream(&policy);
+    let mut record = Record::new(upstream.claim());
+    let now = at(100_000);
+    record.breaker.state = State::Open {
+        until: now.now.after(Span::secs(240)),
+    };
+    store.swap("k", &record.encode(), 0).unwrap();
+    let admitted = |millis| {
+        matches!(
+            admit(&store, &upstream, &request(0), at(millis)).0,
+            Decision::Admit(Some(_))
+        )
+    };
+    assert!(!admitted(339_000));
+    assert!(
+        admitted(340_000),
+        "a time within the bound is over when it is"
+    );
 }

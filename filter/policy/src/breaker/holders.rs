@@ -28,6 +28,13 @@ impl Holder {
             beat: self.beat,
         }
     }
+
+    /// An empty place belongs to nobody; its beat stays.
+    fn leave(&mut self) {
+        if self.permits == 0 {
+            self.instance = 0;
+        }
+    }
 }
 
 /// All holders of one generation.
@@ -83,6 +90,7 @@ impl Holders {
         match self.find(instance) {
             Some(holder) => {
                 holder.permits = holder.permits.saturating_sub(1);
+                holder.leave();
                 true
             }
             None => false,
@@ -105,9 +113,18 @@ impl Holders {
         match self.find(instance) {
             Some(holder) if holder.beat == beat => {
                 holder.permits = 0;
+                holder.leave();
                 true
             }
             _ => false,
+        }
+    }
+
+    /// Takes everything back from all. The beats stay, so that no beat is given twice.
+    pub(crate) fn clear(&mut self) {
+        for holder in &mut self.places {
+            holder.permits = 0;
+            holder.leave();
         }
     }
 

@@ -1,26 +1,36 @@
 //! The circuit breaker: closed, open, half-open, one state for all workers of a process.
 //!
 //! Closed counts verdicts in a window and opens at a rate or at failures in a row. Open refuses until its time is over.
-//! Half-open lets a counted number of probes through and decides by their verdicts. The scheme is Nygard's ("Release
+//! Half-open lets a counted number of probes through and decides by their verdicts, and by nothing else. The scheme is Nygard's ("Release
 //! It!"), the thresholds are resilience4j's, failures in a row are linkerd2-proxy's, generations are gobreaker's.
 //!
-//! **Invariants:** in half-open, permits held plus verdicts never exceed the permits allowed. A settlement of another
-//! generation changes nothing. Every change of state starts a generation and clears all counts. Time never runs
+//! **Invariants:** in half-open, permits held plus verdicts never exceed the permits allowed. A request is one verdict, and
+//! its last word counts. A settlement of another generation changes nothing. Every change of state starts a generation and clears all counts. Time never runs
 //! backwards: a step happens at the later of the clock and the last step.
 
+mod candidates;
+mod closed;
+mod half_open;
 mod holders;
 mod hosts;
+mod own_probe;
+mod packed;
 mod rules;
 mod settings;
+mod starvation;
 mod state;
 mod transition;
 
+pub use candidates::{Asker, Candidates, MARKS_MAX};
+pub use closed::Closed;
+pub use half_open::Probing;
 pub use holders::{HOLDERS_MAX, Holder, Holders};
 pub(crate) use hosts::Host;
 pub use hosts::{HostId, Hosts, TRACKED};
 pub use settings::{HalfOpen, Mode, OpenTime, Settings, Thresholds};
+pub use starvation::{GOOD_PROBES, Starvation};
 pub use state::{
-    Admission, Breaker, Closed, Holding, Moment, Permit, Probing, Refusal, State, Transitions,
+    Admission, Breaker, Counted, Holding, Moment, Permit, Refusal, Settled, State, Transitions,
     Verdict,
 };
 pub use transition::{Cause, Phase, Transition};
@@ -29,7 +39,8 @@ use crate::outcome::Outcome;
 use crate::share::Share;
 use crate::time::{Span, Timestamp};
 use crate::window::Geometry;
-use rules::{due_trip, host_clock, open_time, probes_failed, ramp_share};
+use rules::{host_clock, open_time, ramp_share};
+use state::CountedAt;
 
 /// What a refusal that is not bound to a time tells the client to wait.
 const RETRY_SOON: Span = Span::secs(1);
@@ -76,35 +87,31 @@ impl Breaker {
         }
     }
 
-    /// Makes the transitions that are due by time.
+    /// Makes the transition that is due by time, and takes permits back that were held for too long.
     pub fn advance(&mut self, settings: &Settings, moment: Moment) -> Transitions {
         let mut made = Transitions::new();
-        // Open to half-open and half-open to open: at most one of each is due, a new half-open waits for its first permit.
-        for _ in 0..2 {
-            match &self.state {
-                State::Open { until } if *until <= moment.now.max(self.last) => {
-                    let due = *until;
-                    made.push(self.enter(
-                        State::HalfOpen(Probing::default()),
-                        due,
-                        Cause::TimeOver,
-                    ));
-                }
-                State::HalfOpen(Probing {
-                    wait_from: Some(from),
-                    ..
-                }) if from.after(settings.half_open.wait) <= moment.now.max(self.last) => {
-                    let due = from.after(settings.half_open.wait);
-                    let cause = Cause::NoVerdict {
-                        wait: settings.half_open.wait,
-                    };
-                    made.push(self.trip(settings, due, moment.draw, cause, None));
-                }
-                _ => break,
-            }
+        if let State::Open { until } = self.state
+            && until <= moment.now.max(self.last)
+        {
+            let probing = State::HalfOpen(Probing::begun(until));
+            made.push(self.enter(probing, until, Cause::TimeOver));
         }
         self.last = self.last.max(moment.now);
+        if let State::HalfOpen(probing) = &mut self.state {
+            probing.take_back(settings.half_open.wait, self.last);
+        }
         made
+    }
+
+    /// A step begins: time passes, and it is known whether permits were taken back.
+    fn begin(&mut self, settings: &Settings, moment: Moment) -> Settled {
+        let held = self.in_flight();
+        let made = self.advance(settings, moment);
+        Settled {
+            made,
+            counted: None,
+            changed: self.in_flight() != held,
+        }
     }
 
     /// Asks for one request. `ramp_draw` is uniform over all of `u32` and the same for the same request.
@@ -116,6 +123,7 @@ impl Breaker {
         moment: Moment,
         instance: u64,
         ramp_draw: u32,
+        asker: Asker,
     ) -> (Admission, Transitions) {
         let made = self.advance(settings, moment);
         let (now, generation) = (self.last, self.generation);
@@ -123,115 +131,139 @@ impl Breaker {
             refusal,
             retry_after,
         };
+        let admitted = |probe| Admission::Admitted(Permit { generation, probe });
         let admission = match &mut self.state {
             State::Closed(closed) => {
-                if ramp_share(closed.ramp_from, settings.ramp, now).takes(ramp_draw) {
-                    Admission::Admitted(Permit {
-                        generation,
-                        probe: None,
-                    })
-                } else {
-                    refused(Refusal::Ramp, RETRY_SOON)
+                match ramp_share(closed.ramp_from, settings.ramp, now).takes(ramp_draw) {
+                    true => admitted(None),
+                    false => refused(Refusal::Ramp, RETRY_SOON),
                 }
             }
             State::Open { until } => refused(Refusal::Open, until.since(now)),
             State::HalfOpen(probing) => {
-                let taken = probing
-                    .holders
-                    .in_flight()
-                    .saturating_add(probing.verdicts.calls);
-                if taken < settings.half_open.permits
-                    && probing.holders.acquire(instance, generation)
-                {
-                    probing.wait_from.get_or_insert(now);
-                    Admission::Admitted(Permit {
-                        generation,
-                        probe: Some(instance),
-                    })
-                } else {
-                    refused(Refusal::HalfOpen, RETRY_SOON)
+                match probing.ask(settings, asker, (instance, generation), now) {
+                    true => admitted(Some(instance)),
+                    false => refused(Refusal::HalfOpen, RETRY_SOON),
                 }
             }
         };
         (admission, made)
     }
 
-    /// Gives a permit back with what became of its request. A permit of another generation, or of a VM that was given
-    /// up for dead, changes nothing.
+    /// Gives a permit back with what became of its request. A permit of another generation, or of a VM that was given up
+    /// for dead, changes nothing. In half-open a request whose permit lapsed gives nothing back; its verdict counts if
+    /// there is room for it.
     pub fn settle(
         &mut self,
         settings: &Settings,
         moment: Moment,
         permit: Permit,
         verdict: Verdict,
-    ) -> Transitions {
-        let mut made = self.advance(settings, moment);
+    ) -> Settled {
+        let mut settled = self.begin(settings, moment);
         if permit.generation != self.generation {
-            return made;
+            return settled;
         }
-        let now = self.last;
-        let trip = match &mut self.state {
-            State::Closed(_) if permit.probe.is_none() => self.count(settings, now, verdict),
-            State::HalfOpen(probing) => match permit.probe {
-                Some(instance) if probing.holders.release(instance) => {
-                    self.probe_verdict(settings, now, verdict)
+        let (now, geometry) = (self.last, self.geometry);
+        let counts = verdict.outcome.counts();
+        let (cause, at) = match &mut self.state {
+            State::Closed(closed) => {
+                let entry = closed.count(geometry, now, verdict);
+                let due = entry.and_then(|_| closed.due(settings, geometry, now));
+                (due, entry.map(CountedAt::Closed))
+            }
+            State::HalfOpen(probing) => {
+                let held = probing.release(permit.probe);
+                let room = permit.probe.is_none() && probing.has_room(settings);
+                let counted = counts && (held || room);
+                settled.changed |= held;
+                if held && !counts {
+                    probing.wasted(verdict.peer, now);
                 }
-                _ => None,
-            },
-            State::Closed(_) | State::Open { .. } => None,
+                let step = |probing: &mut Probing| {
+                    probing.verdict(settings, verdict.outcome, verdict.peer, now)
+                };
+                let at = CountedAt::HalfOpen(verdict.outcome);
+                (
+                    counted.then(|| step(probing)).flatten(),
+                    counted.then_some(at),
+                )
+            }
+            State::Open { .. } => (None, None),
         };
-        made.extend(trip.map(|step| self.take(settings, step, now, moment.draw, verdict)));
-        made
+        let generation = self.generation;
+        settled.counted = at.map(|at| Counted { generation, at });
+        settled.changed |= settled.counted.is_some();
+        let made = cause.map(|cause| self.take(settings, cause, moment.draw, verdict.retry_after));
+        settled.made.extend(made);
+        settled
     }
 
-    /// A stream that broke after its headers: one more failure, in its own generation only. In half-open it takes a
-    /// verdict of its own where one is left, otherwise the place of a good one, so that the permits still hold; without
-    /// either it is void: its own verdict was, because its VM was given up for dead.
-    pub fn settle_break(
+    /// Gives a permit back without a verdict: its client went away, or it lapsed. The request may go on with a permit of
+    /// the same generation and no `probe`.
+    pub fn give_back(
         &mut self,
         settings: &Settings,
         moment: Moment,
         permit: Permit,
-        host: HostId,
-    ) -> Transitions {
-        let mut made = self.advance(settings, moment);
-        if permit.generation != self.generation {
-            return made;
-        }
-        let verdict = Verdict {
-            outcome: Outcome::Failure,
-            host,
+        peer: u32,
+    ) -> Settled {
+        let nothing = Verdict {
+            outcome: Outcome::Ignored,
+            host: 0,
             retry_after: None,
+            peer,
         };
-        let now = self.last;
-        let trip = match &mut self.state {
-            State::Closed(_) => self.count(settings, now, verdict),
-            State::HalfOpen(probing) => {
-                let taken = probing
-                    .holders
-                    .in_flight()
-                    .saturating_add(probing.verdicts.calls);
-                let place = taken < settings.half_open.permits || probing.verdicts.forget_good();
-                place
-                    .then(|| self.probe_verdict(settings, now, verdict))
-                    .flatten()
-            }
-            State::Open { .. } => None,
-        };
-        made.extend(trip.map(|step| self.take(settings, step, now, moment.draw, verdict)));
-        made
+        self.settle(settings, moment, permit, nothing)
     }
 
-    /// The open upstream answered an own probe of this generation well: half-open at once, dated now. Any other state, and
-    /// another open one, is left as it is.
-    pub fn probed(&mut self, settings: &Settings, moment: Moment, generation: u64) -> Transitions {
-        let mut made = self.advance(settings, moment);
-        if self.phase() == Phase::Open && generation == self.generation {
-            let now = self.last;
-            let probing = State::HalfOpen(Probing::default());
-            made.push(self.enter(probing, now, Cause::OwnProbe));
+    /// A request failed after it was counted: it becomes a failure. What left the window meanwhile, or was counted in
+    /// another generation, changes nothing.
+    pub fn settle_late(
+        &mut self,
+        settings: &Settings,
+        moment: Moment,
+        counted: Counted,
+        host: HostId,
+    ) -> Settled {
+        let mut settled = self.begin(settings, moment);
+        if counted.generation != self.generation {
+            return settled;
         }
-        made
+        let (now, geometry) = (self.last, self.geometry);
+        let cause = match (&mut self.state, counted.at) {
+            (State::Closed(closed), CountedAt::Closed(entry)) => {
+                let failed = closed.fail_late(geometry, now, entry, host);
+                settled.changed |= failed;
+                let due = failed.then(|| closed.due(settings, geometry, now));
+                due.flatten()
+            }
+            (State::HalfOpen(probing), CountedAt::HalfOpen(outcome)) => {
+                let failed = probing.fail_late(settings, outcome, now);
+                settled.changed |= failed.is_some();
+                failed.flatten()
+            }
+            _ => None,
+        };
+        let made = cause.map(|cause| self.take(settings, cause, moment.draw, None));
+        settled.made.extend(made);
+        settled
+    }
+
+    /// What half-open remembers of those that asked: a step that changes it is worth storing.
+    pub fn memory(&self) -> Option<(Candidates, Starvation)> {
+        match &self.state {
+            State::HalfOpen(probing) => Some((probing.candidates, probing.starvation)),
+            State::Closed(_) | State::Open { .. } => None,
+        }
+    }
+
+    /// Permits held in half-open.
+    pub fn in_flight(&self) -> u32 {
+        match &self.state {
+            State::HalfOpen(probing) => probing.holders.in_flight(),
+            State::Closed(_) | State::Open { .. } => 0,
+        }
     }
 
     /// A sign of life of a VM that holds permits; `false` if it holds none here.
@@ -255,7 +287,7 @@ impl Breaker {
     /// Takes the permits of a VM back that showed no life since `beat`; `false` if there is nothing to take.
     pub fn expire(&mut self, instance: u64, beat: u32) -> bool {
         match &mut self.state {
-            State::HalfOpen(probing) => probing.holders.expire(instance, beat),
+            State::HalfOpen(probing) => probing.expire(instance, beat),
             State::Closed(_) | State::Open { .. } => false,
         }
     }
@@ -285,92 +317,23 @@ impl Breaker {
         }
     }
 
-    /// Counts a verdict in the closed state; the cause if it makes the breaker trip.
-    fn count(&mut self, settings: &Settings, now: Timestamp, verdict: Verdict) -> Option<Cause> {
-        let geometry = self.geometry;
-        let State::Closed(closed) = &mut self.state else {
-            return None;
-        };
-        if !verdict.outcome.counts() {
-            return None;
-        }
-        let failed = verdict.outcome == Outcome::Failure;
-        closed.window.add(verdict.outcome, now);
-        closed.verdicts = closed.verdicts.wrapping_add(1);
-        if failed {
-            let gap = now.since(closed.last_failure);
-            let anew = geometry.over().is_some_and(|over| gap > over);
-            closed.consecutive = if anew {
-                1
-            } else {
-                closed.consecutive.saturating_add(1)
-            };
-            closed.last_failure = now;
-        } else {
-            closed.consecutive = 0;
-        }
-        let (tick, horizon) = host_clock(geometry, closed.verdicts, now);
-        closed.hosts.note(verdict.host, failed, tick, horizon);
-
-        let due = due_trip(settings, geometry, closed, now);
-        let withheld = matches!(
-            due,
-            Some(Cause::FailureRate { .. } | Cause::Consecutive { .. })
-        ) && settings.host_grace > Span::ZERO
-            && closed.hosts.minority_fails(tick, horizon);
-        if !withheld {
-            closed.grace_from = None;
-            return due;
-        }
-        let since = *closed.grace_from.get_or_insert(now);
-        due.filter(|_| now.since(since) >= settings.host_grace)
-    }
-
-    /// Counts the verdict of a probe; the cause of the transition if it was the last one.
-    fn probe_verdict(
-        &mut self,
-        settings: &Settings,
-        now: Timestamp,
-        verdict: Verdict,
-    ) -> Option<Cause> {
-        let State::HalfOpen(probing) = &mut self.state else {
-            return None;
-        };
-        if !verdict.outcome.counts() {
-            return None;
-        }
-        probing.verdicts.add(verdict.outcome);
-        probing.wait_from = Some(now);
-        let counts = probing.verdicts;
-        if counts.calls < settings.half_open.permits {
-            return None;
-        }
-        Some(match probes_failed(&settings.thresholds, counts) {
-            true => Cause::ProbesBad { counts },
-            false => Cause::ProbesGood { counts },
-        })
-    }
-
     /// The one place where a verdict becomes a transition.
     fn take(
         &mut self,
         settings: &Settings,
         cause: Cause,
-        now: Timestamp,
         draw: u32,
-        verdict: Verdict,
+        retry_after: Option<Span>,
     ) -> Transition {
+        let now = self.last;
         match cause {
-            Cause::ProbesGood { .. } => {
+            Cause::ProbesGood { .. } | Cause::OwnProbes { .. } => {
                 let ramp_from = (settings.ramp > Span::ZERO).then_some(now);
                 self.trips = 0;
-                self.enter(
-                    State::Closed(Closed::new(self.geometry, ramp_from)),
-                    now,
-                    cause,
-                )
+                let closed = State::Closed(Closed::new(self.geometry, ramp_from));
+                self.enter(closed, now, cause)
             }
-            _ => self.trip(settings, now, draw, cause, verdict.retry_after),
+            _ => self.trip(settings, now, draw, cause, retry_after),
         }
     }
 
@@ -414,3 +377,6 @@ impl Breaker {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -38,23 +38,30 @@ pub(super) fn due_trip(
             threshold: thresholds.slow_rate,
         });
     }
-    let row = thresholds.consecutive > 0 && closed.consecutive >= thresholds.consecutive;
+    // Where there is enough for a rate, the rate decides: a row comes about by chance in many calls of which some fail.
+    let row = thresholds.consecutive > 0
+        && closed.consecutive >= thresholds.consecutive
+        && counts.calls < minimum;
     row.then_some(Cause::Consecutive {
         failures: closed.consecutive,
     })
 }
 
-/// Whether the verdicts of half-open open the breaker again. Where failures in a row are what trips it, and not their
-/// rate, one failed probe is enough; so it is where no rate is on at all.
+/// Whether one failed probe opens the breaker again: where failures in a row are what trips it, and not their rate, and
+/// where no rate is on at all.
+pub(super) fn one_failure_decides(thresholds: &Thresholds) -> bool {
+    thresholds.failure_rate == Share::NONE
+        && (thresholds.slow_rate == Share::NONE || thresholds.consecutive > 0)
+}
+
+/// Whether the verdicts of half-open open the breaker again.
 pub(super) fn probes_failed(thresholds: &Thresholds, counts: Counts) -> bool {
     let reached = |threshold: Share, part| {
         threshold > Share::NONE && threshold.is_reached_by(part, counts.calls)
     };
-    let one_is_enough = thresholds.failure_rate == Share::NONE
-        && (thresholds.slow_rate == Share::NONE || thresholds.consecutive > 0);
     reached(thresholds.failure_rate, counts.failures)
         || reached(thresholds.slow_rate, counts.slow)
-        || (one_is_enough && counts.failures > 0)
+        || (counts.failures > 0 && one_failure_decides(thresholds))
 }
 
 /// The base, doubled for each trip before in the row, up to the cap; at least what the upstream asked for, up to the

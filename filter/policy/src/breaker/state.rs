@@ -1,9 +1,10 @@
 //! What a breaker holds, is asked and says, as data. It changes only in the transitions of the module above.
 
-use super::{Holders, HostId, Hosts, Transition};
+use super::closed::{Closed, Entry};
+use super::{HostId, Probing, Transition};
 use crate::outcome::Outcome;
 use crate::time::{Span, Timestamp};
-use crate::window::{Counts, Geometry, Window};
+use crate::window::Geometry;
 
 /// When a step is taken, and one random draw for it, uniform over all of `u32`.
 #[derive(Clone, Copy, Debug)]
@@ -41,50 +42,6 @@ pub enum State {
     },
     /// Probes pass.
     HalfOpen(Probing),
-}
-
-/// What a closed breaker keeps.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Closed {
-    /// The verdicts.
-    pub window: Window,
-    /// Failures in a row.
-    pub consecutive: u32,
-    /// When the last of them was.
-    pub last_failure: Timestamp,
-    /// Since when the admitted share grows.
-    pub ramp_from: Option<Timestamp>,
-    /// Since when a trip is withheld.
-    pub grace_from: Option<Timestamp>,
-    /// Verdicts so far, wrapping: the tick of host tracking in a count window.
-    pub verdicts: u32,
-    /// The hosts.
-    pub hosts: Hosts,
-}
-
-impl Closed {
-    pub(super) fn new(geometry: Geometry, ramp_from: Option<Timestamp>) -> Self {
-        Self {
-            window: Window::new(geometry),
-            consecutive: 0,
-            last_failure: Timestamp::ZERO,
-            ramp_from,
-            grace_from: None,
-            verdicts: 0,
-            hosts: Hosts::default(),
-        }
-    }
-}
-
-/// What a half-open breaker keeps.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Probing {
-    /// Who holds permits.
-    pub holders: Holders,
-    /// The verdicts so far.
-    pub verdicts: Counts,
-    /// The first permit held since it began, or the last verdict.
-    pub wait_from: Option<Timestamp>,
 }
 
 /// Permission for one request, to be settled once.
@@ -141,8 +98,36 @@ pub struct Verdict {
     pub host: HostId,
     /// What the answer said about when to come again.
     pub retry_after: Option<Span>,
+    /// Who asked, as in [`super::Asker`]: remembered where it held a permit and this is no verdict.
+    pub peer: u32,
 }
 
-/// The transitions of one step, in order. At most three: an open time ends, probing ends without a verdict, and the
-/// step itself.
+/// Where a verdict was counted. A request that fails later hands it back, so that it is counted once, as a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counted {
+    pub(super) generation: u64,
+    pub(super) at: CountedAt,
+}
+
+/// Where that is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CountedAt {
+    /// In the window.
+    Closed(Entry),
+    /// Among the verdicts of half-open, as this.
+    HalfOpen(Outcome),
+}
+
+/// What came of a settlement.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settled {
+    /// The transitions that it made.
+    pub made: Transitions,
+    /// Where its verdict was counted, if it was one that counts.
+    pub counted: Option<Counted>,
+    /// Whether it changed the breaker, beyond the transitions.
+    pub changed: bool,
+}
+
+/// The transitions of one step, in order. At most two: an open time ends, and the step itself.
 pub type Transitions = Vec<Transition>;

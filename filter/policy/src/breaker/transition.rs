@@ -73,10 +73,10 @@ pub enum Cause {
         /// The verdicts.
         counts: Counts,
     },
-    /// Half-open: a permit was held for this long and no verdict came.
-    NoVerdict {
-        /// How long.
-        wait: Span,
+    /// Half-open: no verdict came for long, and so many own probes in a row were good.
+    OwnProbes {
+        /// How many.
+        good: u32,
     },
     /// A later configuration made it start anew.
     Reconfigured,
@@ -103,7 +103,7 @@ impl fmt::Display for Cause {
                 "probes={} failures={} slow={}",
                 counts.calls, counts.failures, counts.slow
             ),
-            Self::NoVerdict { wait } => write!(f, "no_verdict_for={wait}"),
+            Self::OwnProbes { good } => write!(f, "own_probes_good={good}"),
             Self::Reconfigured => write!(f, "configuration=new"),
         }
     }

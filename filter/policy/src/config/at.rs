@@ -10,7 +10,7 @@ use std::ops::Deref;
 use super::error::Wrong;
 use super::kinds::{self, Named};
 use super::path::Path;
-use super::units::{self, Decimal, Duration, Percent};
+use super::units::{self, Decimal, Duration, GrpcStatus, HttpStatus, Percent, Ratio};
 use crate::json::Value;
 use crate::share::Share;
 use crate::time::{Span, parse_duration};
@@ -192,6 +192,30 @@ impl At<'_, Decimal> {
     #[inline(never)]
     pub(super) fn or(&self, default: u32) -> u32 {
         self.value.and_then(units::decimal).unwrap_or(default)
+    }
+}
+
+impl At<'_, Ratio> {
+    /// What is said, or this, in basis points.
+    #[inline(never)]
+    pub(super) fn or(&self, default: u32) -> u32 {
+        self.value.and_then(units::ratio).unwrap_or(default)
+    }
+}
+
+impl At<'_, HttpStatus> {
+    /// What is said: the first and the last of them.
+    #[inline(never)]
+    pub(super) fn get(&self) -> Option<(u16, u16)> {
+        units::http_statuses(self.value?)
+    }
+}
+
+impl At<'_, GrpcStatus> {
+    /// What is said.
+    #[inline(never)]
+    pub(super) fn get(&self) -> Option<u16> {
+        units::grpc_status(self.value?)
     }
 }
 

@@ -23,8 +23,14 @@ pub(super) enum Kind {
     Decimal,
     /// A share of a whole.
     Percent,
+    /// A share that may be more than the whole.
+    Ratio,
     /// A length of time.
     Duration,
+    /// One or several HTTP statuses.
+    HttpStatus,
+    /// A gRPC status.
+    GrpcStatus,
     /// Any text.
     Text,
     /// One of these words.
@@ -144,6 +150,9 @@ pub(super) fn check(value: &Value, kind: &Kind, path: &Path<'_>, wrong: &Wrong) 
         (Kind::Whole, _) if units::whole(value).is_some() => return,
         (Kind::Decimal, _) if units::decimal(value).is_some() => return,
         (Kind::Percent, _) if units::percent(value).is_some() => return,
+        (Kind::Ratio, _) if units::ratio(value).is_some() => return,
+        (Kind::HttpStatus, _) if units::http_statuses(value).is_some() => return,
+        (Kind::GrpcStatus, _) if units::grpc_status(value).is_some() => return,
         (Kind::Truth, _) => "true or false",
         (Kind::Whole, _) => "a whole number",
         (Kind::Decimal, _) => {
@@ -152,7 +161,16 @@ pub(super) fn check(value: &Value, kind: &Kind, path: &Path<'_>, wrong: &Wrong) 
         (Kind::Percent, _) => {
             "a percentage from 0 to 100 with at most two decimals, such as 50 or \"5%\""
         }
+        (Kind::Ratio, _) => {
+            "a percentage from 0 to 1000 with at most two decimals, such as 20 or \"150%\""
+        }
         (Kind::Duration, _) => "a duration with its unit, such as \"250ms\", \"5s\" or \"2m\"",
+        (Kind::HttpStatus, _) => {
+            "a status from 100 to 599, or several, such as 503, \"5xx\" or \"520-527\""
+        }
+        (Kind::GrpcStatus, _) => {
+            "a gRPC status from 1 to 16, or its name, such as 14 or \"unavailable\""
+        }
         (Kind::Text, _) => "text",
         (Kind::List(_), _) => "a list",
         (Kind::Named(_) | Kind::Object(_), _) => "an object",

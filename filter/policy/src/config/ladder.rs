@@ -85,7 +85,20 @@ fn stale(raw: &At<'_, RawStale>) -> stale::Settings {
         max_age: raw.max_age().within(Span::secs(600), least, most),
         authorized: raw.authorized().or(false),
         cookies: raw.cookies().or(false),
+        ignored: ignored(&raw.ignore_headers()),
     }
+}
+
+fn ignored(raw: &At<'_, Vec<String>>) -> stale::Ignored {
+    raw.at_most(raw.len(), stale::IGNORED_MAX);
+    let mut ignored = stale::Ignored::default();
+    for index in 0..raw.len() {
+        let at = raw.item(index);
+        if let Err(why) = ignored.add(at.text()) {
+            at.refuse_as(format_args!("{why}"));
+        }
+    }
+    ignored
 }
 
 fn fixed(raw: &At<'_, RawStatic>) -> Static {

@@ -7,6 +7,7 @@ use crate::time::Span;
 use crate::trust::{Network, Trust};
 
 use super::at::{At, Place};
+use super::defaults;
 use super::raw::{RawAdaptive, RawTimeout, RawTrust};
 use super::units::Duration;
 use super::valid::{PATTERN_MAX, header_name};
@@ -76,34 +77,40 @@ fn adaptive(raw: &At<'_, RawAdaptive>, slow_over: Span) -> Follow {
         let problem = format_args!("{times} is out of bounds: 1 to 100");
         raw.factor().refuse_as(problem);
     }
-    let floor = slow_over.max(Span::millis(1));
-    let min = match (raw.min().get(), raw.max().get()) {
-        (Some(min), _) => min,
-        (None, Some(max)) => floor.min(max),
-        (None, None) => floor,
-    };
-    let follow = Follow {
-        percentile: raw.percentile().or(Share::percent(99)),
+    let usual = (slow_over.max(Span::millis(1)), Span::secs(15));
+    let (min, max) = bounds(&raw.min(), &raw.max(), usual);
+    let percentile = raw.percentile();
+    Follow {
+        percentile: above_nothing(&percentile, percentile.or(Share::percent(99))),
         factor,
         min,
-        max: raw.max().get().unwrap_or(Span::secs(15).max(min)),
+        max,
         samples: raw.minimum_samples().within(100, 1, 1_000_000),
-    };
-    followed(&raw.percentile(), &raw.min(), &follow);
-    follow
+    }
 }
 
-/// A percentile and its bounds.
-pub(super) fn followed(percentile: &Place<'_>, min: &Place<'_>, follow: &Follow) {
-    if follow.percentile == Share::NONE {
-        percentile.refuse("must be above 0");
+/// A percentile that may be followed.
+pub(super) fn above_nothing(at: &Place<'_>, percentile: Share) -> Share {
+    if percentile == Share::NONE {
+        at.refuse("must be above 0");
     }
-    if follow.min < Span::millis(1) || follow.max < follow.min {
-        min.refuse_as(format_args!(
-            "{} to {} is no range of at least 1ms",
-            follow.min, follow.max
+    percentile
+}
+
+/// The bounds of what follows a percentile.
+pub(super) fn bounds(
+    min: &At<'_, Duration>,
+    max: &At<'_, Duration>,
+    usual: (Span, Span),
+) -> (Span, Span) {
+    let (least, most) = defaults::range((min.get(), usual.0), (max.get(), usual.1));
+    if least < Span::millis(1) || most < least {
+        let written = min.given().unwrap_or(max);
+        written.refuse_as(format_args!(
+            "{least} to {most} is no range of at least 1ms"
         ));
     }
+    (least, most)
 }
 
 /// Whose marks are believed.

@@ -11,7 +11,6 @@ use crate::shedding::{self, Limit, Shares};
 use crate::time::Span;
 
 use super::at::At;
-use super::limits;
 use super::raw::load::{
     RawBulkhead, RawEnforcement, RawLimit, RawPer, RawPriorities, RawPriority, RawShares,
     RawShedding, RawUntil,
@@ -19,6 +18,7 @@ use super::raw::load::{
 use super::raw::{RawPage, RawProbe};
 use super::units::Percent;
 use super::valid::{PATTERN_MAX, no_share, token};
+use super::{defaults, limits};
 
 /// The bulkhead; `None` where it is off.
 pub(super) fn bulkhead(raw: &At<'_, RawBulkhead>) -> Option<bulkhead::Settings> {
@@ -90,9 +90,15 @@ fn limit(raw: &At<'_, RawShedding>) -> Limit {
         }
         None | Some(RawLimit::Adaptive) => {
             let default = shedding::Settings::ADAPTIVE;
-            let floor = least.within(default.floor, 1, max);
-            let ceiling = most.within(floor.max(default.ceiling), 1, max);
-            let initial = first.within(floor, 1, max);
+            for bound in [&least, &most, &first] {
+                bound.within(1, 1, max);
+            }
+            let usual = (default.floor, default.ceiling);
+            let first = first.get();
+            let lower = first.map_or(usual.0, |first| usual.0.min(first));
+            let upper = first.map_or(usual.1, |first| usual.1.max(first));
+            let (floor, ceiling) = defaults::range((least.get(), lower), (most.get(), upper));
+            let initial = first.unwrap_or(floor);
             if floor > ceiling || !(floor..=ceiling).contains(&initial) {
                 raw.refuse_as(format_args!(
                     "min {floor}, initial {initial}, max {ceiling}: must grow in this order"
@@ -109,16 +115,17 @@ fn limit(raw: &At<'_, RawShedding>) -> Limit {
 }
 
 fn shares(raw: &At<'_, RawShares>) -> Shares {
-    let mut shares = shedding::Settings::default().shares;
     let given = [
         raw.critical_plus(),
         raw.critical(),
         raw.sheddable_plus(),
         raw.sheddable(),
     ];
+    let [a, b, c, d] = shedding::Settings::default().shares.0;
+    let [e, f, g, h] = &given;
+    let shares = defaults::falling([(e.get(), a), (f.get(), b), (g.get(), c), (h.get(), d)]);
     let mut above = Share::ALL;
-    for (share, given) in shares.0.iter_mut().zip(given) {
-        *share = given.or(*share);
+    for (share, given) in shares.iter().zip(&given) {
         if *share > above || *share == Share::NONE {
             given.refuse_as(format_args!(
                 "{share} is out of bounds: above 0 %, and at most {above}, as the priority above it"
@@ -126,7 +133,7 @@ fn shares(raw: &At<'_, RawShares>) -> Shares {
         }
         above = *share;
     }
-    shares
+    Shares(shares)
 }
 
 fn priorities(raw: &At<'_, RawPriorities>) -> priority::Settings {

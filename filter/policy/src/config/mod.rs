@@ -5,12 +5,14 @@
 //! (`at`) becomes what the policies are made of, with defaults and limits (`valid` and its neighbours).
 
 mod at;
+mod defaults;
 mod error;
 mod kinds;
 mod ladder;
 mod limits;
 mod load;
 mod merge;
+mod outcomes;
 mod path;
 mod protobuf;
 pub mod raw;

@@ -7,7 +7,7 @@ pub mod ladder;
 pub mod load;
 
 use super::kinds::{Named, choice, object};
-use super::units::{Decimal, Duration, Percent};
+use super::units::{Decimal, Duration, GrpcStatus, HttpStatus, Percent, Ratio};
 use ladder::RawRung;
 use load::{RawBulkhead, RawShedding};
 
@@ -141,9 +141,9 @@ object! {
         percentile ("percentile"): Percent,
         /// Times so much, 1 to 100 (2).
         factor ("factor"): Decimal,
-        /// Never less (breaker.slow_call.over).
+        /// Never less (breaker.slow_call.over, or `max` where that is less).
         min ("min"): Duration,
-        /// Never more (15s, or min if that is more).
+        /// Never more (15s, or `min` where that is more).
         max ("max"): Duration,
         /// There is no such limit before so many samples (100).
         minimum_samples ("minimum_samples"): u32,
@@ -196,8 +196,8 @@ choice! {
 object! {
     /// The retry budget.
     RawBudget {
-        /// What each first attempt pays in, in percent of a retry (20).
-        ratio ("ratio"): Percent,
+        /// What each first attempt pays in, in percent of a retry, 0 to 1,000 (20).
+        ratio ("ratio"): Ratio,
         /// Retries that flow in each second besides, 0 to 1,000 (0.1).
         min_per_second ("min_per_second"): Decimal,
         /// For how long what was paid in lasts, 1s to 60s (10s).
@@ -220,24 +220,46 @@ object! {
 }
 
 object! {
-    /// What counts as a failure, and what as "too much to do".
+    /// What counts as a failure, and what as "too much to do". A list that is given takes the place of the default one.
     RawOutcomes {
-        /// Failures: status 500 502 503 504, grpc 2 4 13 14 15, flags UT UR UF UC UPE.
-        failure ("failure"): RawMarks,
-        /// Neither failure nor success: status 429, grpc 8.
-        overloaded ("overloaded"): RawMarks,
+        /// Failures: status 500 502 503 504 520-527 530, grpc 2 4 13 14 15, flags UT UR UF UC UPE.
+        failure ("failure"): RawFailure,
+        /// Neither failure nor success: status 429 529, grpc 8. What is written in both lists is overload.
+        overloaded ("overloaded"): RawOverloaded,
     }
 }
 
 object! {
-    /// Marks of an answer; a list that is given takes the place of the default one.
-    RawMarks {
-        /// HTTP statuses, 100 to 599.
-        status ("status"): Vec<u32>,
-        /// gRPC statuses, 1 to 16.
-        grpc ("grpc"): Vec<u32>,
-        /// Envoy's response flags: UT, UR, UF, UC, UPE. For failures only.
+    /// Marks of a response that is a failure.
+    RawFailure {
+        /// HTTP statuses, 100 to 599: such as 503, "5xx", "520-527".
+        status ("status"): Vec<HttpStatus>,
+        /// gRPC statuses: 1 to 16, or names such as `unavailable`.
+        grpc ("grpc"): Vec<GrpcStatus>,
+        /// Envoy's response flags: UT, UR, UF, UC, UPE.
         flags ("flags"): Vec<String>,
+    }
+}
+
+object! {
+    /// Marks of a response that says "too much to do".
+    RawOverloaded {
+        /// HTTP statuses, 100 to 599: such as 429, "520-527".
+        status ("status"): Vec<HttpStatus>,
+        /// gRPC statuses: 1 to 16, or names such as `resource-exhausted`.
+        grpc ("grpc"): Vec<GrpcStatus>,
+        /// What it is for the breaker (ignore).
+        breaker ("breaker"): RawVerdict,
+    }
+}
+
+choice! {
+    /// What overload is for the breaker.
+    RawVerdict {
+        /// Neither a failure nor a success: a probe of a half-open breaker gives its permit back.
+        Ignore ("ignore"),
+        /// A failure.
+        Failure ("failure"),
     }
 }
 
@@ -304,7 +326,7 @@ choice! {
 object! {
     /// When a call is slow, and how many may be.
     RawSlowCall {
-        /// A success whose headers took longer is slow (2s).
+        /// A success whose headers took longer is slow (2s; with a `half_open.wait` under 3s a second less than that).
         over ("over"): Duration,
         /// Opens at this share of slow calls, in percent; 0 is off (80).
         rate ("rate"): Percent,
@@ -324,9 +346,9 @@ object! {
 object! {
     /// How long an open breaker stays open.
     RawOpen {
-        /// After the first trip; doubled at each further one in a row (5s).
+        /// After the first trip; doubled at each further one in a row (5s, or `up_to` where that is shorter).
         base ("for"): Duration,
-        /// Never longer, but for the jitter (60s).
+        /// Never longer, but for the jitter (60s, or `for` where that is longer).
         up_to ("up_to"): Duration,
         /// Up to this share is added at random, in percent (100).
         jitter ("jitter"): Percent,
@@ -338,7 +360,8 @@ object! {
     RawHalfOpen {
         /// Probes in flight plus verdicts, over all workers, 1 to 1,000 (2).
         permits ("permits"): u32,
-        /// Without a verdict for so long it opens again (20s).
+        /// Permits held for so long without a verdict are taken back from VMs that died; at least `timeout.total`, and a
+        /// second more than `slow_call.over` (20s, or as long as those ask for).
         wait ("wait"): Duration,
     }
 }

@@ -8,7 +8,7 @@ use crate::time::Span;
 
 use super::at::At;
 use super::error::suggestion;
-use super::limits::followed;
+use super::limits::{above_nothing, bounds};
 use super::raw::{RawBudget, RawHedge, RawMethods, RawRetries, RawRetryMode};
 
 const CONDITIONS_MAX: usize = 64;
@@ -103,15 +103,15 @@ fn hedge(raw: &At<'_, RawHedge>, time: &Limits) -> Option<Delay> {
             Some(Delay::After(after))
         }
         (None, Some(percentile)) => {
-            let follow = Follow {
-                percentile,
+            let usual = (Span::millis(10), Span::secs(10));
+            let (min, max) = bounds(&least, &most, usual);
+            Some(Delay::Percentile(Follow {
+                percentile: above_nothing(&raw.percentile(), percentile),
                 factor: 100,
-                min: least.or(Span::millis(10)),
-                max: most.or(Span::secs(10)),
+                min,
+                max,
                 samples: 100,
-            };
-            followed(&raw.percentile(), &least, &follow);
-            Some(Delay::Percentile(follow))
+            }))
         }
         (None, None) | (Some(_), Some(_)) => {
             raw.refuse("write either \"after\" (a time) or \"percentile\"");

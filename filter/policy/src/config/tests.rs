@@ -1,9 +1,11 @@
 //! What is read, what is refused, and with which words.
 
+mod alone;
 mod extends;
 mod ladder;
 mod limits;
 mod load;
+mod outcomes;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -11,6 +13,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::breaker::{Mode, Settings};
 use crate::fallback::{Cause, Kind};
+use crate::outcome::Codes;
 use crate::policy::{Policy, Scope};
 use crate::share::Share;
 use crate::time::Span;
@@ -64,7 +67,7 @@ fn every_key_is_read() {
     assert_eq!(policy.outcomes.failure_flags, 4);
     assert_eq!(
         policy.outcomes.overloaded_grpc,
-        vec![8],
+        Codes::of(&[(8, 8)]),
         "what is not said stays"
     );
     assert!(
@@ -126,11 +129,23 @@ fn an_error_names_the_path_what_stood_there_and_what_would_be_right() {
 fn what_cannot_work_together_is_refused() {
     for (raw, path) in [
         (
-            json!({"timeout": {"total": "20s"}}),
+            json!({"timeout": {"total": "20s"}, "breaker": {"half_open": {"wait": "19s"}}}),
             "policies.p.breaker.half_open.wait",
         ),
         (
-            json!({"breaker": {"open": {"for": "90s"}}}),
+            json!({"breaker": {"slow_call": {"over": "4s"}, "half_open": {"wait": "4900ms"}}}),
+            "policies.p.breaker.half_open.wait",
+        ),
+        (
+            json!({"breaker": {"half_open": {"wait": "1900ms"}}}),
+            "policies.p.breaker.half_open.wait",
+        ),
+        (
+            json!({"breaker": {"open": {"for": "90s", "up_to": "60s"}}}),
+            "policies.p.breaker.open.up_to",
+        ),
+        (
+            json!({"breaker": {"open": {"up_to": "0s"}}}),
             "policies.p.breaker.open.up_to",
         ),
         (

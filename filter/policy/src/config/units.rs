@@ -20,11 +20,98 @@ impl Known for Percent {
     const KIND: Kind = Kind::Percent;
 }
 
+/// What is paid in for another thing, in percent of it: a number from 0 to 1,000, or text such as `150%`.
+pub struct Ratio;
+
+impl Known for Ratio {
+    const KIND: Kind = Kind::Ratio;
+}
+
 /// A number with at most four decimals.
 pub struct Decimal;
 
 impl Known for Decimal {
     const KIND: Kind = Kind::Decimal;
+}
+
+/// One or several HTTP statuses: a number, or text such as `5xx` or `520-527`.
+pub struct HttpStatus;
+
+impl Known for HttpStatus {
+    const KIND: Kind = Kind::HttpStatus;
+}
+
+/// A gRPC status: a number or a name.
+pub struct GrpcStatus;
+
+impl Known for GrpcStatus {
+    const KIND: Kind = Kind::GrpcStatus;
+}
+
+/// The names of gRPC statuses, from 1 on.
+const GRPC_NAMES: [&str; 16] = [
+    "cancelled",
+    "unknown",
+    "invalid-argument",
+    "deadline-exceeded",
+    "not-found",
+    "already-exists",
+    "permission-denied",
+    "resource-exhausted",
+    "failed-precondition",
+    "aborted",
+    "out-of-range",
+    "unimplemented",
+    "internal",
+    "unavailable",
+    "data-loss",
+    "unauthenticated",
+];
+
+/// The first and the last of one or several HTTP statuses.
+pub(super) fn http_statuses(value: &Value) -> Option<(u16, u16)> {
+    const FIRST: u64 = 100;
+    const LAST: u64 = 599;
+    let (first, last) = match value {
+        Value::Text(text) => match text::trimmed(text.as_bytes()) {
+            [class @ b'1'..=b'5', b'x' | b'X', b'x' | b'X'] => {
+                let first = u64::from(class.wrapping_sub(b'0')).saturating_mul(100);
+                (first, first.saturating_add(99))
+            }
+            _ => match text::parted(text, b'-') {
+                Some((first, last)) => (status(first)?, status(last)?),
+                None => (status(text)?, status(text)?),
+            },
+        },
+        other => {
+            let status = u64::from(whole(other)?);
+            (status, status)
+        }
+    };
+    let known = FIRST <= first && first <= last && last <= LAST;
+    known.then_some((first as u16, last as u16))
+}
+
+fn status(text: &str) -> Option<u64> {
+    text::number(text::trimmed(text.as_bytes()))
+}
+
+/// A gRPC status; a name may be written as in gRPC's own constants, too.
+pub(super) fn grpc_status(value: &Value) -> Option<u16> {
+    let status = match value.text() {
+        Some(text) => {
+            let name = text.trim_ascii().replace('_', "-").to_ascii_lowercase();
+            let known = GRPC_NAMES.iter().position(|known| *known == name);
+            match known {
+                Some(place) => place.checked_add(1)?,
+                None => status(text)? as usize,
+            }
+        }
+        None => whole(value)? as usize,
+    };
+    (1..=GRPC_NAMES.len())
+        .contains(&status)
+        .then_some(status as u16)
 }
 
 /// A whole number; it may come as `1.0`, since a protobuf Struct knows no other numbers.
@@ -39,9 +126,19 @@ pub(super) fn decimal(value: &Value) -> Option<u32> {
 
 /// A share.
 pub(super) fn percent(value: &Value) -> Option<Share> {
-    let number = value.text().and_then(number);
-    let points = of(number.as_ref().unwrap_or(value), ONE / 100, 10_000)?;
+    let points = points(value, 10_000)?;
     u16::try_from(points).ok().map(Share::basis_points)
+}
+
+/// A ratio in basis points.
+pub(super) fn ratio(value: &Value) -> Option<u32> {
+    points(value, 100_000)
+}
+
+/// Basis points of a number, or of text such as `5%`.
+fn points(value: &Value, max: u32) -> Option<u32> {
+    let number = value.text().and_then(number);
+    of(number.as_ref().unwrap_or(value), ONE / 100, max)
 }
 
 /// The number in a text such as `5%`.
@@ -71,7 +168,7 @@ mod schema {
 
     use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-    use super::{Decimal, Duration, Percent};
+    use super::{Decimal, Duration, GRPC_NAMES, GrpcStatus, HttpStatus, Percent, Ratio};
     use crate::config::kinds::Named;
 
     impl<T: JsonSchema> JsonSchema for Named<T> {
@@ -110,6 +207,55 @@ mod schema {
 
         fn json_schema(_generator: &mut SchemaGenerator) -> Schema {
             json_schema!({"type": "number", "minimum": 0, "maximum": 100_000})
+        }
+    }
+
+    impl JsonSchema for HttpStatus {
+        fn schema_name() -> Cow<'static, str> {
+            "HttpStatus".into()
+        }
+
+        fn json_schema(_generator: &mut SchemaGenerator) -> Schema {
+            json_schema!({
+                "description": "One or several HTTP statuses.",
+                "anyOf": [
+                    {"type": "integer", "minimum": 100, "maximum": 599},
+                    {"type": "string", "pattern": r"^\s*([1-5][xX]{2}|[1-5][0-9]{2}(\s*-\s*[1-5][0-9]{2})?)\s*$"}
+                ],
+                "examples": [503, "5xx", "520-527"]
+            })
+        }
+    }
+
+    impl JsonSchema for GrpcStatus {
+        fn schema_name() -> Cow<'static, str> {
+            "GrpcStatus".into()
+        }
+
+        fn json_schema(_generator: &mut SchemaGenerator) -> Schema {
+            json_schema!({
+                "description": "A gRPC status, or its name.",
+                "anyOf": [
+                    {"type": "integer", "minimum": 1, "maximum": 16},
+                    {"enum": GRPC_NAMES}
+                ]
+            })
+        }
+    }
+
+    impl JsonSchema for Ratio {
+        fn schema_name() -> Cow<'static, str> {
+            "Ratio".into()
+        }
+
+        fn json_schema(_generator: &mut SchemaGenerator) -> Schema {
+            json_schema!({
+                "description": "What is paid in, in percent of what it pays for.",
+                "anyOf": [
+                    {"type": "number", "minimum": 0, "maximum": 1000},
+                    {"type": "string", "pattern": r"^\s*[0-9]+(\.[0-9]{1,2})?\s*%?\s*$"}
+                ]
+            })
         }
     }
 

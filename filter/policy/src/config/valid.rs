@@ -2,7 +2,6 @@
 
 use crate::breaker::{HalfOpen, Mode, OpenTime, Settings, Thresholds};
 use crate::json::Value;
-use crate::outcome::{Rules, flag};
 use crate::policy::{Policy, Scope};
 use crate::route::{Key, Routing, Upstream};
 use crate::share::Share;
@@ -12,17 +11,17 @@ use crate::window::{CALLS_MAX, Geometry};
 use super::at::{At, Place};
 use super::error::suggestion;
 use super::path::Path;
-use super::raw::{
-    File, RawBreaker, RawKey, RawMode, RawOutcomes, RawPolicy, RawScope, RawUpstream, RawWindow,
-};
+use super::raw::{File, RawBreaker, RawKey, RawMode, RawPolicy, RawScope, RawUpstream, RawWindow};
 use super::units::Percent;
-use super::{VERSION, ladder, limits, load, merge, retries};
+use super::{VERSION, defaults, ladder, limits, load, merge, outcomes, retries};
 
 const POLICIES_MAX: usize = 256;
 const UPSTREAMS_MAX: usize = 1_024;
 pub(super) const PATTERN_MAX: usize = 512;
 const NAME_MAX: usize = 64;
 const KEYS_DEFAULT: u32 = 100;
+/// A default that yields to a short `half_open.wait` takes no call for slow that is faster.
+const SLOW_OVER_LEAST: Span = Span::secs(1);
 
 /// A whole file.
 pub(super) fn file(file: &At<'_, File>, routing: &mut Routing) {
@@ -108,15 +107,8 @@ fn policy(name: &str, raw: &At<'_, RawPolicy>) -> Policy {
         ));
     }
     let written = raw.breaker();
-    let breaker = breaker(&written);
+    let breaker = breaker(&written, raw.timeout().total().get());
     let time = limits::time(&raw.timeout(), breaker.thresholds.slow_over);
-    let wait = breaker.half_open.wait;
-    if let Some(total) = time.total.filter(|total| wait <= *total) {
-        written.half_open().wait().refuse_as(format_args!(
-            "{wait} is not longer than timeout.total ({total}): a probe that takes as long as it may would open the \
-             breaker again"
-        ));
-    }
     let bulkhead = raw.bulkhead().given().and_then(load::bulkhead);
     let shedding = raw.shedding().given().and_then(load::shedding);
     Policy {
@@ -129,7 +121,7 @@ fn policy(name: &str, raw: &At<'_, RawPolicy>) -> Policy {
             None => None,
         },
         time,
-        outcomes: outcomes(&raw.outcomes()),
+        outcomes: outcomes::outcomes(&raw.outcomes()),
         breaker,
         probe: written.probe().given().map(load::probe),
         bulkhead,
@@ -140,55 +132,25 @@ fn policy(name: &str, raw: &At<'_, RawPolicy>) -> Policy {
     }
 }
 
-fn outcomes(raw: &At<'_, RawOutcomes>) -> Rules {
-    let mut rules = Rules::default();
-    let (failure, overloaded) = (raw.failure(), raw.overloaded());
-    statuses(&failure.status(), &mut rules.failure_status, 100, 599);
-    statuses(&failure.grpc(), &mut rules.failure_grpc, 1, 16);
-    statuses(&overloaded.status(), &mut rules.overloaded_status, 100, 599);
-    statuses(&overloaded.grpc(), &mut rules.overloaded_grpc, 1, 16);
-    let flags = failure.flags();
-    if flags.given().is_some() {
-        rules.failure_flags = 0;
-    }
-    for index in 0..flags.len() {
-        let flag = flags.item(index);
-        let name = flag.text();
-        match flag::FAILURES.iter().find(|(known, _)| *known == name) {
-            Some((_, bit)) => rules.failure_flags |= bit,
-            None => flag.refuse_as(format_args!(
-                "unknown flag \"{name}\"; known: UT, UR, UF, UC, UPE"
-            )),
-        }
-    }
-    if let Some(flags) = overloaded.flags().given() {
-        flags.refuse("flags say that an upstream failed; they stand under failure only");
-    }
-    rules
-}
-
-/// What is said takes the place of the default.
-fn statuses(raw: &At<'_, Vec<u32>>, statuses: &mut Vec<u16>, min: u32, max: u32) {
-    if raw.given().is_some() {
-        statuses.clear();
-    }
-    for index in 0..raw.len() {
-        let status = raw.item(index).within(min, min, max);
-        statuses.push(u16::try_from(status).unwrap_or(u16::MAX));
-    }
-}
-
-fn breaker(raw: &At<'_, RawBreaker>) -> Settings {
+fn breaker(raw: &At<'_, RawBreaker>, total: Option<Span>) -> Settings {
     let default = Settings::default();
     let (slow, open, half_open) = (raw.slow_call(), raw.open(), raw.half_open());
     let usual = default.thresholds;
+    let (slow_over, wait) = probing(raw, total, &default);
+    let (base, cap) = (open.base(), open.up_to());
+    base.some(default.open.base);
+    cap.some(default.open.cap);
+    let (base, cap) = defaults::range(
+        (base.get(), default.open.base),
+        (cap.get(), default.open.cap),
+    );
     let settings = Settings {
         mode: mode(raw),
         inbound: raw.inbound().or(default.inbound),
         thresholds: Thresholds {
             failure_rate: raw.failure_rate().or(usual.failure_rate),
             slow_rate: slow.rate().or(usual.slow_rate),
-            slow_over: slow.over().some(usual.slow_over),
+            slow_over,
             consecutive: raw.consecutive().get().unwrap_or(usual.consecutive),
             minimum_calls: raw
                 .minimum_calls()
@@ -199,8 +161,8 @@ fn breaker(raw: &At<'_, RawBreaker>) -> Settings {
             None => default.window,
         },
         open: OpenTime {
-            base: open.base().some(default.open.base),
-            cap: open.up_to().or(default.open.cap),
+            base,
+            cap,
             jitter: open.jitter().or(default.open.jitter),
         },
         half_open: HalfOpen {
@@ -209,12 +171,11 @@ fn breaker(raw: &At<'_, RawBreaker>) -> Settings {
                 1,
                 Settings::PERMITS_MAX,
             ),
-            wait: half_open.wait().some(default.half_open.wait),
+            wait,
         },
         ramp: raw.ramp().or(default.ramp),
         host_grace: raw.hosts().grace().or(default.host_grace),
     };
-    let OpenTime { base, cap, .. } = settings.open;
     if cap < base {
         let problem = format_args!("{cap} is shorter than open.for ({base})");
         open.up_to().refuse_as(problem);
@@ -228,6 +189,35 @@ fn breaker(raw: &At<'_, RawBreaker>) -> Settings {
         );
     }
     settings
+}
+
+/// When a call is slow, and how long a half-open breaker waits for a verdict. A probe has to be judged within that time:
+/// when `timeout.total` is over, or as a slow call, a second after it became one. Of the two the default one yields.
+fn probing(raw: &At<'_, RawBreaker>, total: Option<Span>, default: &Settings) -> (Span, Span) {
+    const JUDGED_AFTER: Span = Span::secs(1);
+    let (slow, half_open) = (raw.slow_call(), raw.half_open());
+    let (over, wait) = (slow.over(), half_open.wait());
+    let usual = over.some(default.thresholds.slow_over);
+    let slow_over = match (over.get(), wait.get()) {
+        (None, Some(wait)) => usual.min(wait.less(JUDGED_AFTER)).max(SLOW_OVER_LEAST),
+        _ => usual,
+    };
+    let judged = slow_over.plus(JUDGED_AFTER);
+    let Some(written) = wait.get() else {
+        let usual = default.half_open.wait.max(judged);
+        return (slow_over, usual.max(total.unwrap_or(Span::ZERO)));
+    };
+    if let Some(total) = total.filter(|total| written < *total) {
+        wait.refuse_as(format_args!(
+            "{written} is shorter than timeout.total ({total}): a probe may take so long"
+        ));
+    }
+    if written < judged {
+        wait.refuse_as(format_args!(
+            "{written} is shorter than slow_call.over ({slow_over}) and a second: a probe is judged that late"
+        ));
+    }
+    (slow_over, written)
 }
 
 fn mode(raw: &At<'_, RawBreaker>) -> Mode {

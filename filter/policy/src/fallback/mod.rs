@@ -178,6 +178,7 @@ mod tests {
             max_age: Span::secs(1),
             authorized: false,
             cookies: false,
+            ignored: stale::Ignored::NONE,
         });
         let other = Answer::Cluster("other".to_owned());
         let sorry = fixed_as(503, "sorry", None);

@@ -5,8 +5,20 @@ use std::collections::VecDeque;
 use proptest::prelude::*;
 
 use super::*;
+use crate::priority::Priority;
 
 const THRESHOLD: u32 = 8_000;
+/// The only host of a loop.
+const HOST: u32 = 1;
+
+/// One report, where nothing is known of the traffic.
+fn said(utilisation: u32) -> Report {
+    Report {
+        utilisation,
+        threshold: THRESHOLD,
+        ..Report::default()
+    }
+}
 const POINTS_FULL: u32 = 10_000;
 
 fn at(millis: u64) -> Timestamp {
@@ -16,6 +28,7 @@ fn at(millis: u64) -> Timestamp {
 /// An upstream that says how much it was used in the last while, with noise, to those whose answers it gives 100 ms later.
 struct Loop {
     load: Load,
+    observed: Observed,
     now: u64,
     seed: u64,
     /// Work that was let in, a place for each step of 10 ms that it looks back.
@@ -35,6 +48,8 @@ struct Seen {
     lowest: f64,
     highest: f64,
     mean: f64,
+    /// When the last one was refused, in milliseconds.
+    last_refused: u64,
 }
 
 impl Seen {
@@ -47,6 +62,7 @@ impl Loop {
     fn new(seed: u64, beyond: bool, window: usize) -> Self {
         Self {
             load: Load::default(),
+            observed: Observed::default(),
             now: 0,
             seed,
             worked: std::iter::repeat_n(0.0, window).collect(),
@@ -75,8 +91,14 @@ impl Loop {
             for (priority, count) in offered.into_iter().enumerate() {
                 for _ in 0..count {
                     let draw = self.draw();
+                    self.observed
+                        .traffic
+                        .came(Priority::of_rank(priority as u8));
                     let refused = self.load.refuses(priority as u8, draw, at(self.now));
                     work += f64::from(u8::from(!refused)) / 100.0;
+                    if refused {
+                        seen.last_refused = step * 10;
+                    }
                     seen.offered[priority] += u32::from(watched);
                     seen.admitted[priority] += u32::from(watched && !refused);
                 }
@@ -91,7 +113,9 @@ impl Loop {
             if let Some(told) = self.reports.pop_front()
                 && work > 0.0
             {
-                self.load.report(told, THRESHOLD, at(self.now));
+                let report = self.observed.report(HOST, told, THRESHOLD, at(self.now));
+                self.load.report(&report, at(self.now));
+                self.observed.traffic.stands(self.load.shed, at(self.now));
             }
             self.now += 10;
             if watched {
@@ -174,6 +198,83 @@ fn after_a_spike_everybody_passes_again_and_stays() {
 }
 
 #[test]
+fn once_there_is_half_of_what_may_be_nobody_is_shed_within_three_seconds() {
+    for (before, after) in [
+        (EQUAL, [10; 4]),
+        ([500; 4], [10; 4]),
+        ([0, 0, 0, 1_000], [0, 0, 0, 40]),
+        ([50, 0, 0, 950], [20, 0, 0, 20]),
+        ([10, 10, 100, 500], [5, 5, 20, 10]),
+        ([0, 200, 0, 0], [0, 40, 0, 0]),
+    ] {
+        for seed in 0..5 {
+            let mut world = Loop::new(seed, false, 100);
+            let shed = world.run(60_000, before, 0);
+            assert!(shed.last_refused > 50_000, "{shed:?}");
+            let seen = world.run(20_000, after, 0);
+            assert!(seen.last_refused < 3_000, "{before:?} {after:?} {seen:?}");
+            assert!(seen.highest < 0.85, "{before:?} {after:?} {seen:?}");
+        }
+    }
+}
+
+#[test]
+fn what_falls_by_half_and_is_still_too_much_does_not_swing() {
+    for (before, after) in [
+        ([0, 0, 0, 1_000], [0, 0, 0, 500]),
+        (EQUAL, [35; 4]),
+        ([50, 0, 0, 950], [50, 0, 0, 300]),
+    ] {
+        let mut world = Loop::new(3, false, 100);
+        world.run(60_000, before, 0);
+        let seen = world.run(10_000, after, 0);
+        assert!(seen.highest < 1.0, "{before:?} {after:?} {seen:?}");
+        let seen = world.run(20_000, after, 0);
+        assert!((0.77..0.83).contains(&seen.mean), "{seen:?}");
+        assert!(seen.lowest > 0.7 && seen.highest < 0.9, "{seen:?}");
+    }
+}
+
+#[test]
+fn an_upstream_that_states_its_last_three_seconds_is_not_flooded_by_one_priority() {
+    for offered in [[0, 0, 0, 1_000], [1_000, 0, 0, 0], [0, 0, 0, 200]] {
+        let mut world = Loop::new(7, false, 300);
+        world.run(60_000, offered, 0);
+        let seen = world.run(60_000, offered, 0);
+        assert!((0.6..0.95).contains(&seen.mean), "{offered:?} {seen:?}");
+        assert!(seen.highest < 1.6, "{offered:?} {seen:?}");
+    }
+}
+
+/// Ten hosts that answer in turn, in random order, of which the last says something else.
+fn ten(others: u32, last: u32, seed: u64) -> Load {
+    let mut world = Loop::new(seed, false, 1);
+    for step in 0..4_000 {
+        let host = (u64::from(world.draw()) * 10) >> 32;
+        let said = if host == 9 { last } else { others };
+        let report = world
+            .observed
+            .report(host as u32, said, THRESHOLD, at(step * 10));
+        world.load.report(&report, at(step * 10));
+    }
+    world.load
+}
+
+#[test]
+fn one_host_of_ten_neither_sheds_nor_keeps_from_shedding() {
+    let now = at(40_000);
+    for seed in 0..20 {
+        for last in [1, 9_900, 99_000] {
+            assert_eq!(ten(7_500, last, seed).shed_of(3, now), 0, "{last}");
+        }
+        for last in [1, 5_000, 99_000] {
+            let load = ten(9_500, last, seed);
+            assert!(load.shed_of(1, now) > WHOLE / 2, "{last} {load:?}");
+        }
+    }
+}
+
+#[test]
 fn under_the_threshold_nobody_is_shed() {
     let seen = Loop::new(4, true, 100).run(60_000, [18; 4], 0);
     assert_eq!(seen.admitted, seen.offered, "72 % with noise of 5 %");
@@ -183,7 +284,7 @@ fn under_the_threshold_nobody_is_shed() {
 fn an_upstream_that_went_silent_is_not_shed_for_ever() {
     let mut load = Load::default();
     for step in 0..1_000 {
-        load.report(POINTS_FULL, THRESHOLD, at(step * 50));
+        load.report(&said(POINTS_FULL), at(step * 50));
     }
     let last = 999 * 50;
     assert_eq!(load.shed, u32::from(PRIORITIES) * WHOLE);
@@ -196,7 +297,7 @@ fn an_upstream_that_went_silent_is_not_shed_for_ever() {
     assert!(load.refuses(3, u32::MAX / 2, at(last + half)));
     let gone = FRESH.plus(FADE).as_millis();
     assert!((0..4).all(|priority| !load.refuses(priority, 0, at(last + gone))));
-    load.report(5_000, THRESHOLD, at(last + gone + 1));
+    load.report(&said(5_000), at(last + gone + 1));
     assert_eq!(load.shed, 0, "what was forgotten does not come back");
 }
 
@@ -204,7 +305,7 @@ fn an_upstream_that_went_silent_is_not_shed_for_ever() {
 fn one_in_a_hundred_always_passes_and_can_tell_that_it_is_better() {
     let mut load = Load::default();
     for step in 0..1_000 {
-        load.report(POINTS_FULL, THRESHOLD, at(step * 50));
+        load.report(&said(POINTS_FULL), at(step * 50));
     }
     let passed = (0..10_000_u32).filter(|part| !load.refuses(3, part * 429_496, at(50_000)));
     assert!((90..=110).contains(&passed.count()));
@@ -213,7 +314,7 @@ fn one_in_a_hundred_always_passes_and_can_tell_that_it_is_better() {
 #[test]
 fn of_many_reports_one_is_a_write() {
     let mut load = Load::default();
-    let kept = (0..1_000).filter(|millis| load.report(9_000, THRESHOLD, at(*millis)));
+    let kept = (0..1_000).filter(|millis| load.report(&said(9_000), at(*millis)));
     assert_eq!(kept.count(), 20);
 }
 
@@ -228,7 +329,7 @@ proptest! {
         let (mut load, mut now) = (Load::default(), 0);
         for (utilisation, millis) in reports {
             now += millis;
-            load.report(utilisation, threshold, at(now));
+            load.report(&Report { utilisation, threshold, ..Report::default() }, at(now));
             prop_assert!(load.shed <= u32::from(PRIORITIES) * WHOLE);
         }
         let refused = [0, 1, 2, 3, u8::MAX].map(|priority| load.refuses(priority, draw, at(now + later)));

@@ -4,8 +4,9 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::breaker::{Admission, Verdict};
+use crate::breaker::{Admission, Asker, Verdict};
 use crate::limiter::{self, Limiter};
+use crate::load;
 use crate::outcome::Outcome;
 use crate::record::Claim;
 use crate::retry;
@@ -51,6 +52,7 @@ fn upstream(policy: &Policy) -> Upstream<'_> {
 fn record(policy: &Policy, outcomes: &[Outcome]) -> Record {
     let mut record = Record::new(Claim {
         configured_at: Timestamp::nanos(1),
+        ahead: Span::MAX,
         counting: true,
         geometry: policy.breaker.window,
         slice: policy
@@ -60,12 +62,22 @@ fn record(policy: &Policy, outcomes: &[Outcome]) -> Record {
     });
     for (second, outcome) in outcomes.iter().enumerate() {
         let moment = at(1_000 * second as u64);
-        let (admission, _) = record.breaker.admit(&policy.breaker, moment, 9, 0);
+        let (admission, _) = record.breaker.admit(
+            &policy.breaker,
+            moment,
+            9,
+            0,
+            Asker {
+                peer: 0,
+                complete: true,
+            },
+        );
         if let Admission::Admitted(permit) = admission {
             let verdict = Verdict {
                 outcome: *outcome,
                 host: 0,
                 retry_after: None,
+                peer: 0,
             };
             record
                 .breaker
@@ -147,7 +159,12 @@ fn places_show_what_is_in_flight_and_how_loaded_the_upstream_is() {
     let mut places = Places::default();
     places.limiter = Some(Limiter::new(&limiter::Settings::default()));
     for step in 0..40 {
-        places.load.report(10_000, 8_000, at(step * 50).now);
+        let report = load::Report {
+            utilisation: 10_000,
+            threshold: 8_000,
+            ..load::Report::default()
+        };
+        places.load.report(&report, at(step * 50).now);
     }
     store.swap("places", &places.encode(), 0).unwrap();
     let upstream = Upstream {

@@ -13,6 +13,7 @@
 //! its requests take: who comes next is led to the first slot that is its own.
 
 use super::{Asked, Holding, Notes, Taking, glance, steps};
+use crate::keys;
 use crate::share::mixed;
 use crate::store::SharedStore;
 
@@ -46,8 +47,8 @@ impl Slot {
     /// Its key in shared data.
     pub fn key(self, prefix: &str) -> String {
         match self {
-            Self::Own(number) => format!("{prefix}/slot={number}"),
-            Self::Rest => format!("{prefix}/slot=rest"),
+            Self::Own(number) => keys::slot(prefix, Some(number)),
+            Self::Rest => keys::slot(prefix, None),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{Holding, Place, Places};
 use crate::limiter::{self, Limiter, Sample};
+use crate::load;
 use crate::priority::Priority;
 use crate::record::Unreadable;
 use crate::shedding::{Limit, Shares};
@@ -74,8 +75,8 @@ pub struct Returned {
 pub enum Lesson {
     /// As in [`Returned`].
     Sample(Sample, limiter::Settings),
-    /// The utilisation that the upstream reported, and the one that is wanted at most, in basis points.
-    Report(u32, u32),
+    /// What the upstream reported.
+    Report(load::Report),
 }
 
 /// What was seen and done on the way, for telemetry.
@@ -85,6 +86,8 @@ pub struct Notes {
     pub in_flight: Option<u32>,
     /// The adaptive limit afterwards, where there is one.
     pub limit: Option<u32>,
+    /// How much is shed afterwards by what the upstream reports ([`load::Load::shed`]); `None` where nothing was read.
+    pub shed: Option<u32>,
     /// Why the state could not be read or stored.
     pub undecided: Option<Undecided>,
     /// Whether too many races were lost.
@@ -187,7 +190,7 @@ pub fn learn(store: &impl SharedStore, key: &str, lesson: Lesson, now: Timestamp
         let now = now.max(places.last);
         let changed = match lesson {
             Lesson::Sample(sample, settings) => places.enter(Some((sample, settings)), now),
-            Lesson::Report(utilisation, wanted) => places.load.report(utilisation, wanted, now),
+            Lesson::Report(report) => places.load.report(&report, now),
         };
         match changed {
             true => Change::Store,
@@ -284,6 +287,7 @@ fn changed(
         };
         let change = step(&mut places);
         notes.in_flight = Some(places.in_flight());
+        notes.shed = Some(places.load.shed);
         notes.limit = places.limiter.as_ref().map(Limiter::now);
         if change == Change::Nothing && !notes.healed {
             return None;

@@ -3,12 +3,17 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::breaker::{Cause, Mode, OpenTime, Phase, Verdict};
+use crate::breaker::{Asker, Cause, Mode, OpenTime, Phase, Verdict};
 use crate::outcome::Outcome;
 use crate::policy::Policy;
 use crate::share::Share;
 use crate::store::tests::Memory;
 
+/// A request that is complete, of nobody in particular.
+const WHOLE: Asker = Asker {
+    peer: 0,
+    complete: true,
+};
 const KEY: &str = "seawall/v1/p/c";
 
 fn settings() -> Settings {
@@ -57,7 +62,7 @@ fn fail(store: &Memory, upstream: &Upstream<'_>, millis: u64) {
     use crate::breaker::Admission;
     let settings = &upstream.policy.breaker;
     changed(store, upstream, at(millis), &mut |record| {
-        let (admission, mut made) = record.breaker.admit(settings, at(millis), 1, 0);
+        let (admission, mut made) = record.breaker.admit(settings, at(millis), 1, 0, WHOLE);
         let Admission::Admitted(permit) = admission else {
             panic!("{admission:?}");
         };
@@ -65,8 +70,10 @@ fn fail(store: &Memory, upstream: &Upstream<'_>, millis: u64) {
             outcome: Outcome::Failure,
             host: 0,
             retry_after: None,
+            peer: 0,
         };
-        made.extend(record.breaker.settle(settings, at(millis), permit, verdict));
+        let settled = record.breaker.settle(settings, at(millis), permit, verdict);
+        made.extend(settled.made);
         (made, Change::Store)
     });
 }
@@ -135,7 +142,7 @@ fn after_further_trips_in_a_row_the_first_probe_comes_later() {
         let made = turns(&store, &upstream, &[1, 2], now, now + expected + 1_000);
         assert_eq!(made, [now + expected]);
         now += expected + 1_000;
-        let notes = settle(&store, &upstream, 2 * round as u64 + 1, at(now));
+        let notes = settle(&store, &upstream, 2 * round as u64 + 1, true, at(now));
         assert_eq!(notes.phase, Some(Phase::HalfOpen));
         assert_eq!(turns(&store, &upstream, &[1], now, now + 5_000), [0_u64; 0]);
     }
@@ -148,14 +155,14 @@ fn a_good_answer_makes_half_open_and_one_that_comes_late_makes_nothing() {
     fail(&store, &upstream, 0);
     asks(&store, &upstream, 1, 0);
     let generation = asks(&store, &upstream, 1, 2_000).expect("a turn");
-    let notes = settle(&store, &upstream, generation, at(2_100));
+    let notes = settle(&store, &upstream, generation, true, at(2_100));
     let made: Vec<_> = notes
         .transitions
         .iter()
         .map(|made| (made.to, made.at, made.cause))
         .collect();
     assert_eq!(made, [(Phase::HalfOpen, at(2_100).now, Cause::OwnProbe)]);
-    let late = settle(&store, &upstream, generation, at(2_200));
+    let late = settle(&store, &upstream, generation, true, at(2_200));
     assert_eq!(
         (late.transitions.len(), late.phase),
         (0, Some(Phase::HalfOpen))
@@ -168,7 +175,7 @@ fn without_a_good_answer_the_open_time_leads_to_half_open() {
     let upstream = upstream(&policy);
     fail(&store, &upstream, 0);
     assert_eq!(turns(&store, &upstream, &[1, 2], 0, 20_000), [2_000, 4_000]);
-    let notes = settle(&store, &upstream, 1, at(5_100));
+    let notes = settle(&store, &upstream, 1, true, at(5_100));
     let causes: Vec<_> = notes.transitions.iter().map(|made| made.cause).collect();
     assert_eq!(
         causes,
@@ -188,7 +195,7 @@ fn nobody_probes_where_shared_data_does_not_answer() {
     store.read_only(false);
     store.refuse(true);
     assert_eq!(asks(&store, &upstream, 1, 2_000), None);
-    assert!(!settle(&store, &upstream, 1, at(2_000)).stands());
+    assert!(!settle(&store, &upstream, 1, true, at(2_000)).stands());
     store.refuse(false);
     assert!(asks(&store, &upstream, 1, 2_000).is_some());
 }

@@ -4,12 +4,13 @@ use proptest::prelude::*;
 
 use super::sealed::{HEADER, checksum};
 use super::*;
-use crate::breaker::{Moment, Permit, Settings, Verdict};
+use crate::breaker::{Asker, Moment, Settings, Verdict};
 use crate::outcome::Outcome;
 
 fn claim(geometry: Geometry) -> Claim {
     Claim {
         configured_at: Timestamp::nanos(1),
+        ahead: Span::MAX,
         counting: true,
         geometry,
         slice: Some(Span::secs(1)),
@@ -27,26 +28,31 @@ fn record() -> impl Strategy<Value = Record> {
         let settings = Settings::default();
         let mut record = Record::new(claim(geometry));
         let mut now = Timestamp::nanos(5);
+        let mut counted = Vec::new();
         for (millis, outcome, instance, draw) in steps {
             now = now.after(Span::millis(millis));
             let moment = Moment { now, draw };
             let breaker = &mut record.breaker;
-            let (admission, _) = breaker.admit(&settings, moment, instance, draw);
+            let asker = Asker {
+                peer: draw % 5,
+                complete: draw % 3 > 0,
+            };
+            let (admission, _) = breaker.admit(&settings, moment, instance, draw, asker);
             let verdict = Verdict {
                 outcome: Outcome::ALL[outcome],
                 host: draw % 20,
                 retry_after: None,
+                peer: draw % 5,
             };
             match admission {
                 crate::breaker::Admission::Admitted(permit) if draw % 3 > 0 => {
-                    breaker.settle(&settings, moment, permit, verdict);
+                    let settled = breaker.settle(&settings, moment, permit, verdict);
+                    counted.extend(settled.counted);
                 }
                 _ => {
-                    let stale = Permit {
-                        generation: breaker.generation,
-                        probe: None,
-                    };
-                    breaker.settle_break(&settings, moment, stale, draw);
+                    if let Some(counted) = counted.pop() {
+                        breaker.settle_late(&settings, moment, counted, draw);
+                    }
                 }
             }
         }
@@ -97,8 +103,81 @@ proptest! {
         bytes.extend(body);
         if let Ok(mut record) = Record::decode(&bytes) {
             let moment = Moment { now: Timestamp::nanos(u64::MAX), draw: u32::MAX };
-            let (_, _) = record.breaker.admit(&Settings::default(), moment, 1, 0);
+            let asker = Asker::default();
+            let (_, _) = record.breaker.admit(&Settings::default(), moment, 1, 0, asker);
             prop_assert!(Record::decode(&record.encode()).is_ok());
+        }
+    }
+}
+
+proptest! {
+    /// A filter from before the notes leaves the number of the last holder in an empty place, and takes any empty place.
+    #[test]
+    fn what_an_older_filter_leaves_in_empty_places_does_no_harm(
+        rubbish in prop::collection::vec(any::<u64>(), 16),
+        asks in prop::collection::vec((0_u32..4, any::<bool>(), 1_u64..4, 0_u64..3_000), 1..60),
+    ) {
+        let settings = Settings::default();
+        let mut record = Record::new(claim(settings.window));
+        record.breaker.state = State::HalfOpen(Probing::default());
+        let mut bytes = record.encode();
+        let length = bytes.len();
+        for (place, number) in rubbish.iter().enumerate() {
+            let at = length - 16 * (16 - place);
+            bytes[at..at + 8].copy_from_slice(&number.to_le_bytes());
+        }
+        let sum = checksum(VERSION, &bytes[HEADER..]);
+        bytes[4..8].copy_from_slice(&sum.to_le_bytes());
+        let mut record = Record::decode(&bytes).expect("it is whole");
+        let mut now = Timestamp::nanos(1_000_000_000_000);
+        let mut closed = false;
+        for (peer, complete, instance, millis) in asks {
+            now = now.after(Span::millis(millis));
+            let moment = Moment { now, draw: 0 };
+            let asker = Asker { peer, complete };
+            let (admission, _) = record.breaker.admit(&settings, moment, instance, 0, asker);
+            if let crate::breaker::Admission::Admitted(permit) = admission {
+                let verdict = Verdict { outcome: Outcome::Success, host: 0, retry_after: None, peer };
+                record.breaker.settle(&settings, moment, permit, verdict);
+            }
+            prop_assert_eq!(Record::decode(&record.encode()), Ok(record.clone()));
+            closed |= record.breaker.phase() == Phase::Closed;
+        }
+        // A complete request gets a permit whatever stood there.
+        for _ in 0..2 {
+            now = now.after(Span::secs(5));
+            let moment = Moment { now, draw: 0 };
+            let asker = Asker { peer: 0, complete: true };
+            let (admission, _) = record.breaker.admit(&settings, moment, 9, 0, asker);
+            if let (false, crate::breaker::Admission::Admitted(permit)) = (closed, admission) {
+                let verdict = Verdict { outcome: Outcome::Success, host: 0, retry_after: None, peer: 0 };
+                record.breaker.settle(&settings, moment, permit, verdict);
+            }
+        }
+        prop_assert_eq!(record.breaker.phase(), Phase::Closed);
+    }
+
+    /// As many VMs as there are places hold permits: there is no place for notes, and nothing else is lost.
+    #[test]
+    fn a_record_full_of_holders_reads_back(
+        asks in prop::collection::vec((0_u32..40, any::<bool>(), 1_u64..20, any::<bool>()), 1..200),
+    ) {
+        let mut settings = Settings::default();
+        settings.half_open.permits = 1_000;
+        let mut record = Record::new(claim(settings.window));
+        record.breaker.state = State::HalfOpen(Probing::default());
+        let mut now = Timestamp::nanos(1_000_000_000_000);
+        for (peer, complete, instance, back) in asks {
+            now = now.after(Span::millis(150));
+            let moment = Moment { now, draw: 0 };
+            let asker = Asker { peer, complete };
+            let (admission, _) = record.breaker.admit(&settings, moment, instance, 0, asker);
+            if let (true, crate::breaker::Admission::Admitted(permit)) = (back, admission) {
+                record.breaker.give_back(&settings, moment, permit, peer);
+            }
+            let bytes = record.encode();
+            prop_assert!(bytes.len() <= BYTES_MAX);
+            prop_assert_eq!(Record::decode(&bytes), Ok(record.clone()));
         }
     }
 }
@@ -126,6 +205,7 @@ fn only_a_later_root_shapes_a_record() {
     let mut record = Record::new(claim(Geometry::count(8)));
     let wanted = |at, counting| Claim {
         configured_at: Timestamp::nanos(at),
+        ahead: Span::MAX,
         counting,
         geometry: Geometry::count(16),
         slice: Some(Span::secs(1)),
@@ -148,6 +228,7 @@ fn leaving_a_mode_that_does_not_count_starts_closed_and_empty() {
     };
     let at = |nanos, counting| Claim {
         configured_at: Timestamp::nanos(nanos),
+        ahead: Span::MAX,
         counting,
         geometry: Geometry::count(8),
         slice: Some(Span::secs(1)),

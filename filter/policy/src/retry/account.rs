@@ -250,6 +250,7 @@ mod tests {
                     outcome: Outcome::Failure,
                     host: 0,
                     retry_after: None,
+                    peer: 0,
                 };
                 let permit = Permit {
                     generation: 0,

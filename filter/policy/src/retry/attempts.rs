@@ -134,6 +134,8 @@ pub enum Denial {
     Budget,
     /// The account could not be read or written.
     Undecided,
+    /// Repeating would not be safe, and without the upstream position nobody but the route would decide.
+    UnsafeCoarse,
 }
 
 impl Denial {
@@ -149,6 +151,7 @@ impl Denial {
             Self::Breaker => "breaker",
             Self::Budget => "budget",
             Self::Undecided => "undecided",
+            Self::UnsafeCoarse => "unsafe_coarse",
         }
     }
 }

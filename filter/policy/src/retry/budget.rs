@@ -4,7 +4,6 @@
 //! unused for longer than the time to live is lost, so that a quiet hour pays for no storm. The scheme is Finagle's
 //! (`RetryBudget`), as linkerd uses it too. Everything is an integer: 30 % stays 30 %.
 
-use crate::share::Share;
 use crate::time::{Span, Timestamp};
 
 /// What one retry costs. A first attempt deposits its ratio in basis points.
@@ -19,8 +18,8 @@ const FINE: u64 = 1_000_000_000;
 /// What a budget is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// What a first attempt pays in, as a share of a retry.
-    pub ratio: Share,
+    /// What a first attempt pays in, in basis points of a retry, at most [`Settings::RATIO_MAX`].
+    pub ratio: u32,
     /// What flows in each second, in units of which a retry costs [`RETRY`].
     pub floor: u32,
     /// How long deposits last.
@@ -32,7 +31,7 @@ impl Default for Settings {
     /// 2,000 retries a second that nobody asked for.
     fn default() -> Self {
         Self {
-            ratio: Share::percent(20),
+            ratio: 2_000,
             floor: 1_000,
             ttl: Span::secs(10),
         }
@@ -40,6 +39,9 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// Ten retries for each first attempt: beyond that a budget bounds nothing.
+    pub const RATIO_MAX: u32 = 100_000;
+
     /// The length of a bucket.
     pub fn slice(&self) -> Span {
         Span::nanos((self.ttl.as_nanos() / 10).max(1))
@@ -106,8 +108,7 @@ impl Budget {
     /// So many first attempts pay in.
     pub fn deposit(&mut self, settings: &Settings, attempts: u64, now: Timestamp) {
         self.flow(settings, now);
-        let ratio = u64::from(settings.ratio.as_basis_points());
-        self.credit(attempts.saturating_mul(ratio));
+        self.credit(attempts.saturating_mul(u64::from(settings.ratio)));
     }
 
     /// Pays for one retry; `false` if there is too little, and then nothing is spent.
@@ -201,9 +202,9 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn settings(ratio: u16, floor: u32, ttl: u64) -> Settings {
+    fn settings(percent: u32, floor: u32, ttl: u64) -> Settings {
         Settings {
-            ratio: Share::percent(ratio),
+            ratio: percent * 100,
             floor,
             ttl: Span::secs(ttl),
         }
@@ -311,7 +312,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_more_is_drawn_than_was_paid_in(
-            ratio in 0_u16..=100,
+            ratio in prop_oneof![0_u32..=100, 0_u32..=1_000],
             floor in 0_u32..30_000,
             ttl in 1_u64..60,
             steps in prop::collection::vec((0_u64..3_000, 0_u8..5, 1_u64..20), 1..200),

@@ -124,6 +124,13 @@ pub struct Settings {
 impl Settings {
     /// The most attempts that can be asked for.
     pub const ATTEMPTS_MAX: u32 = 10;
+
+    /// Whether a request may be repeated at all where Seawall does not see its attempts. Envoy adds the route's own conditions
+    /// to Seawall's, so that what is not safe to repeat is repeated by the route unless it has no retries. A call of gRPC is a
+    /// POST whose route names gRPC's own conditions, and keeps them.
+    pub const fn allows_unseen(&self, idempotent: bool, grpc: bool) -> bool {
+        idempotent || grpc || self.any_method || matches!(self.mode, Mode::Shadow)
+    }
 }
 
 impl Default for Settings {
@@ -171,6 +178,28 @@ mod tests {
         );
         assert!(on.fits(503, Some(0)));
         assert!(on.has(Condition::Timeout) && on.has(Condition::Reset));
+    }
+
+    #[test]
+    fn unseen_attempts_are_for_what_is_safe_and_for_grpc() {
+        let usual = Settings::default();
+        for (idempotent, grpc, expected) in [
+            (true, false, true),
+            (false, true, true),
+            (true, true, true),
+            (false, false, false),
+        ] {
+            assert_eq!(usual.allows_unseen(idempotent, grpc), expected);
+            let any = Settings {
+                any_method: true,
+                ..usual.clone()
+            };
+            let shadow = Settings {
+                mode: Mode::Shadow,
+                ..usual.clone()
+            };
+            assert!(any.allows_unseen(idempotent, grpc) && shadow.allows_unseen(idempotent, grpc));
+        }
     }
 
     #[test]

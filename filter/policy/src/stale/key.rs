@@ -1,10 +1,12 @@
 //! A kept answer's key: parts, each behind its length, so that no two lists of parts give the same bytes.
 //!
-//! Identical answers have identical key bytes and are compared in full. A hash of them says only where to look: who finds
-//! two keys of one hash gains nothing but a place that the other loses.
+//! Identical answers have identical key bytes and are compared in full. Values of headers stand in them as hashes of 128
+//! bits under the process's key, so that no credential is in shared data in clear. A hash of the whole says only where to
+//! look.
 
 use super::Headers;
 use crate::deadline::Form;
+use crate::process_key::ProcessKey;
 use crate::text;
 
 /// A longer key is not kept, in bytes. Browsers and servers stop at 8,000 for a URL; nobody needs half of it.
@@ -27,6 +29,8 @@ pub struct Scope<'a> {
     pub place: &'a dyn Fn() -> [Vec<u8>; 4],
     /// Headers that carry a deadline: they differ from request to request, and no answer depends on them.
     pub deadlines: &'a [Form],
+    /// The process's key, under which everything is hashed.
+    pub secret: ProcessKey,
 }
 
 #[cfg(test)]
@@ -38,9 +42,13 @@ impl Scope<'static> {
             cluster: "shop",
             place: &|| [const { Vec::new() }; 4],
             deadlines: &[],
+            secret: SECRET,
         }
     }
 }
+
+#[cfg(test)]
+pub(super) const SECRET: ProcessKey = ProcessKey::from_bytes([7; 16]);
 
 /// Puts parts together.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -57,6 +65,16 @@ impl Parts {
         let length = u32::try_from(part.len()).unwrap_or(u32::MAX);
         self.0.extend_from_slice(&length.to_le_bytes());
         self.0.extend_from_slice(part);
+    }
+
+    /// All parts so far as one hash of 128 bits, whatever their length.
+    pub(super) fn hashed(&self, secret: ProcessKey, purpose: &str) -> [u8; 16] {
+        secret.hash128(purpose, &[&self.0])
+    }
+
+    /// How many bytes there are.
+    pub(super) const fn len(&self) -> usize {
+        self.0.len()
     }
 
     /// One part more, in lower case.
@@ -103,9 +121,9 @@ impl Varying {
         self.0.len() <= VARY_MAX
     }
 
-    /// The names and all values that a request has under them. Lines are kept apart: `a, b` in one and in two may mean the
-    /// same, but then only an answer is not found.
-    pub(super) fn of(&self, request: &dyn Headers) -> Option<Vec<u8>> {
+    /// The names, and a hash of all values that a request has under each. Lines are kept apart: `a, b` in one and in two
+    /// may mean the same, but then only an answer is not found.
+    pub(super) fn of(&self, request: &dyn Headers, secret: ProcessKey) -> Option<Vec<u8>> {
         let mut parts = Parts::default();
         for wanted in &self.0 {
             parts.add(wanted);
@@ -115,14 +133,14 @@ impl Varying {
                     values.add(value);
                 }
             });
-            parts.add(&values.bytes()?);
+            parts.add(&values.hashed(secret, "stale vary"));
         }
         parts.bytes()
     }
 }
 
 /// Whether a request has all the values that stand in what [`Varying::of`] gave for another.
-pub(super) fn is_same_variant(variant: &[u8], request: &dyn Headers) -> bool {
+pub(super) fn is_same_variant(variant: &[u8], request: &dyn Headers, secret: ProcessKey) -> bool {
     let mut names = Varying::default();
     let mut rest = variant;
     while !rest.is_empty() {
@@ -135,22 +153,12 @@ pub(super) fn is_same_variant(variant: &[u8], request: &dyn Headers) -> bool {
         names.0.push(name.to_vec());
         rest = after;
     }
-    names.of(request).is_some_and(|own| own == variant)
+    names.of(request, secret).is_some_and(|own| own == variant)
 }
 
 fn part(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (length, rest) = bytes.split_first_chunk::<4>()?;
     rest.split_at_checked(u32::from_le_bytes(*length) as usize)
-}
-
-/// FNV-1a (Fowler, Noll, Vo), brought to a good spread by MurmurHash3's finaliser.
-pub(super) fn hash(parts: &[&[u8]]) -> u64 {
-    let bytes = parts.iter().copied().flatten();
-    let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    let hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
-    hash ^ (hash >> 33)
 }
 
 #[cfg(test)]
@@ -160,7 +168,7 @@ mod tests {
     fn variant(vary: &[&str], request: &[(&[u8], &[u8])]) -> Option<Vec<u8>> {
         let mut names = Varying::default();
         let fine = vary.iter().all(|line| names.read(line.as_bytes()));
-        fine.then(|| names.of(&request)).flatten()
+        fine.then(|| names.of(&request, SECRET)).flatten()
     }
 
     #[test]
@@ -179,7 +187,7 @@ mod tests {
     fn a_variant_is_the_same_only_for_the_same_values_line_by_line() {
         let de: &[(&[u8], &[u8])] = &[(b"accept-language", b"de")];
         let kept = variant(&["Accept-Language, Origin"], de).unwrap();
-        assert!(is_same_variant(&kept, &de));
+        assert!(is_same_variant(&kept, &de, SECRET));
         assert_eq!(
             kept,
             variant(&["ORIGIN", ",accept-language,,Origin"], de).unwrap()
@@ -192,10 +200,10 @@ mod tests {
             &[(b"accept-language", b"de"), (b"origin", b"")],
         ];
         for other in others {
-            assert!(!is_same_variant(&kept, &other), "{other:?}");
+            assert!(!is_same_variant(&kept, &other, SECRET), "{other:?}");
         }
         let shouted: &[(&[u8], &[u8])] = &[(b"ACCEPT-Language", b"de")];
-        assert!(is_same_variant(&kept, &shouted));
+        assert!(is_same_variant(&kept, &shouted, SECRET));
     }
 
     #[test]
@@ -218,7 +226,17 @@ mod tests {
         }
         assert!(variant(&[&"n".repeat(65)], &[]).is_none());
         let long = [b'x'; KEY_BYTES_MAX];
-        assert!(variant(&["a"], &[(b"a", &long)]).is_none());
+        assert!(variant(&["a"], &[(b"a", &long)]).is_some(), "hashed");
+    }
+
+    #[test]
+    fn no_value_stands_in_a_variant_in_clear() {
+        let request: &[(&[u8], &[u8])] = &[(b"authorization", b"Bearer alice")];
+        let bytes = variant(&["authorization"], request).unwrap();
+        assert!(!bytes.windows(5).any(|window| window == b"alice"));
+        let other = ProcessKey::from_bytes([8; 16]);
+        assert!(is_same_variant(&bytes, &request, SECRET));
+        assert!(!is_same_variant(&bytes, &request, other));
     }
 
     #[test]
@@ -230,7 +248,7 @@ mod tests {
             b"\xff\xff\xff\xffa",
             b"\x01\0\0\0a",
         ] {
-            assert!(!is_same_variant(damaged, &nobody), "{damaged:?}");
+            assert!(!is_same_variant(damaged, &nobody, SECRET), "{damaged:?}");
         }
     }
 }

@@ -1,16 +1,19 @@
 //! Stale answers: the last good answer to the same request, kept for the time when the upstream gives none.
 //!
 //! The danger is not an old answer but somebody else's. So each rule here keeps less than a cache may: RFC 9111 says what
-//! a shared cache must not keep, this module also leaves out what is only in doubt, and what may name the caller is part of
-//! the key even where no `Vary` says so: every header that is not known to make no answer somebody's. A wrong "no" costs
-//! one answer that could have been given; a wrong "yes" gives one user's answer to another.
+//! a shared cache must not keep, this module also leaves out what is only in doubt. An answer that does not say that it is
+//! for all is kept only where its request carried no header that may tell one client from another. A wrong "no" costs one
+//! answer that could have been given; a wrong "yes" gives one user's answer to another.
 //!
 //! ```text
 //! rules::request   may its answer be kept, may it be given a kept one, under which key
-//! rules::answer    may it be kept, for how long, which headers of it
+//! rules::answer    may it be kept, for whom, for how long, which headers of it
+//! rules::names     what the names of a request's headers say
+//! ignored          the headers of which the policy says that they shape no answer
 //! key              the key as bytes: parts with their lengths, compared in full
 //! slot             one kept answer as bytes
-//! set              which of a set's four slots holds what, and which one goes next
+//! place            in which set an answer may stand: bounds for a host and for a route
+//! set              which of a set's slots holds what, and which one goes next
 //! shelf            those two in shared data: keep and find
 //! heat             how often a key was asked for of late
 //! recent           what this VM looked at within the last second, so that a hot URL costs nothing
@@ -23,7 +26,9 @@
 //! **Bounds.** [`SLOTS`] slots of [`SLOT_BYTES_MAX`], whatever the number of URLs.
 
 mod heat;
+mod ignored;
 mod key;
+mod place;
 mod recent;
 pub mod rules;
 mod set;
@@ -31,11 +36,12 @@ mod shelf;
 mod slot;
 mod words;
 
+pub use ignored::{IGNORED_MAX, Ignored, Unlistable};
 pub use key::Scope;
+pub use place::{HOST_SLOTS, ROUTE_SLOTS, SETS};
 pub use recent::Recent;
-pub use rules::answer::Offer;
+pub use rules::answer::{Offer, Unkept};
 pub use rules::request::Asked;
-pub use set::SETS;
 pub use shelf::{Outcome, find, forget, keep};
 pub use slot::{SLOT_BYTES_MAX, Slot};
 
@@ -45,7 +51,7 @@ use crate::time::Span;
 pub const SLOTS: usize = SETS * set::WAYS;
 
 /// What a policy allows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// An answer this old, counted from when the origin made it, is no longer given.
     pub max_age: Span,
@@ -53,6 +59,8 @@ pub struct Settings {
     pub authorized: bool,
     /// Whether answers to requests with cookies are kept: each for the same cookies alone.
     pub cookies: bool,
+    /// Headers that shape no answer, though they may differ from client to client.
+    pub ignored: Ignored,
 }
 
 /// Headers as they came: every line of them, in their order.

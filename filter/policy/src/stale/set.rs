@@ -1,8 +1,9 @@
-//! A set of four slots: which answer stands in which, and which one goes when another comes.
+//! A set of slots: which answer stands in which, and which one goes when another comes.
 //!
-//! A hash of the key names the set, and within it the coolest goes, of equals the oldest: each answer comes with how often
-//! it was asked for, and that is halved every four seconds ([`super::heat`]). A newcomer always gets a place, so that an
-//! upstream with few requests has its answers kept at once; but among newcomers they drive out each other.
+//! The coolest goes: each answer comes with how often it was asked for ([`super::heat`]), each time it is kept anew counts
+//! one more, and that is halved for each minute in which nobody asked. Of equals the last to come goes. So a newcomer always
+//! gets a place, and an upstream with few requests has its answers kept at once; but newcomers drive out each other, and
+//! what is asked for at least once a minute stays, however many URLs are asked for once.
 //!
 //! What was given within the last minute goes last, and does not cool meanwhile: its upstream is down and brings nothing
 //! new, and those that are well would have driven out all of it before it gets too old.
@@ -10,39 +11,52 @@
 //! An answer is dated by when it was asked for, so that a slow one never takes the place of one that was asked for later,
 //! nor of the mark that is left where an answer was forgotten.
 //!
-//! The set is a small record of its own, so that to look for an answer or for a place moves some hundred bytes and not
-//! four slots. It only says where to look: what a slot holds, the slot itself says, with its full key.
+//! The set is a small record of its own, so that to look for an answer or for a place moves some hundred bytes and not all
+//! slots. It only says where to look: what a slot holds, the slot itself says, with its full key.
+
+use std::cmp::Reverse;
 
 use crate::record::sealed::{Reader, Writer};
 use crate::time::{Span, Timestamp};
 
-/// How many sets there are.
-pub const SETS: usize = 64;
-const NUMBERS: u64 = SETS as u64;
 /// How many slots a set has.
-pub(super) const WAYS: usize = 4;
+pub(super) const WAYS: usize = 16;
+/// The most answers of one key, each for other values of what `Vary` names: clients choose those.
+const VARIANTS_MAX: usize = 8;
 /// An answer is written no oftener than this, over all workers.
 pub(super) const REST: Span = Span::secs(1);
-/// An answer's heat is halved after each of these.
-const HALVED_EVERY: Span = Span::secs(4);
+/// An answer's heat is halved after each of these in which nobody asked for it.
+const HALVED_EVERY: Span = Span::secs(60);
+/// Heat is counted in parts of a request.
+const PARTS: u16 = 16;
 /// What was given later than this ago is still needed.
 const NEEDED: Span = Span::secs(60);
 /// In the place of a whole key's hash: nothing stands here any more.
 const FORGOTTEN: u64 = 0;
-const VERSION: u16 = 2;
+const VERSION: u16 = 3;
 const MAGIC: [u8; 2] = *b"SS";
 
-/// What stands in one slot.
+/// An answer that is to be kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Way {
+pub(super) struct Entry {
     /// A hash of the key without what `Vary` adds.
     pub(super) key: u64,
     /// A hash of the whole key.
     pub(super) whole: u64,
+    /// Whether the answer is for all.
+    pub(super) for_all: bool,
     /// When it was asked for, or asked for when the answer was that it is forgotten.
-    at: Timestamp,
-    /// How often it was asked for when it was kept.
-    heat: u8,
+    pub(super) at: Timestamp,
+}
+
+/// What stands in one slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Way {
+    entry: Entry,
+    /// When the first answer under this whole key came.
+    since: Timestamp,
+    /// How often it was asked for when it was kept, in parts.
+    heat: u16,
     /// When it was given last; 0 for never.
     given: Timestamp,
 }
@@ -53,9 +67,10 @@ pub(super) struct Set {
     ways: [Option<Way>; WAYS],
 }
 
-/// The number of the set in which a key's answers stand.
-pub(super) fn number(key: u64) -> usize {
-    usize::try_from(key % NUMBERS).unwrap_or(0)
+impl Entry {
+    fn is(&self, other: &Self) -> bool {
+        (self.key, self.whole) == (other.key, other.whole)
+    }
 }
 
 impl Way {
@@ -63,48 +78,69 @@ impl Way {
         self.given > Timestamp::ZERO && now.since(self.given) < NEEDED
     }
 
-    fn heat_at(&self, now: Timestamp) -> u8 {
-        let age = now.since(self.given.max(self.at)).as_nanos();
-        let halvings = age.checked_div(HALVED_EVERY.as_nanos()).unwrap_or(0);
+    /// Its heat in whole halvings: the same for a minute, so that of two that were asked for once within it the first
+    /// stays.
+    fn heat_at(&self, now: Timestamp) -> u16 {
+        let idle = now.since(self.given.max(self.entry.at)).as_nanos();
+        let halvings = idle.checked_div(HALVED_EVERY.as_nanos()).unwrap_or(0);
         let shift = u32::try_from(halvings).unwrap_or(u32::MAX);
         self.heat.checked_shr(shift).unwrap_or(0)
+    }
+
+    /// Its heat once it is asked for again: what is left of it, between two halvings in proportion, and one.
+    fn heat_again(&self, now: Timestamp) -> u16 {
+        let minute = HALVED_EVERY.as_nanos();
+        let idle = now.since(self.given.max(self.entry.at)).as_nanos();
+        let rest = idle.checked_rem(minute).unwrap_or(0);
+        let whole = u64::from(self.heat_at(now));
+        let lost = (whole / 2).saturating_mul(rest).checked_div(minute);
+        let left = whole.saturating_sub(lost.unwrap_or(0));
+        u16::try_from(left)
+            .unwrap_or(u16::MAX)
+            .saturating_add(PARTS)
     }
 }
 
 impl Set {
-    /// A place for an answer that was asked for at `at`, and so often of late, taken from the coolest where there is none;
-    /// nothing if one is there that was asked for later, or less than a second earlier.
-    pub(super) fn place(
-        &mut self,
-        (key, whole): (u64, u64),
-        at: Timestamp,
-        heat: u8,
-        now: Timestamp,
-    ) -> Option<usize> {
-        let same = |way: &Option<Way>| way.is_some_and(|way| (way.key, way.whole) == (key, whole));
+    /// A place for an answer that was asked for so often of late, taken from the coolest where there is none; nothing if one
+    /// is there that was asked for later, or less than a second earlier.
+    pub(super) fn place(&mut self, entry: Entry, heat: u8, now: Timestamp) -> Option<usize> {
+        let same = |way: &Option<Way>| way.is_some_and(|way| way.entry.is(&entry));
         let found = self.ways.iter().position(same);
         let known = found.and_then(|place| *self.ways.get(place)?);
         let mut ways = self.ways.iter().flatten();
-        let forgotten = |way: &Way| (way.key, way.whole) == (key, FORGOTTEN) && at <= way.at;
-        if known.is_some_and(|way| at.since(way.at) < REST) || ways.any(forgotten) {
+        let forgotten = |way: &Way| {
+            let mark = Entry {
+                whole: FORGOTTEN,
+                ..entry
+            };
+            way.entry.is(&mark) && way.entry.for_all == entry.for_all && entry.at <= way.entry.at
+        };
+        let rests = known.is_some_and(|way| entry.at.since(way.entry.at) < REST);
+        if rests || ways.any(forgotten) {
             return None;
         }
-        let coolest = || {
-            let ways = self.ways.iter().enumerate();
-            // Nothing at all is less than anything.
-            let rank = |way: Way| (way.is_needed(now), way.heat_at(now), way.at);
-            let first = ways.min_by_key(|(_, way)| way.map(rank));
-            first.map(|(place, _)| place)
-        };
-        let place = found.or_else(coolest)?;
+        let place = found.or_else(|| self.coolest(entry.key, now))?;
+        let heat = u16::from(heat).saturating_mul(PARTS);
         *self.ways.get_mut(place)? = Some(Way {
-            key,
-            whole,
-            at,
-            heat,
+            entry,
+            since: known.map_or(now, |way| way.since),
+            heat: known.map_or(heat, |way| heat.max(way.heat_again(now))),
             given: known.map_or(Timestamp::ZERO, |way| way.given),
         });
         Some(place)
+    }
+
+    /// The place that a newcomer under this key gets: among those of its own key, if these are as many as they may be.
+    fn coolest(&self, key: u64, now: Timestamp) -> Option<usize> {
+        let own = |way: &Way| way.entry.key == key;
+        let crowded = self.ways.iter().flatten().filter(|way| own(way)).count() >= VARIANTS_MAX;
+        let ways = self.ways.iter().enumerate();
+        let open = ways.filter(|(_, way)| !crowded || way.as_ref().is_some_and(own));
+        // Nothing at all is less than anything.
+        let rank = |way: Way| (way.is_needed(now), way.heat_at(now), Reverse(way.since));
+        let first = open.min_by_key(|(_, way)| way.map(rank));
+        first.map(|(place, _)| place)
     }
 
     /// What stands in this place is given; says whether that is worth writing down.
@@ -119,15 +155,16 @@ impl Set {
         due
     }
 
-    /// Where answers under this key stand, the latest first.
-    pub(super) fn places(&self, key: u64) -> impl Iterator<Item = usize> {
+    /// Where answers under this key stand, the latest first; `per_client`: only those for all.
+    pub(super) fn places(&self, key: u64, per_client: bool) -> impl Iterator<Item = usize> {
         let mut before = None;
         std::iter::from_fn(move || {
             let ways = self.ways.iter().enumerate();
-            let known = ways.filter_map(|(place, way)| Some((way.as_ref()?, place)));
+            let known = ways.filter_map(|(place, way)| Some((way.as_ref()?.entry, place)));
             let next = known
-                .filter(|(way, _)| way.key == key && way.whole != FORGOTTEN)
-                .map(|(way, place)| (way.at, place))
+                .filter(|(entry, _)| entry.key == key && entry.whole != FORGOTTEN)
+                .filter(|(entry, _)| entry.for_all || !per_client)
+                .map(|(entry, place)| (entry.at, place))
                 .filter(|found| before.is_none_or(|before| *found < before))
                 .max();
             before = next.or(before);
@@ -135,15 +172,21 @@ impl Set {
         })
     }
 
-    /// Forgets what stands under this key and was not asked for later; says whether there was something.
-    pub(super) fn forget(&mut self, key: u64, at: Timestamp) -> bool {
+    /// Forgets what stands under this key and was not asked for later, `per_client` only what is for all; says whether
+    /// there was something.
+    pub(super) fn forget(&mut self, key: u64, per_client: bool, at: Timestamp) -> bool {
         let mut forgot = false;
         for way in self.ways.iter_mut().flatten() {
-            if way.key == key && way.whole != FORGOTTEN && way.at <= at {
+            let entry = way.entry;
+            let is_its = entry.key == key && (entry.for_all || !per_client);
+            if is_its && entry.whole != FORGOTTEN && entry.at <= at {
                 *way = Way {
-                    key,
-                    whole: FORGOTTEN,
-                    at,
+                    entry: Entry {
+                        whole: FORGOTTEN,
+                        at,
+                        ..entry
+                    },
+                    since: at,
                     heat: 0,
                     given: Timestamp::ZERO,
                 };
@@ -157,12 +200,16 @@ impl Set {
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut out = Writer::new(MAGIC, VERSION);
         for way in &self.ways {
-            out.maybe(way.map(|way| way.at));
-            let (key, whole) = way.map_or((0, 0), |way| (way.key, way.whole));
-            out.u64(key);
-            out.u64(whole);
-            out.u8(way.map_or(0, |way| way.heat));
-            out.u64(way.map_or(0, |way| way.given.as_nanos()));
+            out.maybe(way.map(|way| way.entry.at));
+            let Some(way) = way else {
+                continue;
+            };
+            out.u64(way.entry.key);
+            out.u64(way.entry.whole);
+            out.u8(u8::from(way.entry.for_all));
+            out.u64(way.since.as_nanos());
+            out.u16(way.heat);
+            out.u64(way.given.as_nanos());
         }
         out.sealed(VERSION)
     }
@@ -180,126 +227,24 @@ impl Set {
 fn read(reader: &mut Reader<'_>) -> Option<Set> {
     let mut set = Set::default();
     for place in &mut set.ways {
-        let at = reader.maybe()?;
-        let (key, whole, heat) = (reader.u64()?, reader.u64()?, reader.u8()?);
-        let given = reader.time()?;
-        *place = at.map(|at| Way {
-            key,
-            whole,
+        let Some(at) = reader.maybe()? else {
+            continue;
+        };
+        let entry = Entry {
+            key: reader.u64()?,
+            whole: reader.u64()?,
+            for_all: reader.flag()?,
             at,
-            heat,
-            given,
+        };
+        *place = Some(Way {
+            entry,
+            since: reader.time()?,
+            heat: reader.u16()?,
+            given: reader.time()?,
         });
     }
     Some(set)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(ms: u64) -> Timestamp {
-        Timestamp::nanos(1).after(Span::millis(ms))
-    }
-
-    fn put(set: &mut Set, key: u64, whole: u64, heat: u8, now: Timestamp) -> Option<usize> {
-        set.place((key, whole), now, heat, now)
-    }
-
-    #[test]
-    fn the_coolest_goes_and_of_equals_the_oldest_and_a_known_one_keeps_its_place() {
-        let mut set = Set::default();
-        for (order, key) in [1_u64, 2, 3, 4].into_iter().enumerate() {
-            assert_eq!(put(&mut set, key, key, 1, at(order as u64)), Some(order));
-        }
-        assert_eq!(put(&mut set, 1, 1, 1, at(2_000)), Some(0));
-        assert_eq!(
-            put(&mut set, 5, 5, 9, at(2_001)),
-            Some(1),
-            "2 was the oldest"
-        );
-        assert_eq!(set.places(2).count(), 0);
-        assert_eq!(set.places(5).collect::<Vec<_>>(), [1]);
-        for key in 6..20 {
-            put(&mut set, key, key, 8, at(2_000 + key));
-        }
-        assert_eq!(set.places(5).count(), 1, "the hottest stays");
-    }
-
-    #[test]
-    fn an_answer_is_written_once_a_second() {
-        let mut set = Set::default();
-        let writes = (0..10_000).filter(|ms| put(&mut set, 1, 1, 1, at(*ms)).is_some());
-        assert_eq!(writes.count(), 10);
-    }
-
-    #[test]
-    fn a_crawler_does_not_wash_out_a_hot_answer_until_it_has_cooled() {
-        let mut set = Set::default();
-        for second in 0..30 {
-            assert!(put(&mut set, 1, 1, 50, at(second * 1_000)).is_some());
-            for page in 0..1_000 {
-                let url = 1_000 + second * 1_000 + page;
-                put(&mut set, url, url, 3, at(second * 1_000 + page)).unwrap();
-                assert_eq!(set.places(1).count(), 1, "second {second}");
-            }
-        }
-        // Nobody asks for it any more.
-        for url in 0..5 {
-            put(&mut set, 90_000 + url, 90_000 + url, 3, at(50_000 + url));
-        }
-        assert_eq!(set.places(1).count(), 0);
-    }
-
-    #[test]
-    fn what_is_given_is_written_down_once_a_second_and_is_the_last_to_go() {
-        let mut set = Set::default();
-        for key in 1..=4 {
-            put(&mut set, key, key, 9, at(key));
-        }
-        put(&mut set, 1, 1, 1, at(1_500));
-        let writes = (1_500..11_500).filter(|ms| set.give(0, at(*ms)));
-        assert_eq!(writes.count(), 10);
-        for ms in 11_500..70_000 {
-            put(&mut set, ms, ms, 200, at(ms));
-            assert_eq!(set.places(1).count(), 1, "{ms}");
-        }
-        put(&mut set, 1, 1, 1, at(70_000));
-        put(&mut set, 5, 5, 1, at(70_001));
-        assert_eq!(set.places(1).count(), 1, "kept anew it is needed still");
-        for ms in 70_500..71_500 {
-            put(&mut set, ms, ms, 2, at(ms));
-        }
-        assert_eq!(set.places(1).count(), 0, "nobody asked for a minute");
-    }
-
-    #[test]
-    fn variants_of_a_key_stand_side_by_side_the_latest_first_and_go_together() {
-        let mut set = Set::default();
-        put(&mut set, 1, 10, 1, at(0));
-        put(&mut set, 2, 20, 1, at(1));
-        put(&mut set, 1, 11, 1, at(2));
-        assert_eq!(set.places(1).collect::<Vec<_>>(), [2, 0]);
-        assert!(set.forget(1, at(3)));
-        assert!(!set.forget(1, at(3)));
-        assert_eq!(set.places(1).count(), 0);
-        assert_eq!(set.places(2).count(), 1);
-    }
-
-    #[test]
-    fn a_set_reads_back_and_what_is_damaged_is_empty() {
-        let mut set = Set::default();
-        put(&mut set, 1, 10, 1, at(0));
-        put(&mut set, 2, 20, 1, at(1_500));
-        put(&mut set, 1, 10, 1, at(1_500));
-        assert!(set.give(0, at(1_600)));
-        set.forget(2, at(1_700));
-        let bytes = set.encode();
-        assert_eq!(Set::decode(&bytes), Some(set));
-        for length in 0..bytes.len() {
-            assert_eq!(Set::decode(&bytes[..length]), Some(Set::default()));
-        }
-        let later = Writer::new(MAGIC, VERSION + 1).sealed(VERSION + 1);
-        assert_eq!(Set::decode(&later), None);
-    }
-}
+mod tests;

@@ -5,11 +5,12 @@
 //! is written after its set: whoever reads in between, or after two of them met, finds another key in the slot than the
 //! set says, and that is as if nothing were there.
 
+use super::Headers;
 use super::rules::answer::Offer;
 use super::rules::request::Asked;
-use super::set::{self, Set, WAYS};
+use super::set::{Entry, Set, WAYS};
 use super::slot::{self, SLOT_BYTES_MAX, Slot};
-use super::{Headers, Settings};
+use crate::keys;
 use crate::store::{CREATE, HostError, SharedStore, exchange};
 use crate::time::{Span, Timestamp};
 
@@ -42,14 +43,20 @@ pub fn keep(
     if cut || body.len() > offer.room {
         return Ok(Outcome::Broken);
     }
-    let number = set::number(asked.hash);
+    let number = asked.set();
+    let entry = Entry {
+        key: asked.hash,
+        whole: offer.hash,
+        for_all: offer.for_all,
+        at: asked.at,
+    };
     let mut place = None;
     let mut later = false;
     let stands = exchange(store, &set_key(number), &mut |bytes| {
         let set = Set::decode(bytes);
         later = set.is_none();
         let mut set = set?;
-        place = set.place((asked.hash, offer.hash), asked.at, heat, now);
+        place = set.place(entry, heat, now);
         place.map(|_| set.encode())
     })?;
     if !stands || later {
@@ -82,27 +89,27 @@ pub fn find(
     store: &impl SharedStore,
     asked: &Asked,
     request: &dyn Headers,
-    settings: Settings,
+    max_age: Span,
     now: Timestamp,
     give: &mut dyn FnMut(&Slot<'_>, Span),
 ) -> Result<bool, HostError> {
     if !asked.takes {
         return Ok(false);
     }
-    let number = set::number(asked.hash);
+    let number = asked.set();
     let key = set_key(number);
     let Some(stands) = store.load(&key)? else {
         return Ok(false);
     };
     let set = Set::decode(&stands.bytes).unwrap_or_default();
-    for place in set.places(asked.hash) {
+    for place in set.places(asked.hash, asked.per_client) {
         let Some(found) = store.load(&slot_key(number, place))? else {
             continue;
         };
         let slot = Slot::decode(&found.bytes);
         let age = slot
             .as_ref()
-            .and_then(|slot| slot.age_for(asked, request, settings, now));
+            .and_then(|slot| slot.age_for(asked, request, max_age, now));
         if let (Some(slot), Some(age)) = (slot, age) {
             let mut given = set.clone();
             if given.give(place, now) {
@@ -116,25 +123,26 @@ pub fn find(
     Ok(false)
 }
 
-/// Forgets what is kept for a request: its last answer was good and may not be kept, so that an older one is no longer the
-/// last. Only for answers that say something about the resource ([`Asked::is_told_by`]).
+/// Forgets what this request might have been given: its last answer was good and may not be kept, so that an older one is no
+/// longer the last. Only for answers that say something about the resource ([`Asked::is_told_by`]).
 ///
 /// # Errors
 /// The host's status.
 pub fn forget(store: &impl SharedStore, asked: &Asked) -> Result<(), HostError> {
-    let key = set_key(set::number(asked.hash));
+    let key = set_key(asked.set());
     exchange(store, &key, &mut |bytes| {
         let mut set = Set::decode(bytes)?;
-        set.forget(asked.hash, asked.at).then(|| set.encode())
+        set.forget(asked.hash, asked.per_client, asked.at)
+            .then(|| set.encode())
     })?;
     Ok(())
 }
 
+/// Modules before this layout wrote under `v1`, by other rules about who is given what: neither reads what the other wrote.
 fn set_key(number: usize) -> String {
-    format!("seawall/stale/v1/set/{number}")
+    keys::stale_set(number)
 }
 
 fn slot_key(set: usize, place: usize) -> String {
-    let number = set.saturating_mul(WAYS).saturating_add(place);
-    format!("seawall/stale/v1/{number}")
+    keys::stale(set.saturating_mul(WAYS).saturating_add(place))
 }

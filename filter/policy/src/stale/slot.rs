@@ -1,19 +1,19 @@
 //! One kept answer as bytes: its full key, when it was asked for, until when it is good, status, headers, body.
 
+use super::Headers;
 use super::key::is_same_variant;
 use super::rules::answer::Offer;
 use super::rules::request::Asked;
-use super::{Headers, Settings};
 use crate::record::sealed::{HEADER, Reader, Writer};
 use crate::time::{Span, Timestamp};
 
 /// No slot holds more, in bytes, key and headers included: up to here a set costs a microsecond and a get three, a
 /// megabyte holds the process's lock for fifty.
 pub const SLOT_BYTES_MAX: usize = 64 * 1_024;
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 const MAGIC: [u8; 2] = *b"SB";
 /// What has the same width in every slot.
-const FIXED: usize = HEADER + 3 * 8 + 2 + 2 + 3 * 4;
+const FIXED: usize = HEADER + 1 + 3 * 8 + 2 + 2 + 3 * 4;
 
 /// A kept answer, as it stands in shared data.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +26,7 @@ pub struct Slot<'a> {
     pub body: &'a [u8],
     key: &'a [u8],
     variant: &'a [u8],
+    for_all: bool,
     asked_at: Timestamp,
     age: Span,
     age_end: Option<Span>,
@@ -50,6 +51,7 @@ pub(super) fn encode(asked: &Asked, offer: &Offer, body: &[u8]) -> Vec<u8> {
     let mut out = Writer::new(MAGIC, VERSION);
     out.bytes(&asked.key);
     out.bytes(&offer.variant);
+    out.u8(u8::from(offer.for_all));
     out.u64(asked.at.as_nanos());
     out.u64(offer.age.as_nanos());
     out.u64(offer.age_end.map_or(u64::MAX, Span::as_nanos));
@@ -76,6 +78,7 @@ impl<'a> Slot<'a> {
             return None;
         }
         let (key, variant) = (reader.bytes()?, reader.bytes()?);
+        let for_all = reader.flag()?;
         let (asked_at, age) = (reader.time()?, Span::nanos(reader.u64()?));
         let age_end = match reader.u64()? {
             u64::MAX => None,
@@ -95,6 +98,7 @@ impl<'a> Slot<'a> {
             body,
             key,
             variant,
+            for_all,
             asked_at,
             age,
             age_end,
@@ -106,13 +110,14 @@ impl<'a> Slot<'a> {
         &self,
         asked: &Asked,
         request: &dyn Headers,
-        settings: Settings,
+        max_age: Span,
         now: Timestamp,
     ) -> Option<Span> {
         let age = self.age.plus(now.since(self.asked_at));
-        let ends = [Some(settings.max_age), self.age_end, asked.max_age];
+        let ends = [Some(max_age), self.age_end, asked.max_age];
         let young = ends.into_iter().flatten().all(|end| age < end);
-        let same = self.key == asked.key && is_same_variant(self.variant, request);
-        (asked.takes && young && same).then_some(age)
+        let same = self.key == asked.key && is_same_variant(self.variant, request, asked.secret);
+        let for_it = self.for_all || !asked.per_client;
+        (asked.takes && young && same && for_it).then_some(age)
     }
 }

@@ -1,6 +1,8 @@
 //! Whole exchanges over shared data: kept, found, too old, forgotten, and what a million URLs do.
 
 mod adversary;
+mod clients;
+mod junk;
 
 use super::*;
 use crate::store::SharedStore;
@@ -12,6 +14,7 @@ const SETTINGS: Settings = Settings {
     max_age: Span::secs(600),
     authorized: false,
     cookies: false,
+    ignored: ignored::Ignored::NONE,
 };
 
 type Lines = Vec<(&'static str, &'static str)>;
@@ -31,13 +34,13 @@ fn bytes<'a>(lines: &'a [(&str, &str)]) -> Vec<(&'a [u8], &'a [u8])> {
         .collect()
 }
 
-fn asked(lines: &[(&str, &str)], settings: Settings, now: Timestamp) -> Option<Asked> {
+fn asked(lines: &[(&str, &str)], settings: &Settings, now: Timestamp) -> Option<Asked> {
     let scope = Scope::of_a_test();
     Asked::read(scope, &bytes(lines).as_slice(), true, settings, now)
 }
 
 /// Keeps an exchange if it may be.
-fn kept(store: &Memory, exchange: &Exchange, settings: Settings, now: Timestamp) -> bool {
+fn kept(store: &Memory, exchange: &Exchange, settings: &Settings, now: Timestamp) -> bool {
     let request = bytes(&exchange.request);
     let Some(asked) = asked(&exchange.request, settings, now) else {
         return false;
@@ -50,7 +53,7 @@ fn kept(store: &Memory, exchange: &Exchange, settings: Settings, now: Timestamp)
         &answer.as_slice(),
         true,
     );
-    let Some(offer) = offer else {
+    let Ok(offer) = offer else {
         return false;
     };
     keep(store, &asked, &offer, b"body", 1, now).unwrap() == Outcome::Kept
@@ -60,7 +63,7 @@ fn kept(store: &Memory, exchange: &Exchange, settings: Settings, now: Timestamp)
 fn handed(
     store: &Memory,
     lines: &[(&str, &str)],
-    settings: Settings,
+    settings: &Settings,
     now: Timestamp,
 ) -> Option<Span> {
     let asked = asked(lines, settings, now)?;
@@ -69,7 +72,7 @@ fn handed(
         store,
         &asked,
         &bytes(lines).as_slice(),
-        settings,
+        settings.max_age,
         now,
         &mut |slot, age| {
             assert_eq!(slot.body, b"body");
@@ -100,19 +103,22 @@ fn plain(path: &'static str) -> Exchange {
 #[test]
 fn a_kept_answer_is_given_until_it_is_too_old() {
     let store = Memory::default();
-    assert!(kept(&store, &plain("/"), SETTINGS, START));
+    assert!(kept(&store, &plain("/"), &SETTINGS, START));
     let at = |secs| START.after(Span::secs(secs));
-    assert_eq!(handed(&store, &get("/"), SETTINGS, at(0)), Some(Span::ZERO));
     assert_eq!(
-        handed(&store, &get("/"), SETTINGS, at(599)),
+        handed(&store, &get("/"), &SETTINGS, at(0)),
+        Some(Span::ZERO)
+    );
+    assert_eq!(
+        handed(&store, &get("/"), &SETTINGS, at(599)),
         Some(Span::secs(599))
     );
-    assert_eq!(handed(&store, &get("/"), SETTINGS, at(600)), None);
-    assert_eq!(handed(&store, &get("/other"), SETTINGS, at(0)), None);
+    assert_eq!(handed(&store, &get("/"), &SETTINGS, at(600)), None);
+    assert_eq!(handed(&store, &get("/other"), &SETTINGS, at(0)), None);
     let mut impatient = get("/");
     impatient.push(("cache-control", "max-age=10"));
-    assert!(handed(&store, &impatient, SETTINGS, at(9)).is_some());
-    assert_eq!(handed(&store, &impatient, SETTINGS, at(10)), None);
+    assert!(handed(&store, &impatient, &SETTINGS, at(9)).is_some());
+    assert_eq!(handed(&store, &impatient, &SETTINGS, at(10)), None);
 }
 
 #[test]
@@ -123,13 +129,13 @@ fn an_answers_own_end_comes_before_the_policys() {
         ("cache-control", "max-age=30, stale-if-error=30"),
         ("age", "20"),
     ];
-    assert!(kept(&store, &short, SETTINGS, START));
+    assert!(kept(&store, &short, &SETTINGS, START));
     let at = |secs| START.after(Span::secs(secs));
     assert_eq!(
-        handed(&store, &get("/"), SETTINGS, at(39)),
+        handed(&store, &get("/"), &SETTINGS, at(39)),
         Some(Span::secs(59))
     );
-    assert_eq!(handed(&store, &get("/"), SETTINGS, at(40)), None);
+    assert_eq!(handed(&store, &get("/"), &SETTINGS, at(40)), None);
 }
 
 #[test]
@@ -138,19 +144,19 @@ fn variants_stand_side_by_side() {
     for language in ["de", "en"] {
         let mut exchange = plain("/");
         exchange.request.push(("accept-language", language));
-        exchange.answer = vec![("vary", "accept-language")];
-        assert!(kept(&store, &exchange, SETTINGS, START));
+        exchange.answer = vec![("vary", "accept-language"), ("cache-control", "public")];
+        assert!(kept(&store, &exchange, &SETTINGS, START));
     }
     for (language, found) in [("de", true), ("en", true), ("fr", false)] {
         let mut request = get("/");
         request.push(("accept-language", language));
         assert_eq!(
-            handed(&store, &request, SETTINGS, START).is_some(),
+            handed(&store, &request, &SETTINGS, START).is_some(),
             found,
             "{language}"
         );
     }
-    assert_eq!(handed(&store, &get("/"), SETTINGS, START), None);
+    assert_eq!(handed(&store, &get("/"), &SETTINGS, START), None);
 }
 
 #[test]
@@ -166,12 +172,12 @@ fn a_newer_answer_that_may_not_be_kept_takes_the_older_one_away() {
     ] {
         let store = Memory::default();
         let later = START.after(Span::secs(2));
-        kept(&store, &plain("/"), SETTINGS, START);
-        let request = asked(&get("/"), SETTINGS, later).unwrap();
+        kept(&store, &plain("/"), &SETTINGS, START);
+        let request = asked(&get("/"), &SETTINGS, later).unwrap();
         if request.is_told_by(status) {
             forget(&store, &request).unwrap();
         }
-        let found = handed(&store, &get("/"), SETTINGS, later);
+        let found = handed(&store, &get("/"), &SETTINGS, later);
         assert_eq!(found.is_none(), goes, "{status}");
     }
 }
@@ -179,7 +185,7 @@ fn a_newer_answer_that_may_not_be_kept_takes_the_older_one_away() {
 /// Whether a plain answer that was asked for at one time is kept at another.
 fn kept_late(store: &Memory, asked_at: Timestamp, now: Timestamp) -> Outcome {
     let lines = get("/");
-    let asked = asked(&lines, SETTINGS, asked_at).unwrap();
+    let asked = asked(&lines, &SETTINGS, asked_at).unwrap();
     let lines = bytes(&lines);
     let offer = Offer::read(&asked, &lines.as_slice(), 200, &bytes(&[]).as_slice(), true).unwrap();
     keep(store, &asked, &offer, b"body", 1, now).unwrap()
@@ -188,9 +194,9 @@ fn kept_late(store: &Memory, asked_at: Timestamp, now: Timestamp) -> Outcome {
 #[test]
 fn a_slow_answer_neither_takes_the_place_of_a_later_one_nor_brings_back_what_is_forgotten() {
     let at = |secs| START.after(Span::secs(secs));
-    let age = |store: &Memory, now| handed(store, &get("/"), SETTINGS, now);
+    let age = |store: &Memory, now| handed(store, &get("/"), &SETTINGS, now);
     let forget_at = |store: &Memory, now| {
-        let request = asked(&get("/"), SETTINGS, now).unwrap();
+        let request = asked(&get("/"), &SETTINGS, now).unwrap();
         forget(store, &request).unwrap();
     };
     let store = Memory::default();
@@ -210,13 +216,17 @@ fn a_slow_answer_neither_takes_the_place_of_a_later_one_nor_brings_back_what_is_
 #[test]
 fn what_is_asked_for_while_its_upstream_is_down_outlives_a_crawler_elsewhere() {
     let store = Memory::default();
-    assert!(kept(&store, &plain("/"), SETTINGS, START));
+    assert!(kept(&store, &plain("/"), &SETTINGS, START));
     let crawl = |store: &Memory, second: u64| {
         let now = START.after(Span::secs(second));
         for page in 0..200 {
             let path = format!("/{second}/{page}");
-            let lines = [(":method", "GET"), (":authority", "b"), (":path", &path)];
-            let asked = asked(&lines, SETTINGS, now).unwrap();
+            let lines = [
+                (":method", "GET"),
+                (":authority", "shop.example"),
+                (":path", &path),
+            ];
+            let asked = asked(&lines, &SETTINGS, now).unwrap();
             let lines = bytes(&lines);
             let none = bytes(&[]);
             let offer = Offer::read(&asked, &lines.as_slice(), 200, &none.as_slice(), true);
@@ -230,7 +240,7 @@ fn what_is_asked_for_while_its_upstream_is_down_outlives_a_crawler_elsewhere() {
         if second % 20 == 0 {
             let now = START.after(Span::secs(second));
             assert!(
-                handed(&store, &get("/"), SETTINGS, now).is_some(),
+                handed(&store, &get("/"), &SETTINGS, now).is_some(),
                 "second {second}"
             );
         }
@@ -238,18 +248,18 @@ fn what_is_asked_for_while_its_upstream_is_down_outlives_a_crawler_elsewhere() {
     }
     // Nobody asks for it any more: in a minute others may have its place.
     let store = Memory::default();
-    assert!(kept(&store, &plain("/"), SETTINGS, START));
-    assert!(handed(&store, &get("/"), SETTINGS, START).is_some());
+    assert!(kept(&store, &plain("/"), &SETTINGS, START));
+    assert!(handed(&store, &get("/"), &SETTINGS, START).is_some());
     (0..70).for_each(|second| crawl(&store, second));
     let later = START.after(Span::secs(70));
-    assert_eq!(handed(&store, &get("/"), SETTINGS, later), None);
+    assert_eq!(handed(&store, &get("/"), &SETTINGS, later), None);
 }
 
 #[test]
 fn a_body_that_is_not_what_it_said_is_not_kept() {
     let store = Memory::default();
     let request = get("/");
-    let asked = asked(&request, SETTINGS, START).unwrap();
+    let asked = asked(&request, &SETTINGS, START).unwrap();
     let answer = bytes(&[("content-length", "5")]);
     let offer = Offer::read(
         &asked,
@@ -274,7 +284,7 @@ fn a_body_that_is_not_what_it_said_is_not_kept() {
         keep(&store, &asked, &offer, &long, 1, START),
         Ok(Outcome::Broken)
     );
-    assert_eq!(handed(&store, &request, SETTINGS, START), None);
+    assert_eq!(handed(&store, &request, &SETTINGS, START), None);
     assert_eq!(
         keep(&store, &asked, &offer, &long[1..], 1, START),
         Ok(Outcome::Kept)
@@ -285,20 +295,20 @@ fn a_body_that_is_not_what_it_said_is_not_kept() {
 #[test]
 fn a_slot_that_holds_another_answer_than_its_set_says_is_given_to_nobody() {
     let store = Memory::default();
-    assert!(kept(&store, &plain("/"), SETTINGS, START));
+    assert!(kept(&store, &plain("/"), &SETTINGS, START));
     let (slot, _) = store
         .sizes()
         .find(|(key, _)| !key.contains("/set/"))
         .unwrap();
     let other = Memory::default();
-    assert!(kept(&other, &plain("/a"), SETTINGS, START));
+    assert!(kept(&other, &plain("/a"), &SETTINGS, START));
     let (others, _) = other
         .sizes()
         .find(|(key, _)| !key.contains("/set/"))
         .unwrap();
     let found = other.load(&others).unwrap().unwrap();
     store.put(&slot, &found.bytes);
-    assert_eq!(handed(&store, &get("/"), SETTINGS, START), None);
+    assert_eq!(handed(&store, &get("/"), &SETTINGS, START), None);
 }
 
 #[test]
@@ -309,7 +319,7 @@ fn one_of_all_workers_writes_a_key_in_a_second() {
             kept(
                 &store,
                 &plain("/"),
-                SETTINGS,
+                &SETTINGS,
                 START.after(Span::millis(tenth * 100)),
             )
         })
@@ -321,7 +331,7 @@ fn one_of_all_workers_writes_a_key_in_a_second() {
 fn lost_races_and_refusing_hosts_keep_nothing_and_hurt_nobody() {
     let store = Memory::default();
     let request = get("/");
-    let asked = asked(&request, SETTINGS, START).unwrap();
+    let asked = asked(&request, &SETTINGS, START).unwrap();
     let lines = bytes(&request);
     let offer = Offer::read(&asked, &lines.as_slice(), 200, &bytes(&[]).as_slice(), true).unwrap();
     store.refuse(true);
@@ -331,7 +341,7 @@ fn lost_races_and_refusing_hosts_keep_nothing_and_hurt_nobody() {
             &store,
             &asked,
             &lines.as_slice(),
-            SETTINGS,
+            SETTINGS.max_age,
             START,
             &mut |_, _| {}
         )
@@ -341,7 +351,7 @@ fn lost_races_and_refusing_hosts_keep_nothing_and_hurt_nobody() {
     store.read_only(true);
     assert!(keep(&store, &asked, &offer, b"body", 1, START).is_err());
     store.read_only(false);
-    assert!(kept(&store, &plain("/"), SETTINGS, START));
+    assert!(kept(&store, &plain("/"), &SETTINGS, START));
     store.intrude(1_000);
     let later = START.after(Span::secs(5));
     let asked = Asked { at: later, ..asked };
@@ -349,7 +359,7 @@ fn lost_races_and_refusing_hosts_keep_nothing_and_hurt_nobody() {
         keep(&store, &asked, &offer, b"body", 1, later),
         Ok(Outcome::Lost)
     );
-    assert!(handed(&store, &request, SETTINGS, later).is_some());
+    assert!(handed(&store, &request, &SETTINGS, later).is_some());
 }
 
 #[test]
@@ -360,7 +370,7 @@ fn a_million_urls_stay_within_their_slots_and_a_hot_one_stays() {
     let body = vec![b'x'; 60_000];
     let mut look_at = |path: &str, length: usize, now: Timestamp| {
         let lines = [(":method", "GET"), (":authority", "a"), (":path", path)];
-        let asked = asked(&lines, SETTINGS, now).unwrap();
+        let asked = asked(&lines, &SETTINGS, now).unwrap();
         let heat = recent.look(&asked)?;
         let offer = Offer::read(
             &asked,
@@ -369,7 +379,7 @@ fn a_million_urls_stay_within_their_slots_and_a_hot_one_stays() {
             &bytes(&[]).as_slice(),
             true,
         );
-        Some(keep(&store, &asked, &offer?, &body[..length], heat, now).unwrap())
+        Some(keep(&store, &asked, &offer.ok()?, &body[..length], heat, now).unwrap())
     };
     // A crawler asks for 10,000 a second, everybody for one 100 times a second.
     for number in 0..1_000_000_u64 {
@@ -387,12 +397,12 @@ fn a_million_urls_stay_within_their_slots_and_a_hot_one_stays() {
         assert_eq!(outcome, Some(Outcome::Kept));
         if number > 10_000 && number.is_multiple_of(997) {
             let lines = [(":method", "GET"), (":authority", "a"), (":path", HOT)];
-            let hot = asked(&lines, SETTINGS, now).unwrap();
+            let hot = asked(&lines, &SETTINGS, now).unwrap();
             let found = find(
                 &store,
                 &hot,
                 &bytes(&lines).as_slice(),
-                SETTINGS,
+                SETTINGS.max_age,
                 now,
                 &mut |_, _| {},
             );
@@ -400,12 +410,12 @@ fn a_million_urls_stay_within_their_slots_and_a_hot_one_stays() {
         }
     }
     let slots = store.sizes().filter(|(key, _)| !key.contains("/set/"));
-    assert_eq!(slots.count(), SLOTS);
+    assert_eq!(slots.count(), HOST_SLOTS);
     let all: usize = store.sizes().map(|(key, size)| key.len() + size).sum();
-    assert!(all <= SLOTS * SLOT_BYTES_MAX, "{all} bytes");
+    assert!(all <= HOST_SLOTS * SLOT_BYTES_MAX, "{all} bytes");
     assert!(
         store
             .sizes()
-            .all(|(key, size)| !key.contains("/set/") || size < 256)
+            .all(|(key, size)| !key.contains("/set/") || size < 1_024)
     );
 }

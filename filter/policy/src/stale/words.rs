@@ -43,6 +43,24 @@ pub(super) fn words(value: &[u8]) -> impl Iterator<Item = Word<'_>> {
     })
 }
 
+/// The directives of a value as the grammar has them (RFC 9111, 5.2): a name, and its argument if it is a number. For what
+/// permits something: only what is written as it should be counts, and nothing where a quote stands.
+pub(super) fn directives(value: &[u8]) -> impl Iterator<Item = (&[u8], Option<u64>)> {
+    let value = match value.contains(&b'"') {
+        true => &[],
+        false => value,
+    };
+    value.split(|byte| *byte == b',').map(|item| {
+        let item = text::trimmed(item);
+        let at = item.iter().position(|byte| *byte == b'=');
+        let parted = at.and_then(|at| Some((item.get(..at)?, item.get(at.saturating_add(1)..)?)));
+        match parted {
+            Some((name, argument)) => (name, decimal(argument)),
+            None => (item, None),
+        }
+    })
+}
+
 /// Whether a value is written in plain bytes, so that what was read in it is all there is to read.
 pub(super) fn is_plain(value: &[u8]) -> bool {
     value.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\t'))
@@ -88,6 +106,30 @@ mod tests {
             assert!(found, "{value}");
         }
         assert!(!words(b"no-stored, xno-store").any(|word| word.is("no-store")));
+    }
+
+    #[test]
+    fn what_permits_counts_only_as_it_should_be_written() {
+        let says = |value: &str, wanted: &str| {
+            directives(value.as_bytes()).any(|(name, _)| text::same(name, wanted.as_bytes()))
+        };
+        for value in ["public", "max-age=1, Public", " public ,x", "x=1,public"] {
+            assert!(says(value, "public"), "{value}");
+        }
+        for value in [
+            "x=public",
+            "a=\"b, public\"",
+            "public; max-age=1",
+            "public max-age=1",
+            "publicly",
+            "x-public",
+            "public, a=\"b\"",
+        ] {
+            assert!(!says(value, "public"), "{value}");
+        }
+        let mut numbers = directives(b"s-maxage=60, stale-if-error=x");
+        assert_eq!(numbers.next(), Some((&b"s-maxage"[..], Some(60))));
+        assert_eq!(numbers.next(), Some((&b"stale-if-error"[..], None)));
     }
 
     #[test]

@@ -88,6 +88,7 @@ impl SharedStore for Memory {
 
 const CLAIM: Claim = Claim {
     configured_at: Timestamp::ZERO,
+    ahead: Span::MAX,
     counting: true,
     geometry: Geometry::time(Span::secs(10)),
     slice: Some(Span::secs(1)),
@@ -150,50 +151,6 @@ fn an_emptied_key_is_absent() {
     store.swap("key", b"", 0).unwrap();
     assert_eq!(trips(&store), 0);
     assert!(bump(&store).unwrap().stands);
-}
-
-#[test]
-fn a_process_keeps_a_bounded_number_of_records() {
-    let store = Memory::default();
-    let count = [Count {
-        key: "count",
-        max: 3,
-    }];
-    for name in ["a", "b", "a", "c"] {
-        assert_eq!(register(&store, name, &count, CLAIM), Ok(true), "{name}");
-    }
-    assert_eq!(register(&store, "d", &count, CLAIM), Ok(false));
-    assert_eq!(
-        register(&store, "b", &count, CLAIM),
-        Ok(true),
-        "it has its place"
-    );
-    assert_eq!(registered(&store, "count"), Ok(3));
-    assert_eq!(
-        store.entries.borrow().len(),
-        4,
-        "three records and the count"
-    );
-}
-
-#[test]
-fn a_record_that_one_count_has_no_room_for_counts_nowhere() {
-    let store = Memory::default();
-    let counts = |key, max| [Count { key, max }, Count { key: "all", max: 3 }];
-    for (name, group, kept) in [
-        ("a", "one", true),
-        ("b", "one", true),
-        ("c", "one", false),
-        ("d", "other", true),
-        ("e", "other", false),
-        ("a", "one", true),
-    ] {
-        let registered = register(&store, name, &counts(group, 2), CLAIM);
-        assert_eq!(registered, Ok(kept), "{name}");
-    }
-    for (count, expected) in [("one", 2), ("other", 1), ("all", 3)] {
-        assert_eq!(registered(&store, count), Ok(expected), "{count}");
-    }
 }
 
 #[test]

@@ -1,50 +1,17 @@
 //! The specification as a program: it keeps everything that ever happened in a generation and counts anew at each step.
 
+mod asked;
+mod history;
+mod told;
+
 use seawall_policy::breaker::{Phase, Settings};
 use seawall_policy::outcome::Outcome;
 use seawall_policy::share::Share;
 use seawall_policy::window::Geometry;
 
-/// Why a state changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Why {
-    FailureRate,
-    SlowRate,
-    Consecutive,
-    TimeOver,
-    OwnProbe,
-    ProbesGood,
-    ProbesBad,
-    NoVerdict,
-}
-
-/// A change of state: from, to, why, when, the open time that follows, and the trips in a row.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Made {
-    pub(crate) from: Phase,
-    pub(crate) to: Phase,
-    pub(crate) why: Why,
-    pub(crate) at: u64,
-    pub(crate) open_for: Option<u64>,
-    pub(crate) trips: u32,
-}
-
-/// What a request is told.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Told {
-    Admitted { generation: u64, probe: bool },
-    Open { retry_after: u64 },
-    NoPermit,
-    Ramp,
-}
-
-/// One verdict of the closed state.
-#[derive(Clone, Debug)]
-struct Seen {
-    at: u64,
-    outcome: Outcome,
-    host: u32,
-}
+use asked::{Asked, tenth_span, tenths};
+use history::{Seen, recent, row, told_lately};
+pub(crate) use told::{End, Made, Told, Why};
 
 #[derive(Clone, Debug)]
 enum State {
@@ -58,9 +25,23 @@ enum State {
     },
     HalfOpen {
         held: Vec<u64>,
-        verdicts: Vec<Outcome>,
+        verdicts: Vec<(u64, Outcome)>,
         wait_from: Option<u64>,
+        asked: Asked,
     },
+}
+
+fn half_open(at: u64) -> State {
+    State::HalfOpen {
+        held: Vec::new(),
+        verdicts: Vec::new(),
+        wait_from: None,
+        asked: Asked {
+            begun: tenths(at),
+            verdict: tenths(at),
+            ..Asked::default()
+        },
+    }
 }
 
 /// The breaker as its specification says it.
@@ -113,35 +94,35 @@ impl Model {
         }
     }
 
-    /// Time passes: what is due happens when it is due, however late anybody looks.
-    pub(crate) fn pass(&mut self, clock: u64, draw: u32) -> Vec<Made> {
+    /// Time passes: what is due happens when it is due, however late anybody looks. Permits that were held for too long
+    /// without a verdict are nobody's.
+    pub(crate) fn pass(&mut self, clock: u64) -> Vec<Made> {
         let now = self.now.max(clock);
         let mut made = Vec::new();
-        loop {
-            let wait = self.settings.half_open.wait.as_nanos();
-            match self.state {
-                State::Open { until } if until <= now => {
-                    let probing = State::HalfOpen {
-                        held: Vec::new(),
-                        verdicts: Vec::new(),
-                        wait_from: None,
-                    };
-                    made.push(self.change(probing, Why::TimeOver, until, None));
-                }
-                State::HalfOpen {
-                    wait_from: Some(from),
-                    ..
-                } if from + wait <= now => {
-                    made.push(self.trip(Why::NoVerdict, from + wait, draw, None));
-                }
-                _ => break,
-            }
+        if let State::Open { until } = self.state
+            && until <= now
+        {
+            made.push(self.change(half_open(until), Why::TimeOver, until, None));
+        }
+        if let State::HalfOpen {
+            held, wait_from, ..
+        } = &mut self.state
+            && wait_from.is_some_and(|from| from + self.settings.half_open.wait.as_nanos() <= now)
+        {
+            held.clear();
+            *wait_from = None;
         }
         self.now = now;
         made
     }
 
-    pub(crate) fn admit(&mut self, instance: u64, ramp_draw: u32) -> Told {
+    pub(crate) fn admit(
+        &mut self,
+        instance: u64,
+        ramp_draw: u32,
+        peer: u32,
+        complete: bool,
+    ) -> Told {
         let (now, generation) = (self.now, self.generation);
         let permits = self.settings.half_open.permits as usize;
         let used = self.used();
@@ -165,10 +146,24 @@ impl Model {
             State::Open { until } => Told::Open {
                 retry_after: *until - now,
             },
-            State::HalfOpen { .. } if used >= permits => Told::NoPermit,
             State::HalfOpen {
-                held, wait_from, ..
+                held,
+                wait_from,
+                asked,
+                ..
             } => {
+                let tenth = tenths(now);
+                let open_for = self.settings.open.base.as_nanos();
+                asked.first.get_or_insert(tenth);
+                if !asked.may(peer, complete, open_for, tenth) {
+                    return Told::NoPermit;
+                }
+                if used >= permits {
+                    asked.refuse(peer, tenth);
+                    return Told::NoPermit;
+                }
+                asked.refused.retain(|(refused, _)| *refused != peer);
+                asked.marked.retain(|(marked, _)| *marked != peer);
                 held.push(instance);
                 wait_from.get_or_insert(now);
                 Told::Admitted {
@@ -179,101 +174,186 @@ impl Model {
         }
     }
 
-    /// A request's end, or with `broke` the break of one that had ended well.
-    pub(crate) fn end(
-        &mut self,
-        permit: (u64, Option<u64>),
-        outcome: Outcome,
-        host: u32,
-        retry_after: Option<u64>,
-        broke: bool,
-        draw: u32,
-    ) -> Option<Made> {
-        let (generation, probe) = permit;
-        if generation != self.generation {
+    /// A request's end, or the end of its permit where its outcome does not count.
+    pub(crate) fn end(&mut self, end: End, draw: u32) -> Option<Made> {
+        if end.generation != self.generation {
             return None;
         }
         let now = self.now;
-        let permits = self.settings.half_open.permits as usize;
-        let full = self.used() >= permits;
+        let room = self.used() < self.settings.half_open.permits as usize;
         match &mut self.state {
             State::Closed { seen, .. } => {
-                if !outcome.counts() {
+                if !end.outcome.counts() {
                     return None;
                 }
                 seen.push(Seen {
                     at: now,
-                    outcome,
-                    host,
+                    id: end.id,
+                    outcome: end.outcome,
+                    host: end.host,
+                    late: false,
                 });
-                if let Some(why) = self.trips_now() {
-                    return Some(self.trip(why, now, draw, retry_after));
-                }
+                let why = self.trips_now()?;
+                Some(self.trip(why, now, draw, end.retry_after))
             }
-            State::Open { .. } => {}
+            State::Open { .. } => None,
             State::HalfOpen {
                 held,
                 verdicts,
                 wait_from,
+                asked,
             } => {
-                if !broke {
-                    let mine = held.iter().position(|holder| Some(*holder) == probe)?;
+                let mine = held.iter().position(|holder| Some(*holder) == end.probe);
+                if let Some(mine) = mine {
                     held.remove(mine);
-                } else if full {
-                    let good = verdicts
-                        .iter()
-                        .position(|verdict| *verdict == Outcome::Success);
-                    let good = good.or_else(|| {
-                        verdicts
-                            .iter()
-                            .position(|verdict| *verdict == Outcome::Slow)
-                    });
-                    verdicts.remove(good?);
                 }
-                if !outcome.counts() {
+                if held.is_empty() {
+                    *wait_from = None;
+                }
+                if !end.outcome.counts() {
+                    if mine.is_some() && end.peer != 0 {
+                        asked.marked.retain(|(peer, _)| *peer != end.peer);
+                        asked.marked.push((end.peer, tenths(now)));
+                    }
                     return None;
                 }
-                verdicts.push(outcome);
-                *wait_from = Some(now);
-                if verdicts.len() < permits {
+                if mine.is_none() && (end.probe.is_some() || !room) {
                     return None;
                 }
-                let count = |kind| verdicts.iter().filter(|verdict| **verdict == kind).count();
-                let (failures, slow, all) = (
-                    count(Outcome::Failure),
-                    count(Outcome::Slow),
-                    verdicts.len(),
-                );
-                let limits = self.settings.thresholds;
-                let rate_off = limits.failure_rate == Share::NONE;
-                let one_is_enough =
-                    rate_off && (limits.slow_rate == Share::NONE || limits.consecutive > 0);
-                let bad = reached(limits.failure_rate, failures, all)
-                    || reached(limits.slow_rate, slow, all)
-                    || (one_is_enough && failures > 0);
-                return Some(if bad {
-                    self.trip(Why::ProbesBad, now, draw, retry_after)
-                } else {
-                    self.trips = 0;
-                    let ramp_from = (self.settings.ramp.as_nanos() > 0).then_some(now);
-                    self.change(closed(ramp_from), Why::ProbesGood, now, None)
-                });
+                verdicts.push((end.id, end.outcome));
+                asked.marked.retain(|(peer, _)| *peer != end.peer);
+                self.decide(draw, end.retry_after)
             }
         }
-        None
     }
 
-    /// Somebody asked an upstream that was open, and got a good answer.
-    pub(crate) fn answered(&mut self, generation: u64) -> Option<Made> {
-        let still_open = matches!(self.state, State::Open { .. }) && generation == self.generation;
-        still_open.then(|| {
-            let probing = State::HalfOpen {
-                held: Vec::new(),
-                verdicts: Vec::new(),
-                wait_from: None,
-            };
-            self.change(probing, Why::OwnProbe, self.now, None)
+    /// A request that had ended well failed after all.
+    pub(crate) fn fail_late(
+        &mut self,
+        generation: u64,
+        id: u64,
+        host: u32,
+        draw: u32,
+    ) -> Option<Made> {
+        if generation != self.generation {
+            return None;
+        }
+        let now = self.now;
+        match &mut self.state {
+            State::Closed { seen, .. } => {
+                let recent = recent(&self.settings, seen, now);
+                let found = recent.iter().find(|verdict| verdict.id == id);
+                if found.is_none_or(|verdict| verdict.outcome == Outcome::Failure) {
+                    return None;
+                }
+                seen.push(Seen {
+                    at: now,
+                    id,
+                    outcome: Outcome::Failure,
+                    host,
+                    late: true,
+                });
+                let why = self.trips_now()?;
+                Some(self.trip(why, now, draw, None))
+            }
+            State::Open { .. } => None,
+            State::HalfOpen { verdicts, .. } => {
+                let (_, verdict) = verdicts.iter_mut().find(|(of, _)| *of == id)?;
+                if *verdict == Outcome::Failure {
+                    return None;
+                }
+                *verdict = Outcome::Failure;
+                self.decide(draw, None)
+            }
+        }
+    }
+
+    /// What the verdicts of half-open say so far.
+    fn decide(&mut self, draw: u32, retry_after: Option<u64>) -> Option<Made> {
+        let now = self.now;
+        let State::HalfOpen {
+            held,
+            verdicts,
+            wait_from,
+            asked,
+        } = &mut self.state
+        else {
+            return None;
+        };
+        *wait_from = (!held.is_empty()).then_some(now);
+        asked.verdict = tenths(now);
+        asked.first = None;
+        asked.good = 0;
+        let count = |kind| {
+            verdicts
+                .iter()
+                .filter(|(_, verdict)| *verdict == kind)
+                .count()
+        };
+        let (failures, slow, all) = (
+            count(Outcome::Failure),
+            count(Outcome::Slow),
+            verdicts.len(),
+        );
+        let limits = self.settings.thresholds;
+        let rate_off = limits.failure_rate == Share::NONE;
+        let only_a_row = rate_off && (limits.slow_rate == Share::NONE || limits.consecutive > 0);
+        if only_a_row && failures > 0 {
+            return Some(self.trip(Why::ProbesBad, now, draw, retry_after));
+        }
+        if all < self.settings.half_open.permits as usize {
+            return None;
+        }
+        let bad =
+            reached(limits.failure_rate, failures, all) || reached(limits.slow_rate, slow, all);
+        Some(match bad {
+            true => self.trip(Why::ProbesBad, now, draw, retry_after),
+            false => self.close(Why::ProbesGood),
         })
+    }
+
+    fn close(&mut self, why: Why) -> Made {
+        self.trips = 0;
+        let now = self.now;
+        let ramp_from = (self.settings.ramp.as_nanos() > 0).then_some(now);
+        self.change(closed(ramp_from), why, now, None)
+    }
+
+    /// Somebody asked an upstream of this generation, and got an answer.
+    pub(crate) fn answered(&mut self, generation: u64, good: bool) -> Option<Made> {
+        if generation != self.generation {
+            return None;
+        }
+        let now = self.now;
+        match &mut self.state {
+            State::Open { .. } if good => {
+                Some(self.change(half_open(now), Why::OwnProbe, now, None))
+            }
+            State::HalfOpen { asked, .. }
+                if self.settings.ramp.as_nanos() > 0
+                    && tenth_span(asked.verdict, tenths(now)) >= 20_000_000_000 =>
+            {
+                asked.good = if good { asked.good + 1 } else { 0 };
+                (asked.good == 3).then(|| self.close(Why::OwnProbes))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether requests came, no verdict did for as long as permits may be held, and nobody has said so yet.
+    pub(crate) fn starves(&mut self) -> bool {
+        let now = tenths(self.now);
+        let State::HalfOpen { asked, .. } = &mut self.state else {
+            return false;
+        };
+        let wait = self.settings.half_open.wait.as_nanos();
+        let due = asked
+            .first
+            .is_some_and(|first| tenth_span(first, now) >= wait);
+        if due {
+            asked.first = None;
+        }
+        due
     }
 
     /// How many permits a VM holds.
@@ -286,8 +366,14 @@ impl Model {
 
     /// A dead VM loses what it held.
     pub(crate) fn expire(&mut self, instance: u64) {
-        if let State::HalfOpen { held, .. } = &mut self.state {
+        if let State::HalfOpen {
+            held, wait_from, ..
+        } = &mut self.state
+        {
             held.retain(|holder| *holder != instance);
+            if held.is_empty() {
+                *wait_from = None;
+            }
         }
     }
 
@@ -302,44 +388,26 @@ impl Model {
         else {
             return None;
         };
-        let (recent, minimum, over): (Vec<&Seen>, usize, Option<u64>) = match settings.window {
+        let recent = recent(&settings, seen, now);
+        let (minimum, over) = match settings.window {
             Geometry::Time { slice } => {
-                let slice = slice.as_nanos();
-                let recent = seen
-                    .iter()
-                    .filter(|seen| seen.at / slice + 10 > now / slice)
-                    .collect();
-                (recent, limits.minimum_calls as usize, Some(slice * 10))
+                (limits.minimum_calls as usize, Some(slice.as_nanos() * 10))
             }
             Geometry::Count { calls } => {
-                let recent = seen.iter().rev().take(usize::from(calls)).collect();
-                (
-                    recent,
-                    (limits.minimum_calls as usize).min(usize::from(calls)),
-                    None,
-                )
+                (limits.minimum_calls.min(u32::from(calls)) as usize, None)
             }
         };
         let count = |kind| recent.iter().filter(|seen| seen.outcome == kind).count();
-        let mut row = 0;
-        let mut last_failure: Option<u64> = None;
-        for seen in seen.iter() {
-            if seen.outcome != Outcome::Failure {
-                row = 0;
-                continue;
-            }
-            let gap =
-                last_failure.is_some_and(|last| over.is_some_and(|over| seen.at - last > over));
-            row = if gap { 1 } else { row + 1 };
-            last_failure = Some(seen.at);
-        }
+        let row = row(seen, over);
         let enough = recent.len() >= minimum;
         let failing = enough && reached(limits.failure_rate, count(Outcome::Failure), recent.len());
-        let in_a_row = limits.consecutive > 0 && row >= limits.consecutive;
+        let in_a_row = !enough && limits.consecutive > 0 && row >= limits.consecutive;
         let slow = enough && reached(limits.slow_rate, count(Outcome::Slow), recent.len());
         let by_failures = failing || (in_a_row && !slow);
 
-        let mut hosts: Vec<u32> = recent
+        // A host is seen, and fails, when that is told.
+        let told = told_lately(&settings, seen, now);
+        let mut hosts: Vec<u32> = told
             .iter()
             .map(|seen| seen.host)
             .filter(|host| *host != 0)
@@ -347,8 +415,7 @@ impl Model {
         hosts.sort_unstable();
         hosts.dedup();
         let fails = |host: &&u32| {
-            recent
-                .iter()
+            told.iter()
                 .any(|seen| seen.host == **host && seen.outcome == Outcome::Failure)
         };
         let sick = hosts.iter().filter(fails).count();

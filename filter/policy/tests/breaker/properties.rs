@@ -1,10 +1,12 @@
 //! Random settings, random schedules: the breaker and the model say the same at every step.
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRng, TestRunner};
 use seawall_policy::breaker::{
-    Admission, Breaker, Cause, HalfOpen, Mode, Moment, OpenTime, Permit, Refusal, Settings, State,
-    Thresholds, Transition, Verdict,
+    Admission, Asker, Breaker, Cause, Counted, HalfOpen, Mode, Moment, OpenTime, Permit, Refusal,
+    Settings, State, Thresholds, Transition, Verdict,
 };
 use seawall_policy::outcome::Outcome;
 use seawall_policy::record::Record;
@@ -13,17 +15,20 @@ use seawall_policy::share::Share;
 use seawall_policy::time::{Span, Timestamp};
 use seawall_policy::window::Geometry;
 
-use crate::model::{Made, Model, Told, Why};
+use crate::model::{End, Made, Model, Told, Why};
 
 const SEED: [u8; 32] = [3; 32];
-/// Times that are cut and compared: one slice, one window, the open times, the wait, the ramp, the grace.
+/// Times that are cut and compared, in milliseconds: one slice, one window, the open times, the wait, the ramp, the grace.
 const SLICE: u64 = 100;
+const MILLI: u64 = 1_000_000;
 
 #[derive(Clone, Debug)]
 enum Act {
     Admit {
         instance: u64,
         ramp_draw: u32,
+        peer: u32,
+        complete: bool,
     },
     Settle {
         which: prop::sample::Index,
@@ -35,10 +40,16 @@ enum Act {
         which: prop::sample::Index,
         host: u32,
     },
-    /// A good answer to a probe of our own, of a generation that lies so far back.
+    /// A permit that lapses; its request goes on.
+    GiveBack {
+        which: prop::sample::Index,
+    },
+    /// An answer to a probe of our own, of a generation that lies so far back.
     Answer {
         back: u64,
+        good: bool,
     },
+    Tick,
     Expire {
         instance: u64,
     },
@@ -60,7 +71,7 @@ fn share() -> impl Strategy<Value = Share> {
 
 fn settings() -> impl Strategy<Value = Settings> {
     let window = prop_oneof![
-        Just(Geometry::time(Span::nanos(SLICE * 10))),
+        Just(Geometry::time(Span::millis(SLICE * 10))),
         (1_u16..12).prop_map(Geometry::count),
     ];
     let thresholds = (share(), share(), 0_u32..5, 1_u32..6);
@@ -88,16 +99,16 @@ fn settings() -> impl Strategy<Value = Settings> {
                 },
                 window,
                 open: OpenTime {
-                    base: Span::nanos(base),
-                    cap: Span::nanos(base + more),
+                    base: Span::millis(base),
+                    cap: Span::millis(base + more),
                     jitter,
                 },
                 half_open: HalfOpen {
                     permits,
-                    wait: Span::nanos(wait),
+                    wait: Span::millis(wait),
                 },
-                ramp: Span::nanos(ramp),
-                host_grace: Span::nanos(grace),
+                ramp: Span::millis(ramp),
+                host_grace: Span::millis(grace),
             }
         },
     )
@@ -112,15 +123,20 @@ fn step() -> impl Strategy<Value = Step> {
         1 => -150_i64..0,
         2 => prop::sample::select(vec![150_i64, 500, 1_000]),
         1 => 1_000_i64..4_000,
+        1 => Just(20_000),
     ];
     let outcome =
         prop_oneof![4 => Just(2_usize), 4 => Just(0), 2 => Just(1), 1 => Just(3), 1 => Just(4)];
     let act = prop_oneof![
-        5 => (1_u64..4, any::<u32>()).prop_map(|(instance, ramp_draw)| Act::Admit { instance, ramp_draw }),
+        6 => (1_u64..4, any::<u32>(), 0_u32..5, any::<bool>())
+            .prop_map(|(instance, ramp_draw, peer, complete)| Act::Admit { instance, ramp_draw, peer, complete }),
         6 => (any::<prop::sample::Index>(), outcome, 0_u32..7, prop::option::weighted(0.1, 0_u64..3_000))
             .prop_map(|(which, outcome, host, retry_after)| Act::Settle { which, outcome, host, retry_after }),
-        1 => (any::<prop::sample::Index>(), 0_u32..7).prop_map(|(which, host)| Act::Break { which, host }),
-        1 => prop::sample::select(vec![0_u64, 0, 1, 2]).prop_map(|back| Act::Answer { back }),
+        2 => (any::<prop::sample::Index>(), 0_u32..7).prop_map(|(which, host)| Act::Break { which, host }),
+        1 => any::<prop::sample::Index>().prop_map(|which| Act::GiveBack { which }),
+        1 => (prop::sample::select(vec![0_u64, 0, 0, 1]), prop::bool::weighted(0.9))
+            .prop_map(|(back, good)| Act::Answer { back, good }),
+        1 => Just(Act::Tick),
         1 => (1_u64..4).prop_map(|instance| Act::Expire { instance }),
         1 => (1_u64..4).prop_map(|instance| Act::Beat { instance }),
     ];
@@ -139,7 +155,7 @@ fn made(transition: &Transition) -> Made {
             Cause::OwnProbe => Why::OwnProbe,
             Cause::ProbesGood { .. } => Why::ProbesGood,
             Cause::ProbesBad { .. } => Why::ProbesBad,
-            Cause::NoVerdict { .. } => Why::NoVerdict,
+            Cause::OwnProbes { .. } => Why::OwnProbes,
             Cause::Reconfigured => unreachable!("no configuration changes here"),
         },
         at: transition.at.as_nanos(),
@@ -153,27 +169,60 @@ struct Pair {
     settings: Settings,
     breaker: Breaker,
     model: Model,
-    open: Vec<Permit>,
-    good: Vec<Permit>,
+    open: Vec<Going>,
+    counted: Vec<(u64, Counted)>,
+    asked: u64,
+    /// Of each request.
+    generations: BTreeMap<u64, u64>,
+}
+
+/// A request on its way.
+#[derive(Clone, Copy, Debug)]
+struct Going {
+    id: u64,
+    peer: u32,
+    permit: Permit,
+}
+
+impl Going {
+    /// Its end without a verdict.
+    fn ends(&self) -> End {
+        End {
+            id: self.id,
+            generation: self.permit.generation,
+            probe: self.permit.probe,
+            peer: self.peer,
+            outcome: Outcome::Ignored,
+            host: 0,
+            retry_after: None,
+        }
+    }
 }
 
 impl Pair {
     fn act(&mut self, clock: u64, step: &Step) -> Result<(), TestCaseError> {
+        let clock = clock * MILLI;
         let moment = Moment {
             now: Timestamp::nanos(clock),
             draw: step.draw,
         };
-        let mut expected = self.model.pass(clock, step.draw);
+        let mut expected = self.model.pass(clock);
         let found = match &step.act {
             Act::Admit {
                 instance,
                 ramp_draw,
+                peer,
+                complete,
             } => {
-                let told = self.model.admit(*instance, *ramp_draw);
+                let told = self.model.admit(*instance, *ramp_draw, *peer, *complete);
+                let asker = Asker {
+                    peer: *peer,
+                    complete: *complete,
+                };
                 let (admission, found) =
                     self.breaker
-                        .admit(&self.settings, moment, *instance, *ramp_draw);
-                self.told(told, admission)?;
+                        .admit(&self.settings, moment, *instance, *ramp_draw, asker);
+                self.told(told, admission, *peer)?;
                 found
             }
             Act::Settle {
@@ -182,45 +231,59 @@ impl Pair {
                 host,
                 retry_after,
             } if !self.open.is_empty() => {
-                let permit = self.open.remove(which.index(self.open.len()));
-                let outcome = Outcome::ALL[*outcome];
-                let ids = (permit.generation, permit.probe);
-                expected.extend(self.model.end(
-                    ids,
-                    outcome,
-                    *host,
-                    *retry_after,
-                    false,
-                    step.draw,
-                ));
-                if matches!(outcome, Outcome::Success | Outcome::Slow) {
-                    self.good.push(permit);
-                }
-                let verdict = Verdict {
-                    outcome,
+                let going = self.open.remove(which.index(self.open.len()));
+                let end = End {
+                    outcome: Outcome::ALL[*outcome],
                     host: *host,
-                    retry_after: retry_after.map(Span::nanos),
+                    retry_after: retry_after.map(|millis| millis * MILLI),
+                    ..going.ends()
                 };
-                self.breaker.settle(&self.settings, moment, permit, verdict)
+                expected.extend(self.model.end(end, step.draw));
+                let verdict = Verdict {
+                    outcome: end.outcome,
+                    host: *host,
+                    retry_after: retry_after.map(Span::millis),
+                    peer: going.peer,
+                };
+                let settled = self
+                    .breaker
+                    .settle(&self.settings, moment, going.permit, verdict);
+                self.counted
+                    .extend(settled.counted.map(|counted| (going.id, counted)));
+                settled.made
             }
-            Act::Break { which, host } if !self.good.is_empty() => {
-                let permit = self.good.remove(which.index(self.good.len()));
-                let ids = (permit.generation, permit.probe);
-                expected.extend(self.model.end(
-                    ids,
-                    Outcome::Failure,
-                    *host,
-                    None,
-                    true,
-                    step.draw,
-                ));
-                self.breaker
-                    .settle_break(&self.settings, moment, permit, *host)
+            Act::GiveBack { which } if !self.open.is_empty() => {
+                let which = which.index(self.open.len());
+                let going = self.open[which];
+                prop_assert_eq!(self.model.end(going.ends(), step.draw), None);
+                self.open[which].permit.probe = None;
+                let settled =
+                    self.breaker
+                        .give_back(&self.settings, moment, going.permit, going.peer);
+                prop_assert_eq!(settled.counted, None);
+                settled.made
             }
-            Act::Answer { back } => {
+            Act::Break { which, host } if !self.counted.is_empty() => {
+                let (id, counted) = self.counted.remove(which.index(self.counted.len()));
+                let generation = self.generations[&id];
+                expected.extend(self.model.fail_late(generation, id, *host, step.draw));
+                let settled = self
+                    .breaker
+                    .settle_late(&self.settings, moment, counted, *host);
+                settled.made
+            }
+            Act::Answer { back, good } => {
                 let generation = self.model.generation.saturating_sub(*back);
-                expected.extend(self.model.answered(generation));
-                self.breaker.probed(&self.settings, moment, generation)
+                expected.extend(self.model.answered(generation, *good));
+                let settled = self
+                    .breaker
+                    .probed(&self.settings, moment, generation, *good);
+                settled.made
+            }
+            Act::Tick => {
+                let found = self.breaker.advance(&self.settings, moment);
+                prop_assert_eq!(self.breaker.starves(&self.settings), self.model.starves());
+                found
             }
             Act::Expire { instance } => {
                 let found = self.breaker.advance(&self.settings, moment);
@@ -243,7 +306,9 @@ impl Pair {
                 prop_assert_eq!(self.beat_of(*instance) != before, held);
                 found
             }
-            Act::Settle { .. } | Act::Break { .. } => self.breaker.advance(&self.settings, moment),
+            Act::Settle { .. } | Act::Break { .. } | Act::GiveBack { .. } => {
+                self.breaker.advance(&self.settings, moment)
+            }
         };
         prop_assert_eq!(found.iter().map(made).collect::<Vec<_>>(), expected);
         self.agree()
@@ -261,10 +326,13 @@ impl Pair {
         }
     }
 
-    fn told(&mut self, told: Told, admission: Admission) -> Result<(), TestCaseError> {
+    fn told(&mut self, told: Told, admission: Admission, peer: u32) -> Result<(), TestCaseError> {
         let found = match admission {
             Admission::Admitted(permit) => {
-                self.open.push(permit);
+                self.asked += 1;
+                let id = self.asked;
+                self.generations.insert(id, permit.generation);
+                self.open.push(Going { id, peer, permit });
                 Told::Admitted {
                     generation: permit.generation,
                     probe: permit.probe.is_some(),
@@ -326,7 +394,9 @@ fn the_breaker_is_its_specification() {
             breaker: Breaker::new(settings.window),
             model: Model::new(settings),
             open: Vec::new(),
-            good: Vec::new(),
+            counted: Vec::new(),
+            asked: 0,
+            generations: BTreeMap::new(),
         };
         let mut clock = 5_000_i64;
         for step in &steps {

@@ -1,7 +1,8 @@
 //! Every state against every event, as a table that can be read.
 
 use seawall_policy::breaker::{
-    Admission, Breaker, HalfOpen, Moment, OpenTime, Permit, Phase, Settings, Thresholds, Verdict,
+    Admission, Asker, Breaker, HalfOpen, Moment, OpenTime, Permit, Phase, Settings, Thresholds,
+    Verdict,
 };
 use seawall_policy::outcome::Outcome;
 use seawall_policy::share::Share;
@@ -36,6 +37,12 @@ fn at(secs: u64) -> Moment {
     }
 }
 
+/// A request that is complete, of nobody in particular.
+const WHOLE: Asker = Asker {
+    peer: 0,
+    complete: true,
+};
+
 struct Stage {
     breaker: Breaker,
     permits: Vec<Permit>,
@@ -43,7 +50,9 @@ struct Stage {
 
 impl Stage {
     fn admit(&mut self, secs: u64) {
-        if let (Admission::Admitted(permit), _) = self.breaker.admit(&settings(), at(secs), 1, 0) {
+        if let (Admission::Admitted(permit), _) =
+            self.breaker.admit(&settings(), at(secs), 1, 0, WHOLE)
+        {
             self.permits.push(permit);
         }
     }
@@ -54,6 +63,7 @@ impl Stage {
             outcome,
             host: 0,
             retry_after: None,
+            peer: 0,
         };
         self.breaker.settle(&settings(), at(secs), permit, verdict);
     }
@@ -101,8 +111,9 @@ fn every_state_against_every_event() {
         (Open, vec![], 3, HalfOpen),
         (Open, vec![], 1_000, HalfOpen),
         (HalfOpen, vec![], 19, HalfOpen),
-        (HalfOpen, vec![], 20, Open),
-        (HalfOpen, vec![], 30, HalfOpen),
+        (HalfOpen, vec![], 20, HalfOpen),
+        (HalfOpen, vec![], 1_000, HalfOpen),
+        (HalfOpen, vec![Success], 1_000, HalfOpen),
         (HalfOpen, vec![Success], 0, HalfOpen),
         (HalfOpen, vec![Success, Success], 0, Closed),
         (HalfOpen, vec![Success, Failure], 0, Open),
@@ -110,7 +121,8 @@ fn every_state_against_every_event() {
         (HalfOpen, vec![Slow, Slow], 0, Open),
         (HalfOpen, vec![Success, Slow], 0, Closed),
         (HalfOpen, vec![Ignored, Overloaded], 0, HalfOpen),
-        (HalfOpen, vec![Ignored, Ignored], 20, Open),
+        (HalfOpen, vec![Ignored, Ignored], 20, HalfOpen),
+        (HalfOpen, vec![Ignored, Ignored], 1_000, HalfOpen),
     ] {
         let mut stage = stage(from);
         for outcome in &outcomes {

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRng, TestRunner};
 use seawall_policy::admission::{Decision, Request, Settlement, Upstream, admit, settle, tend};
 use seawall_policy::breaker::{
-    HalfOpen, Holding, Moment, OpenTime, Permit, Settings, State, Thresholds, Verdict,
+    Asker, HalfOpen, Holding, Moment, OpenTime, Permit, Settings, State, Thresholds, Verdict,
 };
 use seawall_policy::outcome::Outcome;
 use seawall_policy::policy::Policy;
@@ -29,6 +29,8 @@ const HALF_OPEN_AT: u64 = 1_000;
 enum Turn {
     Ask(usize),
     End(usize, usize, usize),
+    /// A permit lapses; its request goes on.
+    Lapse(usize, usize),
     Tick(usize),
     Wait(u64),
 }
@@ -39,6 +41,7 @@ fn turn(workers: usize) -> impl Strategy<Value = Turn> {
         6 => (0..workers).prop_map(Turn::Ask),
         4 => (0..workers, 0_usize..64, outcome)
             .prop_map(|(worker, which, outcome)| Turn::End(worker, which, outcome)),
+        1 => (0..workers, 0_usize..64).prop_map(|(worker, which)| Turn::Lapse(worker, which)),
         4 => (0..workers).prop_map(Turn::Tick),
         2 => prop::sample::select(vec![0_u64, 1, 499, 500, 999, 1_000, 2_000]).prop_map(Turn::Wait),
     ]
@@ -69,6 +72,8 @@ struct Worker {
 struct Ledger {
     generation: u64,
     verdicts: u32,
+    /// Since when permits are held without a verdict.
+    wait_from: Option<u64>,
 }
 
 /// The world: shared data as Envoy keeps it, the workers, and who comes in between.
@@ -86,6 +91,10 @@ struct World {
     admitted: Cell<u32>,
     probes: Cell<u32>,
     expiries: Cell<u32>,
+    /// Whether the step that is taken found permits that were held for too long.
+    waited: Cell<bool>,
+    /// Verdicts of requests that held no permit any more.
+    late: Cell<u32>,
     wrong: RefCell<Vec<String>>,
 }
 
@@ -153,6 +162,7 @@ impl World {
             now: Cell::new(0),
             workers: RefCell::new((0..workers).map(worker).collect()),
             between: RefCell::new(between),
+            waited: Cell::default(),
             depth: Cell::new(0),
             spare: Cell::new(1_000),
             ledger: Cell::default(),
@@ -160,6 +170,7 @@ impl World {
             admitted: Cell::new(0),
             probes: Cell::new(0),
             expiries: Cell::new(0),
+            late: Cell::new(0),
             wrong: RefCell::default(),
         }
     }
@@ -206,7 +217,11 @@ impl World {
 
     /// One whole step; `false` if its worker is inside another one.
     fn take(&self, turn: Turn) -> bool {
-        let (Turn::Ask(worker) | Turn::End(worker, ..) | Turn::Tick(worker)) = turn else {
+        let (Turn::Ask(worker)
+        | Turn::End(worker, ..)
+        | Turn::Lapse(worker, _)
+        | Turn::Tick(worker)) = turn
+        else {
             if let Turn::Wait(millis) = turn {
                 self.now.set(self.now.get() + millis);
             }
@@ -219,12 +234,16 @@ impl World {
         match turn {
             Turn::Ask(_) => self.ask(worker),
             Turn::End(_, which, outcome) => self.end(worker, which, Outcome::ALL[outcome]),
+            Turn::Lapse(_, which) => self.lapse(worker, which),
             Turn::Tick(_) => self.tick(worker),
             Turn::Wait(_) => {}
         }
         self.depth.set(self.depth.get() - 1);
         self.worker(worker, |worker| worker.busy = false);
         self.compare(turn);
+        if self.depth.get() == 0 {
+            self.waited.set(false);
+        }
         true
     }
 
@@ -233,6 +252,10 @@ impl World {
         self.spare.set(spare);
         let request = Request {
             inbound: false,
+            asker: Asker {
+                peer: 0,
+                complete: true,
+            },
             deposits: 0,
             draw: 0,
             holding: self.holding(worker),
@@ -267,8 +290,14 @@ impl World {
             outcome,
             host: 0,
             retry_after: None,
+            peer: 0,
         };
         let settlement = Settlement::Verdict(verdict);
+        // The step itself takes back what was held for too long, before it looks for the permit.
+        let wait = self.policy.breaker.half_open.wait.as_millis();
+        let waited = self.ledger.get().wait_from;
+        let waited = waited.is_some_and(|from| from + wait <= self.now.get());
+        self.waited.set(self.waited.get() | waited);
         let notes = settle(self, &self.upstream(), permit, settlement, self.moment());
         if !notes.stands() {
             // Still to be settled: the permit stays where it is.
@@ -279,10 +308,37 @@ impl World {
             worker.held.remove(place.expect("it is held")).void
         });
         let mut ledger = self.ledger.get();
-        let mine = permit.probe.is_some() && ledger.generation == permit.generation;
-        if mine && !void && outcome.counts() {
+        if ledger.generation != permit.generation {
+            return;
+        }
+        // What holds a permit counts; what lost it counts where there is room.
+        if notes.counted.is_some() {
             ledger.verdicts += 1;
+            ledger.wait_from = Some(self.now.get());
             self.ledger.set(ledger);
+            self.late
+                .set(self.late.get() + u32::from(permit.probe.is_none() || void));
+        } else if permit.probe.is_some() && !void && !waited && outcome.counts() {
+            self.wrong
+                .borrow_mut()
+                .push(format!("the verdict of {number} was not counted"));
+        }
+    }
+
+    fn lapse(&self, worker: usize, which: usize) {
+        let held = self.worker(worker, |worker| worker.held.len());
+        if held == 0 {
+            return;
+        }
+        let Held { number, permit, .. } = self.worker(worker, |worker| worker.held[which % held]);
+        let settlement = Settlement::GiveBack { peer: 0 };
+        let notes = settle(self, &self.upstream(), permit, settlement, self.moment());
+        if notes.stands() {
+            self.worker(worker, |worker| {
+                let mut held = worker.held.iter_mut();
+                let held = held.find(|held| held.number == number);
+                held.expect("it is held").permit.probe = None;
+            });
         }
     }
 
@@ -314,10 +370,16 @@ impl World {
         if ledger.generation != generation {
             ledger = Ledger {
                 generation,
-                verdicts: 0,
+                ..Ledger::default()
             };
         }
         let mut flying = 0;
+        // What is held for too long without a verdict is taken back from all.
+        let wait = self.policy.breaker.half_open.wait.as_millis();
+        let waited = self.waited.get()
+            || ledger
+                .wait_from
+                .is_some_and(|from| from + wait <= self.now.get());
         for worker in self.workers.borrow_mut().iter_mut() {
             let alive = worker.silence.iter().all(|ticks| *ticks < 3);
             for held in worker.held.iter_mut().filter(|held| !held.void) {
@@ -332,13 +394,20 @@ impl World {
                     continue;
                 }
                 held.void = true;
+                if waited {
+                    ledger.wait_from = None;
+                }
                 self.expiries.set(self.expiries.get() + 1);
-                if alive {
+                if alive && !waited {
                     let text = format!("{instance} was given up alive, after {after:?}");
                     self.wrong.borrow_mut().push(text);
                 }
             }
         }
+        ledger.wait_from = match flying {
+            0 => None,
+            _ => ledger.wait_from.or(Some(self.now.get())),
+        };
         self.ledger.set(ledger);
         let permits = self.policy.breaker.half_open.permits;
         let in_flight = probing.holders.in_flight();
@@ -361,7 +430,7 @@ fn permits_are_exact_over_workers_whatever_the_interleaving() {
     };
     let random = TestRng::from_seed(config.rng_algorithm, &SEED);
     let mut runner = TestRunner::new_with_rng(config, random);
-    let seen = Cell::new([0_u32; 3]);
+    let seen = Cell::new([0_u32; 4]);
     let cases = (2_usize..=5, 1_u32..5).prop_flat_map(|(workers, permits)| {
         let turns = prop::collection::vec(turn(workers), 1..200);
         let between = prop::collection::vec(turn(workers), 0..200);
@@ -377,18 +446,19 @@ fn permits_are_exact_over_workers_whatever_the_interleaving() {
             let wrong = world.wrong.borrow();
             prop_assert!(wrong.is_empty(), "{wrong:#?}");
         }
-        let [intruded, probes, expiries] = seen.get();
+        let [intruded, probes, expiries, late] = seen.get();
         seen.set([
             intruded + world.intruded.get(),
             probes + world.probes.get(),
             expiries + world.expiries.get(),
+            late + world.late.get(),
         ]);
         Ok(())
     });
     result.unwrap_or_else(|error| panic!("seed {SEED:?}: {error}"));
-    let [intruded, probes, expiries] = seen.get();
+    let [intruded, probes, expiries, late] = seen.get();
     assert!(
-        intruded > 10_000 && probes > 10_000 && expiries > 100,
-        "others came in between {intruded} times, {probes} probes, {expiries} given up"
+        intruded > 10_000 && probes > 10_000 && expiries > 100 && late > 100,
+        "others came in between {intruded} times, {probes} probes, {expiries} given up, {late} late"
     );
 }

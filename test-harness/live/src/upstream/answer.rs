@@ -1,7 +1,9 @@
 //! One request, answered as the knobs say.
 //!
 //! `/events` is an event stream that does not end, `/ws` an upgrade that echoes, `/grpc?status=N` a gRPC answer with its
-//! status in the headers, `/grpc?status=N&trailers` with its status in the trailers, `/broken` a body that breaks off, `/chunked` one in two parts without a length.
+//! status in the headers, `/grpc?status=N&trailers` with its status in the trailers, `/broken` a body that breaks off, `/chunked` one in two parts without a length,
+//! `/large` eight MiB, `/stall?bytes=N` so many bytes and then nothing more, until the knob `cut` breaks it off, `/ws-close` an
+//! upgrade that the server closes as RFC 6455 says.
 //! Every other path answers with the upstream's name.
 
 use std::convert::Infallible;
@@ -16,9 +18,12 @@ use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::{Arrival, Knobs, Shared};
+
+/// More than Envoy and the sockets on the way hold back for a client that does not read.
+const LARGE: usize = 8 << 20;
 
 type Body = BoxBody<Bytes, std::io::Error>;
 
@@ -87,7 +92,14 @@ async fn work(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Respons
         failure(&knobs, request.uri().path())
     } else {
         let not_found = draw.not_found < knobs.not_found_rate;
-        success(&shared.name, request, not_found, &knobs.answer_trailers)
+        let cut = shared.knobs.subscribe();
+        success(
+            &shared.name,
+            request,
+            not_found,
+            &knobs.answer_trailers,
+            cut,
+        )
     };
     work.status = Some(response.status().as_u16());
     response.headers_mut().extend(fields(&knobs.answer_headers));
@@ -107,13 +119,17 @@ fn success(
     request: Request<Incoming>,
     not_found: bool,
     trailers: &[(String, String)],
+    cut: watch::Receiver<Knobs>,
 ) -> Response<Body> {
     match request.uri().path() {
         "/events" => events(),
-        "/ws" => upgrade(request),
+        "/ws" => upgrade(request, false),
         "/grpc" => grpc(request.uri().query().unwrap_or_default(), trailers),
         "/broken" => broken(),
         "/chunked" => chunked(),
+        "/large" => Response::new(full("x".repeat(LARGE))),
+        "/stall" => stall(request.uri().query().unwrap_or_default(), cut),
+        "/ws-close" => upgrade(request, true),
         _ => {
             let mut response = Response::new(full(format!("{name}\n")));
             if not_found {
@@ -200,6 +216,29 @@ fn broken() -> Response<Body> {
     Response::new(fed(receive))
 }
 
+/// The beginning of a body, then nothing more; the knob `cut` breaks it off.
+fn stall(query: &str, mut knobs: watch::Receiver<Knobs>) -> Response<Body> {
+    let bytes = query
+        .strip_prefix("bytes=")
+        .and_then(|bytes| bytes.parse().ok());
+    let (send, receive) = mpsc::channel(1);
+    tokio::spawn(async move {
+        let begin = Bytes::from(vec![b'x'; bytes.unwrap_or(0)]);
+        if !begin.is_empty() && send.send(Ok(Frame::data(begin))).await.is_err() {
+            return;
+        }
+        let cut = async { knobs.wait_for(|knobs| knobs.cut).await.is_ok() };
+        let breaks = tokio::select! {
+            () = send.closed() => false,
+            cut = cut => cut,
+        };
+        if breaks {
+            let _ = send.send(Err(std::io::Error::other("cut"))).await;
+        }
+    });
+    Response::new(fed(receive))
+}
+
 /// A whole body that does not say how long it is.
 fn chunked() -> Response<Body> {
     let (send, receive) = mpsc::channel(2);
@@ -239,8 +278,9 @@ fn grpc(query: &str, more: &[(String, String)]) -> Response<Body> {
     response
 }
 
-/// 101, then everything comes back.
-fn upgrade(request: Request<Incoming>) -> Response<Body> {
+/// 101, then everything comes back; or the server closes the session after the first message, as RFC 6455 says.
+fn upgrade(request: Request<Incoming>, closes: bool) -> Response<Body> {
+    const CLOSE_FRAME: [u8; 4] = [0x88, 2, 0x03, 0xe8];
     tokio::spawn(async move {
         let Ok(upgraded) = hyper::upgrade::on(request).await else {
             return;
@@ -248,6 +288,10 @@ fn upgrade(request: Request<Incoming>) -> Response<Body> {
         let mut stream = TokioIo::new(upgraded);
         let mut buffer = [0; 1_024];
         while let Ok(read @ 1..) = stream.read(&mut buffer).await {
+            if closes {
+                let _ = stream.write_all(&CLOSE_FRAME).await;
+                return;
+            }
             if stream.write_all(&buffer[..read]).await.is_err() {
                 return;
             }

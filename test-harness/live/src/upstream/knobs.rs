@@ -29,6 +29,8 @@ pub struct Knobs {
     pub reset: bool,
     /// The share of requests whose connection is cut, 0 to 1.
     pub reset_rate: f64,
+    /// Breaks off what `/stall` answers.
+    pub cut: bool,
     /// Refuses connections, and cuts those there are.
     pub refuse: bool,
     /// Answers so many at the same time; the others wait.
@@ -57,6 +59,7 @@ impl Default for Knobs {
             hang: false,
             reset: false,
             reset_rate: 0.0,
+            cut: false,
             refuse: false,
             capacity: None,
             stubborn: false,

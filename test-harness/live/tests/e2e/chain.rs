@@ -35,6 +35,7 @@ pub(crate) struct Chain {
     pub(crate) upstream: Upstream,
     envoys: Vec<Envoy>,
     door: SocketAddr,
+    inlet: SocketAddr,
 }
 
 impl Chain {
@@ -50,13 +51,20 @@ impl Chain {
         let gateway = [("gateway", "UNSPECIFIED", a.listener("a-in")?)];
         let gateway = envoy(&side, &gateway).await?;
         let door = gateway.listener("gateway")?;
+        let inlet = a.listener("a-in")?;
         Ok(Self {
             app_a,
             app_b,
             upstream,
             envoys: vec![gateway, a, b, c],
             door,
+            inlet,
         })
+    }
+
+    /// Connections to A's sidecar, past the gateway.
+    pub(crate) fn inlet(&self, protocol: Protocol) -> Pool {
+        Pool::new(self.inlet, protocol)
     }
 
     /// Users at the gateway.

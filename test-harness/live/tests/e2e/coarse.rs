@@ -1,5 +1,7 @@
 //! What holds where attempts are not decided one by one: without the upstream position, and in shadow.
 
+use hyper::Method;
+use seawall_live::pool::Answer;
 use seawall_live::upstream::Knobs;
 use serde_json::{Value, json};
 
@@ -119,5 +121,100 @@ async fn in_shadow_the_route_retries_as_ever_and_seawall_counts() -> anyhow::Res
         .sum(&["seawall_retries", "decision=denied"])
         .await?;
     assert_eq!(vetoed, 0);
+    Ok(())
+}
+
+/// Who is retried without the upstream position, on a route with retries of its own: `Ok` is answered well by a retry.
+async fn retried(
+    trial: &Trial,
+    method: &Method,
+    headers: &[(&str, &str)],
+) -> anyhow::Result<(Answer, u64)> {
+    trial.set(Knobs {
+        latency_ms: 0,
+        ..Knobs::failing_first(1.0)
+    });
+    let answer = trial.pool.send(method, "/", headers).await?;
+    Ok((answer, trial.attempts().1))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_the_upstream_position_a_route_repeats_nothing_that_is_not_safe()
+-> anyhow::Result<()> {
+    let _alone = alone().await;
+    let start = async |methods: &str, upstream: bool| {
+        let budget = json!({"ratio": 100, "min_per_second": 100});
+        let plan = Plan {
+            upstream,
+            // As Istio has it where nothing is said.
+            action: json!({"retry_policy": {
+                "retry_on": "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes",
+                "retriable_status_codes": [503], "num_retries": 2, "retry_back_off": back_off()
+            }}),
+            ..Plan::new(json!({"retries": {"methods": methods, "budget": budget}}))
+        };
+        plan.start().await
+    };
+    let keyed = [("idempotency-key", "7")];
+    let grpc = [("content-type", "application/grpc"), ("te", "trailers")];
+    let trial = start("idempotent", false).await?;
+    // From the first request on: nobody knows yet where the filter stands.
+    for method in [Method::POST, Method::PATCH] {
+        let (answer, retries) = retried(&trial, &method, &[]).await?;
+        assert_eq!(
+            (answer.status, retries),
+            (503, 0),
+            "{method} of a new process"
+        );
+    }
+    trial.save(10, 1).await?;
+    for _ in 0..5 {
+        for method in [Method::POST, Method::PATCH] {
+            let (answer, retries) = retried(&trial, &method, &[]).await?;
+            assert_eq!((answer.status, retries), (503, 0), "{method}");
+        }
+    }
+    trial.wait_decided("denied", "unsafe_coarse", 12).await?;
+    for (method, headers) in [
+        (Method::GET, &[][..]),
+        (Method::PUT, &[][..]),
+        (Method::POST, &keyed[..]),
+        (Method::POST, &grpc[..]),
+    ] {
+        let (answer, retries) = retried(&trial, &method, headers).await?;
+        assert_eq!((answer.status, retries), (200, 1), "{method} {headers:?}");
+    }
+    let denied = ["seawall_retries", "decision=denied", "reason=unsafe_coarse"];
+    assert_eq!(
+        trial.envoy.sum(&denied).await?,
+        12,
+        "no other is counted so"
+    );
+
+    let any = start("any", false).await?;
+    any.save(10, 1).await?;
+    let (answer, retries) = retried(&any, &Method::POST, &[]).await?;
+    assert_eq!((answer.status, retries), (200, 1), "methods: any");
+
+    // In the upstream position the same is decided attempt by attempt, and what never arrived is repeated.
+    let seen = start("idempotent", true).await?;
+    seen.save(10, 1).await?;
+    let (answer, retries) = retried(&seen, &Method::POST, &[]).await?;
+    assert_eq!(
+        (answer.status, retries),
+        (503, 0),
+        "with the upstream position"
+    );
+    seen.set(Knobs::down());
+    assert_eq!(seen.post(&[]).await?.status, 503);
+    let stats = seen
+        .envoy
+        .stats("cluster.upstream.upstream_rq_retry")
+        .await?;
+    assert_eq!(
+        stats["cluster.upstream.upstream_rq_retry"], 1,
+        "a connection that did not come about"
+    );
+    assert_eq!(seen.envoy.sum(&denied).await?, 0);
     Ok(())
 }

@@ -136,3 +136,38 @@ async fn when_the_attempt_beside_a_waiting_hedge_breaks_the_client_is_told_at_on
     assert_no_trap(&trial.envoy);
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_budget_a_crowd_of_hedged_requests_sends_each_request_once() -> anyhow::Result<()>
+{
+    // One of the two workers has at least 350 of them, and has places for 256 hedges to wait.
+    const CROWD: usize = 700;
+    let _alone = alone().await;
+    let mut policy = hedged(0);
+    policy["timeout"] = json!({"total": "2s"});
+    let trial = Plan::new(policy).start().await?;
+    // Each worker finds out whether there is an upstream position.
+    let samples = trial.client(40).flood("/", 200).await;
+    assert_eq!(count(&samples, Kind::Good), 200);
+    for round in 0..2 {
+        trial.set(Knobs::hanging());
+        let samples = trial.client(CROWD).flood("/", CROWD).await;
+        assert!(
+            samples.iter().all(|sample| sample.status == 504),
+            "round {round}"
+        );
+        assert_eq!(trial.attempts(), (CROWD as u64, 0), "round {round}");
+    }
+    let not_allowed = ["wasmcustom.seawall_hedges_not_allowed"];
+    let counted = trial.envoy.wait_for(&not_allowed, 1).await?;
+    println!("{counted} were not hedged for want of a place");
+    // All places came back: the hedges of as many requests wait again.
+    let denied = trial.wait_decided("denied", "budget", 1).await?;
+    trial.set(Knobs::slow(300));
+    for _ in 0..5 {
+        let (answer, _) = timed(trial.get()).await?;
+        assert_eq!((answer.status, trial.attempts().1), (200, 0));
+    }
+    trial.wait_decided("denied", "budget", denied + 3).await?;
+    Ok(())
+}

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use seawall_live::load::{Client, Kind, count};
-use seawall_live::upstream::Knobs;
+use seawall_live::upstream::{Knobs, Upstream};
 use serde_json::{Value, json};
 
-use crate::support::{Stand, assert_no_trap, beside_others, policy, until};
+use crate::support::{Stand, alone, anywhere, assert_no_trap, beside_others, policy, until};
 use crate::trial::Plan;
 
 const BURST: Duration = Duration::from_millis(250);
@@ -127,4 +127,41 @@ async fn what_is_no_report_sheds_nobody() -> anyhow::Result<()> {
         }
     }
     stand.assert_quiet().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_host_of_five_decides_neither_that_anybody_is_shed_nor_that_nobody_is()
+-> anyhow::Result<()> {
+    let _alone = alone().await;
+    let mut others = Vec::new();
+    for _ in 0..4 {
+        others.push(Upstream::start("other", anywhere()).await?);
+    }
+    let say = |others: &[Upstream], value: &str| {
+        for other in others {
+            other.set(saying("endpoint-load-metrics", value));
+        }
+    };
+    let plan = Plan {
+        trust: vec!["127.0.0.0/8"],
+        hosts: others.iter().map(Upstream::address).collect(),
+        ..Plan::new(json!({"shedding": {"limit": "none", "load_over": 80}}))
+    };
+    let trial = plan.start().await?;
+    let lowest = trial.client(8).header("x-seawall-priority", "sheddable");
+    say(&others, "TEXT cpu_utilization=0.5");
+    // All hosts are heard before one of them says something else.
+    assert_eq!(refused(&lowest).await, 0.0);
+    trial.set(saying("endpoint-load-metrics", "TEXT cpu_utilization=9.9"));
+    for _ in 0..8 {
+        assert_eq!(refused(&lowest).await, 0.0, "one says 990 %");
+    }
+    say(&others, "TEXT cpu_utilization=0.97");
+    trial.set(saying("endpoint-load-metrics", "TEXT cpu_utilization=0.01"));
+    until("all but one say 97 %", async || {
+        refused(&lowest).await > 0.5
+    })
+    .await?;
+    assert!(trial.upstream.snapshot().requests > 0);
+    Ok(())
 }

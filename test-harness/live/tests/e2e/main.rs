@@ -2,14 +2,17 @@
 
 mod agreement;
 mod answers;
+mod blame;
 mod breaker;
 mod budget;
 mod chain;
 mod coarse;
 mod configuration;
+mod control;
 mod crash;
 mod deadlines;
 mod demo;
+mod diamond;
 mod dynamic;
 mod failover;
 mod fire;

@@ -85,6 +85,9 @@ async fn a_refused_connection_is_retried_for_every_method() -> anyhow::Result<()
         ..Plan::new(paid(&json!({})))
     };
     let trial = plan.start().await?;
+    // Before it is known that the filter stands behind the router, too, a POST is not retried at all.
+    assert_eq!(trial.get().await?.status, 200);
+    trial.upstream.reset_stats();
     for _ in 0..20 {
         let answer = trial.post(&[]).await?;
         assert_eq!(answer.status, 200);
@@ -102,7 +105,7 @@ async fn a_refused_connection_is_retried_for_every_method() -> anyhow::Result<()
         ..Plan::new(json!({"retries": {"budget": {"ratio": 0, "min_per_second": 0}}}))
     };
     let poor = poor.start().await?;
-    let mut failed = 0;
+    let mut failed = u64::from(poor.get().await?.status == 503);
     for _ in 0..20 {
         let answer = poor.post(&[]).await?;
         assert_clean(&answer);

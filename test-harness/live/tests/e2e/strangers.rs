@@ -148,6 +148,110 @@ async fn the_peers_own_address_is_believed_whatever_it_forwards() -> anyhow::Res
     Ok(())
 }
 
+/// Whether the page is given to a request with these lines of `x-forwarded-for`, and the priority that it goes on with.
+async fn forwarded(
+    upstream: &Upstream,
+    envoy: &Envoy,
+    way: &str,
+    lines: &[&str],
+) -> anyhow::Result<(bool, Option<String>)> {
+    let pool = Pool::new(envoy.listener(way)?, Protocol::Http1);
+    let mut headers = vec![("x-seawall-priority", "critical_plus")];
+    headers.extend(lines.iter().map(|line| ("x-forwarded-for", *line)));
+    let page = pool.send(&Method::GET, PAGE, &headers).await?;
+    upstream.reset_stats();
+    pool.send(&Method::GET, "/", &headers).await?;
+    let mut values = upstream.snapshot().arrivals.remove(0).values;
+    let given = serde_json::from_slice::<Value>(&page.body).is_ok();
+    Ok((given, values.remove("x-seawall-priority")))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_header_that_envoy_cannot_read_makes_no_stranger_a_trusted_peer() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
+    let upstream = Upstream::start("upstream", anywhere()).await?;
+    let ways = [
+        ("default", json!({})),
+        ("own", json!({"use_remote_address": true})),
+        (
+            "silent",
+            json!({"use_remote_address": true, "skip_xff_append": true}),
+        ),
+    ];
+    // The proxy before this Envoy is trusted, and forwards what strangers send.
+    let envoy = envoy(&upstream, &ways, &["127.0.0.0/8"]).await?;
+    for lines in [
+        &["8.8.8.8:1234"][..],
+        &["unknown"],
+        &["_hidden"],
+        &[""],
+        &[","],
+        &["127.0.0.1,"],
+        &["127.0.0.1:1"],
+        &["[::1]"],
+        &["::ffff:127.0.0.1:80"],
+        &["127.1"],
+        &["127.0.0.01"],
+        &["8.8.8.8", "unknown"],
+        &["127.0.0.1", "unknown"],
+        &["unknown", "8.8.8.8:1"],
+        &["unknown, 8.8.8.8:1"],
+        &["127.0.0.1"],
+        &["8.8.8.8"],
+    ] {
+        for (way, _) in &ways {
+            let found = forwarded(&upstream, &envoy, way, lines).await?;
+            let believed = match *way {
+                "default" => false,
+                // Envoy itself writes an address behind whatever came: for a peer on this machine its own.
+                "own" => true,
+                // Envoy would have taken the last element if it took any.
+                _ => [["127.0.0.1"], ["8.8.8.8"]]
+                    .iter()
+                    .any(|plain| plain == lines),
+            };
+            let level = believed.then(|| "critical_plus".to_owned());
+            assert_eq!(found, (believed, level), "{way}: {lines:?}");
+        }
+    }
+    for (way, _) in &ways {
+        let found = forwarded(&upstream, &envoy, way, &[]).await?;
+        let level = Some("critical_plus".to_owned());
+        assert_eq!(found, (true, level), "{way}: no such header");
+    }
+    assert_no_trap(&envoy);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_id_that_a_stranger_chose_decides_nothing() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
+    for (trusted, network) in [(false, "10.0.0.0/8"), (true, "127.0.0.0/8")] {
+        let open = json!({"consecutive": 3, "enforce": "50%", "open": {"for": "60s", "up_to": "60s", "jitter": 0}});
+        let mut whole = policy(open);
+        whole["trust"] = json!({"addresses": [network]});
+        let stand = Stand::start(whole).await?;
+        let pool = Pool::new(stand.address, Protocol::Http1);
+        stand.upstream.set(Knobs::failing(1.0));
+        for _ in 0..3 {
+            pool.send(&Method::GET, "/", &[]).await?;
+        }
+        stand.upstream.set(Knobs::default());
+        let mut refused = 0;
+        for _ in 0..100 {
+            let id = [("x-request-id", "chosen")];
+            let answer = pool.send(&Method::GET, "/", &id).await?;
+            refused += usize::from(answer.status == 503);
+        }
+        match trusted {
+            true => assert!([0, 100].contains(&refused), "one id, one draw: {refused}"),
+            false => assert!((20..=80).contains(&refused), "{refused} of 100"),
+        }
+        assert_no_trap(&stand.envoy);
+    }
+    Ok(())
+}
+
 /// The names of Seawall's own headers on an answer.
 fn ours(answer: &Answer) -> Vec<&str> {
     let names = answer.headers.keys().map(|name| name.as_str());

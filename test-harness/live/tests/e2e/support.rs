@@ -187,8 +187,14 @@ pub(crate) async fn until(what: &str, mut so: impl AsyncFnMut() -> bool) -> anyh
 fn every_test_takes_its_turn() -> anyhow::Result<()> {
     let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e");
     let mut tests = 0;
-    for file in std::fs::read_dir(directory)? {
-        let path = file?.path();
+    let mut files = vec![directory];
+    while let Some(path) = files.pop() {
+        if path.is_dir() {
+            for file in std::fs::read_dir(path)? {
+                files.push(file?.path());
+            }
+            continue;
+        }
         let text = std::fs::read_to_string(&path)?;
         for test in text.split("\n#[tokio::test(").skip(1) {
             let body = test.split("\n}\n").next().unwrap_or_default();

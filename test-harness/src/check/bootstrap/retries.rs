@@ -75,14 +75,32 @@ fn repeats(policy: &Policy) -> bool {
     retries.is_some_and(|retries| retries.attempts > 1 || retries.mode == Mode::Shadow)
 }
 
+/// Whether requests that are not safe to repeat have no retries where attempts are not seen.
+fn loses_safe_repeats(policy: &Policy) -> bool {
+    let retries = policy.retries.as_ref().filter(|_| repeats(policy));
+    retries.is_some_and(|retries| !retries.allows_unseen(false, false))
+}
+
 fn position(findings: &mut Findings, governor: &Governor<'_>) {
     let Some(behind) = governor.chain.behind() else {
         return;
     };
     if behind.places().is_empty() {
-        let problem = "there is no Seawall before envoy.filters.http.upstream_codec: retries are accounted for each \
-                       request, once they were made, and there is at most one for each; put this very filter there \
-                       too, and they are decided and paid one by one";
+        let policies = governor.routing.policies.iter();
+        let lost = policies.filter(|policy| loses_safe_repeats(policy)).count();
+        let lost = match lost {
+            0 => "",
+            _ => {
+                "; POST and PATCH without an Idempotency-Key are not retried at all, gRPC aside, not even after a \
+                 connection that did not come about, since here the route's own conditions would decide about them; write \
+                 methods: any if all may be repeated"
+            }
+        };
+        let problem = format!(
+            "there is no Seawall before envoy.filters.http.upstream_codec: retries are accounted for each request, once \
+             they were made, and there is at most one for each; put this very filter there too, and they are decided and \
+             paid one by one{lost}"
+        );
         findings.warning(&behind.path, problem);
     }
 }

@@ -124,3 +124,26 @@ fn who_lets_callers_in_stands_before_a_filter_that_keeps_answers() {
         Vec::<String>::new()
     );
 }
+
+#[test]
+fn another_prefix_of_envoys_headers_is_refused() {
+    let of = |prefix: &str| {
+        let filters = format!("{}, {ROUTER}", seawall(GOOD, RELOAD));
+        findings(&format!("header_prefix: {prefix}\n{}", bootstrap(&filters)))
+    };
+    assert_eq!(of("x-envoy").errors, vec![]);
+    assert_eq!(of("\"\"").errors, vec![], "as if it was not there");
+    let found = of("x-acme");
+    assert_eq!(paths(&found.errors), ["header_prefix"]);
+    let problem = &found.errors[0].problem;
+    assert!(
+        problem.contains("x-envoy-*") && problem.contains("x-acme-*"),
+        "{problem}"
+    );
+    let elsewhere = format!("header_prefix: x-acme\n{}", bootstrap(ROUTER));
+    let elsewhere = findings(&elsewhere);
+    assert!(
+        !paths(&elsewhere.errors).contains(&"header_prefix"),
+        "no Seawall there"
+    );
+}

@@ -186,7 +186,25 @@ fn a_router_without_the_filter_behind_it_is_found_where_there_are_retries() {
         let found = with(RETRIES, &behind, given.clone());
         let path = "http_filters[1].typed_config.upstream_http_filters";
         warns(&found, path, "accounted for each request");
-        is_quiet(&with(GOOD, &behind, given));
+        warns(
+            &found,
+            path,
+            "POST and PATCH without an Idempotency-Key are not retried at all",
+        );
+        warns(&found, path, "methods: any");
+        is_quiet(&with(GOOD, &behind, given.clone()));
+        // Where all may be repeated, or the route decides, nothing is lost.
+        for more in [r#""methods":"any""#, r#""mode":"shadow""#] {
+            let found = with(
+                &RETRIES.replace(r#""attempts":2"#, more),
+                &behind,
+                given.clone(),
+            );
+            let [warning] = found.warnings.as_slice() else {
+                panic!("{:#?}", found.warnings);
+            };
+            assert!(!warning.problem.contains("POST"), "{warning:?}");
+        }
     }
 }
 

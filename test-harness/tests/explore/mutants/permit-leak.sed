@@ -1,3 +1,3 @@
 # a probe that ended without a verdict keeps its permit
 # file: filter/policy/src/admission.rs
-s/permit\.probe\.is_some\(\) \|\| verdict\.outcome\.counts\(\)/verdict.outcome.counts()/
+s/\(settled\.made, stored_if\(settled\.changed\)\)/(settled.made, stored_if(settled.counted.is_some()))/

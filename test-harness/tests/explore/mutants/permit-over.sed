@@ -1,3 +1,3 @@
 # one probe more than there are permits
-# file: filter/policy/src/breaker/mod.rs
-/pub fn admit\(/,/^    }/ s/if taken < settings\.half_open\.permits/if taken <= settings.half_open.permits/
+# file: filter/policy/src/breaker/half_open.rs
+/fn has_room\(/,/^    }/ s/< settings\.half_open\.permits/<= settings.half_open.permits/

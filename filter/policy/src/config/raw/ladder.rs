@@ -42,6 +42,9 @@ object! {
         authorized ("authorized"): bool,
         /// Whether answers to requests with cookies are kept too, each for the same cookies alone (false).
         cookies ("cookies"): bool,
+        /// Headers that shape no response, though they may differ from client to client; `*` at the end stands for all that
+        /// begin so; at most 32 (none).
+        ignore_headers ("ignore_headers"): Vec<String>,
     }
 }
 

@@ -60,9 +60,9 @@ object! {
         enforce ("enforce"): Percent,
         /// How the limit on requests in flight is found (adaptive).
         limit ("limit"): RawLimit,
-        /// An adaptive limit is never less, 1 to 100,000 (20).
+        /// An adaptive limit is never less, 1 to 100,000 (20, or less where `max` or `initial` is).
         min ("min"): u32,
-        /// An adaptive limit is never more, 1 to 100,000 (200); a fixed one is this.
+        /// An adaptive limit is never more, 1 to 100,000 (200, or more where `min` or `initial` is); a fixed one is this.
         max ("max"): u32,
         /// What an adaptive limit starts with (min).
         initial ("initial"): u32,
@@ -92,7 +92,8 @@ choice! {
 }
 
 object! {
-    /// Which share of the limit each priority may fill, in percent; none more than one that is more important.
+    /// Which share of the limit each priority may fill, in percent; none more than one that is more important. A default
+    /// follows those that are given.
     RawShares {
         /// (100)
         critical_plus ("critical_plus"): Percent,

@@ -11,14 +11,19 @@ use crate::time::Span;
 fn every_kind_of_rung_is_read_and_stands_for_what_it_can() {
     let read = policy(json!({"fallback": [
         {"cluster": "payments-standby"},
-        {"stale": {"max_age": "1h", "cookies": true}, "on": ["open", "failure"]},
+        {"stale": {"max_age": "1h", "cookies": true, "ignore_headers": ["X-Real-IP", "accept*"]}, "on": ["open", "failure"]},
         {"static": {"status": 503, "body": "{{reason}}"}}
     ]}));
     let ladder = read.unwrap().fallback;
+    let mut ignored = stale::Ignored::default();
+    for name in ["accept*", "x-real-ip"] {
+        ignored.add(name).unwrap();
+    }
     let stale = stale::Settings {
         max_age: Span::secs(3_600),
         authorized: false,
         cookies: true,
+        ignored,
     };
     assert_eq!(ladder.stale(), Some(&stale));
     let rungs = |cause| -> Vec<&str> {
@@ -66,6 +71,33 @@ fn what_no_rung_can_do_is_refused() {
         json!({"fallback": [{"stale": {}}, {"stale": {}, "on": ["open"]}]}),
         "policies.p.fallback: one rung with a stale answer is enough: name all its causes under \"on\"",
     );
+    let ignoring = |names: serde_json::Value| only(json!({"stale": {"ignore_headers": names}}));
+    for name in [
+        "authorization",
+        "Cookie",
+        "set-cookie",
+        "auth*",
+        "x-api-key",
+    ] {
+        refused(
+            ignoring(json!(["accept*", name])),
+            "policies.p.fallback[0].stale.ignore_headers[1]: says who asks, and decides who may see a response: it cannot \
+             be ignored (\"authorized\" and \"cookies\" keep such responses, each for the same credentials alone)",
+        );
+    }
+    for name in ["", "*", ":path", "a b"] {
+        refused(
+            ignoring(json!([name])),
+            "policies.p.fallback[0].stale.ignore_headers[0]: write a header's name, or the beginning of one with \"*\" \
+             behind it",
+        );
+    }
+    let many: Vec<_> = (0..33).map(|number| format!("x-{number}")).collect();
+    refused(
+        ignoring(json!(many)),
+        "policies.p.fallback[0].stale.ignore_headers: 33 are too many: at most 32",
+    );
+    assert!(policy(ignoring(json!(many[1..]))).is_ok());
     for status in [204, 205, 304] {
         refused(
             only(json!({"static": {"status": status, "body": "x"}})),

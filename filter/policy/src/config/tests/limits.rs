@@ -5,8 +5,8 @@ use serde_json::json;
 use super::{from_value, policy};
 use crate::deadline::Form;
 use crate::retry;
-use crate::share::Share;
 use crate::time::Span;
+use crate::trust::Forwarded;
 
 #[test]
 fn time_and_retries_are_read() {
@@ -17,7 +17,7 @@ fn time_and_retries_are_read() {
         },
         "retries": {
             "mode": "shadow", "attempts": 3, "on": ["gateway-error", "internal", "409"], "methods": "any",
-            "budget": {"ratio": 12.5, "min_per_second": 0.1, "ttl": "30s"}
+            "budget": {"ratio": "12.5%", "min_per_second": 0.1, "ttl": "30s"}
         }
     }))
     .unwrap();
@@ -36,7 +36,7 @@ fn time_and_retries_are_read() {
         (&retries.on.statuses[..], &retries.on.grpc[..]),
         (&[409][..], &[13][..])
     );
-    assert_eq!(retries.budget.ratio, Share::basis_points(1_250));
+    assert_eq!(retries.budget.ratio, 1_250);
     assert_eq!(
         (retries.budget.floor, retries.budget.ttl),
         (1_000, Span::secs(30))
@@ -85,7 +85,9 @@ fn the_floor_of_a_limit_that_follows_is_a_slow_call_unless_written() {
 fn trust_is_for_identities_and_networks() {
     let trust = |raw| from_value(&json!({"version": 1, "policies": {"p": {}}, "trust": raw}));
     let read = trust(json!({"identities": ["spiffe://a/*"], "addresses": ["10.0.0.0/8"]})).unwrap();
-    assert!(read.trust.knows("spiffe://a/b") && read.trust.reaches("10.9.9.9:1"));
+    assert!(
+        read.trust.knows("spiffe://a/b") && read.trust.reaches("10.9.9.9:1", &Forwarded::Absent)
+    );
     let error = trust(json!({"addresses": ["ten"]})).unwrap_err();
     assert_eq!(error.path(), "trust.addresses[0]");
 }

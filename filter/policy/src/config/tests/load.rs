@@ -9,6 +9,7 @@ use crate::priority::Priority;
 use crate::share::{Enforcement, Share};
 use crate::shedding::{self, Limit, Shares};
 use crate::time::Span;
+use crate::trust::Forwarded;
 
 #[test]
 fn silence_keeps_no_load_away() {
@@ -100,7 +101,7 @@ fn what_cannot_work_is_refused() {
             "shedding: limit is none and load_over is 0: write \"mode\": \"off\" if nothing is shed",
         ),
         (
-            json!({"shedding": {"shares": {"critical": 60}}}),
+            json!({"shedding": {"shares": {"critical": 60, "sheddable_plus": 70}}}),
             "shedding.shares.sheddable_plus: 70 % is out of bounds: above 0 %, and at most 60 %, as the priority above \
              it",
         ),
@@ -138,7 +139,7 @@ fn a_state_page_is_for_somebody() {
     let page_of = |raw| page(raw).map_err(|error| error.to_string());
     let read = page_of(json!({"path": "/seawall", "trust": {"addresses": ["10.0.0.0/8"]}}));
     let read = read.unwrap();
-    assert!(read.path == "/seawall" && read.trust.reaches("10.1.2.3:4"));
+    assert!(read.path == "/seawall" && read.trust.reaches("10.1.2.3:4", &Forwarded::Absent));
     let nobody = page_of(json!({"path": "/seawall"})).unwrap_err();
     assert_eq!(
         nobody,

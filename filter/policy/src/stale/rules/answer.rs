@@ -1,7 +1,10 @@
-//! What an answer says: may it be kept, until which age, and which of its headers go with it.
+//! What an answer says: may it be kept, for whom, until which age, and which of its headers go with it.
+//!
+//! It is for all if it says so: `public`, or `s-maxage` together with `stale-if-error`. What says nothing is for the one who
+//! asked, unless the request carried nothing that tells clients apart.
 
-use super::super::key::{Varying, hash};
-use super::super::words::{decimal, is_plain, words};
+use super::super::key::Varying;
+use super::super::words::{decimal, directives, is_plain, words};
 use super::super::{Headers, SLOT_BYTES_MAX, slot};
 use super::request::Asked;
 use super::{begins_with_one_of, is_credential};
@@ -59,7 +62,8 @@ const REFUSED: [&[u8]; 7] = [
 
 /// Words after which an answer may not be given to anybody without asking the origin.
 const FORBIDDING: [&str; 3] = ["private", "no-store", "no-cache"];
-/// Words after which it may not be given once it is stale (RFC 9111, 5.2.2).
+/// Words after which it may not be given once it is stale (RFC 9111, 5.2.2). Nothing is kept for the time before: while an
+/// answer is fresh, its upstream had it a moment ago.
 const CONFIRMING: [&str; 2] = ["must-revalidate", "proxy-revalidate"];
 /// More lines are not kept.
 const HEADERS_MAX: usize = 64;
@@ -75,12 +79,23 @@ pub struct Offer {
     pub(in super::super) headers: Vec<(Vec<u8>, Vec<u8>)>,
     /// The names of `Vary` with the request's values.
     pub(in super::super) variant: Vec<u8>,
+    /// It says that it is for all.
+    pub(in super::super) for_all: bool,
     /// A hash of the whole key.
     pub(in super::super) hash: u64,
     /// Its age when it came.
     pub(in super::super) age: Span,
     /// The answer forbids to give it at this age.
     pub(in super::super) age_end: Option<Span>,
+}
+
+/// Why an answer is not kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unkept {
+    /// The answer forbids it, or is none that is kept at all.
+    Forbidden,
+    /// It does not say that it is for all, and the request carried a header that may tell one client from another.
+    PerClient,
 }
 
 /// What was found in the lines of an answer.
@@ -95,6 +110,10 @@ struct Lines {
     fresh: Option<u64>,
     fresh_shared: Option<u64>,
     if_error: Option<u64>,
+    /// What permits, each written as it should be.
+    public: bool,
+    shared: bool,
+    tolerant: bool,
     age: u64,
     length: Option<u64>,
     varying: Varying,
@@ -104,20 +123,39 @@ struct Lines {
 }
 
 impl Offer {
-    /// Reads an answer to `asked`, whose header lines were `request`. `ended` says that it has no body. Nothing if it may
-    /// not be kept.
+    /// Reads an answer to `asked`, whose header lines were `request`. `ended` says that it has no body.
+    ///
+    /// # Errors
+    /// Why it may not be kept.
     pub fn read(
         asked: &Asked,
         request: &dyn Headers,
         status: u16,
         answer: &dyn Headers,
         ended: bool,
-    ) -> Option<Self> {
+    ) -> Result<Self, Unkept> {
         if !asked.keeps || !STATUSES.contains(&status) {
-            return None;
+            return Err(Unkept::Forbidden);
         }
         let mut lines = Lines::default();
         answer.each(&mut |name, value| lines.see(name, value));
+        let for_all = lines.is_for_all();
+        let offer = Self::made(asked, request, status, lines, ended).ok_or(Unkept::Forbidden)?;
+        match for_all || !asked.per_client {
+            true => Ok(offer),
+            false => Err(Unkept::PerClient),
+        }
+    }
+
+    /// What is kept of an answer with these lines, if they do not forbid it.
+    fn made(
+        asked: &Asked,
+        request: &dyn Headers,
+        status: u16,
+        lines: Lines,
+        ended: bool,
+    ) -> Option<Self> {
+        let for_all = lines.is_for_all();
         let age_end = lines.age_end();
         let age = Span::secs(lines.age);
         let over = age_end.is_some_and(|end| end <= age);
@@ -125,7 +163,9 @@ impl Offer {
         let old = lines.expires && lines.fresh.is_none() && lines.fresh_shared.is_none();
         // A body that lasts until the connection ends looks whole wherever it was cut (RFC 9112, 6.3).
         let framed = ended || lines.chunked || lines.length.is_some();
-        if lines.refused || over || old || !framed {
+        // `s-maxage` forbids a stale one as `must-revalidate` does, unless `stale-if-error` says otherwise.
+        let never = lines.confirming || (lines.fresh_shared.is_some() && lines.if_error.is_none());
+        if lines.refused || never || over || old || !framed {
             return None;
         }
         let (mut kept, hops) = (lines.kept, lines.hops);
@@ -133,13 +173,15 @@ impl Offer {
         if kept.len() > HEADERS_MAX {
             return None;
         }
-        let variant = lines.varying.of(request)?;
+        let variant = lines.varying.of(request, asked.secret)?;
+        let whole = [&asked.key[..], &variant, &[u8::from(for_all)]];
         let mut offer = Self {
             length: None,
             room: 0,
             status,
             headers: kept,
-            hash: hash(&[&asked.key, &variant]),
+            for_all,
+            hash: asked.secret.hash64("stale whole", &whole),
             variant,
             age,
             age_end,
@@ -190,6 +232,11 @@ impl Lines {
     fn control(&mut self, value: &[u8]) {
         self.refused |= forbids(value);
         self.quoted |= value.contains(&b'"');
+        for (name, number) in directives(value) {
+            self.public |= text::same(name, b"public");
+            self.shared |= text::same(name, b"s-maxage") && number.is_some();
+            self.tolerant |= text::same(name, b"stale-if-error") && number > Some(0);
+        }
         for word in words(value) {
             self.confirming |= word.is_one_of(&CONFIRMING);
             for (name, place) in [
@@ -205,9 +252,13 @@ impl Lines {
         }
     }
 
+    /// Whether it says that it is for all. A quote anywhere makes it doubtful what stands in it.
+    fn is_for_all(&self) -> bool {
+        !self.quoted && (self.public || (self.shared && self.tolerant))
+    }
+
     /// At which age the answer itself ends. Without a word about it, only the policy does: it is the configuration that
-    /// RFC 9111 (4.2.4) lets a stale answer be given by. `s-maxage` forbids it as `must-revalidate` does, `stale-if-error`
-    /// says how long it may be (RFC 5861).
+    /// RFC 9111 (4.2.4) lets a stale answer be given by. `stale-if-error` says how long it may be (RFC 5861).
     fn age_end(&self) -> Option<Span> {
         let fresh = self.fresh_shared.or(self.fresh).unwrap_or(0);
         // What stands between quotes may be an argument of something else: it makes nothing last longer.
@@ -215,9 +266,6 @@ impl Lines {
             true => (0, self.if_error.map(|_| 0)),
             false => (fresh, self.if_error),
         };
-        if self.confirming || self.fresh_shared.is_some() {
-            return Some(Span::secs(fresh));
-        }
         if_error.map(|more| Span::secs(fresh.saturating_add(more)))
     }
 

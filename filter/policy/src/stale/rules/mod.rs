@@ -3,11 +3,12 @@
 //! All of it is read off header lines as they came: any number of lines of one name, in any case, with any bytes.
 
 pub mod answer;
+mod names;
 pub mod request;
 
 /// Parts of names that stand for who is allowed: with one of them, an exchange belongs to one caller. `Authorization` is
 /// the one that RFC 9111 knows; gateways and applications carry the same under many names. The list has holes and may
-/// have them: an exchange with a credential that is not known here is its sender's alone, by the key.
+/// have them: an exchange with a credential that is not known here carries a header of one client's own.
 const CREDENTIALS: [&[u8]; 17] = [
     b"apikey",
     b"api-key",
@@ -29,10 +30,15 @@ const CREDENTIALS: [&[u8]; 17] = [
 ];
 
 /// Whether a name, in lower case, stands for a credential.
-fn is_credential(name: &[u8]) -> bool {
+pub(super) fn is_credential(name: &[u8]) -> bool {
     // Without a credential in them: where the credential is asked for, and whom a browser would send one to.
     const ASKING: [&[u8]; 2] = [b":authority", b"access-control-allow-credentials"];
     !ASKING.contains(&name) && holds_one_of(name, &CREDENTIALS)
+}
+
+/// Whether a name, in lower case, is that of a key by which somebody is let in.
+pub(super) fn is_a_key(name: &[u8]) -> bool {
+    (name.ends_with(b"-key") || name.ends_with(b"_key")) && name != b"idempotency-key"
 }
 
 /// Whether a name begins with one of these.

@@ -11,14 +11,14 @@ fn some(of: &'static [&'static str]) -> impl Strategy<Value = &'static str> {
     prop::sample::select(of)
 }
 
-/// Names of which no rule knows more than that it does not know them.
-const KEYED: [&str; 6] = [
+/// Names of which no rule knows more than that it does not know them: they may tell clients apart.
+const STRANGE: [&str; 6] = [
     "x-tenant",
     "x-plan",
     "origin",
     "userid",
     "client-cert",
-    "x_host",
+    "x_user",
 ];
 
 fn requests() -> impl Strategy<Value = Lines> {
@@ -32,8 +32,12 @@ fn requests() -> impl Strategy<Value = Lines> {
             some(&["accept-language", "Accept-Language"]),
             some(&["de", "en", "de, en"])
         ),
-        (some(&KEYED), some(&["a", "b"])),
+        (some(&STRANGE), some(&["a", "b"])),
         (some(&["range"]), some(&["bytes=0-1"])),
+        (
+            some(&["x-forwarded-host", "X_Forwarded_Host", "x_host"]),
+            some(&["shop.example", "evil.example"])
+        ),
         (
             some(&["cache-control", "Cache-control"]),
             some(&["no-store", "no-cache", "max-age=0", "max-stale"])
@@ -65,6 +69,11 @@ fn exchanges() -> impl Strategy<Value = Exchange> {
         ",,private,,",
         "s-maxage=5",
         "must-revalidate",
+        "public",
+        "Public, max-age=5",
+        "public,",
+        "max-age=5,  PUBLIC",
+        "s-maxage=5, stale-if-error=60",
     ]);
     let line = prop_oneof![
         (some(&["cache-control", "Cache-Control"]), control),
@@ -102,7 +111,7 @@ fn values(lines: &[(&str, &'static str)], name: &str) -> Vec<&'static str> {
 }
 
 /// The specification, in plain words and written for itself: why B may not be given what A got.
-fn why_not(a: &Exchange, b: &Lines, settings: Settings) -> Option<&'static str> {
+fn why_not(a: &Exchange, b: &Lines, settings: &Settings, ignoring: bool) -> Option<&'static str> {
     let said = |lines: &[(&str, &'static str)], name: &str, word: &str| {
         values(lines, name).join(",").to_lowercase().contains(word)
     };
@@ -112,6 +121,12 @@ fn why_not(a: &Exchange, b: &Lines, settings: Settings) -> Option<&'static str> 
     let host = |lines: &[(&str, &'static str)]| values(lines, ":authority").concat().to_lowercase();
     let varies = values(&a.answer, "vary").join(",");
     let mut names = varies.split(',').map(str::trim);
+    let for_all = said(&a.answer, "cache-control", "public")
+        || (said(&a.answer, "cache-control", "s-maxage")
+            && said(&a.answer, "cache-control", "stale-if-error"));
+    let told_apart = |lines: &Lines| {
+        STRANGE.iter().any(|name| has(lines, name)) || (has(lines, "accept-language") && !ignoring)
+    };
     let rules = [
         (values(&a.request, ":method") != ["GET"], "A's was no GET"),
         (
@@ -157,7 +172,23 @@ fn why_not(a: &Exchange, b: &Lines, settings: Settings) -> Option<&'static str> 
             "another's credentials",
         ),
         (!same("cookie"), "another's cookies"),
-        (!KEYED.iter().all(|name| same(name)), "another's place"),
+        (
+            !for_all && (told_apart(&a.request) || told_apart(b)),
+            "it may be for one client alone",
+        ),
+        (
+            !same("x-forwarded-host") || !same("x_forwarded_host") || !same("x_host"),
+            "another host before",
+        ),
+        (
+            said(&a.answer, "cache-control", "must-revalidate"),
+            "to be confirmed",
+        ),
+        (
+            said(&a.answer, "cache-control", "s-maxage")
+                && !said(&a.answer, "cache-control", "stale-if-error"),
+            "never stale in a shared cache",
+        ),
     ];
     rules
         .into_iter()
@@ -174,9 +205,13 @@ proptest! {
         other in requests(),
         same_as_a in any::<bool>(),
         drop_one in any::<prop::sample::Index>(),
-        (authorized, cookies) in any::<(bool, bool)>(),
+        (authorized, cookies, ignoring) in any::<(bool, bool, bool)>(),
     ) {
-        let settings = Settings { authorized, cookies, ..SETTINGS };
+        let mut settings = Settings { authorized, cookies, ..SETTINGS };
+        if ignoring {
+            settings.ignored.add("Accept*").unwrap();
+        }
+        let settings = &settings;
         // Half of the time B is A but for one line, which is where a rule would be missing.
         let b = match same_as_a {
             true => {
@@ -195,7 +230,7 @@ proptest! {
         let store = Memory::default();
         let was_kept = kept(&store, &a, settings, START);
         let given = handed(&store, &b, settings, START.after(Span::secs(1)));
-        if let Some(why) = why_not(&a, &b, settings) {
+        if let Some(why) = why_not(&a, &b, settings, ignoring) {
             prop_assert_eq!(given, None, "a leak: {}", why);
         }
         prop_assert!(given.is_none() || was_kept);
@@ -207,9 +242,9 @@ proptest! {
         one in "[ -~]{0,4}",
         other in prop::option::of("[ -~]{0,4}"),
     ) {
-        // A second list, by other means: what a browser or a proxy sends with everything.
-        const KNOWN: &str = "accept* b3 cdn-loop cf-* date dnt host if-* priority referer save-data sec-* te trace* via \
-            user-agent upgrade* x-b3-* x-request-* x-real-ip x-forwarded-for connection sentry-trace uber-trace-id";
+        // A second list, by other means: ids, times, and what proxies add for themselves.
+        const KNOWN: &str = "b3 cf-ray connection date host if-* keep-alive priority sentry-trace te trace* uber-trace-id x-amz* \
+            x-b3-* x-cloud-trace-context x-correlation-id x-datadog-* x-envoy-* x-request-* x-seawall-*";
         let lower = name.to_lowercase();
         let known = |pattern: &str| match pattern.strip_suffix('*') {
             Some(beginning) => lower.starts_with(beginning),
@@ -223,11 +258,11 @@ proptest! {
         let mut b = get("/");
         b.extend(other.iter().map(|value| (leaked(&name), leaked(value))));
         let store = Memory::default();
-        kept(&store, &a, open, START);
-        let given = handed(&store, &b, open, START);
+        kept(&store, &a, &open, START);
+        let given = handed(&store, &b, &open, START);
         prop_assert!(given.is_none() || other.as_ref() == Some(&one), "{} {:?}", name, other);
-        kept(&store, &plain("/"), open, START);
-        prop_assert_eq!(handed(&store, &a.request, open, START).is_some(), kept(&Memory::default(), &a, open, START));
+        kept(&store, &plain("/"), &open, START);
+        prop_assert_eq!(handed(&store, &a.request, &open, START).is_some(), kept(&Memory::default(), &a, &open, START));
     }
 
     #[test]
@@ -236,13 +271,13 @@ proptest! {
         at in any::<prop::sample::Index>(),
     ) {
         let store = Memory::default();
-        prop_assert!(kept(&store, &plain("/"), SETTINGS, START));
+        prop_assert!(kept(&store, &plain("/"), &SETTINGS, START));
         let (keys, _): (Vec<_>, Vec<_>) = store.sizes().unzip();
         store.put(&keys[at.index(keys.len())], &rubbish);
-        prop_assert_eq!(handed(&store, &get("/"), SETTINGS, START), None);
+        prop_assert_eq!(handed(&store, &get("/"), &SETTINGS, START), None);
         let later = START.after(Span::secs(2));
-        prop_assert!(kept(&store, &plain("/"), SETTINGS, later));
-        prop_assert!(handed(&store, &get("/"), SETTINGS, later).is_some());
+        prop_assert!(kept(&store, &plain("/"), &SETTINGS, later));
+        prop_assert!(handed(&store, &get("/"), &SETTINGS, later).is_some());
     }
 }
 
@@ -259,11 +294,11 @@ fn the_adversary_is_no_straw_man() {
             cookies: true,
             ..SETTINGS
         };
-        if kept(&store, &a, open, START) {
+        if kept(&store, &a, &open, START) {
             all += 1;
             given +=
-                u32::from(handed(&store, &a.request, open, START.after(Span::secs(1))).is_some());
+                u32::from(handed(&store, &a.request, &open, START.after(Span::secs(1))).is_some());
         }
     }
-    assert!(all > 300 && given > 200, "{given} of {all}");
+    assert!(all > 250 && given > 220, "{given} of {all}");
 }

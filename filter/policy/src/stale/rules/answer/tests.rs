@@ -2,7 +2,7 @@
 
 use super::super::super::key::Scope;
 use super::*;
-use crate::stale::Settings;
+use crate::stale::{Ignored, Settings};
 use crate::time::Timestamp;
 
 type Line = (&'static str, &'static str);
@@ -15,14 +15,22 @@ const REQUEST: [(&[u8], &[u8]); 5] = [
     (b"accept-language", b"de"),
 ];
 
+/// One that carries what may tell clients apart, and of which the policy says that it does not.
 fn asked() -> Asked {
+    let mut ignored = Ignored::default();
+    ignored.add("accept*").unwrap();
+    asking(&REQUEST, ignored)
+}
+
+fn asking(request: &[(&[u8], &[u8])], ignored: Ignored) -> Asked {
     let scope = Scope::of_a_test();
     let settings = Settings {
         max_age: Span::secs(600),
         authorized: false,
         cookies: false,
+        ignored,
     };
-    Asked::read(scope, &REQUEST.as_slice(), true, settings, Timestamp::ZERO).unwrap()
+    Asked::read(scope, &request, true, &settings, Timestamp::ZERO).unwrap()
 }
 
 fn offered(status: u16, lines: &[(&str, &str)]) -> Option<Offer> {
@@ -30,13 +38,14 @@ fn offered(status: u16, lines: &[(&str, &str)]) -> Option<Offer> {
         .iter()
         .map(|(a, b)| (a.as_bytes(), b.as_bytes()))
         .collect();
-    Offer::read(
+    let read = Offer::read(
         &asked(),
         &REQUEST.as_slice(),
         status,
         &lines.as_slice(),
         true,
-    )
+    );
+    read.ok()
 }
 
 #[track_caller]
@@ -114,50 +123,109 @@ fn an_answer_says_itself_until_when_it_may_be_given() {
     ends(&[("cache-control", "max-age=60")], None);
     ends(&[("cache-control", "public, max-age=60")], None);
     ends(
-        &[("cache-control", "max-age=60, must-revalidate")],
-        Some(60),
-    );
-    ends(
-        &[("cache-control", "max-age=60; Must-Revalidate")],
-        Some(60),
-    );
-    ends(&[("cache-control", "s-maxage=30, max-age=600")], Some(30));
-    ends(
         &[("cache-control", "max-age=60, stale-if-error=90")],
         Some(150),
     );
     ends(
-        &[
-            ("cache-control", "max-age=60,stale-if-error=90"),
-            ("cache-control", "proxy-revalidate, max-age=20"),
-        ],
-        Some(20),
+        &[(
+            "cache-control",
+            "s-maxage=30, max-age=600, stale-if-error=90",
+        )],
+        Some(120),
     );
     ends(
         &[
-            ("cache-control", "max-age=60"),
-            ("cdn-cache-control", "must-revalidate, max-age=900"),
+            ("cache-control", "max-age=60,stale-if-error=90"),
+            ("cache-control", "max-age=20"),
         ],
-        Some(60),
+        Some(110),
     );
     ends(&[("expires", "x"), ("cache-control", "max-age=60")], None);
     for over in [
-        "must-revalidate",
-        "s-maxage=0",
         "stale-if-error=0",
-        "must-revalidate, max-age=\"60\"",
-        "must-revalidate, x=\"a, max-age=60\"",
-        "must-revalidate, max-age=60, max-age=soon",
+        "stale-if-error=soon",
+        "public, stale-if-error=0",
     ] {
         assert_eq!(offered(200, &[("cache-control", over)]), None, "{over}");
     }
     let aged = [
-        ("age", "60"),
-        ("cache-control", "max-age=60, must-revalidate"),
+        ("age", "150"),
+        ("cache-control", "max-age=60, stale-if-error=90"),
     ];
     assert_eq!(offered(200, &aged), None);
     let older = offered(200, &[("age", " 5"), ("age", "7 ")]).unwrap();
     assert_eq!(older.age, Span::secs(7));
+}
+
+#[test]
+fn what_has_to_be_confirmed_once_it_is_stale_is_never_given_stale() {
+    for line in [
+        ("cache-control", "s-maxage=60"),
+        ("cache-control", "public, s-maxage=60"),
+        ("cache-control", "S-MaxAge=0, max-age=60"),
+        ("cache-control", "max-age=60, must-revalidate"),
+        ("cache-control", "max-age=60; Must-Revalidate"),
+        ("cache-control", "public, max-age=60, proxy-revalidate"),
+        ("cache-control", "must-revalidate, stale-if-error=60"),
+        ("cache-control", "x=\"a, s-maxage=60\""),
+        ("cache-control", "public, no-cache"),
+        ("cache-control", "public, private"),
+        ("cache-control", "s-maxage=60, stale-if-error=60, no-store"),
+        ("cdn-cache-control", "must-revalidate, max-age=900"),
+    ] {
+        assert_eq!(offered(200, &[line]), None, "{line:?}");
+    }
+    let hidden = [
+        ("cache-control", "public, stale-if-error=60"),
+        ("Cache-Control", "proxy-revalidate"),
+    ];
+    assert_eq!(offered(200, &hidden), None);
+}
+
+#[test]
+fn only_what_says_that_it_is_for_all_is_kept_for_whoever_may_be_told_apart() {
+    let told_apart = asking(&REQUEST, Ignored::default());
+    let alike = asking(&REQUEST[..4], Ignored::default());
+    let read = |asked: &Asked, lines: &[(&str, &str)]| {
+        let lines: Vec<_> = lines
+            .iter()
+            .map(|(a, b)| (a.as_bytes(), b.as_bytes()))
+            .collect();
+        let read = Offer::read(asked, &REQUEST.as_slice(), 200, &lines.as_slice(), true);
+        read.map(|offer| offer.for_all)
+    };
+    for for_all in [
+        &[("cache-control", "public")][..],
+        &[("Cache-Control", "max-age=60, PUBLIC")],
+        &[("cache-control", "s-maxage=60, stale-if-error=60")],
+        &[
+            ("cache-control", "s-maxage=60"),
+            ("cache-control", "stale-if-error=60"),
+        ],
+    ] {
+        assert_eq!(read(&told_apart, for_all), Ok(true), "{for_all:?}");
+        assert_eq!(read(&alike, for_all), Ok(true), "{for_all:?}");
+    }
+    for nobodys in [
+        &[][..],
+        &[("cache-control", "max-age=60")],
+        &[("cache-control", "max-age=60, stale-if-error=60")],
+        &[("cache-control", "x=public")],
+        &[("cache-control", "public; max-age=60")],
+        &[("cache-control", "public, max-age=60, x=\"y\"")],
+        &[("cdn-cache-control", "public")],
+        &[("x-cache-control", "public")],
+        &[("vary", "accept-language")],
+    ] {
+        assert_eq!(
+            read(&told_apart, nobodys),
+            Err(Unkept::PerClient),
+            "{nobodys:?}"
+        );
+        assert_eq!(read(&alike, nobodys), Ok(false), "{nobodys:?}");
+    }
+    let private = [("cache-control", "private")];
+    assert_eq!(read(&told_apart, &private), Err(Unkept::Forbidden));
 }
 
 #[test]
@@ -216,7 +284,7 @@ fn headers_and_body_have_room_or_are_not_kept() {
 #[test]
 fn a_body_whose_end_cannot_be_told_is_not_kept() {
     let read = |lines: &[(&[u8], &[u8])], ended| {
-        Offer::read(&asked(), &REQUEST.as_slice(), 200, &lines, ended).is_some()
+        Offer::read(&asked(), &REQUEST.as_slice(), 200, &lines, ended).is_ok()
     };
     assert!(!read(&[], false));
     assert!(read(&[], true));
@@ -230,7 +298,11 @@ fn the_values_that_vary_names_are_part_of_the_whole_key() {
     let plain = offered(200, &[]).unwrap();
     let varied = offered(200, &[("vary", "Accept-Language")]).unwrap();
     assert_ne!(plain.hash, varied.hash);
-    assert!(varied.variant.ends_with(b"de"));
+    let mut other = REQUEST;
+    other[4].1 = b"en";
+    let vary: &[(&[u8], &[u8])] = &[(b"vary", b"accept-language")];
+    let english = Offer::read(&asked(), &other.as_slice(), 200, &vary, true).unwrap();
+    assert_ne!(english.variant, varied.variant);
     let coded = offered(200, &[("content-encoding", "gzip")]).unwrap();
     let said = offered(200, &[("vary", "accept-encoding")]).unwrap();
     assert_eq!(coded.variant, said.variant);

@@ -1,0 +1,205 @@
+//! What the end of a stream says about the upstream: the flags' class, whose limit it was, how far the request had come.
+
+use super::blame::{Class, class_of};
+use super::{Ignored, Outcome, Rules, flag};
+use crate::deadline::LimitSource;
+use crate::time::{Span, Timestamp};
+
+/// An outcome, and why it says nothing where it is ignored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Judged {
+    /// The outcome.
+    pub outcome: Outcome,
+    /// Why it says nothing, if it does not.
+    pub ignored: Option<Ignored>,
+}
+
+impl From<Outcome> for Judged {
+    fn from(outcome: Outcome) -> Self {
+        Self {
+            outcome,
+            ignored: None,
+        }
+    }
+}
+
+impl From<Ignored> for Judged {
+    fn from(why: Ignored) -> Self {
+        Self {
+            outcome: Outcome::Ignored,
+            ignored: Some(why),
+        }
+    }
+}
+
+/// The time limits of one request, from its admission on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TimeLimits {
+    /// What the filter set on the router, and who asked for it.
+    pub set: Option<(Span, LimitSource)>,
+    /// What the caller brought, whoever enforces it: Envoy may do so by `max_grpc_timeout` or `grpc_timeout_header_max`.
+    pub caller: Option<Span>,
+}
+
+impl TimeLimits {
+    /// Whether the caller brought a limit.
+    pub const fn has_caller(&self) -> bool {
+        self.caller.is_some() || matches!(self.set, Some((_, LimitSource::Caller)))
+    }
+
+    /// Whose limit passed after `elapsed`: the smallest that was due. Where none of those that are known was, it was the
+    /// route's own.
+    pub fn owner(&self, elapsed: Span) -> LimitSource {
+        let caller = self.caller.map(|limit| (limit, LimitSource::Caller));
+        let due = [self.set, caller].into_iter().flatten();
+        due.filter(|(limit, _)| elapsed >= earliest(*limit))
+            .min_by_key(|(limit, _)| *limit)
+            .map_or(LimitSource::Route, |(_, owner)| owner)
+    }
+}
+
+/// When a limit may pass by our clock. Envoy's timers count from the start of a turn of its event loop, which on a busy
+/// worker lies well before the callback that saw the request.
+pub const fn earliest(limit: Span) -> Span {
+    Span::nanos(limit.as_nanos().saturating_sub(limit.as_nanos() >> 2))
+}
+
+/// What is known of a request when it is judged.
+#[derive(Clone, Copy, Debug)]
+pub struct Request {
+    /// A tunnel, an event stream or a long poll: silence says nothing.
+    pub exempt: bool,
+    /// Whether an attempt was made: a filter behind this one may hold a request for as long as it likes.
+    pub sent: bool,
+    /// When it was admitted.
+    pub admitted_at: Timestamp,
+    /// When its last byte had come; nothing where that is not known or has not happened.
+    pub complete_at: Option<Timestamp>,
+    /// Its time limits.
+    pub limits: TimeLimits,
+    /// Later than this is slow; `None` where slow calls are off.
+    pub slow_over: Option<Span>,
+    /// Now.
+    pub now: Timestamp,
+}
+
+impl Request {
+    /// How long the upstream took since the request was complete; nothing where it was not.
+    pub fn latency(&self) -> Option<Span> {
+        self.complete_at.map(|complete| self.now.since(complete))
+    }
+
+    /// Whether a limit that the caller brought passed, and no smaller one.
+    pub(super) fn caller_limit_passed(&self) -> bool {
+        self.limits.has_caller() && self.limit_owner() == LimitSource::Caller
+    }
+
+    /// A success, or a slow one.
+    pub(super) fn success(&self) -> Judged {
+        let slow = self
+            .latency()
+            .zip(self.slow_over)
+            .is_some_and(|(latency, over)| latency > over);
+        match slow && !self.exempt {
+            true => Outcome::Slow.into(),
+            false => Outcome::Success.into(),
+        }
+    }
+
+    /// A slow call where the upstream was silent for long enough, else nothing for this reason.
+    pub(super) fn slow_or(&self, why: Ignored) -> Judged {
+        let silent = self
+            .latency()
+            .zip(self.slow_over)
+            .is_some_and(|(latency, over)| latency >= over);
+        match silent && self.sent && !self.exempt {
+            true => Outcome::Slow.into(),
+            false => why.into(),
+        }
+    }
+
+    fn limit_owner(&self) -> LimitSource {
+        self.limits.owner(self.now.since(self.admitted_at))
+    }
+}
+
+/// What the end of a stream after its headers says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Afterwards {
+    /// Nothing: what its headers said stands.
+    Stands(Option<Ignored>),
+    /// The upstream failed.
+    Failed,
+    /// The response was cut while it stood still: other requests tell whose fault that is.
+    AskOthers,
+}
+
+impl Rules {
+    /// The outcome of a request that ended without a response of the upstream.
+    pub fn judge_end(&self, flags: u64, request: &Request) -> Judged {
+        match class_of(flags) {
+            None | Some(Class::OtherFilter) => Ignored::OtherFilter.into(),
+            Some(Class::Envoy) => Ignored::Envoy.into(),
+            Some(Class::Client) => request.slow_or(match request.complete_at {
+                Some(_) => Ignored::ClientGone,
+                None => Ignored::Unfinished,
+            }),
+            Some(Class::Limit) => self.limit_passed(request),
+            Some(Class::Connect) => self.failure_if(flags & flag::UPSTREAM_CONNECT),
+            // An upstream may well hang up on a client that does not finish.
+            Some(Class::Broken) if request.complete_at.is_none() => Ignored::Unfinished.into(),
+            Some(Class::Broken) => self.failure_if(flags & !flag::UPSTREAM_TIMEOUT),
+        }
+    }
+
+    /// What the end of a stream says after the headers of its response. `flowing` is whether parts of the response came
+    /// a moment before.
+    pub fn judge_afterwards(
+        &self,
+        flags: u64,
+        tunnel: bool,
+        flowing: bool,
+        request: &Request,
+    ) -> Afterwards {
+        let class = class_of(flags);
+        if tunnel && class.is_some() {
+            return Afterwards::Stands(Some(Ignored::TunnelEnd));
+        }
+        match class {
+            Some(Class::Limit) => match request.limit_owner() {
+                LimitSource::Caller => Afterwards::Stands(Some(Ignored::CallerLimit)),
+                LimitSource::Adaptive => Afterwards::Stands(Some(Ignored::Ours)),
+                LimitSource::Policy | LimitSource::Route
+                    if self.failure_flags & flag::UPSTREAM_TIMEOUT == 0 =>
+                {
+                    Afterwards::Stands(None)
+                }
+                LimitSource::Policy | LimitSource::Route => Afterwards::AskOthers,
+            },
+            Some(Class::Broken) if flags & self.failure_flags == 0 => Afterwards::Stands(None),
+            Some(Class::Broken) if flowing => Afterwards::Failed,
+            Some(Class::Broken) => Afterwards::AskOthers,
+            Some(Class::Client | Class::Envoy | Class::OtherFilter | Class::Connect) | None => {
+                Afterwards::Stands(None)
+            }
+        }
+    }
+
+    fn limit_passed(&self, request: &Request) -> Judged {
+        if request.complete_at.is_none() {
+            return Ignored::Unfinished.into();
+        }
+        match request.limit_owner() {
+            LimitSource::Caller => request.slow_or(Ignored::CallerLimit),
+            LimitSource::Adaptive => request.slow_or(Ignored::Ours),
+            LimitSource::Policy | LimitSource::Route => self.failure_if(flag::UPSTREAM_TIMEOUT),
+        }
+    }
+
+    fn failure_if(&self, flags: u64) -> Judged {
+        match flags & self.failure_flags != 0 {
+            true => Outcome::Failure.into(),
+            false => Ignored::Envoy.into(),
+        }
+    }
+}

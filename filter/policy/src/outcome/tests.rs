@@ -1,0 +1,293 @@
+use super::blame::{Class, ROWS, Side};
+use super::end::{Afterwards, Judged, Request, TimeLimits};
+use super::*;
+use crate::deadline::LimitSource;
+use crate::time::{Span, Timestamp};
+
+fn at(millis: u64) -> Timestamp {
+    Timestamp::nanos(millis * 1_000_000)
+}
+
+/// A complete request without limits, looked at after so many milliseconds.
+fn after(millis: u64) -> Request {
+    Request {
+        exempt: false,
+        sent: true,
+        admitted_at: at(0),
+        complete_at: Some(at(0)),
+        limits: TimeLimits::default(),
+        slow_over: Some(Span::secs(2)),
+        now: at(millis),
+    }
+}
+
+fn set(millis: u64, owner: LimitSource) -> TimeLimits {
+    TimeLimits {
+        set: Some((Span::millis(millis), owner)),
+        caller: None,
+    }
+}
+
+fn judge(status: u16, grpc: Option<u16>, request: &Request) -> Judged {
+    let answer = Answer {
+        status,
+        grpc,
+        origin: Origin::Upstream,
+        shed: false,
+    };
+    Rules::default().judge(&answer, request)
+}
+
+#[test]
+fn what_the_upstream_answers_is_judged_by_status() {
+    for (status, grpc, expected) in [
+        (200, None, Outcome::Success),
+        (404, None, Outcome::Success),
+        (501, None, Outcome::Success),
+        (500, None, Outcome::Failure),
+        (503, None, Outcome::Failure),
+        (429, None, Outcome::Overloaded),
+        (200, Some(0), Outcome::Success),
+        (200, Some(5), Outcome::Success),
+        (200, Some(14), Outcome::Failure),
+        (200, Some(8), Outcome::Overloaded),
+        (0, None, Outcome::Success),
+    ] {
+        let judged = judge(status, grpc, &after(5));
+        assert_eq!(judged, expected.into(), "{status} {grpc:?}");
+    }
+}
+
+/// What each row says of a complete and of an unfinished request, before headers, soon and after a long silence.
+#[test]
+fn each_flag_blames_its_side_before_the_headers() {
+    let rules = Rules::default();
+    for row in &ROWS {
+        let ended = |complete: bool, millis| {
+            let request = Request {
+                complete_at: complete.then_some(at(0)),
+                ..after(millis)
+            };
+            rules.judge_end(row.bit, &request)
+        };
+        let silent = |why: Ignored| [why.into(), Outcome::Slow.into(), Ignored::Unfinished.into()];
+        let (soon_late_unfinished, side) = match row.class {
+            Some(Class::Client) => (silent(Ignored::ClientGone), Side::Client),
+            Some(Class::Envoy) => ([Ignored::Envoy.into(); 3], row.side),
+            Some(Class::OtherFilter) => ([Ignored::OtherFilter.into(); 3], Side::OtherFilter),
+            None => ([Ignored::OtherFilter.into(); 3], row.side),
+            Some(Class::Connect) => ([Outcome::Failure.into(); 3], Side::Path),
+            Some(Class::Limit | Class::Broken) => {
+                let failed = Outcome::Failure.into();
+                ([failed, failed, Ignored::Unfinished.into()], Side::Upstream)
+            }
+        };
+        assert_eq!(row.side, side, "{}", row.name);
+        let judged = [ended(true, 5), ended(true, 2_000), ended(false, 9_000)];
+        assert_eq!(judged, soon_late_unfinished, "{}", row.name);
+    }
+}
+
+#[test]
+fn each_flag_blames_its_side_after_the_headers() {
+    let rules = Rules::default();
+    for row in &ROWS {
+        let ended = |flowing| rules.judge_afterwards(row.bit, false, flowing, &after(20_000));
+        let expected = match row.class {
+            Some(Class::Limit) => [Afterwards::AskOthers; 2],
+            Some(Class::Broken) => [Afterwards::Failed, Afterwards::AskOthers],
+            _ => [Afterwards::Stands(None); 2],
+        };
+        assert_eq!([ended(true), ended(false)], expected, "{}", row.name);
+        let tunnel = rules.judge_afterwards(row.bit, true, true, &after(20_000));
+        let expected = row.class.map(|_| Ignored::TunnelEnd);
+        assert_eq!(tunnel, Afterwards::Stands(expected), "{}", row.name);
+    }
+}
+
+#[test]
+fn no_client_opens_the_breaker_by_leaving_and_no_silence_is_lost_when_it_does() {
+    let rules = Rules::default();
+    for row in ROWS.iter().filter(|row| row.side == Side::Client) {
+        for other in &ROWS {
+            for (millis, expected) in [
+                (1_999, Ignored::ClientGone.into()),
+                (2_000, Outcome::Slow.into()),
+            ] {
+                let judged = rules.judge_end(row.bit | other.bit, &after(millis));
+                assert_eq!(judged, expected, "{} {}", row.name, other.name);
+            }
+            let exempt = Request {
+                exempt: true,
+                ..after(60_000)
+            };
+            let judged = rules.judge_end(row.bit | other.bit, &exempt);
+            assert_eq!(judged, Ignored::ClientGone.into());
+        }
+    }
+}
+
+#[test]
+fn a_limit_is_a_failure_only_if_the_operator_set_it() {
+    let rules = Rules::default();
+    let timeout = flag::UPSTREAM_TIMEOUT;
+    let caller = |millis| TimeLimits {
+        set: None,
+        caller: Some(Span::millis(millis)),
+    };
+    let both = |own: u64, brought: u64| TimeLimits {
+        caller: Some(Span::millis(brought)),
+        ..set(own, LimitSource::Policy)
+    };
+    let (failure, slow) = (Outcome::Failure.into(), Outcome::Slow.into());
+    for (what, limits, millis, expected) in [
+        ("the route's own", TimeLimits::default(), 500, failure),
+        ("the policy's", set(500, LimitSource::Policy), 500, failure),
+        (
+            "set for the caller",
+            set(500, LimitSource::Caller),
+            500,
+            Ignored::CallerLimit.into(),
+        ),
+        (
+            "set for the caller, long",
+            set(3_000, LimitSource::Caller),
+            3_000,
+            slow,
+        ),
+        (
+            "enforced by Envoy",
+            caller(500),
+            500,
+            Ignored::CallerLimit.into(),
+        ),
+        ("enforced by Envoy, long", caller(3_000), 3_000, slow),
+        (
+            "the route's, below the caller's",
+            caller(10_000),
+            3_000,
+            failure,
+        ),
+        (
+            "the policy's, below the caller's",
+            both(500, 600),
+            600,
+            failure,
+        ),
+        (
+            "the caller's, below the policy's",
+            both(5_000, 600),
+            600,
+            Ignored::CallerLimit.into(),
+        ),
+        (
+            "adaptive",
+            set(500, LimitSource::Adaptive),
+            500,
+            Ignored::Ours.into(),
+        ),
+        (
+            "adaptive, long",
+            set(2_500, LimitSource::Adaptive),
+            2_500,
+            slow,
+        ),
+    ] {
+        let request = Request {
+            limits,
+            ..after(millis)
+        };
+        assert_eq!(rules.judge_end(timeout, &request), expected, "{what}");
+        let unfinished = Request {
+            complete_at: None,
+            ..request
+        };
+        let judged = rules.judge_end(timeout, &unfinished);
+        assert_eq!(judged, Ignored::Unfinished.into(), "{what}");
+    }
+    let brought = Request {
+        limits: caller(15_000),
+        ..after(15_000)
+    };
+    assert_eq!(
+        rules.judge_afterwards(timeout, false, false, &brought),
+        Afterwards::Stands(Some(Ignored::CallerLimit))
+    );
+}
+
+#[test]
+fn a_deadline_of_the_caller_is_no_failure_when_the_upstream_keeps_it() {
+    let brought = |millis| Request {
+        limits: TimeLimits {
+            set: None,
+            caller: Some(Span::millis(1_000)),
+        },
+        ..after(millis)
+    };
+    assert_eq!(
+        judge(200, Some(4), &brought(900)),
+        Ignored::CallerLimit.into()
+    );
+    assert_eq!(judge(504, None, &brought(900)), Ignored::CallerLimit.into());
+    assert_eq!(judge(504, None, &brought(100)), Outcome::Failure.into());
+    assert_eq!(judge(200, Some(4), &after(900)), Outcome::Failure.into());
+    assert_eq!(judge(200, Some(14), &brought(900)), Outcome::Failure.into());
+    let late = |request| Rules::default().judge_trailers(4, &request);
+    assert_eq!(late(brought(900)), Some(Ignored::CallerLimit.into()));
+    assert_eq!(late(brought(2_500)), Some(Outcome::Slow.into()));
+    assert_eq!(late(after(900)), Some(Outcome::Failure.into()));
+}
+
+#[test]
+fn slow_is_later_than_the_bound_from_the_end_of_the_request_on_and_never_a_failure_or_a_stream() {
+    assert_eq!(judge(200, None, &after(2_000)), Outcome::Success.into());
+    assert_eq!(judge(200, None, &after(2_001)), Outcome::Slow.into());
+    assert_eq!(judge(503, None, &after(2_001)), Outcome::Failure.into());
+    let exempt = Request {
+        exempt: true,
+        ..after(60_000)
+    };
+    assert_eq!(judge(200, None, &exempt), Outcome::Success.into());
+    let upload = |complete| Request {
+        complete_at: complete,
+        ..after(60_000)
+    };
+    assert_eq!(judge(200, None, &upload(None)), Outcome::Success.into());
+    assert_eq!(
+        judge(200, None, &upload(Some(at(58_000)))),
+        Outcome::Success.into()
+    );
+    assert_eq!(
+        judge(200, None, &upload(Some(at(57_999)))),
+        Outcome::Slow.into()
+    );
+}
+
+#[test]
+fn silence_says_nothing_where_slow_calls_are_off_or_another_filter_held_the_request() {
+    let off = Request {
+        slow_over: None,
+        ..after(60_000)
+    };
+    assert_eq!(judge(200, None, &off), Outcome::Success.into());
+    let unsent = Request {
+        sent: false,
+        ..after(60_000)
+    };
+    for request in [off, unsent] {
+        let gone = Rules::default().judge_end(0x4000, &request);
+        assert_eq!(gone, Ignored::ClientGone.into());
+    }
+}
+
+#[test]
+fn flags_that_the_policy_does_not_name_are_no_failures() {
+    let rules = Rules {
+        failure_flags: flag::UPSTREAM_CONNECT,
+        ..Rules::default()
+    };
+    let judged = |flags| rules.judge_end(flags, &after(5)).outcome;
+    assert_eq!(judged(flag::UPSTREAM_CONNECT), Outcome::Failure);
+    assert_eq!(judged(flag::UPSTREAM_TERMINATION), Outcome::Ignored);
+    assert_eq!(judged(flag::UPSTREAM_TIMEOUT), Outcome::Ignored);
+}

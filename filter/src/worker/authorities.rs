@@ -1,0 +1,128 @@
+//! What a worker does for clusters that have a state for each authority: it gets slots for them, says at the tick which it
+//! used, and learns which it no longer has.
+
+use std::collections::BTreeMap;
+
+use seawall_policy::admission;
+use seawall_policy::authorities::{Remembered, claim, empty, inherit, renew};
+use seawall_policy::breaker::Moment;
+use seawall_policy::keys::{self, Part};
+use seawall_policy::places::Places;
+use seawall_policy::store::{HostError, SharedStore};
+use seawall_policy::time::Span;
+
+use super::{Worker, note, place};
+use crate::host::shared::Shared;
+use crate::process_key;
+use crate::seats::Seats;
+use crate::telemetry::Concern;
+use crate::upstreams::Name;
+
+impl Worker {
+    /// The number of the slot of an authority, which gets one if it has none. Nothing if there is none, or if that cannot be
+    /// found out.
+    pub(super) fn slot(
+        &mut self,
+        name: &Name<'_>,
+        index: String,
+        max: u32,
+        moment: Moment,
+    ) -> Option<usize> {
+        let policy = self.routing.policies.get(name.policy)?;
+        // Without a hash that nobody can compute clients could aim at the slots of others.
+        let id = process_key::get()?.hash64("authority", &[name.authority()?.as_bytes()]);
+        let directory = keys::authorities(name.scope, name.cluster);
+        let key = |slot| keys::record(name.scope, name.cluster, Part::Slot(slot));
+        let shape = place(policy, None, self.configured_at).claim();
+        let mut cleared = |slot, idle: Span| {
+            let key = key(slot);
+            let cleared =
+                is_unused(&keys::places(&key))? && empty(&Shared, &key, shape, idle, moment.now)?;
+            if cleared {
+                for key in [keys::places(&key), keys::latency(&key), keys::probe(&key)] {
+                    clear(&key)?;
+                }
+            }
+            Ok(cleared)
+        };
+        let found = claim(&Shared, &directory, id, max, moment.now, &mut cleared);
+        let found = match found {
+            Ok(found) => found?,
+            Err(_) => {
+                self.own.count(Concern::UndecidedHost);
+                return None;
+            }
+        };
+        let key = key(found.slot);
+        if found.new && inherit(&Shared, &key, &index).is_err() {
+            self.own.count(Concern::UndecidedHost);
+        }
+        let instance = self.draws.next_u64();
+        let seats = Seats::of(policy, Some(&key), instance);
+        let upstream = place(policy, Some(&key), self.configured_at);
+        let counting = policy.breaker.mode.counts();
+        let notes = (!counting).then(|| admission::claim(&Shared, &upstream, moment));
+        let number = self
+            .upstreams
+            .own(name, (key, index, directory), (found, id), instance);
+        let entry = self.upstreams.entry(number)?;
+        entry.seats = seats;
+        if let Some(notes) = notes {
+            note(entry, &mut self.own, &notes);
+        }
+        Some(number)
+    }
+
+    /// An upstream was asked for: if it is an authority, its slot is not idle.
+    pub(super) fn asked_for(&mut self, number: usize) {
+        let entry = self.upstreams.entry(number);
+        if let Some(owned) = entry.and_then(|entry| entry.owned.as_mut()) {
+            owned.remembered.used = true;
+        }
+    }
+
+    /// Says which slots were used, and forgets those that are no longer their authorities'.
+    pub(super) fn tend_slots(&mut self, moment: Moment) {
+        if !self.upstreams.has_slots() {
+            return;
+        }
+        let mut all: BTreeMap<String, (Vec<usize>, Vec<Remembered>)> = BTreeMap::new();
+        for number in 0..self.upstreams.len() {
+            let owned = self
+                .upstreams
+                .entry(number)
+                .and_then(|entry| entry.owned.as_mut());
+            if let Some(owned) = owned.filter(|owned| !owned.index.is_empty()) {
+                let (numbers, known) = all.entry(owned.directory.clone()).or_default();
+                numbers.push(number);
+                known.push(owned.remembered);
+                owned.remembered.used = false;
+            }
+        }
+        for (directory, (numbers, known)) in all {
+            match renew(&Shared, &directory, &known, moment.now) {
+                Ok(lost) => {
+                    for number in lost.iter().filter_map(|place| numbers.get(*place)) {
+                        self.upstreams.disown(*number);
+                    }
+                }
+                Err(_) => self.own.count(Concern::UndecidedHost),
+            }
+        }
+    }
+}
+
+/// Whether nothing is in flight that holds a place under this key.
+fn is_unused(key: &str) -> Result<bool, HostError> {
+    let found = Shared.load(key)?.filter(|found| !found.bytes.is_empty());
+    let places = found.and_then(|found| Places::decode(&found.bytes).ok());
+    Ok(places.is_none_or(|places| places.in_flight() == 0))
+}
+
+/// Leaves nothing under a key, if there was something: a key itself stays.
+fn clear(key: &str) -> Result<(), HostError> {
+    if let Some(found) = Shared.load(key)?.filter(|found| !found.bytes.is_empty()) {
+        Shared.swap(key, &[], found.cas)?;
+    }
+    Ok(())
+}

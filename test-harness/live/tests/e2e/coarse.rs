@@ -5,7 +5,7 @@ use seawall_live::pool::Answer;
 use seawall_live::upstream::Knobs;
 use serde_json::{Value, json};
 
-use crate::support::{alone, assert_no_trap};
+use crate::support::{alone, assert_no_trap, until};
 use crate::trial::{Plan, Trial, back_off};
 
 const USERS: usize = 20;
@@ -206,6 +206,13 @@ async fn without_the_upstream_position_a_route_repeats_nothing_that_is_not_safe(
         "with the upstream position"
     );
     seen.set(Knobs::down());
+    // A request on a connection that is just being cut would be reset, which is not repeated.
+    let connections = "cluster.upstream.upstream_cx_active";
+    until("the old connections are gone", async || {
+        let stats = seen.envoy.stats(connections).await;
+        stats.is_ok_and(|stats| stats.get(connections) == Some(&0))
+    })
+    .await?;
     assert_eq!(seen.post(&[]).await?.status, 503);
     let stats = seen
         .envoy

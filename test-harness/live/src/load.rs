@@ -61,6 +61,13 @@ pub struct Client {
 type Sender = http1::SendRequest<Empty<Bytes>>;
 type Slot = Mutex<Option<Sender>>;
 
+/// Whether the peer's end reset the connection.
+fn is_reset(error: &hyper::Error) -> bool {
+    std::error::Error::source(error)
+        .and_then(|cause| cause.downcast_ref::<std::io::Error>())
+        .is_some_and(|cause| cause.kind() == std::io::ErrorKind::ConnectionReset)
+}
+
 impl Client {
     /// So many connections to this address, made when they are needed; a user's patience ends after `patience`.
     pub fn new(address: SocketAddr, connections: usize, patience: Duration) -> Self {
@@ -76,7 +83,9 @@ impl Client {
 
     /// The same, but a request on a connection that was used before, and is closed without a byte of an answer, is sent
     /// once more on a new one. Either side may close a connection that rests, and the other may be sending at that
-    /// moment; clients repeat what is safe to repeat (RFC 9112, section 9.3.1), and these are all GET.
+    /// moment; clients repeat what is safe to repeat (RFC 9112, section 9.3.1), and these are all GET. So is a request whose
+    /// connection is reset before that: a listener that is updated closes its old sockets, and Linux resets what still waits to
+    /// be accepted there.
     #[must_use]
     pub fn repeating(mut self) -> Self {
         self.repeats = true;
@@ -133,7 +142,8 @@ impl Client {
         };
         let mut sent = sender.send_request(self.request(path)?).await;
         let closed = |error: &hyper::Error| error.is_canceled() || error.is_incomplete_message();
-        if self.repeats && !first && sent.as_ref().is_err_and(closed) {
+        let again = |error: &hyper::Error| (!first && closed(error)) || is_reset(error);
+        if self.repeats && sent.as_ref().is_err_and(again) {
             self.repeated.fetch_add(1, Ordering::Relaxed);
             sender = self.connect().await?;
             sent = sender.send_request(self.request(path)?).await;

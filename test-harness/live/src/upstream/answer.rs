@@ -3,7 +3,7 @@
 //! `/events` is an event stream that does not end, `/ws` an upgrade that echoes, `/grpc?status=N` a gRPC answer with its
 //! status in the headers, `/grpc?status=N&trailers` with its status in the trailers, `/broken` a body that breaks off, `/chunked` one in two parts without a length,
 //! `/large` eight MiB, `/stall?bytes=N` so many bytes and then nothing more, until the knob `cut` breaks it off, `/ws-close` an
-//! upgrade that the server closes as RFC 6455 says.
+//! upgrade that the server closes as RFC 6455 says. `/upload` waits for the whole body of the request.
 //! Every other path answers with the upstream's name.
 
 use std::convert::Infallible;
@@ -62,7 +62,7 @@ pub(super) async fn answer(
     work(request, shared).await
 }
 
-async fn work(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Response<Body>, Cut> {
+async fn work(mut request: Request<Incoming>, shared: Arc<Shared>) -> Result<Response<Body>, Cut> {
     let attempt = shared.stats(|stats| stats.arrived(Arrival::of(&request)));
     let mut work = InWork {
         shared: Arc::clone(&shared),
@@ -73,6 +73,9 @@ async fn work(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Respons
     if knobs.hang {
         let mut changes = shared.knobs.subscribe();
         let _ = changes.wait_for(|knobs| !knobs.hang).await;
+    }
+    if request.uri().path() == "/upload" {
+        while let Some(Ok(_)) = request.body_mut().frame().await {}
     }
     let draw = shared.draw(attempt);
     let jitter = (knobs.jitter_ms as f64 * draw.jitter) as u64;

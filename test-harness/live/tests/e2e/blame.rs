@@ -257,7 +257,7 @@ async fn slow_uploads_are_not_slow_calls() -> anyhow::Result<()> {
         let address = stand.address;
         uploads.spawn(async move {
             let head =
-                "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\nconnection: close\r\n\r\n";
+                "POST /upload HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\nconnection: close\r\n\r\n";
             let mut stream = send(address, head).await?;
             tokio::time::sleep(Duration::from_millis(2_300)).await;
             stream.write_all(b"0123456789").await?;

@@ -40,6 +40,9 @@ use ladder::FAILOVER;
 /// The status of what a Seawall before the upstream sheds.
 const SHED: u16 = 503;
 
+/// The status of a tunnel: what its client sends is no body that the upstream waits for.
+const SWITCHED: u16 = 101;
+
 /// Where a request stands.
 #[derive(Debug)]
 enum Stage {
@@ -186,6 +189,9 @@ impl HttpRequest {
     fn answered(&mut self, waiting: Waiting, end_of_stream: bool) -> Action {
         self.stage = Stage::Outside;
         let status: u16 = Map::Response.number(":status").unwrap_or(0);
+        if status == SWITCHED {
+            self.is_finished();
+        }
         let grpc: Option<u16> = (waiting.grpc && end_of_stream)
             .then(|| Map::Response.number("grpc-status"))
             .flatten();

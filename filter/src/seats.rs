@@ -1,11 +1,14 @@
 //! What this VM holds of the places of one upstream: in the record that all requests share, and in slots, where the
 //! bulkhead has some for each value of a header.
 
+use seawall_policy::exempt::Allowance;
 use seawall_policy::keys;
 use seawall_policy::limiter;
 use seawall_policy::load::Observed;
+use seawall_policy::places::rounds::Round;
 use seawall_policy::places::slots::Slot;
-use seawall_policy::places::{Holding, Place};
+use seawall_policy::places::unfinished::Connections;
+use seawall_policy::places::{Holding, Place, members};
 use seawall_policy::policy::Policy;
 use seawall_policy::shedding::Limit;
 use seawall_policy::watch::Watch;
@@ -26,6 +29,11 @@ impl Seat {
             holding: Holding { instance, held: 0 },
             watch: Watch::default(),
         }
+    }
+
+    /// The same seat under another number: what was held is void, or given up.
+    pub(crate) fn anew(&self) -> Self {
+        Self::new(members::next(self.holding.instance))
     }
 
     /// One place more, under whichever number it was taken.
@@ -56,12 +64,22 @@ pub(crate) struct Seats {
     pub(crate) shared: Seat,
     /// What the upstream's hosts report, as this VM hears it.
     pub(crate) observed: Observed,
-    /// The rest, and the slots by their number, as far as they were used.
-    slots: Vec<Seat>,
+    /// Those in slots, in their order: where this VM holds places, or watches somebody.
+    slots: Vec<(Slot, Seat)>,
     /// What each further seat takes its number from.
     instance: u64,
-    /// Whether anything was in flight in the slots when they were looked at last, or was since.
-    in_use: bool,
+    /// Whether the tick has to look at what all share.
+    pub(crate) shared_used: bool,
+    /// Whether it has to look at slots.
+    pub(crate) slots_used: bool,
+    /// A round over the slots that is under way, and what was seen before it where all share.
+    pub(crate) round: Option<Round>,
+    /// How many were in flight there, and the limit.
+    pub(crate) seen: (u32, Option<u32>),
+    /// Unfinished requests, by their connection.
+    pub(crate) connections: Connections,
+    /// How many exempt requests may still go.
+    pub(crate) exempt: Allowance,
 }
 
 impl Seats {
@@ -74,7 +92,12 @@ impl Seats {
             observed: Observed::default(),
             slots: Vec::new(),
             instance,
-            in_use: false,
+            shared_used: false,
+            slots_used: false,
+            round: None,
+            seen: (0, None),
+            connections: Connections::default(),
+            exempt: Allowance::default(),
         })
     }
 
@@ -84,41 +107,67 @@ impl Seats {
             instance: self.instance,
             held: 0,
         };
-        let known = self.slots.get(place_of(slot));
-        known.map_or(unknown, |seat| seat.holding)
+        let known = self.find(slot).ok().and_then(|at| self.slots.get(at));
+        known.map_or(unknown, |(_, seat)| seat.holding)
     }
 
     /// The seat in a slot.
     pub(crate) fn slot(&mut self, slot: Slot) -> Option<&mut Seat> {
-        let (place, instance) = (place_of(slot), self.instance);
-        if self.slots.len() <= place {
-            let wanted = place.saturating_add(1);
-            self.slots.resize_with(wanted, || Seat::new(instance));
+        let at = self.find(slot).unwrap_or_else(|at| {
+            self.slots.insert(at, (slot, Seat::new(self.instance)));
+            at
+        });
+        self.slots.get_mut(at).map(|(_, seat)| seat)
+    }
+
+    /// The slots that this VM holds places in, or watches somebody in.
+    pub(crate) fn slots(&self) -> impl Iterator<Item = Slot> {
+        self.slots.iter().map(|(slot, _)| *slot)
+    }
+
+    /// Keeps nothing of a slot where there is nothing to keep.
+    pub(crate) fn forget(&mut self, slot: Slot) {
+        let fresh = Holding {
+            instance: self.instance,
+            held: 0,
+        };
+        if let Ok(at) = self.find(slot)
+            && let Some((_, seat)) = self.slots.get(at)
+            && seat.holding == fresh
+            && seat.watch.is_idle()
+        {
+            self.slots.remove(at);
         }
-        self.slots.get_mut(place)
     }
 
-    /// Whether somebody has to look after the slots.
-    pub(crate) const fn in_use(&self) -> bool {
-        self.in_use
+    /// Whether the tick has to look at anything.
+    pub(crate) const fn is_used(&self) -> bool {
+        self.shared_used || self.slots_used
     }
 
-    /// A place in a slot was asked for.
-    pub(crate) const fn used(&mut self) {
-        self.in_use = true;
+    /// Whether this VM holds anything.
+    pub(crate) fn holds_any(&self) -> bool {
+        let slots = self.slots.iter().map(|(_, seat)| seat);
+        slots
+            .chain([&self.shared])
+            .any(|seat| seat.holding.held > 0)
     }
 
-    /// Nothing is in flight in any slot.
-    pub(crate) const fn unused(&mut self) {
-        self.in_use = false;
+    /// Somebody died: everything is looked at, from the start.
+    pub(crate) fn look_again(&mut self) {
+        (self.shared_used, self.slots_used, self.round) = (true, true, None);
     }
-}
 
-/// Where the seat of a slot stands.
-const fn place_of(slot: Slot) -> usize {
-    match slot {
-        Slot::Rest => 0,
-        Slot::Own(number) => (number as usize).saturating_add(1),
+    /// Begins anew under another number: what was held is void.
+    pub(crate) fn begin_anew(&mut self, instance: u64) {
+        self.shared = Seat::new(instance);
+        self.slots.clear();
+        self.instance = instance;
+        self.look_again();
+    }
+
+    fn find(&self, slot: Slot) -> Result<usize, usize> {
+        self.slots.binary_search_by_key(&slot, |(slot, _)| *slot)
     }
 }
 
@@ -127,14 +176,53 @@ const fn place_of(slot: Slot) -> usize {
 pub(crate) struct Taken {
     /// Of those that all share.
     pub(crate) shared: Option<Place>,
-    /// Of those for its value of the header.
-    pub(crate) slot: Option<(Slot, Place)>,
+    /// In slots: of its value of the header, of its part of the rest, and as an unfinished request beside either.
+    pub(crate) slots: [Option<(Slot, Place)>; 4],
+    /// The connection that it is unfinished on.
+    pub(crate) connection: Option<u64>,
 }
 
 impl Taken {
     /// Whether it holds none.
-    pub(crate) const fn is_empty(&self) -> bool {
-        self.shared.is_none() && self.slot.is_none()
+    pub(crate) fn is_empty(&self) -> bool {
+        self.shared.is_none() && self.slots.iter().all(Option::is_none)
+    }
+
+    /// Whether it holds any because it is unfinished.
+    pub(crate) fn is_unfinished(&self) -> bool {
+        let mut slots = self.slots.iter().flatten();
+        slots.any(|(slot, _)| slot.is_unfinished())
+    }
+
+    /// One more in a slot.
+    pub(crate) fn add(&mut self, slot: Slot, place: Place) {
+        if let Some(free) = self.slots.iter_mut().find(|free| free.is_none()) {
+            *free = Some((slot, place));
+        }
+    }
+
+    /// The places in those slots, which are no longer among these.
+    pub(crate) fn split(&mut self, wanted: impl Fn(Slot) -> bool) -> Self {
+        let mut others = Self::default();
+        for known in &mut self.slots {
+            if known.is_some_and(|(slot, _)| wanted(slot)) {
+                known
+                    .take()
+                    .into_iter()
+                    .for_each(|(slot, place)| others.add(slot, place));
+            }
+        }
+        others
+    }
+
+    /// What it holds because it is unfinished.
+    pub(crate) fn split_unfinished(&mut self) -> Self {
+        let connection = self.connection.take();
+        let unfinished = self.split(Slot::is_unfinished);
+        Self {
+            connection,
+            ..unfinished
+        }
     }
 }
 

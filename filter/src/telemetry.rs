@@ -9,6 +9,7 @@ use seawall_policy::breaker::{Phase, Transition};
 use seawall_policy::fallback::Cause;
 use seawall_policy::outcome::{Ignored, Outcome};
 use seawall_policy::retry::attempts::Denial;
+use seawall_policy::time::Span;
 
 use crate::host::errors;
 use crate::host::metrics::{Kind, Metric};
@@ -309,6 +310,8 @@ fn show(gauge: &mut Option<Metric>, family: &str, labels: &str, value: u64) {
 pub(crate) struct OwnSeries {
     concerns: Vec<(Concern, Series)>,
     upstreams: Option<Metric>,
+    watched: Option<Metric>,
+    round: Option<Metric>,
 }
 
 impl OwnSeries {
@@ -332,6 +335,14 @@ impl OwnSeries {
     /// Shows how many states the process has.
     pub(crate) fn upstreams(&mut self, count: u32) {
         show(&mut self.upstreams, "upstreams", "", count.into());
+    }
+
+    /// Shows how many keys with places a whole round looked at, and how long it took.
+    pub(crate) fn round(&mut self, looks: u32, took: Span) {
+        if looks > 0 || self.watched.is_some() {
+            show(&mut self.watched, "places_watched", "", looks.into());
+            show(&mut self.round, "places_round_ms", "", took.as_millis());
+        }
     }
 
     fn add(&mut self, concern: Concern, count: u64) {

@@ -6,12 +6,14 @@ mod authorities;
 pub(crate) mod exchanges;
 mod known;
 mod latency;
+mod liveness;
 mod notes;
 mod page;
 mod permits;
 mod places;
 mod probe;
 mod retries;
+mod sitting;
 
 use notes::{note, note_undecided};
 use permits::{fresh, give_back, peer, take};
@@ -44,6 +46,8 @@ pub(crate) const TICK_MILLIS: u32 = 400;
 const TICK_DUE: Span = Span::millis(TICK_MILLIS as u64 - 20);
 /// A tick later than this after the last one is not on time: the process was frozen.
 const ON_TIME: Span = Span::millis(2 * TICK_MILLIS as u64);
+/// For so many upstreams the others and the host are told what is new at one tick; where there are more, they take turns.
+const TOLD_MAX: usize = 256;
 /// The most settlements that may wait for a better moment.
 const DEBTS_MAX: usize = 1_024;
 /// A settlement that could not be stored.
@@ -88,6 +92,10 @@ pub(crate) struct Asking<'a> {
     pub(crate) priority: Priority,
     /// Whose places of the bulkhead it needs, where each value of a header has its own.
     pub(crate) tag: Option<u64>,
+    /// Its connection, where its body is not complete and that counts.
+    pub(crate) unfinished: Option<u64>,
+    /// Whether neither bulkhead nor shedding has to do with it.
+    pub(crate) exempt: bool,
 }
 
 /// A decision and what goes with it.
@@ -132,6 +140,8 @@ pub(crate) struct Worker {
     owed: Vec<(usize, Entry)>,
     /// Places that could not be given back.
     owed_places: places::Owed,
+    /// Which VMs hold places, and which of them live.
+    liveness: liveness::Liveness,
     /// Own probes on their way.
     probes: Vec<probe::OnItsWay>,
     /// Requests that went, until they are over.
@@ -142,15 +152,20 @@ pub(crate) struct Worker {
     reserved: Cell<u32>,
     /// Whether ticks come more often because of them.
     often: bool,
+    /// Whether more verdicts are due than one tick counts.
+    more_is_due: bool,
     own: OwnSeries,
     draws: Draws,
     last_tick: Timestamp,
+    /// Which upstreams' turn it was at the last tick.
+    turn: usize,
 }
 
 impl Worker {
     /// A worker for this configuration. Writes nothing: it is made in canary VMs too.
     pub(crate) fn new(routing: Routing) -> Self {
         let now = clock::now();
+        let mut draws = Draws::seeded(now.as_nanos());
         Self {
             routing,
             configured_at: now,
@@ -161,14 +176,17 @@ impl Worker {
             debts: VecDeque::new(),
             owed: Vec::new(),
             owed_places: places::Owed::default(),
+            liveness: liveness::Liveness::new(draws.next_u64(), now),
             probes: Vec::new(),
             exchanges: exchanges::Exchanges::new(),
             parked: Vec::new(),
             reserved: Cell::new(0),
             often: false,
+            more_is_due: false,
             own: OwnSeries::default(),
-            draws: Draws::seeded(now.as_nanos()),
+            draws,
             last_tick: now,
+            turn: 0,
         }
     }
 
@@ -335,6 +353,12 @@ impl Worker {
     pub(crate) fn tick(&mut self) {
         let (now, moment) = self.moment();
         if self.often && now.since(self.last_tick) < TICK_DUE {
+            if self.hurries() {
+                self.look_around(false);
+            }
+            if self.more_is_due {
+                self.tend_exchanges(now);
+            }
             self.tend_parked();
             return;
         }
@@ -347,7 +371,10 @@ impl Worker {
             self.probe(number);
         }
         self.show_upstreams();
-        self.tell(on_time);
+        self.tend_places(on_time);
+        let turns = self.upstreams.len().div_ceil(TOLD_MAX).max(1);
+        self.turn = self.turn.wrapping_add(1).checked_rem(turns).unwrap_or(0);
+        self.tell(turns, self.turn);
         // These speak for streams, so that nothing is done for the root any more after them.
         self.tend_exchanges(now);
         self.tend_parked();
@@ -356,7 +383,8 @@ impl Worker {
     /// The root goes: what is still owed or not told yet does not go with it. Nothing is started any more.
     pub(crate) fn done(&mut self) {
         self.pay_all();
-        self.tell(false);
+        self.leave_members();
+        self.tell(1, 0);
     }
 
     /// Tries again what could not be stored.
@@ -374,10 +402,9 @@ impl Worker {
         self.return_owed();
     }
 
-    /// Tells the others and the host what they do not know yet.
-    fn tell(&mut self, on_time: bool) {
-        for number in 0..self.upstreams.len() {
-            self.tend_places(number, on_time);
+    /// Tells the others and the host what they do not know yet, of those upstreams whose turn it is.
+    fn tell(&mut self, turns: usize, turn: usize) {
+        for number in (turn..self.upstreams.len()).step_by(turns) {
             self.flush_deposits(number);
             self.tend_latency(number);
             if let Some(entry) = self.upstreams.entry(number) {

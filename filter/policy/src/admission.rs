@@ -83,6 +83,8 @@ pub enum Reason {
     ShedLimit,
     /// The upstream reports too much load for this priority.
     ShedLoad,
+    /// As many requests whose body is not complete are in flight as may be.
+    Unfinished,
 }
 
 impl Reason {
@@ -97,12 +99,19 @@ impl Reason {
             Self::BulkheadFull => "bulkhead_full",
             Self::ShedLimit => "shed_limit",
             Self::ShedLoad => "shed_load",
+            Self::Unfinished => "unfinished",
         }
     }
 
     /// Whether an answer of a Seawall before the upstream, with this reason, says that there is too much to do there.
     pub fn is_overload(name: &[u8]) -> bool {
-        [Self::BulkheadFull, Self::ShedLimit, Self::ShedLoad]
+        let reasons = [
+            Self::BulkheadFull,
+            Self::ShedLimit,
+            Self::ShedLoad,
+            Self::Unfinished,
+        ];
+        reasons
             .iter()
             .any(|reason| reason.name().as_bytes() == name)
     }
@@ -116,7 +125,7 @@ impl Reason {
             | Self::BreakerForcedOpen => Cause::Open,
             Self::Deadline => Cause::Deadline,
             Self::BulkheadFull => Cause::Bulkhead,
-            Self::ShedLimit | Self::ShedLoad => Cause::Shed,
+            Self::ShedLimit | Self::ShedLoad | Self::Unfinished => Cause::Shed,
         }
     }
 }

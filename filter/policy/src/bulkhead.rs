@@ -3,7 +3,7 @@
 //! It may stand for the whole upstream, or for each value of a header, so that one tenant that floods takes none of
 //! another's places. The places themselves are counted in [`crate::places`].
 
-use crate::share::Enforcement;
+use crate::share::{Enforcement, Share};
 
 /// Until when a request holds its place.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,11 +26,15 @@ pub struct Settings {
     pub per: Option<Per>,
     /// Until when a place is held.
     pub until: Until,
+    /// Which share of the places requests may hold whose body is not complete.
+    pub unfinished: Share,
 }
 
 impl Settings {
     /// The most places of a bulkhead.
     pub const PLACES_MAX: u32 = 1_000_000;
+    /// So much unfinished requests may hold where the configuration is silent.
+    pub const UNFINISHED: Share = Share::percent(50);
 }
 
 /// What parts a bulkhead.

@@ -11,6 +11,8 @@
 //! | `.../route=ROUTE`, `.../key=NUMBER`, `.../key=long` | that of a route, of an authority's slot, of all authorities that are too long |
 //! | `.../latency`, `.../probe`, `.../stalls` | its latencies; whose turn it is to probe it; which responses came to a halt |
 //! | `seawall/places/v1/POLICY/CLUSTER...`, `.../slot=NUMBER`, `.../slot=rest` | places; those for values of a header |
+//! | `.../slot=rest.NUMBER`, `.../slot=unfinished`, `....unfinished`, `.../slot=index` | parts of the rest; unfinished requests; which slots are in use |
+//! | `seawall/members/v1` | which VMs hold places, and which of them live |
 //! | `seawall/v1/across/NUMBER` | what is kept across an application |
 //! | `seawall/authorities/v2/POLICY/CLUSTER` | which authority has which slot |
 //! | `seawall/v1-records`, `seawall/v1` | which upstreams have a record; how many, for earlier modules |
@@ -21,6 +23,8 @@
 pub const COUNT: &str = "seawall/v1";
 /// Which upstreams have a record.
 pub const REGISTRY: &str = "seawall/v1-records";
+/// Which VMs hold places, and which of them live.
+pub const MEMBERS: &str = "seawall/members/v1";
 /// Where the process's key stands.
 pub const PROCESS: &str = "seawall/v1-process-key";
 /// The policy whose records would stand beside what is kept across applications.
@@ -104,6 +108,11 @@ pub fn slot(places: &str, number: Option<u32>) -> String {
     with(&with(places, "/slot="), number.as_deref().unwrap_or("rest"))
 }
 
+/// Where the places of a slot with a name of its own stand, and where the index of slots does.
+pub fn named_slot(places: &str, name: &str) -> String {
+    with(&with(places, "/slot="), name)
+}
+
 /// Which authority has which slot, of a cluster that has a state for each.
 pub fn authorities(policy: &str, cluster: &str) -> String {
     let mut key = "seawall/authorities/v2/".to_owned();
@@ -176,6 +185,7 @@ mod tests {
     enum Meaning {
         Count,
         Registry,
+        Members,
         Process,
         Of(String, String, Parted, What),
         Authorities(String, String),
@@ -202,12 +212,14 @@ mod tests {
         Stalls,
         Places,
         PlacesOf(Option<u32>),
+        PlacesNamed(&'static str),
     }
 
     fn key(meaning: &Meaning) -> String {
         match meaning {
             Meaning::Count => COUNT.to_owned(),
             Meaning::Registry => REGISTRY.to_owned(),
+            Meaning::Members => MEMBERS.to_owned(),
             Meaning::Process => PROCESS.to_owned(),
             Meaning::Of(policy, cluster, part, what) => {
                 let part = match part {
@@ -225,6 +237,7 @@ mod tests {
                     What::Stalls => stalls(&record),
                     What::Places => places(&record),
                     What::PlacesOf(number) => slot(&places(&record), *number),
+                    What::PlacesNamed(name) => named_slot(&places(&record), name),
                 }
             }
             Meaning::Authorities(policy, cluster) => authorities(policy, cluster),
@@ -289,10 +302,13 @@ mod tests {
             Just(What::Stalls),
             Just(What::Places),
             prop::option::of(0_u32..3).prop_map(What::PlacesOf),
+            prop::sample::select(vec!["index", "unfinished", "rest.1", "1.unfinished"])
+                .prop_map(What::PlacesNamed),
         ];
         prop_oneof![
             1 => Just(Meaning::Count),
             1 => Just(Meaning::Registry),
+            1 => Just(Meaning::Members),
             1 => Just(Meaning::Process),
             20 => (policies(), names(), part, what)
                 .prop_map(|(policy, cluster, part, what)| Meaning::Of(policy.to_owned(), cluster, part, what)),

@@ -27,6 +27,7 @@ pub mod bulkhead;
 pub mod config;
 pub mod control;
 pub mod deadline;
+pub mod exempt;
 pub mod fallback;
 pub mod grpc;
 pub mod http_date;

@@ -2,6 +2,7 @@
 
 use crate::breaker::Settings;
 use crate::deadline::Limits;
+use crate::exempt::Exempt;
 use crate::fallback::Ladder;
 use crate::outcome::Rules;
 use crate::share::{Enforcement, Share};
@@ -38,6 +39,8 @@ pub struct Policy {
     pub bulkhead: Option<bulkhead::Settings>,
     /// What is refused when there is too much to do.
     pub shedding: Option<shedding::Settings>,
+    /// Which requests neither of both refuses or counts.
+    pub exempt: Exempt,
     /// What is answered instead of a refusal or a failure.
     pub fallback: Ladder,
     /// Whether answers of our own say so in `x-seawall-*` headers.
@@ -68,6 +71,7 @@ impl Default for Policy {
             probe: None,
             bulkhead: None,
             shedding: None,
+            exempt: Exempt::default(),
             fallback: Ladder::default(),
             answer_headers: true,
         }

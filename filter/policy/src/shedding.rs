@@ -3,7 +3,7 @@
 //! Two things say how much it can do: a limit on the requests in flight, fixed or found from latency
 //! ([`crate::limiter`]), and what the upstream itself reports ([`crate::load`]).
 
-use crate::bulkhead::Until;
+use crate::bulkhead::{self, Until};
 use crate::limiter;
 use crate::priority::{self, Priority};
 use crate::share::{Enforcement, Share};
@@ -77,6 +77,8 @@ pub struct Settings {
     pub retry_after: Span,
     /// Until when a request counts as in flight.
     pub until: Until,
+    /// Which share of the limit requests may fill whose body is not complete.
+    pub unfinished: Share,
 }
 
 impl Settings {
@@ -111,6 +113,7 @@ impl Default for Settings {
             load_over: Share::percent(80),
             retry_after: Self::RETRY_AFTER,
             until: Until::End,
+            unfinished: bulkhead::Settings::UNFINISHED,
         }
     }
 }

@@ -16,6 +16,7 @@ impl HttpRequest {
     /// The last byte of the request is there: from now on the upstream is waited for.
     pub(crate) fn request_ended(&mut self) {
         self.complete = true;
+        self.is_finished();
         if let Stage::Waiting(waiting) = &self.stage {
             let exchange = waiting.exchange;
             self.with(|worker| {

@@ -10,6 +10,7 @@ use seawall_policy::places::slots;
 use seawall_policy::priority::Priority;
 use seawall_policy::retry::attempts::{Attempts, Denial, Flags};
 use seawall_policy::retry::{Mode, Settings};
+use seawall_policy::share::Share;
 use seawall_policy::time::{Span, Timestamp};
 
 use super::held::Held;
@@ -23,6 +24,7 @@ use crate::facts::Facts;
 use crate::host::exports::Action;
 use crate::host::headers::{Map, Pairs};
 use crate::host::{clock, properties};
+use crate::process_key;
 use crate::steer::{self, Leave};
 use crate::stream::{SharedWorker, with};
 use crate::telemetry::{Concern, Event};
@@ -47,7 +49,12 @@ impl HttpRequest {
         self.strip(facts, true);
         let part = part(selected, pairs);
         let part = part.as_ref().map(|(kind, part)| (*kind, part.as_str()));
-        let (priority, tag) = self.importance(selected.policy, pairs);
+        let Claims {
+            priority,
+            tag,
+            unfinished,
+            exempt,
+        } = self.claims(selected.policy, pairs);
         let mut asking = Asking {
             selected,
             cluster,
@@ -58,6 +65,8 @@ impl HttpRequest {
             trusted: self.arrival.was_trusted(),
             priority,
             tag,
+            unfinished,
+            exempt,
         };
         let upstream = self.with(|worker| worker.find(&asking))?;
         asking.draw = self.draw(upstream, facts);
@@ -103,24 +112,41 @@ impl HttpRequest {
         (believed == Some(true)).then_some(draw)
     }
 
-    /// How important the request is, and whose places of the bulkhead it needs, as far as the policy asks.
-    pub(super) fn importance(&mut self, policy: usize, pairs: &Pairs) -> (Priority, Option<u64>) {
+    /// What decides which places the request gets, as far as the policy asks.
+    pub(super) fn claims(&mut self, policy: usize, pairs: &Pairs) -> Claims {
         let worker = SharedWorker::clone(&self.worker);
         let found = with(&worker, |worker| {
             let policy = worker.policy(policy)?;
-            let priority = policy.shedding.as_ref().map(|shedding| {
+            let (bulkhead, shedding) = (policy.bulkhead.as_ref(), policy.shedding.as_ref());
+            if bulkhead.is_none() && shedding.is_none() {
+                return None;
+            }
+            let path = || pairs.value(":path").unwrap_or_default();
+            let exempt = !policy.exempt.paths.is_empty() && policy.exempt.fits(path());
+            let shares = [
+                bulkhead.map(|bulkhead| bulkhead.unfinished),
+                shedding.map(|shedding| shedding.unfinished),
+            ];
+            let bounded = shares.into_iter().flatten().any(|share| share < Share::ALL);
+            let unfinished = (bounded && !self.complete)
+                .then(|| properties::number("connection\0id").unwrap_or(0));
+            let per = bulkhead.and_then(|bulkhead| bulkhead.per.as_ref());
+            let tag = per.map(|per| {
+                let key = process_key::get();
+                slots::tag(key.as_ref(), pairs.value(&per.header))
+            });
+            let priority = shedding.map(|shedding| {
                 let settings = &shedding.priorities;
                 self.arrival.priority(worker, settings, pairs)
             });
-            let per = policy
-                .bulkhead
-                .as_ref()
-                .and_then(|bulkhead| bulkhead.per.as_ref());
-            let tag = per.and_then(|per| pairs.value(&per.header)).map(slots::tag);
-            Some((priority, tag))
+            Some(Claims {
+                priority: priority.unwrap_or(Priority::Critical),
+                tag,
+                unfinished,
+                exempt,
+            })
         });
-        let (priority, tag) = found.unwrap_or_default();
-        (priority.unwrap_or(Priority::Critical), tag)
+        found.unwrap_or_default()
     }
 
     /// How much time the request has at this upstream.
@@ -321,6 +347,30 @@ impl HttpRequest {
             about.tell();
             Some(())
         });
+    }
+}
+
+/// What decides which places a request gets.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Claims {
+    /// How important it is.
+    pub(super) priority: Priority,
+    /// Whose places of the bulkhead it needs, where each value of a header has its own.
+    pub(super) tag: Option<u64>,
+    /// Its connection, where its body is not complete and that counts.
+    pub(super) unfinished: Option<u64>,
+    /// Whether it is exempt.
+    pub(super) exempt: bool,
+}
+
+impl Default for Claims {
+    fn default() -> Self {
+        Self {
+            priority: Priority::Critical,
+            tag: None,
+            unfinished: None,
+            exempt: false,
+        }
     }
 }
 

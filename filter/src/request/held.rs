@@ -8,6 +8,7 @@ use seawall_policy::bulkhead::Until;
 use seawall_policy::limiter::{Kind, Sample};
 use seawall_policy::orca;
 use seawall_policy::outcome::{Origin, Outcome, flag};
+use seawall_policy::places::slots::Slot;
 use seawall_policy::policy::Policy;
 use seawall_policy::time::{Span, Timestamp};
 
@@ -76,22 +77,23 @@ impl HttpRequest {
         held.learned_at = clock::now();
         held.reports = asks_load;
         self.pass_on(&held, Map::Response);
+        let mut taken = held.taken;
+        let mut leaving = taken.split(|place| match place {
+            Slot::Unfinished => shared == Until::Headers,
+            _ => slot == Until::Headers,
+        });
+        if shared == Until::Headers {
+            leaving.shared = taken.shared.take();
+        }
+        if !taken.is_unfinished() {
+            leaving.connection = taken.connection.take();
+        }
         let leaving = Held {
-            taken: Taken {
-                shared: held.taken.shared.filter(|_| shared == Until::Headers),
-                slot: held.taken.slot.filter(|_| slot == Until::Headers),
-            },
+            taken: leaving,
             ..*held
         };
-        let staying = Held {
-            taken: Taken {
-                shared: held.taken.shared.filter(|_| shared == Until::End),
-                slot: held.taken.slot.filter(|_| slot == Until::End),
-            },
-            ..*held
-        };
+        held.taken = taken;
         self.give(leaving);
-        *held = staying;
         self.held = Some(held).filter(|held| !held.taken.is_empty() || held.reports);
     }
 
@@ -117,6 +119,20 @@ impl HttpRequest {
         }
         let held = **held;
         self.pass_on(&held, Map::ResponseTrailers);
+    }
+
+    /// The body of the request is complete: it is one like any other from now on.
+    pub(super) fn is_finished(&mut self) {
+        let Some(held) = &mut self.held else {
+            return;
+        };
+        let taken = held.taken.split_unfinished();
+        let finished = Held {
+            taken,
+            sample: None,
+            ..**held
+        };
+        self.give(finished);
     }
 
     /// The client went away before there was an answer.

@@ -131,14 +131,16 @@ impl HttpRequest {
         let Some(selected) = self.with(|worker| worker.select(cluster, None)) else {
             return false;
         };
-        let (priority, tag) = self.importance(selected.policy, asked.pairs);
+        let claims = self.claims(selected.policy, asked.pairs);
         let part = part(selected, asked.pairs);
         let asking = Asking {
             selected,
             cluster,
             part: part.as_ref().map(|(kind, part)| (*kind, part.as_str())),
-            priority,
-            tag,
+            priority: claims.priority,
+            tag: claims.tag,
+            unfinished: claims.unfinished,
+            exempt: claims.exempt,
             ..asked.asking
         };
         let Some(upstream) = self.with(|worker| worker.find(&asking)) else {

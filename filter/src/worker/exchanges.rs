@@ -19,6 +19,9 @@ use crate::host::shared::Shared;
 use crate::host::{properties, streams};
 use crate::telemetry::Event;
 
+/// The most verdicts that fall due in one tick; the others do in the next ones, which come sooner.
+const DUE_MAX: usize = 64;
+
 /// One request that went.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Exchange {
@@ -275,6 +278,7 @@ impl Worker {
     /// so nothing may be done for the root after it in the same callback.
     pub(super) fn tend_exchanges(&mut self, now: Timestamp) {
         let mut works = Vec::new();
+        let mut more = false;
         for (number, exchange) in &mut self.exchanges {
             if exchange.chunks != exchange.chunks_seen {
                 exchange.chunks_seen = exchange.chunks;
@@ -287,10 +291,17 @@ impl Worker {
                 continue;
             };
             if let Some(work) = exchange.work(policy, now) {
-                works.push((number, work));
+                match works.len() < DUE_MAX {
+                    true => works.push((number, work)),
+                    false => more = true,
+                }
             }
             entry.responses.stand_still |=
                 exchange.answered && !exchange.waiting.exempt && exchange.is_quiet(now);
+        }
+        self.more_is_due = more;
+        if more {
+            self.tick_often();
         }
         for upstream in 0..self.upstreams.len() {
             self.tell_stalls(upstream, now);

@@ -117,7 +117,7 @@ impl Worker {
         if let Some(key) = kept {
             let notes = (!counting).then(|| admission::claim(&Shared, &place, moment));
             let key = key.to_owned();
-            let seats = Seats::of(policy, Some(&key), instance);
+            let seats = Seats::of(policy, Some(&key), self.liveness.vm);
             let number = self.upstreams.add(&name, Some(key), instance);
             if let Some(entry) = self.upstreams.entry(number) {
                 entry.seats = seats;

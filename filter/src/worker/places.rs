@@ -5,17 +5,18 @@ use std::collections::VecDeque;
 use seawall_policy::admission::Reason;
 use seawall_policy::bulkhead;
 use seawall_policy::limiter::Sample;
-use seawall_policy::places::slots::{self, Slot};
-use seawall_policy::places::{self, Asked, Bound, Notes, Returned, Taking};
+use seawall_policy::places::slots::Slot;
+use seawall_policy::places::{self, Asked, Bound, Notes, Returned, members};
 use seawall_policy::policy::Policy;
 use seawall_policy::share::{self, Enforcement, Share};
 use seawall_policy::shedding::{Limit, Settings, spread};
-use seawall_policy::time::{Span, Timestamp};
+use seawall_policy::time::Span;
 
+use super::sitting::Sitting;
 use super::{Asking, DEBTS_MAX, Worker};
 use crate::host::clock;
 use crate::host::shared::Shared;
-use crate::seats::{Seat, Taken, adaptive};
+use crate::seats::{Taken, adaptive};
 use crate::telemetry::{Concern, OwnSeries};
 
 /// A place that could not be given back.
@@ -64,14 +65,13 @@ impl Worker {
         asking: &Asking<'_>,
         draw: u32,
     ) -> Result<(Taken, Option<Reason>), Full> {
-        let spare = self.draws.next_u64();
+        self.enroll();
         // Seawalls in a row shed the same requests; a stranger may have chosen an id that is never shed.
         let by_load = match asking.trusted {
             true => share::mixed(draw, share::LOAD),
             false => self.draws.next_u32(),
         };
         let mut taken = Taken::default();
-        let mut full = None;
         let Some(entry) = self.upstreams.entry(upstream) else {
             return Ok((taken, None));
         };
@@ -79,6 +79,9 @@ impl Worker {
         let (Some(policy), Some(seats)) = (policy, entry.seats.as_mut()) else {
             return Ok((taken, None));
         };
+        if asking.exempt && seats.exempt.take(clock::now()) {
+            return Ok((taken, None));
+        }
         let Bounds {
             apart,
             shared,
@@ -89,53 +92,33 @@ impl Worker {
         }
         let asked = Asked {
             holding: seats.shared.holding,
-            spare,
+            spare: members::next(seats.shared.holding.instance),
             priority: asking.priority,
             bound: shared,
             load: load.then_some(by_load),
             tag: None,
+            keep: Span::ZERO,
+            dead: self.liveness.members.dead(),
             now: clock::now(),
         };
+        let mut sitting = Sitting {
+            policy,
+            seats,
+            own: &mut self.own,
+            draw,
+            taken: &mut taken,
+            void: Taken::default(),
+            full: None,
+        };
         if let Some((count, places_max)) = apart {
-            seats.used();
-            let asked = Asked {
-                tag: asking.tag.filter(|_| count > 0),
-                bound: places_max,
-                load: None,
-                ..asked
-            };
-            let (slot, taking, notes) = slots::take(&Shared, &seats.key, count, &asked, &|slot| {
-                seats.holding(slot)
-            });
-            note(&mut self.own, &notes);
-            match taking {
-                Taking::Taken(place) => {
-                    if let Some(seat) = seats.slot(slot) {
-                        seat.take(place);
-                    }
-                    taken.slot = Some((slot, place));
-                }
-                Taking::Full { .. } => full = Some(found_full(policy, Reason::BulkheadFull, draw)),
-                Taking::Loaded | Taking::Elsewhere | Taking::Undecided => {}
-            }
+            sitting.apart(asking, count, places_max, &asked);
         }
-        let refused = full.is_some_and(|full| full.refused);
-        if !refused && (shared != Bound::default() || load) {
-            let (taking, notes) = places::take(&Shared, &seats.key, &asked);
-            note(&mut self.own, &notes);
-            let reason = match taking {
-                Taking::Taken(place) => {
-                    seats.shared.take(place);
-                    taken.shared = Some(place);
-                    None
-                }
-                Taking::Full { bulkhead: true, .. } => Some(Reason::BulkheadFull),
-                Taking::Full { .. } => Some(Reason::ShedLimit),
-                Taking::Loaded => Some(Reason::ShedLoad),
-                Taking::Elsewhere | Taking::Undecided => None,
-            };
-            let found = reason.map(|reason| found_full(policy, reason, draw));
-            full = found.filter(|found| found.refused).or(full).or(found);
+        if !sitting.is_refused() && (shared != Bound::default() || load) {
+            sitting.shared(asking, &asked);
+        }
+        let Sitting { void, full, .. } = sitting;
+        if !void.is_empty() {
+            self.leave(upstream, void, None);
         }
         match full {
             Some(full) if full.refused => {
@@ -155,7 +138,11 @@ impl Worker {
         let (Some(policy), Some(seats)) = (policy, entry.seats.as_mut()) else {
             return;
         };
-        let slot = taken.slot.map(|(slot, place)| {
+        if let Some(connection) = taken.connection {
+            seats.connections.left(connection);
+        }
+        let slots = taken.slots.map(|taken| {
+            let (slot, place) = taken?;
             if let Some(seat) = seats.slot(slot) {
                 seat.leave(place);
             }
@@ -163,7 +150,7 @@ impl Worker {
                 place,
                 sample: None,
             };
-            (Some(slot), returned)
+            Some((Some(slot), returned))
         });
         let shared = taken.shared.map(|place| {
             seats.shared.leave(place);
@@ -173,7 +160,7 @@ impl Worker {
             };
             (None, returned)
         });
-        for (slot, returned) in slot.into_iter().chain(shared) {
+        for (slot, returned) in slots.into_iter().flatten().chain(shared) {
             let unreturned = Unreturned {
                 upstream,
                 slot,
@@ -230,56 +217,6 @@ impl Worker {
         }
     }
 
-    /// Gives signs of life, watches those of the others, and shows how many are in flight.
-    pub(super) fn tend_places(&mut self, number: usize, on_time: bool) {
-        let (spare, now) = (self.draws.next_u64(), clock::now());
-        let Some(entry) = self.upstreams.entry(number) else {
-            return;
-        };
-        let policy = self.routing.policies.get(entry.policy);
-        let (Some(policy), Some(seats)) = (policy, entry.seats.as_mut()) else {
-            return;
-        };
-        let bounds = bounds(policy);
-        let mut limit = None;
-        let mut tended = |key: &str, seat: &mut Seat| {
-            let notes = tend(key, seat, spare, on_time, now);
-            limit = notes.limit.or(limit);
-            note(&mut self.own, &notes);
-            notes.in_flight.unwrap_or(0)
-        };
-        let (mut shared, mut apart) = (0, 0_u32);
-        if bounds.shared != Bound::default() || bounds.load {
-            shared = tended(&seats.key, &mut seats.shared);
-        }
-        // Nobody looks after slots that nobody uses.
-        let slots = bounds.apart.filter(|_| seats.in_use());
-        if let Some((count, _)) = slots {
-            for slot in (0..slots::all(count)).map(Slot::Own).chain([Slot::Rest]) {
-                let key = slot.key(&seats.key);
-                if let Some(seat) = seats.slot(slot) {
-                    apart = apart.saturating_add(tended(&key, seat));
-                }
-            }
-            if apart == 0 {
-                seats.unused();
-            }
-        }
-        let limit = policy
-            .shedding
-            .as_ref()
-            .and_then(|shedding| match shedding.limit {
-                Limit::None => None,
-                Limit::Fixed(limit) => Some(limit),
-                Limit::Adaptive(settings) => {
-                    let floor = settings.floor.max(1);
-                    limit.map(|limit| limit.clamp(floor, settings.ceiling.max(floor)))
-                }
-            });
-        // Who holds a place in a slot may hold one of all as well: it is one request.
-        entry.series.places(shared.max(apart), limit);
-    }
-
     fn return_place(&mut self, unreturned: Unreturned) -> bool {
         let Unreturned {
             upstream,
@@ -311,15 +248,15 @@ impl Worker {
             return;
         }
         self.own.count(Concern::DebtDropped);
-        let spare = self.draws.next_u64();
         let entry = self.upstreams.entry(unreturned.upstream);
         if let Some(seats) = entry.and_then(|entry| entry.seats.as_mut()) {
             let seat = match unreturned.slot {
                 Some(slot) => seats.slot(slot),
                 None => Some(&mut seats.shared),
             };
-            if let Some(seat) = seat {
-                *seat = Seat::new(spare);
+            let place = unreturned.returned.place;
+            if let Some(seat) = seat.filter(|seat| seat.holding.instance == place.instance) {
+                *seat = seat.anew();
             }
         }
     }
@@ -332,17 +269,17 @@ pub(super) fn counts_all(policy: &Policy) -> bool {
 }
 
 /// What bounds a request.
-struct Bounds {
+pub(super) struct Bounds {
     /// The slots of the bulkhead, and their bound, where it counts by itself: for each value of a header, or otherwise than
     /// shedding does. Without slots there is only the rest.
-    apart: Option<(u32, Bound)>,
+    pub(super) apart: Option<(u32, Bound)>,
     /// What all share.
-    shared: Bound,
+    pub(super) shared: Bound,
     /// Whether the upstream's reports count.
-    load: bool,
+    pub(super) load: bool,
 }
 
-fn bounds(policy: &Policy) -> Bounds {
+pub(super) fn bounds(policy: &Policy) -> Bounds {
     let (bulkhead, shedding) = (policy.bulkhead.as_ref(), policy.shedding.as_ref());
     let agrees = |bulkhead: &bulkhead::Settings| {
         let same = |shedding: &Settings| {
@@ -369,10 +306,11 @@ fn bounds(policy: &Policy) -> Bounds {
     }
 }
 
-fn found_full(policy: &Policy, reason: Reason, draw: u32) -> Full {
+/// What is done with a request that found no place for this reason, by the one of both that counts there.
+pub(super) fn found_full(policy: &Policy, reason: Reason, by: Reason, draw: u32) -> Full {
     let bulkhead = policy.bulkhead.as_ref().map(|bulkhead| bulkhead.mode);
     let shedding = policy.shedding.as_ref();
-    let mode = match reason {
+    let mode = match by {
         Reason::BulkheadFull => bulkhead,
         _ => shedding.map(|shedding| shedding.mode),
     };
@@ -384,22 +322,7 @@ fn found_full(policy: &Policy, reason: Reason, draw: u32) -> Full {
     }
 }
 
-/// One tick under one key. Who showed no life for long enough is given up in the same tick.
-fn tend(key: &str, seat: &mut Seat, spare: u64, on_time: bool, now: Timestamp) -> Notes {
-    let (mut notes, mut signs) = places::tend(&Shared, key, seat.holding, &[], now);
-    if notes.expired {
-        *seat = Seat::new(spare);
-    }
-    seat.watch.observe(&signs, on_time);
-    let dead = seat.watch.dead();
-    if !dead.is_empty() {
-        (notes, signs) = places::tend(&Shared, key, seat.holding, &dead, now);
-        seat.watch.observe(&signs, false);
-    }
-    notes
-}
-
-fn note(own: &mut OwnSeries, notes: &Notes) {
+pub(super) fn note(own: &mut OwnSeries, notes: &Notes) {
     super::note_undecided(own, notes.undecided.as_ref());
     let concerns = [
         (notes.lost_races, Concern::LostRaces),

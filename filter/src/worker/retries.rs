@@ -138,9 +138,7 @@ impl Worker {
             return false;
         }
         self.parked.push(context);
-        if !self.often {
-            self.often = plugin::set_tick_period(PARKED_TICK_MILLIS);
-        }
+        self.tick_often();
         true
     }
 
@@ -164,8 +162,15 @@ impl Worker {
             });
             self.parked.extend(stays.then_some(context));
         }
-        if self.often && self.parked.is_empty() {
+        if self.often && self.parked.is_empty() && !self.hurries() && !self.more_is_due {
             self.often = !plugin::set_tick_period(super::TICK_MILLIS);
+        }
+    }
+
+    /// Ticks come more often from now on.
+    pub(super) fn tick_often(&mut self) {
+        if !self.often {
+            self.often = plugin::set_tick_period(PARKED_TICK_MILLIS);
         }
     }
 
@@ -294,6 +299,8 @@ impl Worker {
             trusted: false,
             priority: Priority::Critical,
             tag: None,
+            unfinished: None,
+            exempt: false,
         })
     }
 }

@@ -4,6 +4,7 @@ mod answers;
 pub(super) mod callers;
 mod cluster;
 mod failover;
+mod load;
 mod peers;
 pub(super) mod place;
 pub(super) mod position;
@@ -35,6 +36,7 @@ pub(super) fn check(findings: &mut Findings, at: &str, document: &Value) {
                 callers::check(findings, chain, *number, place, &routing);
                 answers::check(findings, chain, *number, place, &routing);
                 peers::check(findings, chain, place, &routing);
+                load::check(findings, chain, place, &routing);
                 failover::check(findings, &path, chain, &routing, &clusters);
                 one_meaning(findings, &path, place.vm_id(), &routing, &governors);
                 let path = joined(&path, "configuration");

@@ -4,6 +4,7 @@ mod answers;
 mod bootstrap;
 mod failover;
 mod istio;
+mod load;
 mod retries;
 
 use super::*;

@@ -31,10 +31,12 @@ mod properties;
 mod queues;
 #[path = "../shipped/mod.rs"]
 mod shipped;
+mod slots;
 mod stale;
 mod steering;
 mod strangers;
 mod together;
+mod unfinished;
 mod updates;
 mod versions;
 mod wasi;

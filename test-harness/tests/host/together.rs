@@ -272,7 +272,8 @@ fn a_report_in_the_trailers_counts_whenever_the_place_went_back() {
         let ids = (0..100).map(|number| format!("q{number}"));
         let shed = ids.filter(|id| ask(&process, &[("x-request-id", id)]).is_err());
         let shed = shed.count();
-        assert!(shed > 90, "{until}: {shed} of 100");
+        // Who is shed is drawn at random.
+        assert!(shed > 80, "{until}: {shed} of 100");
     }
 }
 

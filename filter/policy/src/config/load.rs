@@ -1,6 +1,7 @@
 //! What keeps load away and looks after an upstream: bulkhead, shedding, own probe, state page.
 
 use crate::bulkhead::{self, Per, Until};
+use crate::exempt::{Exempt, PATTERNS_MAX, Pattern};
 use crate::limiter;
 use crate::page::Page;
 use crate::places::slots;
@@ -15,7 +16,7 @@ use super::raw::load::{
     RawBulkhead, RawEnforcement, RawLimit, RawPer, RawPriorities, RawPriority, RawShares,
     RawShedding, RawUntil,
 };
-use super::raw::{RawPage, RawProbe};
+use super::raw::{RawExempt, RawPage, RawProbe};
 use super::units::Percent;
 use super::valid::{PATTERN_MAX, no_share, token};
 use super::{defaults, limits};
@@ -32,6 +33,7 @@ pub(super) fn bulkhead(raw: &At<'_, RawBulkhead>) -> Option<bulkhead::Settings> 
         max_concurrent: most.within(1, 1, bulkhead::Settings::PLACES_MAX),
         per: raw.per().given().map(per),
         until: until(&raw.until()),
+        unfinished: unfinished(&raw.unfinished()),
     })
 }
 
@@ -61,6 +63,7 @@ pub(super) fn shedding(raw: &At<'_, RawShedding>) -> Option<shedding::Settings> 
         load_over,
         retry_after: raw.retry_after().within(default.retry_after, least, most),
         until: until(&raw.until()),
+        unfinished: unfinished(&raw.unfinished()),
     })
 }
 
@@ -154,6 +157,27 @@ fn priorities(raw: &At<'_, RawPriorities>) -> priority::Settings {
     }
 }
 
+/// Which requests neither bulkhead nor shedding has to do with.
+pub(super) fn exempt(raw: &At<'_, Vec<RawExempt>>) -> Exempt {
+    raw.at_most(raw.len(), PATTERNS_MAX);
+    let pattern = |index| {
+        let item = raw.item(index);
+        let path = item.path();
+        let text = location(&path);
+        let (text, prefix) = match text.strip_suffix('*') {
+            Some(text) => (text.to_owned(), true),
+            None => (text, false),
+        };
+        if text.contains(['*', '?', '#']) {
+            path.refuse("a path without query; \"*\" may stand at its end");
+        }
+        Pattern { text, prefix }
+    };
+    Exempt {
+        paths: (0..raw.len()).map(pattern).collect(),
+    }
+}
+
 /// Seawall's own probe.
 pub(super) fn probe(raw: &At<'_, RawProbe>) -> probe::Settings {
     let (least, most) = (Span::millis(100), Span::secs(3_600));
@@ -209,6 +233,14 @@ fn enforcement(mode: Option<RawEnforcement>, share: &At<'_, Percent>) -> Option<
     };
     no_share(share);
     mode
+}
+
+fn unfinished(raw: &At<'_, Percent>) -> Share {
+    let share = raw.or(bulkhead::Settings::UNFINISHED);
+    if share < Share::percent(1) {
+        raw.refuse_as(format_args!("{share} is out of bounds: 1 to 100"));
+    }
+    share
 }
 
 fn until(raw: &At<'_, RawUntil>) -> Until {

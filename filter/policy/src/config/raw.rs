@@ -100,10 +100,20 @@ object! {
         bulkhead ("bulkhead"): RawBulkhead,
         /// What is refused when there is too much to do, the least important first (nothing).
         shedding ("shedding"): RawShedding,
+        /// Which requests bulkhead and shedding never refuse and never count, at most 10 per second for each upstream and worker (none).
+        exempt ("exempt"): Vec<RawExempt>,
         /// What is answered instead, first to last.
         fallback ("fallback"): Vec<RawRung>,
         /// Whether answers of our own say so in `x-seawall-*` headers (true); at an edge they are nobody's business.
         answer_headers ("answer_headers"): bool,
+    }
+}
+
+object! {
+    /// Requests that are exempt, such as checks of health.
+    RawExempt {
+        /// Their path without the query; with `*` at its end all that begin so.
+        path ("path"): String,
     }
 }
 

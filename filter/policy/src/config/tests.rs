@@ -299,8 +299,8 @@ fn off_and_on_are_read_as_a_yaml_1_1_parser_hands_them_over() {
     );
     refused(
         json!({"true": 1}),
-        "policies.p.true: unknown key; known: extends, scope, timeout, outcomes, breaker, retries, bulkhead, shedding, fallback, \
-         answer_headers",
+        "policies.p.true: unknown key; known: extends, scope, timeout, outcomes, breaker, retries, bulkhead, shedding, exempt, \
+         fallback, answer_headers",
     );
 }
 

@@ -126,6 +126,7 @@ fn policy(name: &str, raw: &At<'_, RawPolicy>) -> Policy {
         probe: written.probe().given().map(load::probe),
         bulkhead,
         shedding,
+        exempt: load::exempt(&raw.exempt()),
         fallback: ladder::ladder(&raw.fallback()),
         answer_headers: raw.answer_headers().or(true),
         name: name.to_owned(),

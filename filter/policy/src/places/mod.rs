@@ -3,8 +3,9 @@
 //! Every request that goes takes one place under its VM's instance number, and gives it back at its end, each by one
 //! compare-and-swap. Credits that VMs hold in advance would save writes and strand places where they are not used; one
 //! swap costs a microsecond, so there are none. The record lists who holds how many: a VM that dies is seen by its silence
-//! ([`crate::watch`]) and loses all it held. One that was only slow finds that it holds less than it thinks, takes another
-//! instance number, and what it gives back under the old one finds no holder and changes nothing.
+//! ([`members`]) and loses all it held. One that was only slow finds that it was given up, takes another instance number,
+//! and what it gives back under the old one finds no holder and changes nothing. A tick looks at a bounded number of keys
+//! ([`rounds`]).
 //!
 //! **Invariant:** places held by live VMs never exceed the limit they were taken under, whatever the interleaving. What a
 //! stalled VM had in flight when it was given up comes on top until it ends; so does what was in flight when the limit
@@ -12,8 +13,11 @@
 //! beyond ([`crate::shedding::OWN_PLACES`]).
 
 mod codec;
+pub mod members;
+pub mod rounds;
 pub mod slots;
 mod steps;
+pub mod unfinished;
 
 pub use codec::VERSION;
 pub use steps::{
@@ -24,6 +28,7 @@ use crate::limiter::Limiter;
 use crate::load::Load;
 use crate::time::Timestamp;
 use crate::watch::Sign;
+use members::{Members, vm_of};
 
 /// How many VMs may hold places at the same time; what another one lets go is not counted.
 pub const HOLDERS_MAX: usize = 256;
@@ -141,6 +146,27 @@ impl Places {
     fn expire(&mut self, sign: Sign) -> bool {
         let before = self.holders.len();
         self.holders.retain(|holder| holder.sign() != sign);
+        self.holders.len() < before
+    }
+
+    /// Takes everything back from VMs that are known to be dead; `false` if they hold none.
+    pub fn bury(&mut self, dead: &[u64]) -> bool {
+        let before = self.holders.len();
+        if !dead.is_empty() {
+            self.holders
+                .retain(|holder| !dead.contains(&vm_of(holder.instance)));
+        }
+        self.holders.len() < before
+    }
+
+    /// Takes back what this VM held under other numbers than this one: it does not know of it any more.
+    fn disown(&mut self, instance: u64, members: &Members) -> bool {
+        let before = self.holders.len();
+        if members.is_alive(instance) {
+            let vm = vm_of(instance);
+            self.holders
+                .retain(|holder| holder.instance == instance || vm_of(holder.instance) != vm);
+        }
         self.holders.len() < before
     }
 

@@ -7,22 +7,38 @@
 //! "Balanced allocations", 1999). A flood of values that nobody ever used before takes idle slots and the rest, never one
 //! that is in use.
 //!
+//! **Values may be chosen by an attacker.** The hash has a key that is random in each process ([`crate::process_key`]), so
+//! that nobody can choose values that take the slots of a certain other one. Half of the slots, which are asked for first,
+//! stay for [`KEEP`] whose they were though nothing is in flight: a flood cannot take them between two requests of one
+//! value. In the rest, a value has at most a quarter of the places, so that one alone never fills it; requests without
+//! the header are a value like any other. What remains: who holds requests of hundreds of values at the same time keeps
+//! new values out, for as long as those requests last and no longer.
+//!
 //! **What is not exact:** a value may hold places in more than one slot for as long as requests last that came before it
 //! moved, if one of its candidates became idle between the looks of two VMs, or if it was in the rest before. Each slot
 //! by itself is within the bound always, so a value never has more than nine times the places, and never for longer than
 //! its requests take: who comes next is led to the first slot that is its own.
 
-use super::{Asked, Holding, Notes, Taking, glance, steps};
+use super::{Asked, Bound, Holding, Notes, Place, Places, Taking, glance, members, steps};
 use crate::keys;
+use crate::process_key::ProcessKey;
 use crate::share::mixed;
 use crate::store::SharedStore;
+use crate::time::{Span, Timestamp};
 
 /// How many values have a slot unless something else is asked for.
 pub const VALUES: u32 = 100;
-/// The most that can be asked for: each slot is a key in shared data, and is looked at in every tick while any is in use.
+/// The most that can be asked for: each slot is a key in shared data, and one bit in an index ([`super::rounds`]).
 pub const VALUES_MAX: u32 = 1_000;
+/// So long a slot of the half that is kept stays whose it was.
+pub const KEEP: Span = Span::secs(1);
 /// How many slots a value may use.
 const CHOICES: u32 = 8;
+/// Into so many parts those who share the rest are divided: a value is in one of them, and two are in the same one by
+/// chance only.
+const PARTS: u32 = 64;
+/// A part has this share of the rest's places.
+const PART_OF_REST: u32 = 4;
 
 /// How many slots there are for so many values.
 pub const fn all(values: u32) -> u32 {
@@ -41,7 +57,19 @@ pub enum Slot {
     Own(u32),
     /// The one that all others share.
     Rest,
+    /// What a part of those holds there.
+    Part(u32),
+    /// What unfinished requests hold of the places that all share.
+    Unfinished,
+    /// What they hold of an own slot, or of the rest, by its number.
+    UnfinishedOf(u32),
 }
+
+/// Where the numbers of each kind begin.
+const PARTS_AT: u32 = 2 * VALUES_MAX + 1;
+const UNFINISHED_AT: u32 = PARTS_AT + PARTS;
+/// There are so many numbers.
+pub const NUMBERS: u32 = UNFINISHED_AT + 1 + PARTS_AT;
 
 impl Slot {
     /// Its key in shared data.
@@ -49,14 +77,72 @@ impl Slot {
         match self {
             Self::Own(number) => keys::slot(prefix, Some(number)),
             Self::Rest => keys::slot(prefix, None),
+            Self::Part(part) => keys::named_slot(prefix, &format!("rest.{part}")),
+            Self::Unfinished => keys::named_slot(prefix, "unfinished"),
+            Self::UnfinishedOf(number) => format!("{}.unfinished", Self::of(number).key(prefix)),
+        }
+    }
+
+    /// Its number among all slots under a key.
+    pub const fn number(self) -> u32 {
+        match self {
+            Self::Rest => 0,
+            Self::Own(number) => number.saturating_add(1),
+            Self::Part(part) => PARTS_AT.saturating_add(part),
+            Self::Unfinished => UNFINISHED_AT,
+            Self::UnfinishedOf(number) => (UNFINISHED_AT + 1).saturating_add(number),
+        }
+    }
+
+    /// The slot with this number.
+    pub const fn of(number: u32) -> Self {
+        match number {
+            0 => Self::Rest,
+            UNFINISHED_AT => Self::Unfinished,
+            1..PARTS_AT => Self::Own(number.saturating_sub(1)),
+            PARTS_AT..UNFINISHED_AT => Self::Part(number.saturating_sub(PARTS_AT)),
+            // Of an own slot or the rest, never of one of these.
+            _ => Self::UnfinishedOf(number.saturating_sub(UNFINISHED_AT + 1) % PARTS_AT),
+        }
+    }
+
+    /// Where unfinished requests with a place in this slot are counted.
+    pub const fn unfinished(self) -> Self {
+        Self::UnfinishedOf(self.number())
+    }
+
+    /// Whether only unfinished requests are counted here.
+    pub const fn is_unfinished(self) -> bool {
+        matches!(self, Self::Unfinished | Self::UnfinishedOf(_))
+    }
+
+    /// Whether each request that is in flight is counted here once, and not only some of them a second time.
+    pub const fn counts_all(self) -> bool {
+        matches!(self, Self::Own(_) | Self::Rest)
+    }
+
+    /// So long it stays whose it was.
+    const fn keeps(self) -> Span {
+        match self {
+            Self::Own(number) if number % 2 == 1 => KEEP,
+            _ => Span::ZERO,
         }
     }
 }
 
-/// The tag of a header's value: FNV-1a with the finaliser of MurmurHash3, so that every bit of the value changes which
-/// slots it may use. Never 0, which says "nobody".
-pub fn tag(value: &[u8]) -> u64 {
-    let hash = value.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+/// The tag of a header's value, or of requests without the header: never 0, which says "nobody". Where the process has no
+/// key, its hash is one that can be computed by others (FNV-1a with the finaliser of MurmurHash3).
+pub fn tag(key: Option<&ProcessKey>, value: Option<&[u8]>) -> u64 {
+    let bytes = value.unwrap_or_default();
+    if let Some(key) = key {
+        let purpose = if value.is_some() {
+            "slot"
+        } else {
+            "slot of none"
+        };
+        return key.hash64(purpose, &[bytes]).max(1);
+    }
+    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
     });
     let hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
@@ -64,218 +150,150 @@ pub fn tag(value: &[u8]) -> u64 {
     (hash ^ (hash >> 33)).max(1)
 }
 
+/// What a request got in slots.
+#[derive(Clone, Copy, Debug)]
+pub struct Seated {
+    /// Each goes back under the key of its slot, also where the request is refused.
+    pub places: [Option<(Slot, Place)>; 2],
+    /// Whether the request has what it needs.
+    pub taking: Taking,
+    /// What was seen.
+    pub notes: Notes,
+}
+
 /// Takes a place for a request with this tag, in its own slot or the rest. `holding` says what this VM holds in a slot;
-/// that of `asked` does not matter. The place goes back under the key of the slot that is returned.
+/// that of `asked`, and its spare number, do not matter.
 pub fn take(
     store: &impl SharedStore,
     prefix: &str,
     values: u32,
-    asked: &Asked,
+    asked: &Asked<'_>,
     holding: &dyn Fn(Slot) -> Holding,
-) -> (Slot, Taking, Notes) {
+) -> Seated {
     let count = all(values);
     // Somebody may take a slot between the look and the step, which is seen by the tag; each time another one did.
     for _ in 0..CHOICES {
-        let slot = asked
+        let chosen = asked
             .tag
-            .and_then(|tag| choose(store, prefix, count, tag))
-            .map_or(Slot::Rest, Slot::Own);
+            .and_then(|tag| choose(store, prefix, count, tag, asked.dead, asked.now));
+        let Some(slot) = chosen.map(Slot::Own) else {
+            break;
+        };
         let (taking, notes) = take_in(store, prefix, slot, asked, holding);
         if taking != Taking::Elsewhere {
-            return (slot, taking, notes);
+            return Seated {
+                places: [taking.place().map(|place| (slot, place)), None],
+                taking,
+                notes,
+            };
+        }
+    }
+    share_rest(store, prefix, asked, holding)
+}
+
+/// A place in the rest, and in the part of it that the tag falls into.
+fn share_rest(
+    store: &impl SharedStore,
+    prefix: &str,
+    asked: &Asked<'_>,
+    holding: &dyn Fn(Slot) -> Holding,
+) -> Seated {
+    let mut of_part = None;
+    let mut seen = Notes::default();
+    if let (Some(tag), Some(most)) = (asked.tag, asked.bound.places_max) {
+        let part = Slot::Part(draw(tag, CHOICES, PARTS));
+        let bound = Bound {
+            places_max: Some((most / PART_OF_REST).max(1)),
+            limit: None,
+        };
+        let asked = Asked { bound, ..*asked };
+        let (taking, notes) = take_in(store, prefix, part, &asked, holding);
+        of_part = taking.place().map(|place| (part, place));
+        seen = notes;
+        if matches!(taking, Taking::Full { .. }) {
+            return Seated {
+                places: [None; 2],
+                taking,
+                notes,
+            };
         }
     }
     let (taking, notes) = take_in(store, prefix, Slot::Rest, asked, holding);
-    (Slot::Rest, taking, notes)
+    let of_rest = taking.place().map(|place| (Slot::Rest, place));
+    Seated {
+        places: [of_rest, of_part],
+        taking,
+        notes: notes.and(&seen),
+    }
 }
 
-fn take_in(
+/// Takes a place in this slot.
+pub fn take_in(
     store: &impl SharedStore,
     prefix: &str,
     slot: Slot,
-    asked: &Asked,
+    asked: &Asked<'_>,
     holding: &dyn Fn(Slot) -> Holding,
 ) -> (Taking, Notes) {
+    let holding = holding(slot);
     let asked = Asked {
-        holding: holding(slot),
-        tag: asked.tag.filter(|_| slot != Slot::Rest),
+        holding,
+        spare: members::next(holding.instance),
+        tag: asked.tag.filter(|_| matches!(slot, Slot::Own(_))),
+        keep: slot.keeps(),
         ..*asked
     };
     steps::take(store, &slot.key(prefix), &asked)
 }
 
-/// The slot that is the tag's, else the first one that is idle.
-fn choose(store: &impl SharedStore, prefix: &str, count: u32, tag: u64) -> Option<u32> {
-    let mut idle = None;
+/// The slot that is the tag's, else the first one that is idle, and rather one that is kept.
+fn choose(
+    store: &impl SharedStore,
+    prefix: &str,
+    count: u32,
+    tag: u64,
+    dead: &[u64],
+    now: Timestamp,
+) -> Option<u32> {
+    let (mut kept, mut idle) = (None, None);
     for choice in 0..CHOICES {
-        let slot = candidate(tag, choice, count);
-        let Some(places) = glance(store, &Slot::Own(slot).key(prefix)) else {
+        let number = candidate(tag, choice, count);
+        let slot = Slot::Own(number);
+        let Some(mut places) = glance(store, &slot.key(prefix)) else {
             continue;
         };
+        places.bury(dead);
         if places.tag == tag {
-            return Some(slot);
+            return Some(number);
         }
-        if places.in_flight() == 0 {
-            idle = idle.or(Some(slot));
+        if places.is_anybodys(slot.keeps(), now) {
+            match slot.keeps() {
+                Span::ZERO => idle = idle.or(Some(number)),
+                _ => kept = kept.or(Some(number)),
+            }
         }
     }
-    idle
+    kept.or(idle)
 }
 
-/// One of the slots that a tag may use: each choice is a draw of its own.
+impl Places {
+    /// Whether a slot may be taken by another value: nothing is in flight, and it is not kept for the last one.
+    pub(super) fn is_anybodys(&self, keep: Span, now: Timestamp) -> bool {
+        let kept = self.tag != 0 && now.since(self.last) < keep;
+        self.in_flight() == 0 && !kept
+    }
+}
+
+/// One of the slots that a tag may use: each choice is a draw of its own, one half of them from each half of the slots.
 fn candidate(tag: u64, choice: u32, count: u32) -> u32 {
+    let number = draw(tag, choice, count / 2);
+    number.saturating_mul(2).saturating_add(choice % 2)
+}
+
+fn draw(tag: u64, choice: u32, count: u32) -> u32 {
     let bits = mixed((tag ^ (tag >> 32)) as u32, choice);
     (u64::from(bits).saturating_mul(u64::from(count.max(1))) >> 32) as u32
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::places::{Bound, Place, Returned, give_back};
-    use crate::priority::Priority;
-    use crate::store::tests::Memory;
-    use crate::time::Timestamp;
-    use std::cell::RefCell;
-    use std::collections::BTreeMap;
-
-    const NOW: Timestamp = Timestamp::nanos(5);
-
-    /// One VM.
-    #[derive(Default)]
-    struct Vm {
-        store: Memory,
-        held: RefCell<BTreeMap<Slot, u32>>,
-    }
-
-    impl Vm {
-        fn take(&self, value: &str, places_max: u32) -> (Slot, Taking) {
-            let bound = Bound {
-                places_max: Some(places_max),
-                limit: None,
-            };
-            let asked = Asked {
-                holding: Holding::default(),
-                spare: 99,
-                priority: Priority::Critical,
-                bound,
-                tag: Some(tag(value.as_bytes())),
-                load: None,
-                now: NOW,
-            };
-            let holding = |slot| Holding {
-                instance: 7,
-                held: self.held.borrow().get(&slot).copied().unwrap_or(0),
-            };
-            let (slot, taking, notes) = take(&self.store, "k", VALUES, &asked, &holding);
-            assert!(notes.stands() && !notes.expired);
-            if let Taking::Taken(_) = taking {
-                *self.held.borrow_mut().entry(slot).or_default() += 1;
-            }
-            (slot, taking)
-        }
-
-        fn give_back(&self, slot: Slot, place: Place) {
-            *self.held.borrow_mut().get_mut(&slot).unwrap() -= 1;
-            let returned = Returned {
-                place,
-                sample: None,
-            };
-            assert!(give_back(&self.store, &slot.key("k"), &returned, NOW).stands());
-        }
-
-        /// As many as there are.
-        fn flood(&self, value: &str, places_max: u32) -> Vec<(Slot, Place)> {
-            let mut taken = Vec::new();
-            while let (slot, Taking::Taken(place)) = self.take(value, places_max) {
-                taken.push((slot, place));
-            }
-            taken
-        }
-    }
-
-    #[test]
-    fn one_that_floods_takes_none_of_anothers_places() {
-        let vm = Vm::default();
-        assert_eq!(vm.flood("bad", 5).len(), 5);
-        for value in ["a", "b", "c"] {
-            let taken = vm.flood(value, 5);
-            assert_eq!(taken.len(), 5, "{value}");
-            let own = taken[0].0;
-            assert!(own != Slot::Rest && taken.iter().all(|(slot, _)| *slot == own));
-        }
-        assert!(matches!(
-            vm.take("bad", 5).1,
-            Taking::Full {
-                in_flight: 5,
-                limit: 5,
-                bulkhead: true
-            }
-        ));
-    }
-
-    #[test]
-    fn slots_are_anybodys_once_they_are_idle_and_nothing_is_kept() {
-        let vm = Vm::default();
-        for value in 0..10_000 {
-            let (slot, taking) = vm.take(&value.to_string(), 1);
-            let Taking::Taken(place) = taking else {
-                panic!("{value}: {taking:?}");
-            };
-            assert_ne!(slot, Slot::Rest);
-            vm.give_back(slot, place);
-        }
-        let keys: Vec<_> = vm.held.borrow().keys().copied().collect();
-        assert!(
-            keys.len() <= all(VALUES) as usize && vm.held.borrow().values().all(|held| *held == 0)
-        );
-    }
-
-    #[test]
-    fn who_finds_no_slot_shares_the_rest_and_those_in_use_stay_whose_they_are() {
-        let vm = Vm::default();
-        let mut own = BTreeMap::new();
-        for value in 0..1_000 {
-            let (slot, taking) = vm.take(&value.to_string(), 10_000);
-            assert!(matches!(taking, Taking::Taken(_)));
-            if let Slot::Own(number) = slot {
-                let before = own.insert(number, value);
-                assert_eq!(before, None, "a slot was taken from somebody");
-            }
-        }
-        assert_eq!(own.len(), all(VALUES) as usize, "all are used");
-        for (number, value) in own {
-            assert_eq!(vm.take(&value.to_string(), 10_000).0, Slot::Own(number));
-        }
-        assert_eq!(vm.take("new", 10_000).0, Slot::Rest);
-    }
-
-    #[test]
-    fn as_many_values_as_are_promised_a_slot_have_one() {
-        let mut in_the_rest = 0;
-        for round in 0..100 {
-            let vm = Vm::default();
-            for value in 0..VALUES {
-                let (slot, _) = vm.take(&format!("tenant {round}/{value}"), 10);
-                in_the_rest += u32::from(slot == Slot::Rest);
-            }
-        }
-        // One in 2,000 of 10,000.
-        assert!(in_the_rest <= 15, "{in_the_rest}");
-    }
-
-    #[test]
-    fn candidates_are_slots_and_spread_over_all() {
-        let mut seen = [0_u32; 100];
-        for value in 0..10_000_u32 {
-            for choice in 0..CHOICES {
-                seen[candidate(tag(&value.to_le_bytes()), choice, 100) as usize] += 1;
-            }
-        }
-        assert!(
-            seen.iter().all(|count| (650..950).contains(count)),
-            "{seen:?}"
-        );
-        assert_eq!(candidate(u64::MAX, 0, 0), 0);
-        assert_eq!(all(u32::MAX), 2 * VALUES_MAX);
-    }
-}
+mod tests;

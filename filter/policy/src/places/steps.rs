@@ -1,5 +1,6 @@
 //! What is done with places in shared data: one step each for a request that comes, one that ended, and the tick.
 
+use super::members::Members;
 use super::{Holding, Place, Places};
 use crate::limiter::{self, Limiter, Sample};
 use crate::load;
@@ -7,7 +8,7 @@ use crate::priority::Priority;
 use crate::record::Unreadable;
 use crate::shedding::{Limit, Shares};
 use crate::store::{Change, SharedStore, Undecided, exchange};
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
 use crate::watch::Sign;
 
 /// What bounds how many are in flight.
@@ -21,7 +22,7 @@ pub struct Bound {
 
 /// A request that asks for a place.
 #[derive(Clone, Copy, Debug)]
-pub struct Asked {
+pub struct Asked<'a> {
     /// What this VM holds under the key.
     pub holding: Holding,
     /// The instance number it takes if it finds that it was given up.
@@ -35,6 +36,10 @@ pub struct Asked {
     /// Whose places these must be, where the key is one of many slots. The places of another are not taken, unless they
     /// are idle.
     pub tag: Option<u64>,
+    /// So long the places of another stay whose they were though they are idle.
+    pub keep: Span,
+    /// VMs that are known to be dead: what they hold does not count.
+    pub dead: &'a [u64],
     /// The clock.
     pub now: Timestamp,
 }
@@ -100,7 +105,29 @@ pub struct Notes {
     pub expired: bool,
 }
 
+impl Taking {
+    /// The place.
+    pub const fn place(&self) -> Option<Place> {
+        match self {
+            Self::Taken(place) => Some(*place),
+            _ => None,
+        }
+    }
+}
+
 impl Notes {
+    /// Of two steps for one request.
+    pub fn and(&self, other: &Self) -> Self {
+        Self {
+            undecided: self.undecided.or(other.undecided),
+            lost_races: self.lost_races || other.lost_races,
+            crowded: self.crowded || other.crowded,
+            healed: self.healed || other.healed,
+            expired: self.expired || other.expired,
+            ..*self
+        }
+    }
+
     /// Whether what was asked for stands in shared data.
     pub const fn stands(&self) -> bool {
         self.undecided.is_none() && !self.lost_races
@@ -110,14 +137,15 @@ impl Notes {
 /// Takes a place for a request, if there is one.
 ///
 /// Where the notes say that this VM was given up, the place is held under the spare number, and nothing else is.
-pub fn take(store: &impl SharedStore, key: &str, asked: &Asked) -> (Taking, Notes) {
+pub fn take(store: &impl SharedStore, key: &str, asked: &Asked<'_>) -> (Taking, Notes) {
     let mut taking = Taking::Undecided;
     let mut seen = Notes::default();
     let notes = changed(store, key, asked.now, &mut |places| {
         seen = Notes::default();
+        places.bury(asked.dead);
         let in_flight = places.in_flight();
         if let Some(tag) = asked.tag.filter(|tag| *tag != places.tag) {
-            if in_flight > 0 {
+            if !places.is_anybodys(asked.keep, asked.now) {
                 taking = Taking::Elsewhere;
                 return Change::Nothing;
             }
@@ -199,13 +227,15 @@ pub fn learn(store: &impl SharedStore, key: &str, lesson: Lesson, now: Timestamp
     })
 }
 
-/// Gives a sign of life if this VM holds places, and takes back what those in `dead` held, as long as they showed no life
-/// since. Returns the signs of who holds any, to be watched.
+/// Gives a sign of life if this VM holds places, and takes back what dead VMs held: those that the members know, and those
+/// in `silent`, as long as they showed no life since. Returns the signs that are to be watched here, which are those of VMs
+/// that are no members. What this VM believes not to hold is watched as well: nobody will give it back.
 pub fn tend(
     store: &impl SharedStore,
     key: &str,
     holding: Holding,
-    dead: &[Sign],
+    members: &Members,
+    silent: &[Sign],
     now: Timestamp,
 ) -> (Notes, Vec<Sign>) {
     let mut signs = Vec::new();
@@ -213,9 +243,15 @@ pub fn tend(
     let notes = changed(store, key, now, &mut |places| {
         expired = places.has_lost(holding);
         let beat = holding.held > 0 && places.beat(holding.instance);
-        let dead = dead.iter().filter(|sign| places.expire(**sign)).count();
+        let buried = places.bury(members.dead()) | places.disown(holding.instance, members);
+        let expired = silent.iter().filter(|sign| places.expire(**sign)).count();
+        let watched = |sign: &Sign| {
+            let forgotten = sign.instance == holding.instance && holding.held == 0;
+            forgotten || !members.is_alive(sign.instance)
+        };
         signs = places.holders.iter().map(super::Holder::sign).collect();
-        if beat || dead > 0 {
+        signs.retain(watched);
+        if beat || buried || expired > 0 {
             Change::Store
         } else {
             Change::Nothing
@@ -246,7 +282,7 @@ impl Places {
     }
 
     /// Whether the bulkhead is what bounds this request, the whole of what bounds it, and how full it may be for it.
-    fn room(&mut self, asked: &Asked) -> (bool, u32, u32) {
+    fn room(&mut self, asked: &Asked<'_>) -> (bool, u32, u32) {
         let shared = asked.bound.limit.and_then(|(limit, shares)| match limit {
             Limit::None => None,
             Limit::Fixed(limit) => Some((limit, shares.places(asked.priority, limit))),

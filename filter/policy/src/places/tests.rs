@@ -16,7 +16,18 @@ use crate::time::Span;
 
 const SPARE: u64 = 99;
 
-fn asked(instance: u64, held: u32, places_max: u32) -> Asked {
+/// Where no VM is listed: all are watched here.
+fn tend(
+    store: &impl SharedStore,
+    key: &str,
+    holding: Holding,
+    silent: &[Sign],
+    now: Timestamp,
+) -> (Notes, Vec<Sign>) {
+    steps::tend(store, key, holding, &Members::default(), silent, now)
+}
+
+fn asked(instance: u64, held: u32, places_max: u32) -> Asked<'static> {
     Asked {
         holding: Holding { instance, held },
         spare: SPARE,
@@ -27,6 +38,8 @@ fn asked(instance: u64, held: u32, places_max: u32) -> Asked {
         },
         tag: None,
         load: None,
+        keep: Span::ZERO,
+        dead: &[],
         now: Timestamp::nanos(5),
     }
 }
@@ -197,6 +210,73 @@ fn whoever_shows_life_between_two_looks_is_not_given_up() {
     );
     let (_, beaten) = tend(&store, "k", watcher, &still, old_now());
     assert!(beaten.len() == 1 && beaten != still);
+}
+
+#[test]
+fn what_vms_hold_that_are_known_to_be_dead_counts_for_nobody_and_is_removed_at_the_next_look() {
+    let store = Memory::default();
+    let [dies, lives] = [1, 2].map(|number| members::vm(number << 8));
+    let epoch = members::next(dies);
+    for instance in [dies, epoch, lives] {
+        taken(take(&store, "k", &asked(instance, 0, 3)).0);
+    }
+    assert!(matches!(
+        take(&store, "k", &asked(lives, 1, 3)).0,
+        Taking::Full { .. }
+    ));
+    let dead = [dies];
+    let knowing = |held| Asked {
+        dead: &dead,
+        ..asked(lives, held, 2)
+    };
+    assert_eq!(taken(take(&store, "k", &knowing(1)).0).in_flight, 2);
+    assert!(matches!(
+        take(&store, "k", &knowing(2)).0,
+        Taking::Full { in_flight: 2, .. }
+    ));
+
+    taken(take(&store, "k", &asked(dies, 0, 3)).0);
+    let beats = |vm| members::heartbeat(&store, vm, &[]).unwrap().members;
+    beats(dies);
+    let both = beats(lives);
+    let holding = Holding {
+        instance: lives,
+        held: 2,
+    };
+    let (_, watched) = steps::tend(&store, "k", holding, &both, &[], old_now());
+    assert_eq!(watched, [], "members are watched by their heartbeats");
+    let silent: Vec<_> = both
+        .signs()
+        .iter()
+        .filter(|sign| sign.instance == dies)
+        .copied()
+        .collect();
+    let known = members::heartbeat(&store, lives, &silent).unwrap().members;
+    assert_eq!(known.dead(), [dies]);
+    let (notes, _) = steps::tend(&store, "k", holding, &known, &[], old_now());
+    assert_eq!(notes.in_flight, Some(2));
+}
+
+#[test]
+fn a_vm_takes_back_what_it_held_under_a_number_that_it_gave_up() {
+    let store = Memory::default();
+    let vm = members::vm(1 << 8);
+    let known = members::heartbeat(&store, vm, &[]).unwrap().members;
+    taken(take(&store, "k", &asked(vm, 0, 3)).0);
+    let now = Holding {
+        instance: members::next(vm),
+        held: 0,
+    };
+    let (notes, watched) = steps::tend(&store, "k", now, &known, &[], old_now());
+    assert_eq!((notes.in_flight, watched), (Some(0), vec![]));
+    // What it believes not to hold, and holds by the record, is watched: nobody gives it back.
+    taken(take(&store, "k", &asked(vm, 0, 3)).0);
+    let holding = Holding {
+        instance: vm,
+        held: 0,
+    };
+    let (_, watched) = steps::tend(&store, "k", holding, &known, &[], old_now());
+    assert_eq!(watched.len(), 1);
 }
 
 #[test]

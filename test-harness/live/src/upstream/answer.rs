@@ -68,6 +68,11 @@ async fn work(mut request: Request<Incoming>, shared: Arc<Shared>) -> Result<Res
         shared: Arc::clone(&shared),
         status: None,
     };
+    if request.uri().path() == "/upload" {
+        while let Some(frame) = request.body_mut().frame().await {
+            frame.map_err(|_| Cut)?;
+        }
+    }
     let place = shared.places().acquire_owned().await;
     let knobs = shared.knobs.borrow().clone();
     if knobs.hang {

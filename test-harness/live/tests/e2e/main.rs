@@ -36,6 +36,7 @@ mod restart;
 mod retrying;
 mod shadow;
 mod shipped;
+mod slots;
 mod stale;
 mod strangers;
 mod support;

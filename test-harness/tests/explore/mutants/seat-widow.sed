@@ -1,3 +1,3 @@
 # what a dead VM held is never taken back
-# file: filter/policy/src/places/steps.rs
-s/dead\.iter\(\)\.filter\(\|sign\| places\.expire\(\*\*sign\)\)\.count\(\)/dead.iter().filter(|_| false).count()/
+# file: filter/policy/src/places/mod.rs
+s/retain\(\|holder\| !dead\.contains\(&vm_of\(holder\.instance\)\)\)/retain(|_| true)/

@@ -38,6 +38,8 @@ object! {
         per ("per"): RawPer,
         /// Until when a request holds its place (end).
         until ("until"): RawUntil,
+        /// Which share of the places requests may hold whose body is not complete, 1 to 100 percent (50).
+        unfinished ("unfinished"): Percent,
     }
 }
 
@@ -76,6 +78,8 @@ object! {
         retry_after ("retry_after"): Duration,
         /// Until when a request counts as in flight (end).
         until ("until"): RawUntil,
+        /// Which share of the limit requests may fill whose body is not complete, 1 to 100 percent (50).
+        unfinished ("unfinished"): Percent,
     }
 }
 

@@ -210,6 +210,9 @@ fn rows() -> Vec<Row> {
         ),
         ("shedding.load_over", none(), shares()),
         ("shedding.retry_after", none(), json!(["1s", "1h"])),
+        ("bulkhead.unfinished", bulkhead(), json!([1, 50, 100])),
+        ("shedding.unfinished", none(), json!([1, 50, 100])),
+        ("exempt[].path", none(), json!(["/healthz", "/health*"])),
         ("shedding.until", none(), json!(["headers", "end"])),
         (
             "fallback[].on",

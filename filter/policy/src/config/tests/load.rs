@@ -19,6 +19,43 @@ fn silence_keeps_no_load_away() {
 }
 
 #[test]
+fn exempt_paths_and_the_share_of_unfinished_requests_are_read() {
+    let read = policy(json!({
+        "bulkhead": {"max_concurrent": 7, "unfinished": 100},
+        "shedding": {"unfinished": "25%"},
+        "exempt": [{"path": "/healthz"}, {"path": "/live/*"}]
+    }));
+    let read = read.unwrap();
+    let shares = [
+        read.bulkhead.unwrap().unfinished,
+        read.shedding.unwrap().unfinished,
+    ];
+    assert_eq!(shares, [100, 25].map(Share::percent));
+    let fits = ["/healthz", "/live/x", "/live", "/"].map(|path| read.exempt.fits(path.as_bytes()));
+    assert_eq!(fits, [true, true, false, false]);
+    let silent = policy(json!({"bulkhead": {"max_concurrent": 7}})).unwrap();
+    assert_eq!(silent.bulkhead.unwrap().unfinished, Share::percent(50));
+    for (wrong, problem) in [
+        (
+            json!({"bulkhead": {"max_concurrent": 1, "unfinished": 0}}),
+            "bulkhead.unfinished",
+        ),
+        (
+            json!({"shedding": {"unfinished": 101}}),
+            "shedding.unfinished",
+        ),
+        (json!({"exempt": [{"path": "healthz"}]}), "exempt[0].path"),
+        (json!({"exempt": [{}]}), "exempt[0].path"),
+        (json!({"exempt": [{"path": "/a*b"}]}), "exempt[0].path"),
+        (json!({"exempt": [{"path": "/a?b"}]}), "exempt[0].path"),
+        (json!({"exempt": vec![json!({"path": "/a"}); 17]}), "exempt"),
+    ] {
+        let refused = policy(wrong).unwrap_err().to_string();
+        assert!(refused.contains(problem), "{refused}");
+    }
+}
+
+#[test]
 fn a_bulkhead_is_read() {
     let read = policy(json!({"bulkhead": {
         "mode": "enforce", "enforce": "5%", "max_concurrent": 7,

@@ -154,6 +154,8 @@ impl World {
             },
             tag: None,
             load: None,
+            keep: Span::ZERO,
+            dead: &[],
             now: Timestamp::nanos(5),
         };
         let (taking, notes) = take(self, "k", &asked);

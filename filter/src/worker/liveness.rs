@@ -1,0 +1,265 @@
+//! What a worker does so that places come back: it gives signs of life, watches those of the other VMs, and looks at what
+//! is in use, a bounded number of keys at each tick.
+
+use seawall_policy::places::members::{self, Members, heartbeat};
+use seawall_policy::places::rounds::{Index, LOOKS_MAX, Round};
+use seawall_policy::places::slots::Slot;
+use seawall_policy::places::{self, Bound, Notes};
+use seawall_policy::shedding::Limit;
+use seawall_policy::time::Timestamp;
+use seawall_policy::watch::Watch;
+
+use super::Worker;
+use super::places::{bounds, note};
+use crate::host::clock;
+use crate::host::shared::Shared;
+use crate::seats::{Seat, Seats};
+use crate::telemetry::Concern;
+
+/// The slots of a policy that has none for values of a header.
+const FEW: [Slot; 3] = [Slot::Rest, Slot::Unfinished, Slot::Rest.unfinished()];
+
+/// This VM and the others.
+#[derive(Debug)]
+pub(super) struct Liveness {
+    /// The number of this VM.
+    pub(super) vm: u64,
+    /// Whether it is listed: it is from its first place on.
+    listed: bool,
+    /// Who else lives.
+    pub(super) members: Members,
+    watch: Watch,
+    /// The upstream that is looked at next.
+    next: usize,
+    /// How many keys this round has looked at, and since when it goes on.
+    looks: u32,
+    begun: Timestamp,
+    /// Whether somebody died, so that the round goes on in quicker ticks until it is through.
+    hurries: bool,
+}
+
+impl Liveness {
+    /// A VM that holds nothing yet.
+    pub(super) fn new(draw: u64, now: Timestamp) -> Self {
+        Self {
+            vm: members::vm(draw),
+            listed: false,
+            members: Members::default(),
+            watch: Watch::default(),
+            next: 0,
+            looks: 0,
+            begun: now,
+            hurries: false,
+        }
+    }
+}
+
+impl Worker {
+    /// Lists this VM before it takes its first place: what it holds comes back when it dies.
+    pub(super) fn enroll(&mut self) {
+        if !std::mem::replace(&mut self.liveness.listed, true) {
+            // The others are watched from tick to tick only.
+            match heartbeat(&Shared, self.liveness.vm, &[]) {
+                Ok(seen) => self.liveness.members = seen.members,
+                Err(undecided) => super::note_undecided(&mut self.own, Some(&undecided)),
+            }
+        }
+    }
+
+    /// Whether ticks have to come more often, until everything that a dead VM may have held was looked at.
+    pub(super) const fn hurries(&self) -> bool {
+        self.liveness.hurries
+    }
+
+    /// A tick: a sign of life, and the next keys of the round.
+    pub(super) fn tend_places(&mut self, on_time: bool) {
+        if self.liveness.listed {
+            self.beat(on_time);
+            self.look_around(on_time);
+        }
+    }
+
+    /// This VM goes; what it still holds comes back as that of a dead one.
+    pub(super) fn leave_members(&mut self) {
+        self.look_around(false);
+        let mut holds = self.places_owed() > 0;
+        for number in 0..self.upstreams.len() {
+            let entry = self.upstreams.entry(number);
+            holds |= entry.is_some_and(|entry| entry.seats.as_ref().is_some_and(Seats::holds_any));
+        }
+        if self.liveness.listed && !holds {
+            members::leave(&Shared, self.liveness.vm);
+            self.liveness.listed = false;
+        }
+    }
+
+    /// A sign of life; those that were silent for too long are listed as dead.
+    fn beat(&mut self, on_time: bool) {
+        let seen = heartbeat(&Shared, self.liveness.vm, &[]).and_then(|seen| {
+            let watch = &mut self.liveness.watch;
+            watch.observe(seen.members.signs(), on_time);
+            let silent = watch.dead();
+            if seen.given_up || silent.is_empty() {
+                return Ok(seen);
+            }
+            let buried = heartbeat(&Shared, self.liveness.vm, &silent)?;
+            watch.observe(buried.members.signs(), false);
+            Ok(buried)
+        });
+        let seen = match seen {
+            Ok(seen) => seen,
+            Err(undecided) => return super::note_undecided(&mut self.own, Some(&undecided)),
+        };
+        if seen.crowded {
+            self.own.count(Concern::Crowded);
+        }
+        let known = self.liveness.members.dead();
+        let died = seen.members.dead().iter().any(|vm| !known.contains(vm));
+        self.liveness.members = seen.members;
+        if seen.given_up {
+            self.own.count(Concern::Expired);
+            self.liveness.vm = members::vm(self.draws.next_u64());
+            let vm = self.liveness.vm;
+            self.each_seats(|seats| seats.begin_anew(vm));
+            self.liveness.listed = false;
+            return self.enroll();
+        }
+        if died {
+            self.each_seats(Seats::look_again);
+            self.liveness.next = 0;
+            self.liveness.hurries = true;
+            self.tick_often();
+        }
+    }
+
+    fn each_seats(&mut self, change: impl Fn(&mut Seats)) {
+        for number in 0..self.upstreams.len() {
+            let entry = self.upstreams.entry(number);
+            if let Some(seats) = entry.and_then(|entry| entry.seats.as_mut()) {
+                change(seats);
+            }
+        }
+    }
+
+    /// Looks at the next keys of the round.
+    pub(super) fn look_around(&mut self, on_time: bool) {
+        let mut left = LOOKS_MAX;
+        for _ in 0..self.upstreams.len() {
+            let before = left;
+            let finished = self.look_at(self.liveness.next, on_time, &mut left);
+            let looks = before.saturating_sub(left);
+            self.liveness.looks = self.liveness.looks.saturating_add(looks);
+            if !finished {
+                return;
+            }
+            self.liveness.next = self.liveness.next.saturating_add(1);
+            if self.liveness.next >= self.upstreams.len() {
+                let now = clock::now();
+                let took = now.since(self.liveness.begun);
+                self.own.round(self.liveness.looks, took);
+                self.liveness.begun = now;
+                (self.liveness.next, self.liveness.looks) = (0, 0);
+                self.liveness.hurries = false;
+            }
+            if left == 0 {
+                return;
+            }
+        }
+    }
+
+    /// Looks at what is in use at one upstream, and shows how many are in flight; `false` if there is more to look at.
+    fn look_at(&mut self, number: usize, on_time: bool, left: &mut u32) -> bool {
+        let now = clock::now();
+        let Some(entry) = self.upstreams.entry(number) else {
+            return true;
+        };
+        let policy = self.routing.policies.get(entry.policy);
+        let (Some(policy), Some(seats)) = (policy, entry.seats.as_mut()) else {
+            return true;
+        };
+        let members = &self.liveness.members;
+        let mut look = |key: &str, seat: &mut Seat| {
+            let notes = tend(key, seat, members, on_time, now);
+            note(&mut self.own, &notes);
+            notes
+        };
+        let bounds = bounds(policy);
+        let mut round = match seats.round.take() {
+            Some(round) => round,
+            None if !seats.is_used() => return true,
+            None => {
+                seats.seen = (0, None);
+                if bounds.shared != Bound::default() || bounds.load {
+                    *left = left.saturating_sub(1);
+                    let notes = look(&seats.key, &mut seats.shared);
+                    seats.shared_used = notes.in_flight != Some(0);
+                    seats.seen = (notes.in_flight.unwrap_or(0), notes.limit);
+                } else {
+                    seats.shared_used = false;
+                }
+                match bounds.apart.filter(|_| seats.slots_used) {
+                    Some((count, _)) if count > 0 => {
+                        Round::begin(Index::load(&Shared, &seats.key), seats.slots())
+                    }
+                    // There are no others.
+                    _ if seats.slots_used => Round::begin(Index::default(), FEW.into_iter()),
+                    _ => Round::default(),
+                }
+            }
+        };
+        while let Some(slot) = round.next_slot() {
+            let key = slot.key(&seats.key);
+            *left = left.saturating_sub(1);
+            if let Some(seat) = seats.slot(slot) {
+                round.saw(slot, look(&key, seat).in_flight);
+            }
+            seats.forget(slot);
+            if *left == 0 {
+                break;
+            }
+        }
+        if !round.is_through() {
+            seats.round = Some(round);
+            return false;
+        }
+        seats.slots_used = match bounds.apart {
+            Some((count, _)) if count > 0 => round.tell(&Shared, &seats.key),
+            _ => round.is_any_used(),
+        };
+        let (shared, limit) = seats.seen;
+        let limit = policy
+            .shedding
+            .as_ref()
+            .and_then(|shedding| match shedding.limit {
+                Limit::None => None,
+                Limit::Fixed(limit) => Some(limit),
+                Limit::Adaptive(settings) => {
+                    let floor = settings.floor.max(1);
+                    limit.map(|limit| limit.clamp(floor, settings.ceiling.max(floor)))
+                }
+            });
+        // Who holds a place in a slot may hold one of all as well: it is one request.
+        let in_flight = shared.max(round.in_flight());
+        entry.series.places(in_flight, limit);
+        true
+    }
+}
+
+/// One look at one key. Who showed no life for long enough is given up in the same look.
+fn tend(key: &str, seat: &mut Seat, members: &Members, on_time: bool, now: Timestamp) -> Notes {
+    let (mut notes, mut signs) = places::tend(&Shared, key, seat.holding, members, &[], now);
+    if notes.expired {
+        *seat = seat.anew();
+    }
+    seat.watch.observe(&signs, on_time);
+    let silent = seat.watch.dead();
+    if !silent.is_empty() {
+        (notes, signs) = places::tend(&Shared, key, seat.holding, members, &silent, now);
+        seat.watch.observe(&signs, false);
+    }
+    if !notes.stands() {
+        // It was read, and not made so.
+        notes.in_flight = None;
+    }
+    notes
+}

@@ -136,7 +136,8 @@ impl Arrival {
             spent,
             kept,
             route: None,
-            adaptive,
+            // What latency suggests has nothing to do with how long such a request waits.
+            adaptive: adaptive.filter(|_| !facts.long_poll),
             open_ended: facts.open_ended,
         };
         if policy.time.resolve(&asked) != Limit::None {

@@ -4,6 +4,7 @@ use seawall_policy::control::steers;
 use seawall_policy::deadline::Form;
 use seawall_policy::fallback::Kind;
 use seawall_policy::grpc::is_grpc;
+use seawall_policy::policy::Policy;
 use seawall_policy::retry::is_idempotent;
 use seawall_policy::time::Span;
 
@@ -24,6 +25,8 @@ pub(crate) struct Facts {
     pub(crate) expected: bool,
     /// Upgrades, CONNECT, event streams, long polls: they take their time.
     pub(crate) never_slow: bool,
+    /// Marked as a long poll by its policy.
+    pub(crate) long_poll: bool,
     /// Upgrades and CONNECT.
     pub(crate) tunnel: bool,
     /// Those and event streams: they last as long as they are wanted.
@@ -78,6 +81,18 @@ impl Facts {
         facts.grpc_limit = facts.grpc_limit.filter(|_| facts.grpc);
         facts.open_ended = endless || (facts.grpc && facts.grpc_limit.is_none());
         facts
+    }
+
+    /// The policy may mark it as a long poll. The name of its route is asked for only where that can decide.
+    pub(crate) fn mark(
+        &mut self,
+        policy: &Policy,
+        pairs: &Pairs,
+        route: impl FnOnce() -> Option<String>,
+    ) {
+        let target = || pairs.value(":path");
+        self.long_poll = policy.long_polls.fits(target, route);
+        self.never_slow |= self.long_poll;
     }
 
     /// What kind of answer its caller can take.

@@ -154,7 +154,7 @@ impl HttpRequest {
         {
             return Action::Pause;
         }
-        let facts = Facts::read(&pairs);
+        let mut facts = Facts::read(&pairs);
         if facts.own && pairs.value(FAILOVER).is_some() && answer::no_failover_of_clients() {
             return Action::Pause;
         }
@@ -170,6 +170,7 @@ impl HttpRequest {
         };
         self.stale = self.with(|worker| {
             let policy = worker.policy(selected.policy)?;
+            facts.mark(policy, &pairs, || properties::text("xds\0route_name"));
             stale::Exchange::read(policy, &cluster, &pairs, end_of_stream)
         });
         let went = self.ask(selected, &cluster, &facts, &pairs, end_of_stream);

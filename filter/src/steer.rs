@@ -55,7 +55,8 @@ impl Leave {
             Some(Delay::Percentile(_)) => admitted.hedge,
             None => None,
         };
-        let hedges = safe && attempts > 1 && !facts.open_ended && retries.mode == Mode::Enforce;
+        let waits = facts.open_ended || facts.long_poll;
+        let hedges = safe && attempts > 1 && !waits && retries.mode == Mode::Enforce;
         Self {
             attempts,
             safe,

@@ -3,6 +3,7 @@
 //! The rules stand in `seawall_policy`; here is only who is asked with what, and what is done with the notes.
 
 mod authorities;
+mod debts;
 pub(crate) mod exchanges;
 mod known;
 mod latency;
@@ -13,8 +14,10 @@ mod permits;
 mod places;
 mod probe;
 mod retries;
+mod shapes;
 mod sitting;
 
+use debts::Debt;
 use notes::{note, note_undecided};
 use permits::{fresh, give_back, peer, take};
 pub(crate) use places::Lesson;
@@ -22,13 +25,14 @@ pub(crate) use places::Lesson;
 use std::cell::Cell;
 use std::collections::VecDeque;
 
-use seawall_policy::admission::{self, Decision, Notes, Reason, Request, Settlement};
+use seawall_policy::admission::{self, Decision, Reason, Request, Settlement};
 use seawall_policy::breaker::{Asker, Counted, Moment, Permit, Phase};
 use seawall_policy::policy::Policy;
 use seawall_policy::priority::Priority;
 use seawall_policy::retry::account::Entry;
 use seawall_policy::retry::attempts::Denial;
 use seawall_policy::route::Routing;
+use seawall_policy::shapes::Standing;
 use seawall_policy::time::{Span, Timestamp};
 use seawall_policy::trust::Trust;
 
@@ -48,15 +52,6 @@ const TICK_DUE: Span = Span::millis(TICK_MILLIS as u64 - 20);
 const ON_TIME: Span = Span::millis(2 * TICK_MILLIS as u64);
 /// For so many upstreams the others and the host are told what is new at one tick; where there are more, they take turns.
 const TOLD_MAX: usize = 256;
-/// The most settlements that may wait for a better moment.
-const DEBTS_MAX: usize = 1_024;
-/// A settlement that could not be stored.
-#[derive(Clone, Copy, Debug)]
-struct Debt {
-    upstream: usize,
-    permit: Permit,
-    settlement: Settlement,
-}
 
 /// Which policy a request gets, and what else must be known of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,7 +122,7 @@ pub(crate) struct Admitted {
 #[derive(Debug)]
 pub(crate) struct Worker {
     routing: Routing,
-    configured_at: Timestamp,
+    shapes: shapes::Shapes,
     upstreams: Upstreams,
     /// How many of them there were when the process's were last counted.
     upstreams_shown: usize,
@@ -167,8 +162,8 @@ impl Worker {
         let now = clock::now();
         let mut draws = Draws::seeded(now.as_nanos());
         Self {
+            shapes: shapes::Shapes::new(routing.policies.len(), now),
             routing,
-            configured_at: now,
             upstreams: Upstreams::default(),
             upstreams_shown: 0,
             ticks: 0,
@@ -237,7 +232,11 @@ impl Worker {
             spare,
             deposits: entry.deposits,
         };
-        let place = place(policy, entry.key.as_deref(), self.configured_at);
+        let place = place(
+            policy,
+            entry.key.as_deref(),
+            self.shapes.standing(entry.policy),
+        );
         let (mut decision, notes) = admission::admit(&Shared, &place, &request, moment);
         if notes.expired {
             entry.holding = fresh(spare);
@@ -365,6 +364,7 @@ impl Worker {
         let on_time = now.since(self.last_tick) <= ON_TIME;
         self.last_tick = now;
         self.tend_slots(moment);
+        self.tend_shapes(on_time);
         self.pay_all();
         for number in 0..self.upstreams.len() {
             self.tend(number, on_time);
@@ -385,21 +385,6 @@ impl Worker {
         self.pay_all();
         self.leave_members();
         self.tell(1, 0);
-    }
-
-    /// Tries again what could not be stored.
-    fn pay_all(&mut self) {
-        for _ in 0..self.debts.len() {
-            if let Some(debt) = self
-                .debts
-                .pop_front()
-                .filter(|debt| !self.pay(*debt).stands())
-            {
-                self.owe(debt);
-            }
-        }
-        self.enter_owed();
-        self.return_owed();
     }
 
     /// Tells the others and the host what they do not know yet, of those upstreams whose turn it is.
@@ -427,7 +412,11 @@ impl Worker {
         let Some(policy) = self.routing.policies.get(entry.policy) else {
             return;
         };
-        let place = place(policy, entry.key.as_deref(), self.configured_at);
+        let place = place(
+            policy,
+            entry.key.as_deref(),
+            self.shapes.standing(entry.policy),
+        );
         let (notes, holders) = admission::tend(&Shared, &place, entry.holding, &[], moment);
         entry.series.tell_state_again();
         entry.watch.observe(&holders, on_time);
@@ -446,36 +435,6 @@ impl Worker {
         }
     }
 
-    /// Tries to store a settlement; one that does not stand has to be tried again.
-    fn pay(&mut self, debt: Debt) -> Notes {
-        let (_, moment) = self.moment();
-        let Some(entry) = self.upstreams.entry(debt.upstream) else {
-            return Notes::default();
-        };
-        let Some(policy) = self.routing.policies.get(entry.policy) else {
-            return Notes::default();
-        };
-        let place = place(policy, entry.key.as_deref(), self.configured_at);
-        let notes = admission::settle(&Shared, &place, debt.permit, debt.settlement, moment);
-        note(entry, &mut self.own, &notes);
-        notes
-    }
-
-    /// Keeps a settlement for the next tick. Beyond the bound it is dropped; a permit then comes back as that of a dead
-    /// VM does, because this one takes another instance number.
-    fn owe(&mut self, debt: Debt) {
-        if self.debts.len() < DEBTS_MAX {
-            self.debts.push_back(debt);
-            return;
-        }
-        self.own.count(Concern::DebtDropped);
-        let spare = self.draws.next_u64();
-        let entry = self.upstreams.entry(debt.upstream);
-        if let Some(entry) = entry.filter(|_| debt.permit.probe.is_some()) {
-            entry.holding = fresh(spare);
-        }
-    }
-
     fn moment(&mut self) -> (Timestamp, Moment) {
         let now = clock::now();
         let draw = self.draws.next_u32();
@@ -486,11 +445,11 @@ impl Worker {
 fn place<'a>(
     policy: &'a Policy,
     key: Option<&'a str>,
-    configured_at: Timestamp,
+    standing: &'a Standing,
 ) -> admission::Upstream<'a> {
     admission::Upstream {
         policy,
         key,
-        configured_at,
+        standing,
     }
 }

@@ -161,6 +161,27 @@ impl Process {
     /// # Errors
     /// If the module refuses its configuration or traps.
     pub fn start(module: &Module, options: ProcessOptions, now: u64) -> Result<Self, HostError> {
+        let common = Common {
+            trace: Trace::new(options.trace),
+            ..Common::new(now, options.strict_cas)
+        };
+        Self::within(module, options, Rc::new(common))
+    }
+
+    /// Starts another module, or the same once more, in the same process: with VMs of its own, and the same clock, shared data,
+    /// metrics and log.
+    ///
+    /// # Errors
+    /// If the module refuses its configuration or traps.
+    pub fn beside(&self, module: &Module, options: ProcessOptions) -> Result<Self, HostError> {
+        Self::within(module, options, Rc::clone(&self.inner.common))
+    }
+
+    fn within(
+        module: &Module,
+        options: ProcessOptions,
+        common: Rc<Common>,
+    ) -> Result<Self, HostError> {
         let settings = Settings {
             plugin_name: options.plugin_name.clone(),
             root_id: options.root_id.clone(),
@@ -173,10 +194,7 @@ impl Process {
             settings: Rc::new(settings),
             module: module.clone(),
             configuration: RefCell::new(options.configuration.clone()),
-            common: Rc::new(Common {
-                trace: Trace::new(options.trace),
-                ..Common::new(now, options.strict_cas)
-            }),
+            common,
             vms: Vec::new(),
             starts: Cell::new(0),
             options,

@@ -12,9 +12,10 @@ use crate::policy::Policy;
 use crate::record::{Claim, Record};
 use crate::retry::account;
 use crate::retry::attempts::Denial;
+use crate::shapes::Standing;
 use crate::share;
 use crate::store::{Change, SharedStore, Taken, Undecided, update};
-use crate::time::{Span, Timestamp};
+use crate::time::Span;
 use crate::watch::Sign;
 
 /// What is asked about one request.
@@ -42,17 +43,19 @@ pub struct Upstream<'a> {
     pub policy: &'a Policy,
     /// Its key in shared data; `None` where it has no state, so that it never refuses.
     pub key: Option<&'a str>,
-    /// When this root took its configuration.
-    pub configured_at: Timestamp,
+    /// When this root took its configuration, and how it stands beside others.
+    pub standing: &'a Standing,
 }
 
 impl Upstream<'_> {
     /// What this root wants the record to look like.
     pub fn claim(&self) -> Claim {
-        let open = self.policy.breaker.open;
+        let longest = self.policy.breaker.open.longest();
         Claim {
-            configured_at: self.configured_at,
-            ahead: open.longest().times(2),
+            configured_at: self.standing.configured_at,
+            alone: self.standing.alone,
+            longest,
+            ahead: longest.times(2).max(self.standing.ahead),
             counting: self.policy.breaker.mode.counts(),
             geometry: self.policy.breaker.window,
             slice: self
@@ -234,7 +237,7 @@ pub fn admit(
         found = Some((admission, notes));
         change
     };
-    let taken = update(store, key, upstream.claim(), moment.now, &mut step);
+    let taken = update(store, key, &upstream.claim(), moment.now, &mut step);
     let (admission, notes) = match (taken, found) {
         (Ok(taken), Some((admission, notes))) => (admission, noted(&taken, notes)),
         (Ok(_), None) => return (Decision::Admit(None), Notes::default()),
@@ -399,7 +402,7 @@ pub(crate) fn changed(
         notes = seen(record, made);
         change
     };
-    match update(store, key, upstream.claim(), moment.now, &mut step) {
+    match update(store, key, &upstream.claim(), moment.now, &mut step) {
         Ok(taken) => noted(&taken, notes),
         Err(undecided) => Notes::undecided(undecided),
     }

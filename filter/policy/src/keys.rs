@@ -17,6 +17,7 @@
 //! | `seawall/authorities/v2/POLICY/CLUSTER` | which authority has which slot |
 //! | `seawall/v1-records`, `seawall/v1` | which upstreams have a record; how many, for earlier modules |
 //! | `seawall/v1-process-key` | the process's key |
+//! | `seawall/v1-shapes/POLICY` | which shapes of a policy's records are in use |
 //! | `seawall/stale/v2/NUMBER`, `seawall/stale/v2/set/NUMBER` | stale answers, and their tables |
 
 /// Where earlier modules count their records.
@@ -127,6 +128,11 @@ pub fn kept(number: u64) -> String {
     format!("seawall/v1/{ACROSS}/{number:x}")
 }
 
+/// Where it stands which shapes of a policy's records are in use.
+pub fn shapes(policy: &str) -> String {
+    with("seawall/v1-shapes/", policy)
+}
+
 /// A stale answer.
 pub fn stale(number: usize) -> String {
     with("seawall/stale/v2/", &crate::text::written(number as u64))
@@ -190,6 +196,7 @@ mod tests {
         Of(String, String, Parted, What),
         Authorities(String, String),
         Kept(u64),
+        Shapes(String),
         Stale(usize),
         StaleSet(usize),
     }
@@ -242,6 +249,7 @@ mod tests {
             }
             Meaning::Authorities(policy, cluster) => authorities(policy, cluster),
             Meaning::Kept(number) => kept(*number),
+            Meaning::Shapes(policy) => shapes(policy),
             Meaning::Stale(number) => stale(*number),
             Meaning::StaleSet(number) => stale_set(*number),
         }
@@ -315,6 +323,7 @@ mod tests {
             2 => (policies(), names())
                 .prop_map(|(policy, cluster)| Meaning::Authorities(policy.to_owned(), cluster)),
             2 => prop::sample::select(vec![0_u64, 1, 0x1f, 0xfff]).prop_map(Meaning::Kept),
+            1 => policies().prop_map(|policy| Meaning::Shapes(policy.to_owned())),
             1 => (0_usize..3).prop_map(Meaning::Stale),
             1 => (0_usize..3).prop_map(Meaning::StaleSet),
         ]

@@ -4,6 +4,7 @@ use crate::breaker::Settings;
 use crate::deadline::Limits;
 use crate::exempt::Exempt;
 use crate::fallback::Ladder;
+use crate::long_poll::LongPolls;
 use crate::outcome::Rules;
 use crate::share::{Enforcement, Share};
 use crate::{bulkhead, probe, retry, shedding};
@@ -33,6 +34,8 @@ pub struct Policy {
     pub outcomes: Rules,
     /// The circuit breaker.
     pub breaker: Settings,
+    /// Which requests wait for something to happen: their silence says nothing.
+    pub long_polls: LongPolls,
     /// What asks an open upstream whether it is well again.
     pub probe: Option<probe::Settings>,
     /// How many requests there may be at the same time.
@@ -68,6 +71,7 @@ impl Default for Policy {
             retries: None,
             outcomes: Rules::default(),
             breaker: Settings::default(),
+            long_polls: LongPolls::default(),
             probe: None,
             bulkhead: None,
             shedding: None,

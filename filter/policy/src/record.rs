@@ -3,15 +3,15 @@
 //! The geometry of the windows stands in the record, so that an old and a new configuration that live side by side cut it
 //! the same way. Breaker and retry budget share a record: a retry is paid for in the step that sees the breaker closed.
 
+mod claim;
 mod latest;
 pub(crate) mod sealed;
 
-use crate::breaker::{
-    Breaker, Closed, Holder, Holders, Host, Hosts, Phase, Probing, State, Transition,
-};
+use crate::breaker::{Breaker, Closed, Holder, Holders, Host, Hosts, Phase, Probing, State};
 use crate::retry::budget::Budget;
 use crate::time::{Span, Timestamp};
 use crate::window::{CountWindow, Counts, Geometry, SLICES, TimeWindow, Window};
+pub use claim::Claim;
 use sealed::{Reader, Writer};
 
 /// The version of the layout: 2 has the retry budget.
@@ -31,21 +31,6 @@ pub struct Record {
     pub breaker: Breaker,
     /// The retry budget, where the policy has retries.
     pub budget: Option<Budget>,
-}
-
-/// A root's claim on the shape of a record: the later one wins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Claim {
-    /// When the root took its configuration.
-    pub configured_at: Timestamp,
-    /// How far ahead of now times in a record may lie; one with a later time is damaged.
-    pub ahead: Span,
-    /// Whether its breaker counts.
-    pub counting: bool,
-    /// The shape it wants for the windows.
-    pub geometry: Geometry,
-    /// The length it wants for the budget's buckets; `None` where it has no retries.
-    pub slice: Option<Span>,
 }
 
 /// Why bytes are not a record.
@@ -68,34 +53,6 @@ impl Record {
             breaker: Breaker::new(claim.geometry),
             budget: claim.slice.map(Budget::new),
         }
-    }
-
-    /// Lets a root that was configured later have its shape. Leaving a mode that does not count starts anew. Says
-    /// whether anything changed, and the transition if it was one.
-    pub fn adopt(&mut self, claim: Claim, now: Timestamp) -> (bool, Option<Transition>) {
-        let same_shape = claim.geometry == self.breaker.geometry;
-        let same_slice = claim.slice == self.budget.as_ref().map(|budget| budget.slice);
-        let same = same_shape && claim.counting == self.counting && same_slice;
-        if same || claim.configured_at <= self.configured_at {
-            return (false, None);
-        }
-        let restarted = claim.counting != self.counting;
-        self.configured_at = claim.configured_at;
-        self.counting = claim.counting;
-        let transition = if restarted {
-            self.breaker.restart(claim.geometry, now)
-        } else {
-            if !same_shape {
-                self.breaker.reshape(claim.geometry);
-            }
-            None
-        };
-        match (&mut self.budget, claim.slice) {
-            (Some(_), Some(_)) if same_slice => {}
-            (Some(budget), Some(slice)) => budget.reshape(slice, now),
-            (budget, slice) => *budget = slice.map(Budget::new),
-        }
-        (true, transition)
     }
 
     /// The bytes for shared data; at most [`BYTES_MAX`].

@@ -145,6 +145,8 @@ mod tests {
     const LIST: &str = "list";
     const CLAIM: Claim = Claim {
         ahead: Span::MAX,
+        alone: true,
+        longest: Span::MAX,
         configured_at: Timestamp::ZERO,
         counting: true,
         geometry: Geometry::time(Span::secs(10)),

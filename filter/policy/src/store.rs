@@ -73,14 +73,17 @@ pub struct Taken {
 pub fn update(
     store: &impl SharedStore,
     key: &str,
-    claim: Claim,
+    claim: &Claim,
     now: Timestamp,
     step: &mut dyn FnMut(&mut Record) -> Change,
 ) -> Result<Taken, Undecided> {
     let mut tries: u32 = 0;
     loop {
         let (mut record, cas, healed) = read(store, key, claim, now)?;
-        let (adopted, restarted) = record.adopt(claim, now);
+        let (adopted, restarted) = match record.is_as(claim) {
+            true => (false, None),
+            false => record.adopt(*claim, now),
+        };
         let change = step(&mut record);
         let nothing = change == Change::Nothing && !adopted && !healed;
         let stands = nothing || store.swap(key, &record.encode(), cas)?;
@@ -118,20 +121,20 @@ pub fn exchange(
 fn read(
     store: &impl SharedStore,
     key: &str,
-    claim: Claim,
+    claim: &Claim,
     now: Timestamp,
 ) -> Result<(Record, u32, bool), Undecided> {
     let Some(found) = store.load(key)? else {
-        return Ok((Record::new(claim), CREATE, false));
+        return Ok((Record::new(*claim), CREATE, false));
     };
     if found.bytes.is_empty() {
-        return Ok((Record::new(claim), found.cas, false));
+        return Ok((Record::new(*claim), found.cas, false));
     }
     let latest = now.after(claim.ahead);
     match Record::decode(&found.bytes) {
         Ok(record) if !record.is_ahead_of(latest) => Ok((record, found.cas, false)),
         Err(Unreadable::Later(_)) => Err(Undecided::Later),
-        Ok(_) | Err(Unreadable::Damaged) => Ok((Record::new(claim), found.cas, true)),
+        Ok(_) | Err(Unreadable::Damaged) => Ok((Record::new(*claim), found.cas, true)),
     }
 }
 

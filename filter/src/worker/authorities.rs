@@ -33,7 +33,7 @@ impl Worker {
         let id = process_key::get()?.hash64("authority", &[name.authority()?.as_bytes()]);
         let directory = keys::authorities(name.scope, name.cluster);
         let key = |slot| keys::record(name.scope, name.cluster, Part::Slot(slot));
-        let shape = place(policy, None, self.configured_at).claim();
+        let shape = place(policy, None, self.shapes.standing(name.policy)).claim();
         let mut cleared = |slot, idle: Span| {
             let key = key(slot);
             let cleared =
@@ -59,7 +59,7 @@ impl Worker {
         }
         let instance = self.draws.next_u64();
         let seats = Seats::of(policy, Some(&key), instance);
-        let upstream = place(policy, Some(&key), self.configured_at);
+        let upstream = place(policy, Some(&key), self.shapes.standing(name.policy));
         let counting = policy.breaker.mode.counts();
         let notes = (!counting).then(|| admission::claim(&Shared, &upstream, moment));
         let number = self

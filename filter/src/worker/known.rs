@@ -67,6 +67,7 @@ impl Worker {
 
     /// The number of the upstream, which is made known if it is not.
     pub(super) fn upstream(&mut self, asking: &Asking<'_>) -> Option<usize> {
+        self.enter_shape(asking.selected.policy);
         let policy = self.routing.policies.get(asking.selected.policy)?;
         let name = Name {
             policy: asking.selected.policy,
@@ -88,7 +89,11 @@ impl Worker {
         let instance = self.draws.next_u64();
         let (now, moment) = (clock::now(), instance as u32);
         let moment = Moment { now, draw: moment };
-        let place = place(policy, key.as_deref(), self.configured_at);
+        let place = place(
+            policy,
+            key.as_deref(),
+            self.shapes.standing(asking.selected.policy),
+        );
         let counting = place.claim().counting;
         let stateless = !has_state(policy);
         let max = self.routing.upstreams_max;

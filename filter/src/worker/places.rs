@@ -12,8 +12,9 @@ use seawall_policy::share::{self, Enforcement, Share};
 use seawall_policy::shedding::{Limit, Settings, spread};
 use seawall_policy::time::Span;
 
+use super::debts::DEBTS_MAX;
 use super::sitting::Sitting;
-use super::{Asking, DEBTS_MAX, Worker};
+use super::{Asking, Worker};
 use crate::host::clock;
 use crate::host::shared::Shared;
 use crate::seats::{Taken, adaptive};

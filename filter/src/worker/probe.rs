@@ -32,7 +32,11 @@ impl Worker {
         let Some(settings) = &policy.probe else {
             return;
         };
-        let place = place(policy, entry.key.as_deref(), self.configured_at);
+        let place = place(
+            policy,
+            entry.key.as_deref(),
+            self.shapes.standing(entry.policy),
+        );
         let instance = entry.holding.instance;
         let Some(generation) = probe::claim(&Shared, &place, settings, instance, moment) else {
             return;
@@ -72,7 +76,11 @@ impl Worker {
         let Some(policy) = self.routing.policies.get(entry.policy) else {
             return;
         };
-        let place = place(policy, entry.key.as_deref(), self.configured_at);
+        let place = place(
+            policy,
+            entry.key.as_deref(),
+            self.shapes.standing(entry.policy),
+        );
         let notes = probe::settle(&Shared, &place, generation, good, moment);
         note(entry, &mut self.own, &notes);
     }

@@ -9,7 +9,8 @@ use seawall_policy::retry::attempts::{Answer, Attempts, Denial, Flags, Left};
 use seawall_policy::retry::budget::RETRY;
 use seawall_policy::time::{Span, Timestamp};
 
-use super::{Asking, DEBTS_MAX, Worker, note, place};
+use super::debts::DEBTS_MAX;
+use super::{Asking, Worker, note, place};
 use crate::attempt;
 use crate::host::shared::Shared;
 use crate::host::{clock, plugin, streams};
@@ -125,7 +126,11 @@ impl Worker {
         let entry = self.upstreams.entry(upstream).ok_or(Denial::Undecided)?;
         let policy = self.routing.policies.get(entry.policy);
         let policy = policy.ok_or(Denial::Undecided)?;
-        let place = place(policy, entry.key.as_deref(), self.configured_at);
+        let place = place(
+            policy,
+            entry.key.as_deref(),
+            self.shapes.standing(entry.policy),
+        );
         let (afforded, notes) = account::affords(&Shared, &place, entry.deposits, moment);
         note(entry, &mut self.own, &notes);
         afforded
@@ -245,7 +250,11 @@ impl Worker {
     ) -> Option<T> {
         let entry = self.upstreams.entry(upstream)?;
         let policy = self.routing.policies.get(entry.policy)?;
-        let place = place(policy, entry.key.as_deref(), self.configured_at);
+        let place = place(
+            policy,
+            entry.key.as_deref(),
+            self.shapes.standing(entry.policy),
+        );
         let (value, notes) = run(policy, &place, entry.deposits)?;
         if notes.stands() {
             entry.deposits = 0;

@@ -111,9 +111,7 @@ pub(super) fn configuration(findings: &mut Findings, at: &str, config: &Value) -
         Some(value) => config::from_value(value),
         None => config::from_value(given),
     };
-    let routing = parsed.as_ref().ok().cloned();
-    findings.configuration(&at, parsed.map(drop));
-    routing
+    findings.configuration(&at, parsed)
 }
 
 /// A state is known by its policy's name, so that one name must mean one thing in all places that share a VM's id.

@@ -70,11 +70,9 @@ fn plugin(findings: &mut Findings, at: &str, document: &Value) {
     let path = joined(at, "spec.pluginConfig");
     match spec.get("pluginConfig") {
         Some(given) => {
-            let checked = config::from_value(given);
-            if let Ok(routing) = &checked {
-                before_callers_are_known(findings, at, text("phase"), routing);
+            if let Some(routing) = findings.configuration(&path, config::from_value(given)) {
+                before_callers_are_known(findings, at, text("phase"), &routing);
             }
-            findings.configuration(&path, checked.map(drop));
         }
         None => {
             findings.configurations += 1;

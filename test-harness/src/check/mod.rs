@@ -6,11 +6,13 @@
 
 mod bootstrap;
 mod istio;
+mod silence;
 
 use serde::Serialize;
 use serde_json::Value;
 
 use seawall_policy::config;
+use seawall_policy::route::Routing;
 
 /// What was found in a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -52,16 +54,27 @@ impl Findings {
         });
     }
 
-    /// Checks one configuration that stands at `path`.
-    fn configuration(&mut self, path: &str, checked: Result<(), config::Error>) {
+    /// Checks one configuration that stands at `path`, and hands it on if it is right.
+    fn configuration(
+        &mut self,
+        path: &str,
+        read: Result<Routing, config::Error>,
+    ) -> Option<Routing> {
         self.configurations += 1;
-        if let Err(error) = checked {
-            let path = match (path, error.path()) {
-                ("", inner) => inner.to_owned(),
-                (outer, "") => outer.to_owned(),
-                (outer, inner) => format!("{outer}: {inner}"),
-            };
-            self.error(&path, error.problem());
+        let at = |inner: &str| match (path, inner) {
+            ("", inner) => inner.to_owned(),
+            (outer, "") => outer.to_owned(),
+            (outer, inner) => format!("{outer}: {inner}"),
+        };
+        match read {
+            Ok(routing) => {
+                silence::check(self, &at, &routing);
+                Some(routing)
+            }
+            Err(error) => {
+                self.error(&at(error.path()), error.problem());
+                None
+            }
         }
     }
 }
@@ -115,8 +128,7 @@ pub fn check(text: &str) -> Result<Findings, Unreadable> {
 
 fn document_of(findings: &mut Findings, at: &str, document: &Value) {
     if document.get("policies").is_some() || document.get("version").is_some() {
-        let checked = config::from_value(document).map(drop);
-        findings.configuration(at, checked);
+        findings.configuration(at, config::from_value(document));
     } else if document.get("static_resources").is_some() {
         bootstrap::check(findings, at, document);
     } else {

@@ -6,6 +6,7 @@ mod failover;
 mod istio;
 mod load;
 mod retries;
+mod silence;
 
 use super::*;
 

@@ -132,7 +132,8 @@ fn retries_cost_a_good_request_so_much_in_both_positions_together() {
 }
 
 #[test]
-fn a_tick_with_nothing_to_do_asks_the_clock_once_however_many_upstreams_there_are() {
+fn a_tick_with_nothing_to_do_asks_the_clock_and_who_else_is_there_once_however_many_upstreams_there_are()
+ {
     let process = process(
         1,
         &BREAKER.replace(r#"{"breaker""#, r#"{"retries":{},"breaker""#),
@@ -159,5 +160,5 @@ fn a_tick_with_nothing_to_do_asks_the_clock_once_however_many_upstreams_there_ar
         .map(grown)
         .filter(|(_, count)| *count > 0)
         .collect();
-    assert_eq!(calls, [("clock_time_get", 1)]);
+    assert_eq!(calls, [("clock_time_get", 1), ("proxy_get_shared_data", 1)]);
 }

@@ -18,6 +18,7 @@ mod header_maps;
 mod hostile;
 mod interleaved;
 mod ledger;
+mod long_polls;
 mod metrics;
 mod modules;
 mod nonsense;
@@ -29,6 +30,8 @@ mod places;
 mod probe;
 mod properties;
 mod queues;
+mod rollout;
+mod shapes;
 #[path = "../shipped/mod.rs"]
 mod shipped;
 mod slots;

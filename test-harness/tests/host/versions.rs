@@ -2,7 +2,7 @@
 
 use seawall_harness::abi::stream::headers;
 use seawall_harness::worker::{Flow, Process};
-use seawall_policy::record::VERSION;
+use seawall_policy::record::{Record, VERSION};
 
 use crate::filter::{BREAKER, advance, ask, end, process, properties, traps, trip};
 
@@ -143,4 +143,91 @@ fn latencies_and_kept_requests_of_a_later_version_are_left_alone() {
         write(&process, &key, &bytes);
     }
     assert_eq!(traps(&process), Vec::<String>::new());
+}
+
+/// What the first release with records of version 2 wrote for [`RELEASED`]: a name, and the record's bytes as hexadecimal
+/// digits.
+const RECORDS: &str = include_str!("records/version-2.txt");
+const RELEASED: &str = r#"{"version":1,"policies":{"default":{"retries":{},"breaker":{
+    "minimum_calls":5,"consecutive":0,"slow_call":{"rate":0},"ramp":"0s","hosts":{"grace":"0s"},
+    "open":{"for":"1s","up_to":"1s","jitter":0},"half_open":{"permits":1,"wait":"20s"}}}}}"#;
+
+/// The process of [`RELEASED`] after which the record of this name stood there, at the same time.
+fn left(name: &str, bytes: Option<&[u8]>) -> Process {
+    let process = process(2, RELEASED);
+    let failures = if name == "closed" { 4 } else { 5 };
+    for number in 0..failures {
+        let stream = ask(&process, number).expect("closed passes");
+        end(&process, stream, "503");
+    }
+    if name == "half_open" {
+        advance(&process, 1_500);
+        assert!(ask(&process, 0).is_some(), "the only permit");
+        process.kill(0);
+    }
+    if let Some(bytes) = bytes {
+        write(&process, "seawall/v1/default/upstream", bytes);
+    }
+    process
+}
+
+fn released() -> Vec<(&'static str, Vec<u8>)> {
+    let line = |line: &'static str| {
+        let (name, digits) = line.split_once(' ').expect("a name and digits");
+        let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16);
+        let (pairs, rest) = digits.as_bytes().as_chunks::<2>();
+        assert_eq!(rest, b"");
+        let bytes = pairs.iter().map(|pair| byte(pair).expect("digits"));
+        (name, bytes.collect())
+    };
+    RECORDS.lines().map(line).collect()
+}
+
+#[test]
+fn records_of_an_earlier_release_are_written_back_as_they_were_and_continued() {
+    if std::env::var_os("SEAWALL_PRINT_RECORDS").is_some() {
+        for name in ["closed", "open", "half_open"] {
+            let digits = record(&left(name, None)).1;
+            let digits: String = digits.iter().map(|byte| format!("{byte:02x}")).collect();
+            println!("RECORD {name} {digits}");
+        }
+        return;
+    }
+    let released = released();
+    assert_eq!(released.len(), 3);
+    for (name, bytes) in &released {
+        let known = Record::decode(bytes).expect("whole");
+        assert_eq!(
+            &known.encode(),
+            bytes,
+            "{name}: an earlier module reads what this one writes"
+        );
+        let process = left(name, Some(bytes));
+        match *name {
+            "closed" => {
+                let stream = ask(&process, 1).expect("four failures of at least five");
+                end(&process, stream, "503");
+                assert_eq!(ask(&process, 0), None, "the fifth opens it");
+            }
+            "open" => {
+                assert_eq!(ask(&process, 1), None);
+                advance(&process, 999);
+                assert_eq!(ask(&process, 1), None, "for a second");
+                advance(&process, 1);
+                let stream = ask(&process, 1).expect("then it probes");
+                end(&process, stream, "200");
+                assert!(ask(&process, 0).is_some(), "and closes");
+            }
+            _ => {
+                assert_eq!(ask(&process, 1), None, "one that died holds the permit");
+                for _ in 0..5 {
+                    advance(&process, 400);
+                    process.tick_vm(2);
+                }
+                assert!(ask(&process, 1).is_some(), "it is taken back");
+            }
+        }
+        let replaced = counted(&process, "seawall_records_replaced");
+        assert_eq!((replaced, traps(&process)), (0, vec![]), "{name}");
+    }
 }

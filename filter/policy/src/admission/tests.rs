@@ -5,6 +5,7 @@ use crate::breaker::Settings;
 use crate::outcome::Outcome;
 use crate::share::Share;
 use crate::store::tests::Memory;
+use crate::time::Timestamp;
 
 const INSTANCE: u64 = 7;
 const SPARE: u64 = 8;
@@ -33,7 +34,7 @@ fn upstream(policy: &Policy) -> Upstream<'_> {
     Upstream {
         policy,
         key: Some("k"),
-        configured_at: Timestamp::nanos(1),
+        standing: &const { crate::shapes::Standing::since(Timestamp::nanos(1)) },
     }
 }
 

@@ -7,6 +7,8 @@ use crate::window::Geometry;
 const START: Timestamp = Timestamp::nanos(5_000_000_000);
 const CLAIM: Claim = Claim {
     ahead: Span::MAX,
+    alone: true,
+    longest: Span::MAX,
     configured_at: Timestamp::ZERO,
     counting: true,
     geometry: Geometry::time(Span::secs(10)),

@@ -1,7 +1,6 @@
 //! What keeps load away and looks after an upstream: bulkhead, shedding, own probe, state page.
 
 use crate::bulkhead::{self, Per, Until};
-use crate::exempt::{Exempt, PATTERNS_MAX, Pattern};
 use crate::limiter;
 use crate::page::Page;
 use crate::places::slots;
@@ -16,7 +15,7 @@ use super::raw::load::{
     RawBulkhead, RawEnforcement, RawLimit, RawPer, RawPriorities, RawPriority, RawShares,
     RawShedding, RawUntil,
 };
-use super::raw::{RawExempt, RawPage, RawProbe};
+use super::raw::{RawPage, RawProbe};
 use super::units::Percent;
 use super::valid::{PATTERN_MAX, no_share, token};
 use super::{defaults, limits};
@@ -157,27 +156,6 @@ fn priorities(raw: &At<'_, RawPriorities>) -> priority::Settings {
     }
 }
 
-/// Which requests neither bulkhead nor shedding has to do with.
-pub(super) fn exempt(raw: &At<'_, Vec<RawExempt>>) -> Exempt {
-    raw.at_most(raw.len(), PATTERNS_MAX);
-    let pattern = |index| {
-        let item = raw.item(index);
-        let path = item.path();
-        let text = location(&path);
-        let (text, prefix) = match text.strip_suffix('*') {
-            Some(text) => (text.to_owned(), true),
-            None => (text, false),
-        };
-        if text.contains(['*', '?', '#']) {
-            path.refuse("a path without query; \"*\" may stand at its end");
-        }
-        Pattern { text, prefix }
-    };
-    Exempt {
-        paths: (0..raw.len()).map(pattern).collect(),
-    }
-}
-
 /// Seawall's own probe.
 pub(super) fn probe(raw: &At<'_, RawProbe>) -> probe::Settings {
     let (least, most) = (Span::millis(100), Span::secs(3_600));
@@ -206,7 +184,7 @@ pub(super) fn page(raw: &At<'_, RawPage>) -> Page {
 }
 
 /// A path as it stands in a request.
-fn location(raw: &At<'_, String>) -> String {
+pub(super) fn location(raw: &At<'_, String>) -> String {
     let text = raw.text();
     if !text.starts_with('/') {
         raw.refuse_as(format_args!("\"{text}\": a path begins with \"/\""));

@@ -16,6 +16,7 @@ mod outcomes;
 mod path;
 mod protobuf;
 pub mod raw;
+mod requests;
 mod retries;
 mod units;
 mod valid;

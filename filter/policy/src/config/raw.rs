@@ -340,6 +340,18 @@ object! {
         over ("over"): Duration,
         /// Opens at this share of slow calls, in percent; 0 is off (80).
         rate ("rate"): Percent,
+        /// Which requests wait for something to happen, so that they are never slow and no samples of latency (none).
+        long_poll ("long_poll"): Vec<RawLongPoll>,
+    }
+}
+
+object! {
+    /// Long polls: all requests to a path, or all of a route.
+    RawLongPoll {
+        /// Their path without the query; with `*` at its end all that begin so.
+        path ("path"): String,
+        /// Their route's name.
+        route ("route"): String,
     }
 }
 

@@ -6,6 +6,7 @@ mod ladder;
 mod limits;
 mod load;
 mod outcomes;
+mod requests;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};

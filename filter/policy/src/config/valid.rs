@@ -13,7 +13,7 @@ use super::error::suggestion;
 use super::path::Path;
 use super::raw::{File, RawBreaker, RawKey, RawMode, RawPolicy, RawScope, RawUpstream, RawWindow};
 use super::units::Percent;
-use super::{VERSION, defaults, ladder, limits, load, merge, outcomes, retries};
+use super::{VERSION, defaults, ladder, limits, load, merge, outcomes, requests, retries};
 
 const POLICIES_MAX: usize = 256;
 const UPSTREAMS_MAX: usize = 1_024;
@@ -123,10 +123,11 @@ fn policy(name: &str, raw: &At<'_, RawPolicy>) -> Policy {
         time,
         outcomes: outcomes::outcomes(&raw.outcomes()),
         breaker,
+        long_polls: requests::long_polls(&written.slow_call().long_poll()),
         probe: written.probe().given().map(load::probe),
         bulkhead,
         shedding,
-        exempt: load::exempt(&raw.exempt()),
+        exempt: requests::exempt(&raw.exempt()),
         fallback: ladder::ladder(&raw.fallback()),
         answer_headers: raw.answer_headers().or(true),
         name: name.to_owned(),

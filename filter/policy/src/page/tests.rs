@@ -53,6 +53,8 @@ fn record(policy: &Policy, outcomes: &[Outcome]) -> Record {
     let mut record = Record::new(Claim {
         configured_at: Timestamp::nanos(1),
         ahead: Span::MAX,
+        alone: true,
+        longest: Span::MAX,
         counting: true,
         geometry: policy.breaker.window,
         slice: policy

@@ -46,7 +46,7 @@ fn upstream(policy: &Policy) -> Upstream<'_> {
     Upstream {
         policy,
         key: Some(KEY),
-        configured_at: Timestamp::nanos(1),
+        standing: &const { crate::shapes::Standing::since(Timestamp::nanos(1)) },
     }
 }
 

@@ -11,6 +11,8 @@ fn claim(geometry: Geometry) -> Claim {
     Claim {
         configured_at: Timestamp::nanos(1),
         ahead: Span::MAX,
+        alone: true,
+        longest: Span::MAX,
         counting: true,
         geometry,
         slice: Some(Span::secs(1)),
@@ -206,6 +208,8 @@ fn only_a_later_root_shapes_a_record() {
     let wanted = |at, counting| Claim {
         configured_at: Timestamp::nanos(at),
         ahead: Span::MAX,
+        alone: true,
+        longest: Span::MAX,
         counting,
         geometry: Geometry::count(16),
         slice: Some(Span::secs(1)),
@@ -229,6 +233,8 @@ fn leaving_a_mode_that_does_not_count_starts_closed_and_empty() {
     let at = |nanos, counting| Claim {
         configured_at: Timestamp::nanos(nanos),
         ahead: Span::MAX,
+        alone: true,
+        longest: Span::MAX,
         counting,
         geometry: Geometry::count(8),
         slice: Some(Span::secs(1)),
@@ -247,4 +253,51 @@ fn leaving_a_mode_that_does_not_count_starts_closed_and_empty() {
         record.breaker.generation > generation,
         "older permits are void"
     );
+}
+
+#[test]
+fn beside_others_only_what_resets_nothing_is_taken() {
+    let beside = |at, counting, slice: Option<u64>| Claim {
+        configured_at: Timestamp::nanos(at),
+        alone: false,
+        counting,
+        geometry: Geometry::count(16),
+        slice: slice.map(Span::secs),
+        ..claim(Geometry::count(8))
+    };
+    let mut record = Record::new(claim(Geometry::count(8)));
+    let before = record.clone();
+    for wanted in [
+        beside(2, true, Some(1)),
+        beside(2, false, Some(1)),
+        beside(2, true, None),
+        beside(2, true, Some(2)),
+    ] {
+        assert_eq!(record.adopt(wanted, Timestamp::ZERO), (false, None));
+        assert_eq!(record, before, "{wanted:?}");
+    }
+    // A budget where there is none, whoever came later.
+    record.budget = None;
+    assert_eq!(
+        record.adopt(beside(0, true, Some(2)), Timestamp::ZERO),
+        (true, None)
+    );
+    assert_eq!(
+        record.budget.as_ref().map(|budget| budget.slice),
+        Some(Span::secs(2))
+    );
+    // A breaker that counts where none did, and what is open though none seemed to count stays so.
+    let until = Timestamp::nanos(9);
+    for state in [
+        State::Open { until },
+        Breaker::new(Geometry::count(8)).state,
+    ] {
+        record.counting = false;
+        record.breaker.state = state.clone();
+        let wanted = beside(0, true, Some(2));
+        assert_eq!(record.adopt(wanted, Timestamp::ZERO), (true, None));
+        assert!(record.counting);
+        assert_eq!(record.breaker.state, state);
+        assert_eq!(record.breaker.geometry, Geometry::count(8));
+    }
 }

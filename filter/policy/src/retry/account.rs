@@ -176,7 +176,7 @@ mod tests {
         Upstream {
             policy,
             key: Some("k"),
-            configured_at: Timestamp::nanos(1),
+            standing: &const { crate::shapes::Standing::since(Timestamp::nanos(1)) },
         }
     }
 

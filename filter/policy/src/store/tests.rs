@@ -89,13 +89,15 @@ impl SharedStore for Memory {
 const CLAIM: Claim = Claim {
     configured_at: Timestamp::ZERO,
     ahead: Span::MAX,
+    alone: true,
+    longest: Span::MAX,
     counting: true,
     geometry: Geometry::time(Span::secs(10)),
     slice: Some(Span::secs(1)),
 };
 
 fn bump(store: &Memory) -> Result<Taken, Undecided> {
-    update(store, "key", CLAIM, Timestamp::ZERO, &mut |record| {
+    update(store, "key", &CLAIM, Timestamp::ZERO, &mut |record| {
         record.breaker.trips += 1;
         Change::Store
     })
@@ -103,7 +105,7 @@ fn bump(store: &Memory) -> Result<Taken, Undecided> {
 
 fn trips(store: &Memory) -> u32 {
     let mut trips = 0;
-    update(store, "key", CLAIM, Timestamp::ZERO, &mut |record| {
+    update(store, "key", &CLAIM, Timestamp::ZERO, &mut |record| {
         trips = record.breaker.trips;
         Change::Nothing
     })

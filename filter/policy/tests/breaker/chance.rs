@@ -56,7 +56,7 @@ impl<'a> Run<'a> {
         let place = Upstream {
             policy: self.policy,
             key: Some("upstream"),
-            configured_at: Timestamp::nanos(1),
+            standing: &const { seawall_policy::shapes::Standing::since(Timestamp::nanos(1)) },
         };
         let request = Request {
             inbound: false,

@@ -175,7 +175,7 @@ fn failures_told_late_by_workers_that_come_in_between_trip_like_those_told_at_on
         let place = Upstream {
             policy: &policy,
             key: Some("upstream"),
-            configured_at: Timestamp::nanos(1),
+            standing: &const { seawall_policy::shapes::Standing::since(Timestamp::nanos(1)) },
         };
         let moment = Moment {
             now: Timestamp::nanos(5_000_000_000),

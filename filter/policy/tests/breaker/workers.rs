@@ -179,7 +179,7 @@ impl World {
         Upstream {
             policy: &self.policy,
             key: Some("upstream"),
-            configured_at: Timestamp::nanos(1),
+            standing: &const { seawall_policy::shapes::Standing::since(Timestamp::nanos(1)) },
         }
     }
 

@@ -276,6 +276,44 @@ async fn slow_uploads_are_not_slow_calls() -> anyhow::Result<()> {
     stand.assert_quiet().await
 }
 
+/// Long polls, each on a connection of its own, until the breaker opens or all of them are over.
+async fn poll(policy: Value, action: Value, knobs: Knobs) -> anyhow::Result<Stand> {
+    let stand = Stand::with(policy, action, json!({})).await?;
+    stand.upstream.set(knobs);
+    let client = Client::new(stand.address, 60, Duration::from_secs(20));
+    client
+        .run("/poll?since=4", 12.0, Duration::from_secs(5))
+        .await;
+    Ok(stand)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn long_polls_that_are_marked_open_nothing_by_their_silence() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
+    let marked = json!({"version": 1, "policies": {"default": {
+        "breaker": {"slow_call": {"long_poll": [{"path": "/poll"}]}}
+    }}});
+    let endless = json!({"timeout": "0s"});
+    let slow = || Knobs::slow(4_000);
+    let hangs = Knobs {
+        hang: true,
+        ..Knobs::default()
+    };
+    let (quiet, unmarked, limited) = tokio::try_join!(
+        poll(marked.clone(), endless.clone(), slow()),
+        poll(defaults(), endless, slow()),
+        // What the route's own limit ends has failed, marked or not.
+        poll(marked, json!({"timeout": "1s"}), hangs),
+    )?;
+    quiet
+        .envoy
+        .wait_for(&["wasmcustom.seawall_outcomes", "outcome=success"], 60)
+        .await?;
+    quiet.assert_quiet().await?;
+    opens(&unmarked).await?;
+    opens(&limited).await
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn failures_in_the_trailers_open_the_breaker() -> anyhow::Result<()> {
     let _turn = beside_others().await;

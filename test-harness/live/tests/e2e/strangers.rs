@@ -6,6 +6,8 @@ use seawall_live::envoy::{Envoy, filter};
 use seawall_live::pool::{Answer, Pool, Protocol};
 use seawall_live::upstream::{Knobs, Upstream};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::support::{Stand, WORKERS, anywhere, assert_no_trap, beside_others, policy};
 
@@ -289,6 +291,79 @@ async fn with_answer_headers_off_nothing_is_said_of_any_seawall() -> anyhow::Res
         Some(&b"upstream unavailable"[..])
     );
     assert_eq!(ours(&refused), Vec::<&str>::new());
+    assert_no_trap(&stand.envoy);
+    Ok(())
+}
+
+/// The status of one request with this authority on a connection of its own, and why Seawall refused it if it did.
+async fn status(
+    stand: &Stand,
+    target: &str,
+    host: &str,
+) -> anyhow::Result<(String, Option<String>)> {
+    let mut stream = TcpStream::connect(stand.address).await?;
+    let request = format!("GET {target} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = Vec::new();
+    let ends = |answer: &[u8]| answer.windows(4).any(|four| four == b"\r\n\r\n");
+    while !ends(&answer) && stream.read_buf(&mut answer).await? > 0 {}
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    let status = answer.split(' ').nth(1).unwrap_or_default().to_owned();
+    let mut lines = answer.lines();
+    let reason = lines.find_map(|line| line.strip_prefix("x-seawall-reason: "));
+    Ok((status, reason.map(str::to_owned)))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_spellings_of_an_authority_have_one_state() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
+    let mut whole = policy(json!({"consecutive": 3, "open": {"for": "60s", "up_to": "60s"}}));
+    whole["upstreams"] = json!([{"cluster": "upstream", "policy": "default", "key": "authority"}]);
+    let stand = Stand::start(whole).await?;
+    let refused = || ("503".to_owned(), Some("breaker_open".to_owned()));
+    let passed = || ("200".to_owned(), None);
+    let (long, other_long) = ("x".repeat(300), "y".repeat(300));
+    // Each failure comes under another spelling.
+    stand.upstream.set(Knobs::failing(1.0));
+    for host in ["shop.example", "SHOP.example:80", "u:p@shop.example."] {
+        let (answered, reason) = status(&stand, "/", host).await?;
+        assert_eq!((answered.as_str(), reason), ("503", None), "{host}");
+    }
+    for _ in 0..3 {
+        assert_eq!(status(&stand, "/", &long).await?.1, None);
+    }
+    stand.upstream.set(Knobs::default());
+    for host in [
+        "shop.example",
+        "Shop.Example",
+        "shop.example:80",
+        "shop.example:443",
+        "shop.example.",
+        "shop.example.:80",
+        "user@shop.example",
+        "user:secret@shop.example:443",
+        "sh%6Fp.example",
+        "%53hop%2Eexample:80",
+    ] {
+        assert_eq!(status(&stand, "/", host).await?, refused(), "{host}");
+    }
+    for target in ["http://shop.example:80/", "http://SHOP.example./"] {
+        assert_eq!(
+            status(&stand, target, "other").await?,
+            refused(),
+            "{target}"
+        );
+    }
+    for host in [
+        "other.example",
+        "shop.example:8080",
+        "shop.example.org",
+        "shop",
+    ] {
+        assert_eq!(status(&stand, "/", host).await?, passed(), "{host}");
+    }
+    // Those that are longer than an authority can be are one.
+    assert_eq!(status(&stand, "/", &other_long).await?, refused());
     assert_no_trap(&stand.envoy);
     Ok(())
 }

@@ -9,6 +9,7 @@ use seawall_policy::route::Routing;
 use super::cluster::{Clusters, MAX_RETRIES_DEFAULT};
 use super::place::{Chain, Direction};
 use super::route::{Route, routes};
+use crate::check::silence::unseen;
 use crate::check::{Findings, joined};
 
 /// With fewer retries at a time Envoy's limit comes before any budget.
@@ -60,6 +61,9 @@ pub(super) fn check(findings: &mut Findings, governors: &[Governor<'_>], cluster
             for policy in route.policies(&governor.routing) {
                 lost_limit(findings, route, policy);
                 per_try(findings, route, policy);
+                if governor.chain.direction != Direction::Inbound || policy.breaker.inbound {
+                    silence(findings, route, policy);
+                }
                 if governor.retries() && repeats(policy) {
                     own(findings, route, policy, &mut told);
                 }
@@ -214,6 +218,15 @@ fn per_try(findings: &mut Findings, route: &Route<'_>, policy: &Policy) {
             policy.name
         );
         findings.warning(&joined(&route.path, "route.timeout"), problem);
+    }
+}
+
+/// Deadlines of callers that end calls before they are slow.
+fn silence(findings: &mut Findings, route: &Route<'_>, policy: &Policy) {
+    for (path, limit) in route.callers_limits() {
+        if let Some(problem) = unseen(policy, limit) {
+            findings.warning(&path, problem);
+        }
     }
 }
 

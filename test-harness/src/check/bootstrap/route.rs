@@ -103,6 +103,22 @@ impl<'a> Route<'a> {
         (lost && self.metadata("timeout").is_none()).then_some(own)
     }
 
+    /// The most that a gRPC caller's own deadline may be, and where each such bound stands.
+    pub(super) fn callers_limits(&self) -> Vec<(String, Span)> {
+        const BOUNDS: [(&str, &str); 2] = [
+            ("/route/max_grpc_timeout", "route.max_grpc_timeout"),
+            (
+                "/route/max_stream_duration/grpc_timeout_header_max",
+                "route.max_stream_duration.grpc_timeout_header_max",
+            ),
+        ];
+        let bound = |(pointer, name): (&str, &str)| {
+            let limit = length(self.route.pointer(pointer)?.as_str()?)?;
+            Some((joined(&self.path, name), limit))
+        };
+        BOUNDS.into_iter().filter_map(bound).collect()
+    }
+
     /// Where its retry policy stands, its own or its virtual host's, and on what it retries.
     pub(super) fn retries_on(&self) -> Option<(String, &'a str)> {
         let own = self.route.pointer("/route/retry_policy");

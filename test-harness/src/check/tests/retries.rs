@@ -55,7 +55,7 @@ fn well(policy: &str) -> Value {
 }
 
 /// What is found with something else at one place; null takes it away.
-fn with(policy: &str, pointer: &str, value: Value) -> Findings {
+pub(super) fn with(policy: &str, pointer: &str, value: Value) -> Findings {
     let mut document = well(policy);
     put(&mut document, pointer, value);
     findings(&document.to_string())
@@ -74,7 +74,7 @@ fn put(document: &mut Value, pointer: &str, value: Value) {
 
 /// Exactly this is found, as a warning whose path ends so and whose problem holds these words.
 #[track_caller]
-fn warns(found: &Findings, path: &str, words: &str) {
+pub(super) fn warns(found: &Findings, path: &str, words: &str) {
     assert_eq!(found.errors, vec![]);
     let [warning] = found.warnings.as_slice() else {
         panic!("{:#?}", found.warnings);
@@ -84,7 +84,7 @@ fn warns(found: &Findings, path: &str, words: &str) {
 }
 
 #[track_caller]
-fn is_quiet(found: &Findings) {
+pub(super) fn is_quiet(found: &Findings) {
     assert_eq!((&found.errors, &found.warnings), (&Vec::new(), &Vec::new()));
 }
 

@@ -1,3 +1,3 @@
-# who was second to create a record keeps the place it counted
-# file: filter/policy/src/store.rs
-s/Some\(count\.saturating_sub\(1\)\)/Some(count)/
+# a record that is in the list already is entered once more
+# file: filter/policy/src/registry.rs
+s/Ok\(_\) => \{\}/Ok(place) => known.insert(place, *hash),/

@@ -119,6 +119,16 @@ fn rows() -> Vec<Row> {
         ("breaker.failure_rate", none(), shares()),
         ("breaker.slow_call.over", none(), times()),
         ("breaker.slow_call.rate", none(), shares()),
+        (
+            "breaker.slow_call.long_poll[].path",
+            none(),
+            json!(["/poll", "/v1/watch/*", "/*"]),
+        ),
+        (
+            "breaker.slow_call.long_poll[].route",
+            none(),
+            json!(["watch"]),
+        ),
         ("breaker.consecutive", none(), json!([0, 1, 7, 1_000])),
         (
             "breaker.window.over",

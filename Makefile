@@ -1,11 +1,11 @@
 # Seawall. `make` lists what can be made; `make demo` and `make test` get what they need themselves.
 .DEFAULT_GOAL := help
-.PHONY: help setup wasm envoy harness lint test e2e demo replay clean
+.PHONY: help setup wasm envoy harness lint test e2e properties demo replay clean
 CARGO := cargo
 OUT := out
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: wasm envoy ## the filter's compiler and a real Envoy, from wherever they can be had
 
@@ -26,6 +26,9 @@ test: setup ## all tests, the real Envoy's among them
 
 e2e: setup ## the tests in a real Envoy alone
 	$(CARGO) test --workspace --release --locked --test e2e
+
+properties: ## all 10,000 seeds of the properties over random policies
+	SEAWALL_PROPERTY_SEEDS=10000 $(CARGO) test --workspace --release --locked --test properties
 
 demo: setup harness ## a profile page on three lanes while a part of it gets sick (74 seconds)
 	@target/release/seawall-demo

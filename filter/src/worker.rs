@@ -77,7 +77,7 @@ pub(crate) struct Asking<'a> {
     pub(crate) part: Option<(&'static str, &'a str)>,
     /// By an inbound listener.
     pub(crate) inbound: bool,
-    /// Whether its headers ended it.
+    /// Whether its headers ended it, and its silence says something: it gets a verdict for sure.
     pub(crate) complete: bool,
     /// From its id, where its peer is believed; all others get one at random.
     pub(crate) draw: Option<u32>,

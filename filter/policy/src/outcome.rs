@@ -75,7 +75,7 @@ pub enum Ignored {
     CallerLimit,
     /// The response stood still after its headers, and other responses ended meanwhile or were not there to tell.
     StalledAfterHeaders,
-    /// A tunnel ended.
+    /// A tunnel ended, or a limit ended an event stream or a long poll.
     TunnelEnd,
     /// Envoy had no host, no cluster, no room.
     Envoy,

@@ -60,7 +60,7 @@ impl HttpRequest {
             cluster,
             part,
             inbound,
-            complete,
+            complete: complete && !facts.never_slow,
             draw: None,
             trusted: self.arrival.was_trusted(),
             priority,

@@ -31,7 +31,8 @@ const MARK_LASTS: u64 = 4;
 pub struct Asker {
     /// A hash of the connection, or of its own address; 0 if it is not known.
     pub peer: u32,
-    /// Whether the request's headers ended it, so that nothing of it is still to come.
+    /// Whether the request's headers ended it, so that nothing of it is still to come, and its silence says something: event
+    /// streams and long polls may be silent for as long as they like.
     pub complete: bool,
 }
 

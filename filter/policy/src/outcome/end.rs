@@ -166,6 +166,8 @@ impl Rules {
             return Afterwards::Stands(Some(Ignored::TunnelEnd));
         }
         match class {
+            // It may be quiet for as long as nothing happens.
+            Some(Class::Limit) if request.exempt => Afterwards::Stands(Some(Ignored::TunnelEnd)),
             Some(Class::Limit) => match request.limit_owner() {
                 LimitSource::Caller => Afterwards::Stands(Some(Ignored::CallerLimit)),
                 LimitSource::Adaptive => Afterwards::Stands(Some(Ignored::Ours)),
@@ -188,6 +190,10 @@ impl Rules {
     fn limit_passed(&self, request: &Request) -> Judged {
         if request.complete_at.is_none() {
             return Ignored::Unfinished.into();
+        }
+        // Nothing is known of an upstream that has nothing to say.
+        if request.exempt {
+            return Ignored::TunnelEnd.into();
         }
         match request.limit_owner() {
             LimitSource::Caller => request.slow_or(Ignored::CallerLimit),

@@ -291,3 +291,28 @@ fn flags_that_the_policy_does_not_name_are_no_failures() {
     assert_eq!(judged(flag::UPSTREAM_TERMINATION), Outcome::Ignored);
     assert_eq!(judged(flag::UPSTREAM_TIMEOUT), Outcome::Ignored);
 }
+
+#[test]
+fn a_limit_that_ends_a_stream_or_a_long_poll_says_nothing() {
+    let rules = Rules::default();
+    for row in ROWS.iter().filter(|row| row.class == Some(Class::Limit)) {
+        let waits = after(15_000);
+        let exempt = Request {
+            exempt: true,
+            ..waits
+        };
+        assert_eq!(
+            rules.judge_end(row.bit, &exempt),
+            Ignored::TunnelEnd.into(),
+            "{}",
+            row.name
+        );
+        assert_eq!(
+            rules.judge_afterwards(row.bit, false, false, &exempt),
+            Afterwards::Stands(Some(Ignored::TunnelEnd)),
+            "{}",
+            row.name
+        );
+        assert_eq!(rules.judge_end(row.bit, &waits), Outcome::Failure.into());
+    }
+}

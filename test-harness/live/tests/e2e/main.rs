@@ -28,6 +28,7 @@ mod own;
 mod own_probe;
 mod page;
 mod places;
+mod pollers;
 mod positions;
 mod priorities;
 mod quiet;

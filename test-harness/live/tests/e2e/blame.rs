@@ -302,7 +302,7 @@ async fn long_polls_that_are_marked_open_nothing_by_their_silence() -> anyhow::R
     let (quiet, unmarked, limited) = tokio::try_join!(
         poll(marked.clone(), endless.clone(), slow()),
         poll(defaults(), endless, slow()),
-        // What the route's own limit ends has failed, marked or not.
+        // Nothing came from the upstream before the route's own limit, but nothing had to.
         poll(marked, json!({"timeout": "1s"}), hangs),
     )?;
     quiet
@@ -310,8 +310,12 @@ async fn long_polls_that_are_marked_open_nothing_by_their_silence() -> anyhow::R
         .wait_for(&["wasmcustom.seawall_outcomes", "outcome=success"], 60)
         .await?;
     quiet.assert_quiet().await?;
-    opens(&unmarked).await?;
-    opens(&limited).await
+    limited
+        .envoy
+        .wait_for(&["wasmcustom.seawall_ignored", "reason=tunnel_end"], 60)
+        .await?;
+    limited.assert_quiet().await?;
+    opens(&unmarked).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,10 +6,12 @@
 
 mod attempt;
 mod clients;
+mod fate;
 mod lane;
 mod request;
 mod run;
 mod scene;
+mod upstreams;
 
 use crate::fault::Fault;
 use crate::measure::Measure;
@@ -19,7 +21,7 @@ use crate::worker::Process;
 pub use clients::{Clients, Tokens};
 pub use lane::Lane;
 pub use run::play;
-pub use scene::{Scene, Slowdown};
+pub use scene::{CLUSTER, Scene, Slowdown};
 
 /// The process is older than the trace by this, so that no time is 0; in nanoseconds.
 pub const START: u64 = 1_000_000_000;

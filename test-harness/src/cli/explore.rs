@@ -1,7 +1,6 @@
 //! `seawall explore`: every interleaving of several workers, and what must hold in each.
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -9,6 +8,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
+use super::filter::Filter;
 use super::{BAD_INPUT, BROKEN, FAILED};
 use crate::explore::{
     Bounds, HostFault, Progress, Report, Scenario, Schedule, all, explore, named, replay,
@@ -61,14 +61,8 @@ pub(super) struct Explore {
     /// Seed of the VMs' randomness.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// The filter.
-    #[arg(
-        long,
-        default_value = "dist/seawall.wasm",
-        env = "SEAWALL_WASM",
-        value_name = "FILE"
-    )]
-    wasm: PathBuf,
+    #[command(flatten)]
+    filter: Filter,
     /// Prints the reports as JSON.
     #[arg(long)]
     json: bool,
@@ -95,7 +89,7 @@ impl Explore {
             return Ok(ExitCode::SUCCESS);
         }
         let scenarios = self.chosen()?;
-        let module = Module::from_file(&self.wasm).context("the filter (make wasm builds it)")?;
+        let module = self.filter.module()?;
         if let Some(schedule) = &self.replay {
             return self.play(&module, &scenarios, schedule);
         }
@@ -235,9 +229,9 @@ impl Explore {
         let fault = fault.map(HostFault::to_string);
         let reproduce = report.broken.as_ref().map(|broken| {
             let mut line = format!(
-                "seawall explore {} --wasm {} --seed {} --kills {} --replay {}",
+                "seawall explore {}{} --seed {} --kills {} --replay {}",
                 scenario.name,
-                self.wasm.display(),
+                self.filter.argument(),
                 self.seed,
                 scenario.kills,
                 broken.schedule

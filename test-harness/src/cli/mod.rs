@@ -4,9 +4,14 @@
 
 mod check;
 mod explore;
+mod filter;
 mod host;
+mod output;
+mod progress;
+mod reading;
 mod replay;
 mod trace;
+mod unmatched;
 
 use std::io::Read;
 use std::path::Path;
@@ -31,6 +36,7 @@ const BROKEN: u8 = 3;
   seawall check examples/policies/start.yaml
   seawall host run filter.wasm -c 'its configuration' --requests requests.json --json
   seawall trace generate --rate 100 --for 120s -o trace.jsonl
+  seawall trace import access.log -o trace.jsonl
   seawall replay --trace trace.jsonl --policy examples/policies/start.yaml --fault errors,at=30s,for=60s
   seawall explore"
 )]

@@ -1,42 +1,62 @@
 //! `seawall replay`: the same trace and the same outage, without the filter and with it.
 
-use std::io::IsTerminal;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use clap::Args;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use seawall_policy::route::Routing;
 
+use super::filter::Filter;
+use super::progress;
+use super::reading::Reading;
+use super::unmatched::unmatched;
 use crate::check;
 use crate::fault::Fault;
 use crate::measure::Measure;
-use crate::module::Module;
 use crate::report::{Report, table};
-use crate::trace::{self, Format, Request};
+use crate::trace::{self, Format, Outage, Request};
 use crate::worker::{Process, ProcessOptions};
-use crate::world::{self, START, World};
+use crate::world::{CLUSTER, Lane, START, Scene, World, play};
+
+/// Outages that are told one by one.
+const TOLD: usize = 5;
 
 /// Replays a trace without the filter and with it, on a virtual clock, while something goes wrong.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:
-  seawall replay --trace trace.jsonl --policy examples/policies/start.yaml --fault errors,at=30s,for=60s --workers 4")]
+#[command(
+    after_help = "A log holds an outage where, for a second or as long as twenty requests of a cluster take to come, five of them or more
+failed and they were a fifth or more. A request failed if its status is 500 or more or its flags say so, and its client did not end it.
+
+Examples:
+  seawall replay --trace trace.jsonl --policy examples/policies/start.yaml --fault errors,at=30s,for=60s --workers 4
+  seawall replay --trace access.log.gz --policy examples/policies/start.yaml --recorded-outcomes
+  seawall replay --trace nginx.log --cluster 'outbound|80||cart.shop.svc.cluster.local' --policy policy.yaml --fault hang,at=30s,for=60s
+
+Exit codes: 0 the trace was replayed; 2 bad usage or input (with --strict, also one bad line)."
+)]
 pub(super) struct Replay {
-    /// The trace.
+    /// The trace, or a log as `seawall trace import` reads it; - is standard input.
     #[arg(long, value_name = "FILE")]
     trace: PathBuf,
-    /// What the trace is.
-    #[arg(long, value_enum, default_value = "jsonl")]
-    format: Format,
-    /// The policy file, YAML or JSON; the upstream's cluster is called "upstream".
+    #[command(flatten)]
+    reading: Reading,
+    /// The policy file, YAML or JSON; its policies apply by the cluster that each request of the trace names.
     #[arg(long, value_name = "FILE")]
     policy: PathBuf,
+    /// The cluster of requests that name none.
+    #[arg(long, default_value = CLUSTER, value_name = "NAME")]
+    cluster: String,
+    /// What the log says failed fails, as its status and flags say, after the time that it says, on every attempt.
+    #[arg(long)]
+    recorded_outcomes: bool,
     /// What goes wrong: KIND,at=TIME,for=TIME[,share=PERCENT][,by=TIME][,attempts=COUNT]; may be given several times.
     #[arg(long, value_name = "FAULT")]
     fault: Vec<Fault>,
     /// Envoy's workers.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256))]
     workers: u16,
-    /// Servers of the upstream: so many requests are in work at the same time.
+    /// Servers of each cluster: so many of its requests are in work at the same time.
     #[arg(long, default_value_t = 256)]
     servers: usize,
     /// A user's patience, such as 2s; then the client goes away.
@@ -51,14 +71,8 @@ pub(super) struct Replay {
     /// Seed of all chance.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// The filter.
-    #[arg(
-        long,
-        default_value = "dist/seawall.wasm",
-        env = "SEAWALL_WASM",
-        value_name = "FILE"
-    )]
-    wasm: PathBuf,
+    #[command(flatten)]
+    filter: Filter,
     /// Writes report.json there.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -70,6 +84,9 @@ pub(super) struct Replay {
 impl Replay {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         let report = self.report()?;
+        for warning in &report.warnings {
+            eprintln!("seawall: warning: {warning}");
+        }
         let json = serde_json::to_string_pretty(&report)?;
         if let Some(out) = &self.out {
             std::fs::create_dir_all(out).with_context(|| format!("making {}", out.display()))?;
@@ -93,11 +110,15 @@ impl Replay {
             self.scale >= 0.0 && self.scale.is_finite(),
             "--scale is 0 or above"
         );
-        let trace = trace::read_file(self.format, &self.trace);
-        let trace = self.adjusted(trace.with_context(|| self.trace.display().to_string())?);
+        let (trace, summary) = self.reading.all(&self.trace)?;
+        eprint!("{summary}");
+        let trace = self.adjusted(trace);
         let trace = trace::bounded(trace).context("with this --speed and --scale")?;
-        let configuration = configuration(&self.policy)?;
-        let module = Module::from_file(&self.wasm).context("the filter (make wasm builds it)")?;
+        let (configuration, routing) = configuration(&self.policy)?;
+        let outages = trace::outages(&trace);
+        let scene = self.scene(&outages);
+        let warnings = self.warnings(&routing, &trace, &outages);
+        let module = self.filter.module()?;
         let options = ProcessOptions {
             workers: usize::from(self.workers),
             configuration,
@@ -106,29 +127,73 @@ impl Replay {
         };
         let process = Process::start(&module, options, START)?;
         process.take_log();
-        let world = World {
-            servers: self.servers,
-            queue: 100_000,
-            faults: self.fault.clone(),
-            patience: self.patience,
-            seed: self.seed,
-        };
-        let fault = world::faulty(&world.faults);
+        let fault = scene.faulty();
         let lane = |name: &str, measure: Measure| measure.figures(name, fault);
-        let bar = progress(2 * trace.len() as u64);
-        let without = world::run(&world, &trace, None, || bar.inc(1));
-        let with = world::run(&world, &trace, Some(&process), || bar.inc(1));
+        let bar = progress::requests(2 * trace.len() as u64);
+        let without = play(&scene, &trace, &Lane::default(), || bar.inc(1));
+        let filtered = Lane::both(std::slice::from_ref(&process));
+        let with = play(&scene, &trace, &filtered, || bar.inc(1));
         bar.finish_and_clear();
         Ok(Report {
             version: 1,
-            reproduce: self.reproduce(),
+            reproduce: self.reproduce(summary.format),
             seed: self.seed,
             requests: trace.len(),
             length_ms: trace.last().map_or(0, |last| last.at_us / 1_000),
             workers: usize::from(self.workers),
-            faults: world.faults,
+            faults: scene.world.faults,
+            outages,
+            recorded_outcomes: self.recorded_outcomes,
+            warnings,
             lanes: vec![lane("without", without), lane("with Seawall", with)],
         })
+    }
+
+    fn scene(&self, outages: &[Outage]) -> Scene {
+        let span = |outage: &Outage| (outage.from_us * 1_000, outage.to_us * 1_000);
+        let recorded = self
+            .recorded_outcomes
+            .then(|| outages.iter().map(span).collect());
+        Scene {
+            cluster: self.cluster.clone(),
+            recorded,
+            ..Scene::from(World {
+                servers: self.servers,
+                queue: 100_000,
+                faults: self.fault.clone(),
+                patience: self.patience,
+                seed: self.seed,
+            })
+        }
+    }
+
+    /// What a reader of the report should know before.
+    fn warnings(&self, routing: &Routing, trace: &[Request], outages: &[Outage]) -> Vec<String> {
+        let mut clusters: BTreeMap<&str, u64> = BTreeMap::new();
+        for request in trace {
+            let cluster = request.cluster.as_deref().unwrap_or(&self.cluster);
+            *clusters.entry(cluster).or_default() += 1;
+        }
+        let mut warnings = unmatched(routing, &clusters);
+        let hint = match self.recorded_outcomes {
+            true => "",
+            false => {
+                "; here all goes well but what --fault says (--recorded-outcomes lets fail what failed)"
+            }
+        };
+        let told = outages.iter().take(TOLD);
+        warnings.extend(told.map(|outage| format!("the log holds an outage {outage}{hint}")));
+        if outages.len() > TOLD {
+            warnings.push(format!(
+                "the log holds {} more outages",
+                outages.len() - TOLD
+            ));
+        }
+        let says = |request: &Request| request.status.is_some() || request.flags.is_some();
+        if self.recorded_outcomes && !trace.iter().any(says) {
+            warnings.push("the trace says of no request what became of it, so --recorded-outcomes changes nothing".to_owned());
+        }
+        warnings
     }
 
     fn adjusted(&self, mut trace: Vec<Request>) -> Vec<Request> {
@@ -139,14 +204,11 @@ impl Replay {
         trace
     }
 
-    fn reproduce(&self) -> String {
-        let format = clap::ValueEnum::to_possible_value(&self.format);
-        let format = format
-            .map(|value| value.get_name().to_owned())
-            .unwrap_or_default();
+    fn reproduce(&self, format: Format) -> String {
         let mut line = format!(
-            "seawall replay --trace {} --format {format} --policy {} --workers {} --servers {} --speed {} --scale {} --seed {}",
+            "seawall replay --trace {}{} --policy {} --workers {} --servers {} --speed {} --scale {} --seed {}",
             self.trace.display(),
+            self.reading.arguments(format),
             self.policy.display(),
             self.workers,
             self.servers,
@@ -154,6 +216,12 @@ impl Replay {
             self.scale,
             self.seed
         );
+        if self.cluster != CLUSTER {
+            line.push_str(&format!(" --cluster '{}'", self.cluster));
+        }
+        if self.recorded_outcomes {
+            line.push_str(" --recorded-outcomes");
+        }
         if let Some(patience) = self.patience {
             line.push_str(&format!(" --patience {patience}ns"));
         }
@@ -165,23 +233,13 @@ impl Replay {
 }
 
 /// The plugin's configuration from a policy file, checked before the filter sees it.
-fn configuration(path: &Path) -> anyhow::Result<Vec<u8>> {
+fn configuration(path: &Path) -> anyhow::Result<(Vec<u8>, Routing)> {
     let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
     let value = check::parse(&text).with_context(|| path.display().to_string())?;
     let [value] = value.as_slice() else {
         anyhow::bail!("{}: more than one document", path.display());
     };
-    seawall_policy::config::from_value(value).with_context(|| path.display().to_string())?;
-    Ok(value.to_string().into_bytes())
-}
-
-/// A bar on a terminal, nothing elsewhere.
-fn progress(length: u64) -> ProgressBar {
-    let target = match std::io::stderr().is_terminal() {
-        true => ProgressDrawTarget::stderr(),
-        false => ProgressDrawTarget::hidden(),
-    };
-    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} requests, {eta} left")
-        .unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::with_draw_target(Some(length), target).with_style(style)
+    let routing = seawall_policy::config::from_value(value);
+    let routing = routing.with_context(|| path.display().to_string())?;
+    Ok((value.to_string().into_bytes(), routing))
 }

@@ -1,14 +1,14 @@
 //! `seawall trace`: makes traces from logs, or from nothing.
 
-use std::fs::File;
-use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use seawall_policy::priority::Priority;
 
-use crate::trace::{self, Format, Request};
+use super::output::Output;
+use super::reading::{Reading, shown};
+use crate::trace::{self, Request, Summary};
 
 /// Makes traces from logs, or from nothing.
 #[derive(Debug, Subcommand)]
@@ -19,15 +19,21 @@ pub(super) enum Trace {
 
 /// Reads a log or a published trace and writes the trace format.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:
-  seawall trace import --format envoy-json access.log -o trace.jsonl")]
+#[command(
+    after_help = "The log may be packed (gzip), wrapped by docker (json-file) or Kubernetes (CRI), and may begin with a byte order mark.
+
+Examples:
+  seawall trace import access.log -o trace.jsonl
+  kubectl logs deploy/gateway | seawall trace import - -o trace.jsonl
+  seawall trace import app.log.gz --fields start=ts,duration=took:us,status=code -o trace.jsonl
+  seawall trace import results.csv --format k6-csv --strict -o trace.jsonl"
+)]
 pub(super) struct Import {
-    /// The log.
+    /// The log; - is standard input.
     file: PathBuf,
-    /// What it is.
-    #[arg(long, value_enum)]
-    format: Format,
-    /// Where the trace goes.
+    #[command(flatten)]
+    reading: Reading,
+    /// Where the trace goes; - is standard output.
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
 }
@@ -64,11 +70,7 @@ pub(super) struct Generate {
 impl Trace {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         match self {
-            Self::Import(import) => {
-                let requests = trace::read_file(import.format, &import.file);
-                let requests = requests.with_context(|| import.file.display().to_string())?;
-                write(&requests, &import.output)
-            }
+            Self::Import(import) => import.run(),
             Self::Generate(generate) => {
                 let seconds = generate.length as f64 / 1e9;
                 let median_us = generate.service as f64 / 1e3;
@@ -83,6 +85,31 @@ impl Trace {
                 write(&requests, &generate.output)
             }
         }
+    }
+}
+
+impl Import {
+    fn run(&self) -> anyhow::Result<()> {
+        let mut output = Output::create(&self.output)?;
+        let summary = self.reading.each(&self.file, &mut |request| {
+            output.write(&request)?;
+            Ok(())
+        })?;
+        output.finish()?;
+        let Summary {
+            requests,
+            length_us,
+            format,
+            ..
+        } = summary;
+        told(
+            &self.output,
+            requests,
+            length_us,
+            &format!(" from {} ({})", shown(&self.file), format.name()),
+        );
+        eprint!("{summary}");
+        Ok(())
     }
 }
 
@@ -101,14 +128,22 @@ fn weight(text: &str) -> Result<(Priority, f64), String> {
     Ok((priority, weight))
 }
 
-fn write(requests: &[Request], output: &Path) -> anyhow::Result<()> {
-    let file = File::create(output).with_context(|| format!("writing {}", output.display()))?;
-    trace::write(requests, BufWriter::new(file))?;
-    let seconds = requests.last().map_or(0.0, |last| last.at_us as f64 / 1e6);
-    eprintln!(
-        "{}: {} requests over {seconds:.1} s",
-        output.display(),
-        requests.len()
-    );
+fn write(requests: &[Request], path: &Path) -> anyhow::Result<()> {
+    let mut output = Output::create(path)?;
+    for request in requests {
+        output.write(request)?;
+    }
+    output.finish()?;
+    let length = requests.last().map_or(0, |last| last.at_us);
+    told(path, requests.len() as u64, length, "");
     Ok(())
+}
+
+fn told(output: &Path, requests: u64, length_us: u64, from: &str) {
+    let output = match output == Path::new("-") {
+        true => "standard output".to_owned(),
+        false => output.display().to_string(),
+    };
+    let seconds = length_us as f64 / 1e6;
+    eprintln!("{output}: {requests} requests over {seconds:.1} s{from}");
 }

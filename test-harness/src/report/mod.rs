@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::fault::Fault;
 use crate::measure::Figures;
+use crate::trace::Outage;
 
 pub use terminal::table;
 
@@ -26,6 +27,15 @@ pub struct Report {
     pub workers: usize,
     /// What went wrong.
     pub faults: Vec<Fault>,
+    /// Outages that the trace itself holds.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub outages: Vec<Outage>,
+    /// Whether what the trace says failed did.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub recorded_outcomes: bool,
+    /// What should be known before the figures are believed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// One entry for each lane.
     pub lanes: Vec<Figures>,
 }

@@ -68,7 +68,7 @@ pub fn table(report: &Report) -> String {
             );
         }
     }
-    if !report.faults.is_empty() {
+    if !report.faults.is_empty() || report.recorded_outcomes && !report.outages.is_empty() {
         let _ = writeln!(
             text,
             "the sick upstream was spared {} requests",

@@ -4,6 +4,8 @@ use crate::abi::stream::{HeaderMap, headers};
 
 /// The bits of `response.flags`.
 pub mod flag {
+    /// The cluster had no host.
+    pub const NO_HEALTHY_UPSTREAM: u64 = 0x2;
     /// A time limit of Envoy's passed.
     pub const UPSTREAM_TIMEOUT: u64 = 0x4;
     /// The upstream reset the stream.
@@ -37,6 +39,8 @@ pub enum End {
     TimedOut,
     /// The time limit of the attempt passed.
     AttemptTimedOut,
+    /// Envoy answered by itself, with this status and these flags.
+    Local(u16, u64),
 }
 
 /// The answer that Envoy gives downstream.
@@ -79,6 +83,10 @@ impl End {
             ),
             Self::TimedOut => (504, flag::UPSTREAM_TIMEOUT, "response_timeout"),
             Self::AttemptTimedOut => (504, flag::UPSTREAM_TIMEOUT, "upstream_per_try_timeout"),
+            Self::Local(status, flags) if flags & flag::NO_HEALTHY_UPSTREAM != 0 => {
+                (status, flags, "no_healthy_upstream")
+            }
+            Self::Local(status, flags) => (status, flags, "local_reply"),
         };
         Downstream {
             status,

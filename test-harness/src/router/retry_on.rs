@@ -85,7 +85,7 @@ impl RetryOn {
             End::Refused => Self::CONNECT_FAILURE | Self::RESET_BEFORE_REQUEST,
             End::StreamRefused => Self::REFUSED_STREAM,
             End::Reset | End::StreamReset | End::AttemptTimedOut => Self::NONE,
-            End::TimedOut | End::Answer(_) => return false,
+            End::TimedOut | End::Answer(_) | End::Local(..) => return false,
         };
         self.has(any | also)
     }

@@ -32,8 +32,7 @@ pub fn poisson(
         requests.push(Request {
             at_us: (at * 1e6) as u64,
             service_us: service.sample(&mut work) as u64,
-            path: "/".to_owned(),
-            priority: None,
+            ..Request::default()
         });
     }
     Some(requests)

@@ -1,22 +1,36 @@
-//! Traces: when requests came, and how long the upstream worked on each.
+//! Traces: when requests came, how long the upstream worked on each, and what became of it.
 //!
-//! The format is one JSON object a line. Readers make it from other formats: see [`read`].
+//! The format is Seawall's own ([`Writer`]). Logs become traces in three steps, none of which keeps more than a bounded piece
+//! of the log: what is around the lines is taken off (`input`), a line says what it says (`format`, `fields`, `record`), and
+//! requests, which are logged when they end, come into the order of their start (`reorder`).
 
-mod azure;
-mod envoy;
+mod fields;
+mod format;
 mod generate;
-mod nezha;
+mod import;
+mod input;
+mod names;
+mod outage;
+mod own;
 mod priority;
+mod record;
+mod reorder;
+mod summary;
+mod time;
 
+pub use fields::Fields;
+pub use format::Format;
 pub use generate::{poisson, with_priorities};
+pub use import::{Options, Sink, import};
+pub use input::Input;
+pub use outage::{Outage, outages};
+pub use own::{VERSION, Writer};
+pub use record::Left;
+pub use summary::Summary;
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::path::Path;
+use std::io::{Read, Write};
 
-use clap::ValueEnum;
-use jiff::Timestamp;
-use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
+use seawall_policy::outcome::blame::{Class, ROWS, class_of};
 use seawall_policy::priority::Priority;
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +53,53 @@ pub struct Request {
     /// How important it says it is.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "priority")]
     pub priority: Option<Priority>,
+    /// Its method; none is GET.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
+    /// The status of its answer; none if the log says none, or there was no answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// Envoy's response flags, such as `UF,URX`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flags: Option<String>,
+    /// The upstream cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
+}
+
+impl Default for Request {
+    /// The first, of which nothing more is known.
+    fn default() -> Self {
+        Self {
+            at_us: 0,
+            service_us: 0,
+            path: root(),
+            priority: None,
+            method: None,
+            status: None,
+            flags: None,
+            cluster: None,
+        }
+    }
+}
+
+impl Request {
+    /// Its response flags as Envoy's bits.
+    pub fn flag_bits(&self) -> u64 {
+        let names = self.flags.iter().flat_map(|flags| flags.split([',', ' ']));
+        let bits = names.filter_map(|name| ROWS.iter().find(|row| row.name == name));
+        bits.fold(0, |all, row| all | row.bit)
+    }
+
+    /// Whether the log says that it failed: by a status of 500 or more, or, where there is no status, by a flag of a limit, a
+    /// connection or a broken answer. What its client ended did not fail.
+    pub fn failed(&self) -> bool {
+        match (class_of(self.flag_bits()), self.status) {
+            (Some(Class::Client), _) => false,
+            (_, Some(status)) => status >= 500,
+            (class, None) => matches!(class, Some(Class::Limit | Class::Connect | Class::Broken)),
+        }
+    }
 }
 
 fn root() -> String {
@@ -49,36 +110,26 @@ fn is_root(path: &str) -> bool {
     path == "/"
 }
 
-/// A format that can be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// Seawall's own: one JSON object a line.
-    Jsonl,
-    /// CSV of Azure's LLM inference traces: TIMESTAMP,ContextTokens,GeneratedTokens; 1 ms of work a generated token.
-    Azure,
-    /// CSV of Nezha's root spans: start_unix_ns,operation,duration_us,pod.
-    Nezha,
-    /// Envoy's JSON access log with start_time, duration (ms) and path.
-    EnvoyJson,
-}
-
 /// Why a trace cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum TraceError {
     /// The file cannot be read.
     #[error("{0}")]
     Io(#[from] std::io::Error),
+    /// The format cannot be told.
+    #[error("{0}")]
+    Format(String),
     /// A line does not fit the format.
     #[error("line {line}: {problem}")]
     Line {
         /// Counted from 1.
-        line: usize,
+        line: u64,
         /// What is wrong, and what would be right.
         problem: String,
     },
-    /// Nothing is in it.
-    #[error("there is no request in it")]
-    Empty,
+    /// Nothing is in it, and why.
+    #[error("there is no request in it{0}")]
+    Empty(String),
     /// Too much is in it.
     #[error("more than {REQUESTS_MAX} requests")]
     TooLong,
@@ -92,79 +143,42 @@ pub enum TraceError {
     },
 }
 
-impl TraceError {
-    fn line(line: usize, problem: impl std::fmt::Display) -> Self {
-        Self::Line {
-            line,
-            problem: problem.to_string(),
-        }
-    }
-}
-
-/// A request with its time since 1970 in nanoseconds, as the readers give it.
-struct Raw {
-    at: i128,
-    service_us: u64,
-    path: String,
-}
-
-/// Reads a trace; requests come in the order of their time, the first at 0.
+/// Reads a trace of this format; requests come in the order of their time. Bad lines are passed by, but in Seawall's own
+/// format, where the first one ends it.
 ///
 /// # Errors
-/// With the line that does not fit, and what would.
+/// If there is no request in it, or what it has is beyond the bounds.
 pub fn read(format: Format, input: impl Read) -> Result<Vec<Request>, TraceError> {
-    let raw = match format {
-        Format::Jsonl => return own(input),
-        Format::Azure => azure::read(input)?,
-        Format::Nezha => nezha::read(input)?,
-        Format::EnvoyJson => envoy::read(input)?,
+    let options = Options {
+        format: Some(format),
+        ..Options::default()
     };
-    let first = raw
-        .iter()
-        .map(|request| request.at)
-        .min()
-        .ok_or(TraceError::Empty)?;
-    let request = |raw: Raw| Request {
-        at_us: u64::try_from((raw.at - first) / 1_000).unwrap_or(u64::MAX),
-        service_us: raw.service_us,
-        path: raw.path,
-        priority: None,
-    };
-    bounded(raw.into_iter().map(request).collect())
+    collect(Input::of(input)?, &options).map(|(requests, _)| requests)
 }
 
-/// Reads a trace from a file.
+/// Reads all of a log, in the order of time, and says what was found in it.
 ///
 /// # Errors
-/// As [`read`].
-pub fn read_file(format: Format, path: &Path) -> Result<Vec<Request>, TraceError> {
-    read(format, std::fs::File::open(path)?)
+/// As [`import`], and if what it has is beyond the bounds.
+pub fn collect(input: Input<'_>, options: &Options) -> Result<(Vec<Request>, Summary), TraceError> {
+    let mut requests = Vec::new();
+    let summary = import(input, options, &mut |request| {
+        requests.push(request);
+        Ok(())
+    })?;
+    Ok((bounded(requests)?, summary))
 }
 
 /// Writes a trace in Seawall's own format.
 ///
 /// # Errors
 /// If the output cannot be written.
-pub fn write(requests: &[Request], mut output: impl Write) -> std::io::Result<()> {
+pub fn write(requests: &[Request], output: impl Write) -> std::io::Result<()> {
+    let mut writer = Writer::new(output)?;
     for request in requests {
-        serde_json::to_writer(&mut output, request)?;
-        output.write_all(b"\n")?;
+        writer.write(request)?;
     }
-    output.flush()
-}
-
-fn own(input: impl Read) -> Result<Vec<Request>, TraceError> {
-    let mut requests = Vec::new();
-    for (index, line) in BufReader::new(input).lines().enumerate() {
-        let line = line?;
-        if line.trim().is_empty() {
-            continue;
-        }
-        let request =
-            serde_json::from_str(&line).map_err(|error| TraceError::line(index + 1, error))?;
-        requests.push(request);
-    }
-    bounded(requests)
+    writer.finish().map(drop)
 }
 
 /// A trace that a run can take: in the order of time, and within all bounds.
@@ -173,7 +187,7 @@ fn own(input: impl Read) -> Result<Vec<Request>, TraceError> {
 /// With the first request that is not.
 pub fn bounded(mut requests: Vec<Request>) -> Result<Vec<Request>, TraceError> {
     if requests.is_empty() {
-        return Err(TraceError::Empty);
+        return Err(TraceError::Empty(String::new()));
     }
     if requests.len() > REQUESTS_MAX {
         return Err(TraceError::TooLong);
@@ -186,55 +200,7 @@ pub fn bounded(mut requests: Vec<Request>) -> Result<Vec<Request>, TraceError> {
     Ok(requests)
 }
 
-/// A time as logs write it, with a zone or without one (then UTC), in nanoseconds since 1970.
-fn nanos(text: &str) -> Option<i128> {
-    if let Ok(at) = text.parse::<Timestamp>() {
-        return Some(at.as_nanosecond());
-    }
-    let at = text
-        .parse::<DateTime>()
-        .ok()?
-        .to_zoned(TimeZone::UTC)
-        .ok()?;
-    Some(at.timestamp().as_nanosecond())
-}
-
-/// Rows of a CSV whose header names these columns.
-fn rows<const N: usize>(
-    input: impl Read,
-    columns: [&str; N],
-    mut row: impl FnMut([&str; N]) -> Result<Raw, String>,
-) -> Result<Vec<Raw>, TraceError> {
-    let mut reader = csv::Reader::from_reader(input);
-    let header = reader
-        .headers()
-        .map_err(|error| TraceError::line(1, error))?
-        .clone();
-    let mut places = [0; N];
-    for (place, name) in places.iter_mut().zip(columns) {
-        let found = header.iter().position(|column| column.trim() == name);
-        *place = found.ok_or_else(|| {
-            let problem = format!(
-                "there is no column \"{name}\": expected {}",
-                columns.join(",")
-            );
-            TraceError::line(1, problem)
-        })?;
-    }
-    let mut requests = Vec::new();
-    for (index, record) in reader.records().enumerate() {
-        let line = index + 2;
-        let record = record.map_err(|error| TraceError::line(line, error))?;
-        let values = places.map(|place| record.get(place).unwrap_or_default());
-        requests.push(row(values).map_err(|problem| TraceError::line(line, problem))?);
-    }
-    Ok(requests)
-}
-
-fn number<T: std::str::FromStr>(name: &str, text: &str) -> Result<T, String> {
-    let problem = || format!("{name} is \"{text}\": expected a whole number");
-    text.trim().parse().map_err(|_| problem())
-}
-
+#[cfg(test)]
+mod formats_tests;
 #[cfg(test)]
 mod tests;

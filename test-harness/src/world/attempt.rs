@@ -3,10 +3,10 @@
 use rand::RngExt;
 
 use super::START;
+use super::fate::Takes;
 use super::request::{id, upstream_properties};
 use super::run::{Event, Job, Key, Run};
 use crate::abi::stream::{HeaderMap, REQUEST_HEADERS, RESPONSE_HEADERS, headers, value};
-use crate::fault::{Fault, Kind};
 use crate::router::End;
 use crate::sim::chance;
 use crate::upstream::Arrival;
@@ -97,45 +97,61 @@ impl Run<'_> {
             return;
         };
         self.measure.reached(now - START, self.scene.in_fault(now));
-        let fault = self.scene.fault(now, job.number, job.draw);
-        (job.end, job.work) = end(fault, job.work);
+        let request = &self.trace[job.key.call];
+        let fate = self.scene.fate(now, job, request);
+        (job.end, job.work) = (fate.end, fate.work);
         let back = now + job.back;
-        match job.end {
-            // It never answers.
-            End::TimedOut => drop(self.jobs.remove(&number)),
-            End::Answer(200) => match self.upstream.arrive(number, now) {
-                Arrival::Served => self.serve(now, number),
-                Arrival::Queued => {}
-                Arrival::Full => {
-                    job.end = End::Answer(503);
-                    self.queue.push(back, Event::Ended(number));
+        match fate.takes {
+            Takes::Forever => drop(self.jobs.remove(&number)),
+            Takes::Server => {
+                let upstream = self.upstreams.of(self.scene, request);
+                match upstream.arrive(number, now) {
+                    Arrival::Served => self.serve(now, number),
+                    Arrival::Queued => {}
+                    Arrival::Full => {
+                        job.end = End::Answer(503);
+                        self.queue.push(back, Event::Ended(number));
+                    }
                 }
-            },
-            // An error is quick: nobody works for it.
-            _ => self.queue.push(back, Event::Ended(number)),
+            }
+            Takes::Time => {
+                let due = back.saturating_add(job.work);
+                self.queue.push(due, Event::Ended(number));
+            }
+            Takes::Nothing => self.queue.push(back, Event::Ended(number)),
         }
     }
 
     fn serve(&mut self, now: u64, number: u64) {
-        let work = self.jobs.get(&number).map_or(0, |job| job.work);
-        let work = self.scene.work(now, work, self.upstream.busy());
+        let Some(job) = self.jobs.get(&number) else {
+            return;
+        };
+        let busy = self
+            .upstreams
+            .of(self.scene, &self.trace[job.key.call])
+            .busy();
+        let work = self.scene.work(now, job.work, busy);
         self.queue
             .push(now.saturating_add(work), Event::Served(number));
     }
 
     /// The upstream is done with an attempt, even if nobody waits for it any more.
     pub(super) fn served(&mut self, now: u64, number: u64) {
-        if let Some(next) = self.upstream.finish(now) {
+        let Some((call, back)) = self.jobs.get(&number).map(|job| (job.key.call, job.back)) else {
+            return;
+        };
+        let upstream = self.upstreams.of(self.scene, &self.trace[call]);
+        let (next, dropped) = (upstream.finish(now), upstream.take_dropped());
+        if let Some(next) = next {
             self.serve(now, next);
         }
-        for dropped in self.upstream.take_dropped() {
+        for dropped in dropped {
             if let Some(job) = self.jobs.get_mut(&dropped) {
                 job.end = End::Answer(503);
                 let back = now + job.back;
                 self.queue.push(back, Event::Ended(dropped));
             }
         }
-        let back = self.jobs.get(&number).map_or(0, |job| job.back);
         self.queue.push(now + back, Event::Ended(number));
     }
 
@@ -215,21 +231,6 @@ impl Run<'_> {
                 Some(attempt) => self.attempt_released(now, key, attempt, flow),
             }
         }
-    }
-}
-
-/// What a fault makes of an attempt.
-fn end(fault: Option<&Fault>, work: u64) -> (End, u64) {
-    match fault.map(|fault| (fault.kind, fault.by)) {
-        None => (End::Answer(200), work),
-        Some((Kind::Errors, _)) => (End::Answer(503), work),
-        Some((Kind::NotFound, _)) => (End::Answer(404), work),
-        Some((Kind::Latency, by)) => (End::Answer(200), work.saturating_add(by)),
-        Some((Kind::Refuse, _)) => (End::Refused, work),
-        Some((Kind::Reset, _)) => (End::Reset, work),
-        Some((Kind::RefuseStream, _)) => (End::StreamRefused, work),
-        Some((Kind::ResetStream, _)) => (End::StreamReset, work),
-        Some((Kind::Hang, _)) => (End::TimedOut, work),
     }
 }
 

@@ -59,7 +59,8 @@ impl Run<'_> {
         };
         let mut random = chance(self.scene.world.seed, &concern(key));
         let worker = random.random_range(0..process.workers());
-        let stream = process.open(worker, properties());
+        let cluster = self.scene.cluster_of(&self.trace[key.call]);
+        let stream = process.open(worker, properties(cluster));
         flight.stream = Some(stream);
         let flow = process.request_headers(stream, flight.headers.clone(), true);
         self.flights.insert(key, flight);
@@ -259,7 +260,7 @@ fn got(headers: &HeaderMap, status: u32) -> Got {
 fn request(number: usize, request: &Request) -> HeaderMap {
     let id = id(number);
     let mut shown = vec![
-        (":method", "GET"),
+        (":method", request.method.as_deref().unwrap_or("GET")),
         (":scheme", "http"),
         (":authority", "upstream"),
         (":path", request.path.as_str()),
@@ -276,10 +277,10 @@ pub(super) fn id(number: usize) -> String {
 }
 
 /// What the downstream position can read from the start.
-fn properties() -> Properties {
+fn properties(cluster: &str) -> Properties {
     const OUTBOUND: u64 = 2;
     BTreeMap::from([
-        ("xds\0cluster_name".to_owned(), b"upstream".to_vec()),
+        ("xds\0cluster_name".to_owned(), cluster.into()),
         ("xds\0route_name".to_owned(), b"default".to_vec()),
         ("source\0address".to_owned(), CLIENTS.into()),
         (

@@ -6,12 +6,12 @@ use rand::RngExt;
 
 use super::clients::Buckets;
 use super::request::Flight;
+use super::upstreams::Upstreams;
 use super::{Lane, START, Scene};
 use crate::measure::{Answer, Got, Measure, Transition};
 use crate::router::{End, Retries};
 use crate::sim::{Queue, chance};
 use crate::trace::Request;
-use crate::upstream::Servers;
 use crate::worker::Process;
 
 /// The filter's tick, in nanoseconds.
@@ -71,7 +71,7 @@ pub(super) struct Run<'a> {
     pub(super) trace: &'a [Request],
     pub(super) lane: &'a Lane<'a>,
     pub(super) queue: Queue<Event>,
-    pub(super) upstream: Servers,
+    pub(super) upstreams: Upstreams<'a>,
     pub(super) flights: BTreeMap<Key, Flight>,
     pub(super) jobs: BTreeMap<u64, Job>,
     pub(super) next_job: u64,
@@ -97,8 +97,7 @@ pub fn play(
         trace,
         lane,
         queue: Queue::default(),
-        upstream: Servers::new(scene.world.servers, scene.world.queue)
-            .with_controlled_delay(scene.delay),
+        upstreams: Upstreams::default(),
         flights: BTreeMap::new(),
         jobs: BTreeMap::new(),
         next_job: 0,

@@ -3,8 +3,11 @@
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Exp1};
 
+use super::fate::Fate;
+use super::run::Job;
 use super::{Clients, START, World};
 use crate::fault::Fault;
+use crate::trace::Request;
 use crate::upstream::ControlledDelay;
 
 /// From Envoy to the upstream and back, in nanoseconds, unless a scene says otherwise.
@@ -25,7 +28,14 @@ pub struct Scene {
     pub slowdowns: Vec<Slowdown>,
     /// The upstream's bound on how long requests wait; what waited longer gets 503.
     pub delay: Option<ControlledDelay>,
+    /// The cluster of requests that name none.
+    pub cluster: String,
+    /// What the trace says failed fails, and these are the times in which it is known to, in nanoseconds since it began.
+    pub recorded: Option<Vec<(u64, u64)>>,
 }
+
+/// The cluster of traces that name none.
+pub const CLUSTER: &str = "upstream";
 
 /// A time in which all work that starts takes longer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +58,8 @@ impl From<World> for Scene {
             crowding: 0,
             slowdowns: Vec::new(),
             delay: None,
+            cluster: CLUSTER.to_owned(),
+            recorded: None,
         }
     }
 }
@@ -77,19 +89,43 @@ impl Scene {
         })
     }
 
-    /// What goes wrong with an attempt (counted from 1 over all tries of a request) that starts now.
-    pub(super) fn fault(&self, now: u64, attempt: u32, draw: f64) -> Option<&Fault> {
+    /// The cluster of a request.
+    pub(super) fn cluster_of<'a>(&'a self, request: &'a Request) -> &'a str {
+        request.cluster.as_deref().unwrap_or(&self.cluster)
+    }
+
+    /// What becomes of an attempt of this request that is at the upstream now.
+    pub(super) fn fate(&self, now: u64, job: &Job, request: &Request) -> Fate {
+        let fate = match self.recorded {
+            Some(_) => Fate::recorded(request, job.work),
+            None => Fate::well(job.work),
+        };
         let holds = |fault: &&Fault| {
             fault.holds(now - START)
-                && draw < fault.share
-                && fault.attempts.is_none_or(|first| attempt <= first)
+                && job.draw < fault.share
+                && fault.attempts.is_none_or(|first| job.number <= first)
         };
-        self.world.faults.iter().find(holds)
+        let fault = self.world.faults.iter().find(holds);
+        fault.map_or(fate, |fault| fate.with(fault))
     }
 
     /// Whether anything goes wrong now.
     pub(super) fn in_fault(&self, now: u64) -> bool {
+        let since = now - START;
         let mut faults = self.world.faults.iter();
-        faults.any(|fault| fault.holds(now - START))
+        let mut recorded = self.recorded.iter().flatten();
+        faults.any(|fault| fault.holds(since))
+            || recorded.any(|(from, to)| (*from..=*to).contains(&since))
+    }
+
+    /// From when to when something goes wrong, in nanoseconds since the trace began.
+    pub fn faulty(&self) -> Option<(u64, u64)> {
+        let faults = self
+            .world
+            .faults
+            .iter()
+            .map(|fault| (fault.at, fault.end()));
+        let all = faults.chain(self.recorded.iter().flatten().copied());
+        all.reduce(|(from, to), (begin, end)| (from.min(begin), to.max(end)))
     }
 }

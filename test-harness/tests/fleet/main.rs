@@ -36,8 +36,7 @@ fn one_a_second_each(size: u64, seconds: u64) -> Vec<Request> {
         .map(|number| Request {
             at_us: number * 1_000_000 / size,
             service_us: 5_000,
-            path: "/".to_owned(),
-            priority: None,
+            ..Request::default()
         })
         .collect()
 }

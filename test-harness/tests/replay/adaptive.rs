@@ -14,8 +14,7 @@ fn cheap_and_slow(seconds: u64) -> Vec<Request> {
     let of = |at_us, service_us| Request {
         at_us,
         service_us,
-        path: "/".to_owned(),
-        priority: None,
+        ..Request::default()
     };
     let each = |second: u64| {
         let begin = second * SECOND_US;

@@ -1,6 +1,7 @@
 //! The filter over traces, on the virtual clock: what an outage does, what must do nothing, and the same bytes again.
 
 mod adaptive;
+mod logs;
 mod overload;
 mod shadow;
 #[path = "../shipped/mod.rs"]

@@ -30,8 +30,7 @@ fn even(rate: u64, seconds: u64, service_us: u64) -> Vec<Request> {
         .map(|number| Request {
             at_us: number * 1_000_000 / rate,
             service_us,
-            path: "/".to_owned(),
-            priority: None,
+            ..Request::default()
         })
         .collect()
 }

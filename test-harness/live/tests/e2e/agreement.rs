@@ -39,8 +39,7 @@ fn simulated() -> anyhow::Result<Vec<Transition>> {
         .map(|number| Request {
             at_us: number * 1_000_000 / PER_SECOND,
             service_us: 2_000,
-            path: "/".to_owned(),
-            priority: None,
+            ..Request::default()
         })
         .collect();
     let fault = format!("errors,at={SICK_FROM}s,for={SICK_FOR}s").parse::<Fault>();

@@ -1,0 +1,123 @@
+//! Where a log comes from: a file or standard input, packed or not, and whatever a container's runtime put around its lines.
+//!
+//! Everything is read once, from the front, and nothing is kept but a bounded piece: the head, by which formats are told
+//! apart, and a line.
+
+mod lines;
+mod unwrap;
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Cursor, Read};
+use std::path::Path;
+
+use flate2::bufread::MultiGzDecoder;
+
+pub(super) use lines::{Lines, Next};
+
+/// So much of the beginning is looked at before anything is read, in bytes.
+const HEAD: u64 = 256 * 1024;
+const BOM: &[u8] = b"\xEF\xBB\xBF";
+const GZIP: &[u8] = b"\x1F\x8B";
+
+/// A log that was opened.
+pub struct Input<'a> {
+    reader: Box<dyn BufRead + 'a>,
+    head: Vec<u8>,
+    packed: bool,
+}
+
+impl std::fmt::Debug for Input<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Input")
+            .field("packed", &self.packed)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'a> Input<'a> {
+    /// From a file, or from standard input (`-`), through `watch`, which sees every byte as it is stored.
+    ///
+    /// # Errors
+    /// If it cannot be opened or read.
+    pub fn open(
+        path: &Path,
+        watch: impl FnOnce(Box<dyn Read + 'a>, Option<u64>) -> Box<dyn Read + 'a>,
+    ) -> std::io::Result<Self> {
+        if path == Path::new("-") {
+            return Self::of(watch(Box::new(std::io::stdin()), None));
+        }
+        let file = File::open(path)?;
+        let meta = file.metadata()?;
+        let length = meta.is_file().then_some(meta.len());
+        Self::of(watch(Box::new(file), length))
+    }
+
+    /// From any bytes.
+    ///
+    /// # Errors
+    /// If its beginning cannot be read.
+    pub fn of(input: impl Read + 'a) -> std::io::Result<Self> {
+        let mut input = BufReader::with_capacity(64 * 1024, input);
+        let packed = input.fill_buf()?.starts_with(GZIP);
+        let mut plain: Box<dyn Read + 'a> = match packed {
+            true => Box::new(MultiGzDecoder::new(input)),
+            false => Box::new(input),
+        };
+        let mut head = Vec::new();
+        // What is wrong with packed bytes is told when it is reached.
+        let read = plain.by_ref().take(HEAD).read_to_end(&mut head);
+        if !packed {
+            read?;
+        }
+        if head.starts_with(b"\xFF\xFE") || head.starts_with(b"\xFE\xFF") {
+            let problem = "it is written in UTF-16: convert it to UTF-8 (iconv -f UTF-16 -t UTF-8)";
+            return Err(std::io::Error::new(
+                std::io::ErrorKind::InvalidData,
+                problem,
+            ));
+        }
+        if head.starts_with(BOM) {
+            head.drain(..BOM.len());
+        }
+        let rest = Cursor::new(head.clone()).chain(plain);
+        Ok(Self {
+            reader: Box::new(BufReader::with_capacity(64 * 1024, rest)),
+            head,
+            packed,
+        })
+    }
+
+    /// Its first bytes.
+    pub(super) fn head(&self) -> &[u8] {
+        &self.head
+    }
+
+    /// The first lines, without what is around them.
+    pub(super) fn sample(&self, most: usize) -> Vec<String> {
+        let whole = self.head.len() < HEAD as usize - BOM.len();
+        let mut lines = Lines::new(self.head.as_slice(), false);
+        let mut sample = Vec::new();
+        while sample.len() < most {
+            match lines.next() {
+                Ok(Next::Line { text, .. }) if !text.trim().is_empty() => sample.push(text),
+                Ok(Next::Line { .. } | Next::Bad { .. }) => {}
+                Ok(Next::End) | Err(_) => break,
+            }
+        }
+        if !whole && sample.len() < most && sample.len() > 1 {
+            // The head ends in the middle of it.
+            sample.pop();
+        }
+        sample
+    }
+
+    /// All of it, line by line.
+    pub(super) fn lines(self) -> Lines<Box<dyn BufRead + 'a>> {
+        Lines::new(self.reader, self.packed)
+    }
+
+    /// All of it as it is.
+    pub(super) fn bytes(self) -> Box<dyn BufRead + 'a> {
+        self.reader
+    }
+}

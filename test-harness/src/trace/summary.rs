@@ -1,0 +1,123 @@
+//! What an import found: how much was read, what was left out and why, and which lines are bad.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Serialize;
+
+use super::{Format, Left};
+
+/// So many bad lines are named; all are counted.
+const NAMED: usize = 10;
+
+/// A line that does not fit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct BadLine {
+    /// Counted from 1; in HAR files, the entry.
+    pub line: u64,
+    /// What is wrong with it, and what would be right.
+    pub problem: String,
+}
+
+/// What was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// What the log is.
+    pub format: Format,
+    /// Requests.
+    pub requests: u64,
+    /// From the first one's start to the last one's, in microseconds.
+    pub length_us: u64,
+    /// Lines that are no requests, though nothing is wrong with them.
+    pub left: BTreeMap<Left, u64>,
+    /// Lines that do not fit.
+    pub bad: u64,
+    /// The first of them.
+    pub named: Vec<BadLine>,
+    /// Requests that the log says failed.
+    pub failed: u64,
+    /// Requests for which the log says no length of time, and what was taken instead, in microseconds.
+    pub untimed: Option<(u64, u64)>,
+    /// Requests that ended so long after their start that they stand behind later ones.
+    pub late: u64,
+}
+
+impl Summary {
+    pub(super) fn new(format: Format) -> Self {
+        Self {
+            format,
+            requests: 0,
+            length_us: 0,
+            left: BTreeMap::new(),
+            bad: 0,
+            named: Vec::new(),
+            failed: 0,
+            untimed: None,
+            late: 0,
+        }
+    }
+
+    pub(super) fn bad(&mut self, line: u64, problem: String) {
+        self.bad += 1;
+        if self.named.len() < NAMED {
+            self.named.push(BadLine { line, problem });
+        }
+    }
+
+    pub(super) fn left(&mut self, left: Left) {
+        *self.left.entry(left).or_default() += 1;
+    }
+
+    /// What there is to say beyond the number of requests, line by line; nothing if all is well.
+    pub fn remarks(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.failed > 0 {
+            writeln!(f, "  {} of them failed, as the log says", self.failed)?;
+        }
+        for (left, count) in &self.left {
+            writeln!(f, "  left out: {} {}", lines(*count), left.words())?;
+        }
+        if let Some((count, micros)) = self.untimed {
+            let millis = micros as f64 / 1_000.0;
+            writeln!(
+                f,
+                "  the log says of {count} requests not how long they took: {millis} ms are taken (--service-time)"
+            )?;
+        }
+        if self.late > 0 {
+            writeln!(
+                f,
+                "  {} requests ended so late that they stand behind later ones (a replay sorts them)",
+                self.late
+            )?;
+        }
+        if self.bad > 0 {
+            writeln!(
+                f,
+                "  left out: {} not in the format {}",
+                lines(self.bad),
+                self.format.name()
+            )?;
+            for bad in &self.named {
+                writeln!(f, "    line {}: {}", bad.line, bad.problem)?;
+            }
+            let more = self.bad - self.named.len() as u64;
+            if more > 0 {
+                writeln!(f, "    and {more} more")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn lines(count: u64) -> String {
+    match count {
+        1 => "1 line".to_owned(),
+        count => format!("{count} lines"),
+    }
+}

@@ -1,0 +1,121 @@
+//! What becomes of an attempt at the upstream: what a fault makes of it, or what the trace says of its request.
+//!
+//! The trace is one more source of faults. What it says failed fails on every attempt, since a log has one line for all of
+//! them; what it says was answered is answered with that status.
+
+use seawall_policy::outcome::blame::{Class, class_of};
+
+use crate::fault::{Fault, Kind};
+use crate::router::{End, flag};
+use crate::trace::Request;
+
+/// What an attempt takes until it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Takes {
+    /// A server, for as long as the work is.
+    Server,
+    /// As long as the work is, and no server.
+    Time,
+    /// Nothing: an error is quick.
+    Nothing,
+    /// It never ends.
+    Forever,
+}
+
+/// How an attempt ends, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Fate {
+    pub(super) end: End,
+    pub(super) work: u64,
+    pub(super) takes: Takes,
+}
+
+impl Fate {
+    /// An answer without anything wrong.
+    pub(super) fn well(work: u64) -> Self {
+        Self {
+            end: End::Answer(200),
+            work,
+            takes: Takes::Server,
+        }
+    }
+
+    /// What the trace says of a request.
+    pub(super) fn recorded(request: &Request, work: u64) -> Self {
+        let flags = request.flag_bits();
+        let status = request.status.unwrap_or(200);
+        let answer = (End::Answer(status), Takes::Server);
+        let failed = |end| (end, Takes::Time);
+        let (end, takes) = match class_of(flags) {
+            // Whoever left says nothing about the upstream.
+            Some(Class::Client) => (End::Answer(200), Takes::Server),
+            Some(Class::Connect) => failed(End::Refused),
+            Some(Class::Limit) => failed(End::TimedOut),
+            Some(Class::Broken) if flags & flag::UPSTREAM_TERMINATION != 0 => failed(End::Reset),
+            Some(Class::Broken) => failed(End::StreamReset),
+            Some(Class::Envoy | Class::OtherFilter) if request.status.is_some() => {
+                failed(End::Local(status, flags))
+            }
+            Some(Class::Envoy | Class::OtherFilter) | None => answer,
+        };
+        Self { end, work, takes }
+    }
+
+    /// What a fault makes of it.
+    pub(super) fn with(self, fault: &Fault) -> Self {
+        let quick = |end| Self {
+            end,
+            takes: Takes::Nothing,
+            ..self
+        };
+        match fault.kind {
+            Kind::Errors => quick(End::Answer(503)),
+            Kind::NotFound => quick(End::Answer(404)),
+            Kind::Refuse => quick(End::Refused),
+            Kind::Reset => quick(End::Reset),
+            Kind::RefuseStream => quick(End::StreamRefused),
+            Kind::ResetStream => quick(End::StreamReset),
+            Kind::Latency => Self {
+                work: self.work.saturating_add(fault.by),
+                ..self
+            },
+            Kind::Hang => Self {
+                end: End::TimedOut,
+                takes: Takes::Forever,
+                ..self
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_ends_as_its_status_and_flags_say() {
+        for (status, flags, end, takes) in [
+            (None, None, End::Answer(200), Takes::Server),
+            (Some(404), None, End::Answer(404), Takes::Server),
+            (Some(503), None, End::Answer(503), Takes::Server),
+            (Some(503), Some("UF,URX"), End::Refused, Takes::Time),
+            (None, Some("UF"), End::Refused, Takes::Time),
+            (Some(503), Some("UC"), End::Reset, Takes::Time),
+            (Some(503), Some("UR"), End::StreamReset, Takes::Time),
+            (Some(504), Some("UT"), End::TimedOut, Takes::Time),
+            (Some(503), Some("UH"), End::Local(503, 0x2), Takes::Time),
+            (Some(429), Some("RL"), End::Local(429, 0x800), Takes::Time),
+            (Some(503), Some("URX"), End::Answer(503), Takes::Server),
+            (None, Some("DC"), End::Answer(200), Takes::Server),
+        ] {
+            let request = Request {
+                status,
+                flags: flags.map(str::to_owned),
+                ..Request::default()
+            };
+            let fate = Fate::recorded(&request, 7);
+            assert_eq!((fate.end, fate.takes), (end, takes), "{status:?} {flags:?}");
+            assert_eq!(fate.work, 7);
+        }
+    }
+}

@@ -8,7 +8,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 readonly target=wasm32-unknown-unknown
-readonly size_max=409600
+readonly size_max=400000
 readonly out=dist/seawall.wasm
 
 say() { printf '%s\n' "wasm: $*" >&2; }

@@ -85,9 +85,8 @@ pub(crate) struct Seats {
 impl Seats {
     /// The seats at the upstream with this key, where the policy counts any.
     pub(crate) fn of(policy: &Policy, key: Option<&str>, instance: u64) -> Option<Self> {
-        let counted = policy.bulkhead.is_some() || policy.shedding.is_some();
         Some(Self {
-            key: keys::places(key.filter(|_| counted)?),
+            key: keys::places(key.filter(|_| policy.counts_places())?),
             shared: Seat::new(instance),
             observed: Observed::default(),
             slots: Vec::new(),

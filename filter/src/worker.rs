@@ -161,6 +161,11 @@ impl Worker {
     pub(crate) fn new(routing: Routing) -> Self {
         let now = clock::now();
         let mut draws = Draws::seeded(now.as_nanos());
+        // Only who holds places needs a number of its own.
+        let vm = match routing.policies.iter().any(Policy::counts_places) {
+            true => draws.next_u64(),
+            false => 0,
+        };
         Self {
             shapes: shapes::Shapes::new(routing.policies.len(), now),
             routing,
@@ -171,7 +176,7 @@ impl Worker {
             debts: VecDeque::new(),
             owed: Vec::new(),
             owed_places: places::Owed::default(),
-            liveness: liveness::Liveness::new(draws.next_u64(), now),
+            liveness: liveness::Liveness::new(vm, now),
             probes: Vec::new(),
             exchanges: exchanges::Exchanges::new(),
             parked: Vec::new(),

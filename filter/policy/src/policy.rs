@@ -51,6 +51,11 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// Whether it counts requests in flight.
+    pub const fn counts_places(&self) -> bool {
+        self.bulkhead.is_some() || self.shedding.is_some()
+    }
+
     /// Whether a draw decides who is refused for want of a place: only a share of the requests is.
     pub fn draws_for_places(&self) -> bool {
         let modes = [

@@ -24,6 +24,21 @@ pub enum Limit {
     Adaptive(limiter::Settings),
 }
 
+impl Limit {
+    /// How many requests may be in flight where a record has learned this limit; `None` where nothing bounds them, or nothing
+    /// is learned yet.
+    pub fn in_force(&self, learned: Option<u32>) -> Option<u32> {
+        match self {
+            Self::None => None,
+            Self::Fixed(limit) => Some(*limit),
+            Self::Adaptive(settings) => {
+                let floor = settings.floor.max(1);
+                learned.map(|limit| limit.clamp(floor, settings.ceiling.max(floor)))
+            }
+        }
+    }
+}
+
 /// Which share of the limit each priority may fill, the most important first.
 ///
 /// A share bounds how full the upstream may be for a request of that priority to get in, not how many of that priority

@@ -118,7 +118,7 @@ impl HttpRequest {
         let found = with(&worker, |worker| {
             let policy = worker.policy(policy)?;
             let (bulkhead, shedding) = (policy.bulkhead.as_ref(), policy.shedding.as_ref());
-            if bulkhead.is_none() && shedding.is_none() {
+            if !policy.counts_places() {
                 return None;
             }
             let path = || pairs.value(":path").unwrap_or_default();

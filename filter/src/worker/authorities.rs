@@ -58,7 +58,7 @@ impl Worker {
             self.own.count(Concern::UndecidedHost);
         }
         let instance = self.draws.next_u64();
-        let seats = Seats::of(policy, Some(&key), instance);
+        let seats = Seats::of(policy, Some(&key), self.liveness.vm);
         let upstream = place(policy, Some(&key), self.shapes.standing(name.policy));
         let counting = policy.breaker.mode.counts();
         let notes = (!counting).then(|| admission::claim(&Shared, &upstream, moment));

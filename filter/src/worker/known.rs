@@ -161,10 +161,7 @@ impl Worker {
 
 /// Whether upstreams with this policy have anything to remember.
 const fn has_state(policy: &Policy) -> bool {
-    policy.breaker.mode.counts()
-        || policy.retries.is_some()
-        || policy.bulkhead.is_some()
-        || policy.shedding.is_some()
+    policy.breaker.mode.counts() || policy.retries.is_some() || policy.counts_places()
 }
 
 /// What stands for all upstreams of a policy beyond a bound.

@@ -5,7 +5,6 @@ use seawall_policy::places::members::{self, Members, heartbeat};
 use seawall_policy::places::rounds::{Index, LOOKS_MAX, Round};
 use seawall_policy::places::slots::Slot;
 use seawall_policy::places::{self, Bound, Notes};
-use seawall_policy::shedding::Limit;
 use seawall_policy::time::Timestamp;
 use seawall_policy::watch::Watch;
 
@@ -230,14 +229,7 @@ impl Worker {
         let limit = policy
             .shedding
             .as_ref()
-            .and_then(|shedding| match shedding.limit {
-                Limit::None => None,
-                Limit::Fixed(limit) => Some(limit),
-                Limit::Adaptive(settings) => {
-                    let floor = settings.floor.max(1);
-                    limit.map(|limit| limit.clamp(floor, settings.ceiling.max(floor)))
-                }
-            });
+            .and_then(|shedding| shedding.limit.in_force(limit));
         // Who holds a place in a slot may hold one of all as well: it is one request.
         let in_flight = shared.max(round.in_flight());
         entry.series.places(in_flight, limit);

@@ -6,7 +6,6 @@ use seawall_policy::places::unfinished;
 use seawall_policy::places::{self, Asked, Bound, Notes, Taking};
 use seawall_policy::policy::Policy;
 use seawall_policy::share::Share;
-use seawall_policy::shedding::Limit;
 
 use super::Asking;
 use super::places::{Full, found_full, note};
@@ -181,15 +180,9 @@ impl Sitting<'_> {
 
 /// How many requests may be in flight among those that all share, where anything says so.
 fn limit_of(bound: Bound, notes: &Notes) -> Option<u32> {
-    let limit = match bound.limit {
-        Some((Limit::Fixed(limit), _)) => Some(limit),
-        Some((Limit::Adaptive(settings), _)) => {
-            let floor = settings.floor.max(1);
-            let ceiling = settings.ceiling.max(floor);
-            notes.limit.map(|limit| limit.clamp(floor, ceiling))
-        }
-        Some((Limit::None, _)) | None => None,
-    };
+    let limit = bound
+        .limit
+        .and_then(|(limit, _)| limit.in_force(notes.limit));
     match (limit, bound.places_max) {
         (Some(limit), Some(places)) => Some(limit.min(places)),
         (limit, places) => limit.or(places),

@@ -115,24 +115,30 @@ fn a_thousand_slots_cost_a_tick_so_much_and_are_free_two_seconds_after_their_vm_
 
 #[test]
 fn who_lives_is_never_given_up_however_many_slots_it_holds() {
-    let process = process(2, &policy(1_000, false));
-    let held: Vec<_> = (0..1_500)
-        .filter_map(|number| ask(&process, 0, "a", &format!("tenant {number}")))
-        .collect();
-    assert!(held.len() > 1_400);
-    let other = ask(&process, 1, "a", "other").expect("passes");
-    // Its round takes six ticks, the other one watches all the time.
-    for _ in 0..60 {
-        tick(&process, 1, 0);
-        tick(&process, 2, TICK_MILLIS);
-    }
-    assert_eq!(gauge(&process, "seawall_in_flight"), held.len() as u64 + 1);
-    for number in [0, 100, 700] {
-        assert!(ask(&process, 1, "a", &format!("tenant {number}")).is_none());
-    }
-    assert_eq!(gauge(&process, "seawall_instances_expired"), 0);
-    for stream in held.into_iter().chain([other]) {
-        end(&process, stream, "200");
+    for by_authority in [false, true] {
+        let process = process(2, &policy(1_000, by_authority));
+        let of = |number: u32| match by_authority {
+            true => format!("{}.example", number / 2),
+            false => "0.example".to_owned(),
+        };
+        let held: Vec<_> = (0..1_500)
+            .filter_map(|number| ask(&process, 0, &of(number), &format!("tenant {number}")))
+            .collect();
+        assert!(held.len() > 1_400);
+        let other = ask(&process, 1, &of(0), "other").expect("passes");
+        // Its round takes six ticks or more, the other one watches all the time.
+        for _ in 0..60 {
+            tick(&process, 1, 0);
+            tick(&process, 2, TICK_MILLIS);
+        }
+        assert_eq!(gauge(&process, "seawall_in_flight"), held.len() as u64 + 1);
+        for number in [0, 1] {
+            assert!(ask(&process, 1, &of(0), &format!("tenant {number}")).is_none());
+        }
+        assert_eq!(gauge(&process, "seawall_instances_expired"), 0);
+        for stream in held.into_iter().chain([other]) {
+            end(&process, stream, "200");
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use super::at::{At, Place};
 use super::defaults;
 use super::raw::{RawAdaptive, RawTimeout, RawTrust};
 use super::units::Duration;
-use super::valid::{PATTERN_MAX, header_name};
+use super::valid::{header_name, name};
 
 const TRUSTED_MAX: usize = 64;
 
@@ -121,11 +121,7 @@ pub(super) fn trust(raw: &At<'_, RawTrust>) -> Trust {
     let mut trust = Trust::default();
     for index in 0..identities.len() {
         let at = identities.item(index);
-        let identity = at.text();
-        if identity.is_empty() || identity.len() > PATTERN_MAX {
-            at.refuse_as(format_args!("write a URI of at most {PATTERN_MAX} bytes"));
-        }
-        trust.identities.push(identity.to_owned());
+        trust.identities.push(name(&at, "a URI"));
     }
     for index in 0..addresses.len() {
         let at = addresses.item(index);

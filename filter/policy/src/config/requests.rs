@@ -7,7 +7,7 @@ use crate::path_pattern::Pattern;
 use super::at::At;
 use super::load::location;
 use super::raw::{RawExempt, RawLongPoll};
-use super::valid::PATTERN_MAX;
+use super::valid::name;
 
 /// Requests whose silence says nothing.
 pub(super) fn long_polls(raw: &At<'_, Vec<RawLongPoll>>) -> LongPolls {
@@ -18,7 +18,7 @@ pub(super) fn long_polls(raw: &At<'_, Vec<RawLongPoll>>) -> LongPolls {
         let (path, route) = (item.path(), item.route());
         match (path.given(), route.given()) {
             (Some(at), None) => polls.paths.push(path_pattern(at)),
-            (None, Some(at)) => polls.routes.push(named(at)),
+            (None, Some(at)) => polls.routes.push(name(at, "a route's name")),
             _ => item.refuse("write either \"path\" or \"route\""),
         }
     }
@@ -46,14 +46,4 @@ fn path_pattern(raw: &At<'_, String>) -> Pattern {
         raw.refuse("a path without query; \"*\" may stand at its end");
     }
     Pattern { text, prefix }
-}
-
-fn named(raw: &At<'_, String>) -> String {
-    let name = raw.text();
-    if name.is_empty() || name.len() > PATTERN_MAX {
-        raw.refuse_as(format_args!(
-            "write a route's name, of at most {PATTERN_MAX} bytes"
-        ));
-    }
-    name.to_owned()
 }

@@ -254,6 +254,15 @@ fn window(raw: &At<'_, RawWindow>) -> Geometry {
     Geometry::time(over.within(least, least, Span::secs(3_600)))
 }
 
+/// The name of something outside the policy, which may hold any characters.
+pub(super) fn name(raw: &At<'_, String>, what: &str) -> String {
+    let name = raw.text();
+    if name.is_empty() || name.len() > PATTERN_MAX {
+        raw.refuse_as(format_args!("write {what} of at most {PATTERN_MAX} bytes"));
+    }
+    name.to_owned()
+}
+
 /// A header's name in lower case; refused where it is none, or where Envoy or Seawall sets it.
 pub(super) fn header_name(at: &Place<'_>, name: &str) -> String {
     const TAKEN: [&str; 10] = [

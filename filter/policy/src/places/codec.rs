@@ -38,14 +38,25 @@ impl Places {
         if bytes.is_empty() {
             return Ok(Self::default());
         }
-        let (version, mut reader) = Reader::open(bytes, MAGIC).ok_or(Unreadable::Damaged)?;
-        if version > VERSION {
-            return Err(Unreadable::Later(version));
-        }
+        let mut reader = opened(bytes, MAGIC, VERSION)?;
         read(&mut reader)
-            .filter(|_| version == VERSION && reader.is_empty())
+            .filter(|_| reader.is_empty())
             .ok_or(Unreadable::Damaged)
     }
+}
+
+/// Opens bytes that are not empty, if they are of this version.
+pub(super) fn opened(bytes: &[u8], magic: [u8; 2], version: u16) -> Result<Reader<'_>, Unreadable> {
+    match Reader::open(bytes, magic) {
+        Some((found, reader)) if found == version => Ok(reader),
+        Some((found, _)) if found > version => Err(Unreadable::Later(found)),
+        _ => Err(Unreadable::Damaged),
+    }
+}
+
+/// Reads how many there are; `None` if that is more than there may be.
+pub(super) fn bounded(reader: &mut Reader<'_>, max: usize) -> Option<usize> {
+    reader.u16().map(usize::from).filter(|count| *count <= max)
 }
 
 fn read(reader: &mut Reader<'_>) -> Option<Places> {
@@ -60,10 +71,7 @@ fn read(reader: &mut Reader<'_>) -> Option<Places> {
         false => None,
     };
     let beats = reader.u32()?;
-    let count = usize::from(reader.u16()?);
-    if count > HOLDERS_MAX {
-        return None;
-    }
+    let count = bounded(reader, HOLDERS_MAX)?;
     let mut holders = Vec::with_capacity(count);
     for _ in 0..count {
         holders.push(Holder {

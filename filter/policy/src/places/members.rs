@@ -9,6 +9,7 @@
 //! Holders whose VM is not listed (an older filter, or one of more than [`MEMBERS_MAX`]) are watched under each key, by the
 //! signs that they give there.
 
+use super::codec::{bounded, opened};
 use crate::keys;
 use crate::record::Unreadable;
 use crate::record::sealed::{Reader, Writer};
@@ -125,12 +126,9 @@ impl Members {
         if bytes.is_empty() {
             return Ok(Self::default());
         }
-        let (version, mut reader) = Reader::open(bytes, MAGIC).ok_or(Unreadable::Damaged)?;
-        if version > VERSION {
-            return Err(Unreadable::Later(version));
-        }
+        let mut reader = opened(bytes, MAGIC, VERSION)?;
         read(&mut reader)
-            .filter(|_| version == VERSION && reader.is_empty())
+            .filter(|_| reader.is_empty())
             .ok_or(Unreadable::Damaged)
     }
 }
@@ -147,10 +145,6 @@ fn read(reader: &mut Reader<'_>) -> Option<Members> {
         members.dead.push(reader.u64()?);
     }
     Some(members)
-}
-
-fn bounded(reader: &mut Reader<'_>, max: usize) -> Option<usize> {
-    reader.u16().map(usize::from).filter(|count| *count <= max)
 }
 
 /// What a heartbeat found.

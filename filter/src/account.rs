@@ -3,17 +3,17 @@
 
 use seawall_policy::retry::attempts::{Attempts, Flags};
 
-use crate::arrival::Arrival;
-use crate::attempts::{self, NO_RETRY, VETO, VOTE};
+use crate::arrival::PropagatedContext;
+use crate::attempt_state::{self, NO_RETRY, VETO, VOTE};
 use crate::host::headers::Map;
 use crate::host::properties;
-use crate::seen;
+use crate::response;
 use crate::upstreams::Position;
 use crate::worker::Worker;
 
 /// How the attempts of a request are accounted.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Accounted {
+pub(crate) struct RetrySettlement {
     /// By whom, as far as is known.
     pub(crate) position: Position,
     /// Whether this request finds it out.
@@ -38,11 +38,11 @@ pub(crate) fn looks_bad(status: u16, grpc: Option<u16>) -> bool {
 pub(crate) fn finish(
     worker: &mut Worker,
     upstream: usize,
-    accounted: Accounted,
+    accounted: RetrySettlement,
     bad: bool,
 ) -> Option<Attempts> {
     worker.unreserve(accounted.places);
-    let known = (bad || accounted.asks).then(attempts::load).flatten();
+    let known = (bad || accounted.asks).then(attempt_state::load).flatten();
     let seen = known
         .as_ref()
         .is_some_and(|known| known.flags.has(Flags::SEEN));
@@ -51,7 +51,7 @@ pub(crate) fn finish(
     } else if accounted.position != Position::Present || accounted.asks {
         // Whether there is none shows only where an attempt was made for certain. Nobody's answer is good, and a bad
         // one may be Envoy's own; were those of the upstream not believed, one that is down would never be retried.
-        if accounted.asks && (!bad || seen::is_upstreams()) {
+        if accounted.asks && (!bad || response::is_upstreams()) {
             worker.learn_position(upstream, Position::Absent);
         }
         let count = properties::number("upstream\0request_attempt_count").unwrap_or(0);
@@ -65,9 +65,9 @@ pub(crate) fn finish(
 
 /// Takes the votes off an answer that looks bad, and tells a peer that is trusted whether it was retried here or below.
 /// `known` is what is known of its attempts, where its retries are accounted.
-pub(crate) fn clean_answer(
+pub(crate) fn strip_attempt_headers(
     worker: &Worker,
-    arrival: &Arrival,
+    arrival: &PropagatedContext,
     known: Option<&Attempts>,
     retried: bool,
 ) {
@@ -82,7 +82,7 @@ pub(crate) fn clean_answer(
     }
     let told = Map::Response.value(NO_RETRY).is_some();
     if retried || told {
-        arrival.keep_failure();
+        arrival.persist_failure();
     }
     let below = retried || told || arrival.failed_below();
     match below && arrival.is_trusted(worker) {

@@ -3,16 +3,16 @@
 //! Marks are believed only from peers that the configuration trusts. The inbound side of a sidecar keeps them for its
 //! outbound side, across an application that copies no more than an id.
 
-use seawall_policy::across::{Joined, Kept, Place, trace};
-use seawall_policy::deadline::{Asked, Form, Limit};
+use seawall_policy::deadline::{DeadlineInputs, Form, Limit};
 use seawall_policy::policy::Policy;
 use seawall_policy::priority::{Priority, Settings};
-use seawall_policy::store::{SharedStore, exchange};
+use seawall_policy::propagation::{HintSlot, Hints, JoinedHints, trace};
+use seawall_policy::shared::store::{SharedStore, exchange};
 use seawall_policy::time::{Span, Timestamp, parse_duration};
 use seawall_policy::trust::{Forwarded, Trust};
 
-use crate::attempts::ATTEMPT;
-use crate::facts::Facts;
+use crate::attempt_state::ATTEMPT;
+use crate::facts::RequestFacts;
 use crate::host::headers::{Map, Pairs};
 use crate::host::shared::Shared;
 use crate::host::{clock, properties};
@@ -23,24 +23,29 @@ pub(crate) const PRIORITY: &str = Settings::HEADER;
 
 /// What came with a request.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Arrival {
+pub(crate) struct PropagatedContext {
     /// Whether the peer's marks are believed, where somebody asked already.
     trusted: Option<bool>,
     /// Who forwarded it last, where anybody is believed.
     forwarded: Forwarded,
     /// The marks of those before us, of this request or of the one that caused it.
-    pub(crate) marks: Kept,
+    pub(crate) marks: Hints,
     /// Where they are kept; nowhere where nobody is trusted.
-    pub(crate) places: Vec<Place>,
+    pub(crate) places: Vec<HintSlot>,
     /// In which of them it is told of, to be taken out at its end.
-    joined: Vec<(usize, Joined)>,
+    joined: Vec<(usize, JoinedHints)>,
     /// By an inbound listener.
     pub(crate) inbound: bool,
 }
 
-impl Arrival {
+impl PropagatedContext {
     /// Reads the marks.
-    pub(crate) fn read(worker: &Worker, facts: &Facts, pairs: &Pairs, inbound: bool) -> Self {
+    pub(crate) fn read(
+        worker: &Worker,
+        facts: &RequestFacts,
+        pairs: &Pairs,
+        inbound: bool,
+    ) -> Self {
         let trust = worker.trust();
         if trust.is_empty() {
             return Self {
@@ -57,10 +62,10 @@ impl Arrival {
             pairs.value("traceparent").map(trace),
         ];
         let mut places = Vec::new();
-        places.extend(ids.into_iter().flatten().filter_map(Place::of));
+        places.extend(ids.into_iter().flatten().filter_map(HintSlot::of));
         let mut marks = match inbound {
-            true => Kept::default(),
-            false => kept(&places).unwrap_or_default(),
+            true => Hints::default(),
+            false => persisted(&places).unwrap_or_default(),
         };
         if trusted == Some(true) && facts.own {
             marks.retry |= pairs.value(ATTEMPT).is_some();
@@ -114,7 +119,7 @@ impl Arrival {
     pub(crate) fn limit(
         &self,
         policy: &Policy,
-        facts: &Facts,
+        facts: &RequestFacts,
         pairs: &Pairs,
         adaptive: Option<Span>,
     ) -> Limit {
@@ -131,7 +136,7 @@ impl Arrival {
             .and_then(|_| properties::number("request\0time"))
             .map_or(Span::ZERO, clock::since_wall);
         let kept = self.marks.deadline.map(|at| at.since(clock::now()));
-        let mut asked = Asked {
+        let mut asked = DeadlineInputs {
             incoming,
             spent,
             kept,
@@ -147,11 +152,11 @@ impl Arrival {
     }
 
     /// Keeps for the outbound side what it should know; of a request whose peer is not believed only that it is there.
-    pub(crate) fn keep(&mut self, deadline: Option<Timestamp>) {
+    pub(crate) fn persist(&mut self, deadline: Option<Timestamp>) {
         if !self.inbound || self.places.is_empty() {
             return;
         }
-        let kept = Kept {
+        let kept = Hints {
             deadline,
             failed_below: false,
             ..self.marks
@@ -170,7 +175,7 @@ impl Arrival {
     }
 
     /// The request ends.
-    pub(crate) fn leave(&mut self) {
+    pub(crate) fn withdraw(&mut self) {
         if self.joined.is_empty() {
             return;
         }
@@ -186,7 +191,7 @@ impl Arrival {
 
     /// Keeps for the inbound side that something below failed. What a lost race or a host that does not answer leaves
     /// unkept is only not known.
-    pub(crate) fn keep_failure(&self) {
+    pub(crate) fn persist_failure(&self) {
         if self.inbound || self.places.is_empty() {
             return;
         }
@@ -198,7 +203,7 @@ impl Arrival {
 
     /// Whether something below failed while this request was in its application.
     pub(crate) fn failed_below(&self) -> bool {
-        self.inbound && kept(&self.places).is_some_and(|kept| kept.failed_below)
+        self.inbound && persisted(&self.places).is_some_and(|kept| kept.failed_below)
     }
 
     /// Whether the peer was asked about and is believed.
@@ -214,7 +219,7 @@ impl Arrival {
 }
 
 /// What is kept of a request, under the first of its ids that is known.
-fn kept(places: &[Place]) -> Option<Kept> {
+fn persisted(places: &[HintSlot]) -> Option<Hints> {
     let now = clock::now();
     places.iter().find_map(|place| {
         let found = Shared.load(&place.key).ok()??;

@@ -5,19 +5,19 @@
 //! came before it; a hedge that cannot be paid for waits instead, since the attempt beside it may still win. The place where it waits was
 //! reserved when its request was let go ([`crate::steer::Leave::with_places`]).
 
-use seawall_policy::retry::attempts::{Answer, Attempts, Death, Denial, Flags};
+use seawall_policy::retry::attempts::{AttemptFailure, AttemptResponse, Attempts, Denial, Flags};
 use seawall_policy::text;
 use seawall_policy::time::{Span, Timestamp};
 
-use crate::answer;
-use crate::attempts::{self, ATTEMPT, NO_RETRY, VETO, VOTE};
+use crate::attempt_state::{self, ATTEMPT, NO_RETRY, VETO, VOTE};
 use crate::host::exports::Action;
 use crate::host::headers::{Map, Pairs};
 use crate::host::{clock, properties};
-use crate::request::ladder::FAILOVER;
-use crate::seen;
+use crate::local_reply;
+use crate::request::fallback::FAILOVER;
+use crate::response;
 use crate::stream::{SharedWorker, with};
-use crate::telemetry::Concern;
+use crate::telemetry::InternalEvent;
 
 /// Where an attempt stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,22 +56,22 @@ impl Attempt {
 
     /// It is about to be sent.
     pub(crate) fn request_headers(&mut self, id: u32) -> Action {
-        let Some(mut known) = attempts::load() else {
+        let Some(mut known) = attempt_state::load() else {
             return Action::Continue;
         };
         if known.flags.has(Flags::ELSEWHERE) {
             Map::Request.remove(FAILOVER.as_bytes());
             let went = properties::text("xds\0cluster_name");
-            if went.is_some_and(|went| went != known.cluster) && answer::misrouted() {
+            if went.is_some_and(|went| went != known.cluster) && local_reply::misrouted() {
                 with(&self.worker, |worker| {
-                    worker.concern(Concern::Misrouted);
+                    worker.count_event(InternalEvent::Misrouted);
                     Some(())
                 });
                 return Action::Pause;
             }
         }
         if self.number > 1 {
-            with(&self.worker, |worker| worker.tell_time_left(&known));
+            with(&self.worker, |worker| worker.send_time_left(&known));
         }
         if known.flags.has(Flags::ROUTES) {
             return Action::Continue;
@@ -125,7 +125,7 @@ impl Attempt {
         if answer.status < 400 && answer.grpc.is_none_or(|status| status == 0) {
             return;
         }
-        let Some(mut known) = attempts::load().filter(|known| !known.flags.has(Flags::SHADOW))
+        let Some(mut known) = attempt_state::load().filter(|known| !known.flags.has(Flags::SHADOW))
         else {
             return;
         };
@@ -136,14 +136,14 @@ impl Attempt {
         });
         if voted == Some(Ok(())) {
             known.paid = next;
-            attempts::store(&known);
+            attempt_state::store(&known);
             Map::Response.set(VOTE, "1");
         } else if pairs.value(VETO).is_none() {
             known.flags.set(Flags::VETOED);
-            attempts::store(&known);
+            attempt_state::store(&known);
             Map::Response.set(VETO, "true");
         } else {
-            attempts::store(&known);
+            attempt_state::store(&known);
         }
     }
 
@@ -158,35 +158,35 @@ impl Attempt {
         if !unanswered && !self.hedged {
             return;
         }
-        let Some(mut known) = attempts::load() else {
+        let Some(mut known) = attempt_state::load() else {
             return;
         };
         let safe = known.flags.has(Flags::SAFE);
-        let death = match unanswered.then(death) {
-            Some(Death::None) if self.overran() => Death::Timeout,
+        let death = match unanswered.then(failure_of) {
+            Some(AttemptFailure::None) if self.exceeded_limit() => AttemptFailure::Timeout,
             // Where the limit would have shown, it was the connection. What is not safe to repeat is repeated by the
             // router where nothing was done yet, which looks the same from here.
-            Some(Death::None) if self.due.is_some() && safe => Death::Reset,
+            Some(AttemptFailure::None) if self.due.is_some() && safe => AttemptFailure::Reset,
             Some(known) => known,
-            None => Death::None,
+            None => AttemptFailure::None,
         };
         known.flags.set(Flags::SEEN);
-        if death != Death::None {
+        if death != AttemptFailure::None {
             known.death = death;
         }
         known.live = known.live.saturating_sub(u8::from(self.hedged));
-        attempts::store(&known);
+        attempt_state::store(&known);
     }
 
     /// Whether its end is that of its limit. Envoy flags that on the attempt's own record, which no filter sees.
-    fn overran(&self) -> bool {
+    fn exceeded_limit(&self) -> bool {
         self.due.is_some_and(|due| clock::now() >= due)
     }
 
     fn starts(&self, known: &mut Attempts) {
         known.started = known.started.max(self.number);
         known.live = known.live.saturating_add(1);
-        attempts::store(known);
+        attempt_state::store(known);
     }
 
     /// Those behind are told that it is a retry.
@@ -197,7 +197,7 @@ impl Attempt {
     fn refuse(&mut self, id: u32, known: &mut Attempts, denial: Denial) -> Action {
         if known.flags.has(Flags::HEDGED) && known.live > 0 {
             known.started = known.started.max(self.number);
-            attempts::store(known);
+            attempt_state::store(known);
             self.stage = Stage::Parked;
             let parked = with(&self.worker, |worker| Some(worker.park(id)));
             if parked == Some(true) {
@@ -210,9 +210,9 @@ impl Attempt {
             return Action::Pause;
         }
         known.flags.set(Flags::REFUSED);
-        attempts::store(known);
+        attempt_state::store(known);
         self.stage = Stage::Outside;
-        match answer::retry_refused(known.death, denial) {
+        match local_reply::retry_refused(known.death, denial) {
             true => Action::Pause,
             false => Action::Continue,
         }
@@ -222,7 +222,7 @@ impl Attempt {
 /// What becomes of a hedge that waits, seen from a tick that speaks for it: it goes or is answered once nothing runs
 /// beside it any more. `true` once it need not wait any longer.
 pub(crate) fn leave_parking(pay: impl FnOnce(&Attempts) -> Result<(), Denial>) -> bool {
-    let Some(mut known) = attempts::load() else {
+    let Some(mut known) = attempt_state::load() else {
         crate::host::streams::resume();
         return true;
     };
@@ -233,13 +233,13 @@ pub(crate) fn leave_parking(pay: impl FnOnce(&Attempts) -> Result<(), Denial>) -
         Ok(()) => {
             known.paid = known.paid.max(known.started);
             known.live = 1;
-            attempts::store(&known);
+            attempt_state::store(&known);
             crate::host::streams::resume();
         }
         Err(denial) => {
             known.flags.set(Flags::REFUSED);
-            attempts::store(&known);
-            answer::retry_refused(known.death, denial);
+            attempt_state::store(&known);
+            local_reply::retry_refused(known.death, denial);
         }
     }
     true
@@ -252,13 +252,13 @@ fn earliest(limit: Span) -> Span {
 }
 
 /// What an answer says about trying again.
-fn judged(pairs: &Pairs) -> Answer {
+fn judged(pairs: &Pairs) -> AttemptResponse {
     let pushback = pairs.value("grpc-retry-pushback-ms").is_some();
     // What cannot be read was written by one who wants to be left alone.
-    let later = pairs.value("retry-after").map(seen::later);
+    let later = pairs.value("retry-after").map(response::later);
     let later = later.is_some_and(|time| time != Some(Span::ZERO));
     let told = pairs.value(NO_RETRY).is_some() || pairs.value(VETO).is_some();
-    Answer {
+    AttemptResponse {
         status: pairs.number(":status").unwrap_or(0),
         grpc: pairs.number("grpc-status"),
         unwilling: pushback || later || told,
@@ -266,20 +266,20 @@ fn judged(pairs: &Pairs) -> Answer {
 }
 
 /// What an attempt without an answer died of.
-fn death() -> Death {
+fn failure_of() -> AttemptFailure {
     use seawall_policy::outcome::flag;
     let flags = properties::number("response\0flags").unwrap_or(0);
     if flags & flag::UPSTREAM_CONNECT != 0
         || properties::bytes("upstream\0transport_failure_reason")
             .is_some_and(|reason| !reason.is_empty())
     {
-        return Death::Connect;
+        return AttemptFailure::Connect;
     }
     if flags & flag::UPSTREAM_TIMEOUT != 0 {
-        return Death::Timeout;
+        return AttemptFailure::Timeout;
     }
     if flags & (flag::UPSTREAM_RESET | flag::UPSTREAM_TERMINATION | flag::UPSTREAM_PROTOCOL) != 0 {
-        return Death::Reset;
+        return AttemptFailure::Reset;
     }
-    Death::None
+    AttemptFailure::None
 }

@@ -14,7 +14,7 @@ const OWN: &[u8] = b"x-seawall-";
 
 /// What the headers of a request say.
 #[derive(Debug, Default)]
-pub(crate) struct Facts {
+pub(crate) struct RequestFacts {
     /// A call of gRPC.
     pub(crate) grpc: bool,
     /// Whether it can be repeated without harm.
@@ -43,7 +43,7 @@ pub(crate) struct Facts {
     pub(crate) own: bool,
 }
 
-impl Facts {
+impl RequestFacts {
     /// Reads them.
     pub(crate) fn read(pairs: &Pairs) -> Self {
         let mut facts = Self::default();
@@ -91,7 +91,7 @@ impl Facts {
         route: impl FnOnce() -> Option<String>,
     ) {
         let target = || pairs.value(":path");
-        self.long_poll = policy.long_polls.fits(target, route);
+        self.long_poll = policy.long_polls.matches(target, route);
         self.never_slow |= self.long_poll;
     }
 

@@ -14,19 +14,19 @@
 )]
 
 mod account;
-mod answer;
 mod arrival;
 mod attempt;
-mod attempts;
+mod attempt_state;
 mod facts;
 mod host;
-mod names;
+mod local_leases;
+mod local_reply;
 mod page;
 mod process_key;
 mod request;
+mod response;
 mod root;
-mod seats;
-mod seen;
+mod sorted_map;
 mod stale;
 mod steer;
 mod stream;

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use seawall_policy::process_key::ProcessKey;
+use seawall_policy::shared::process_key::ProcessKey;
 
 use crate::host::random;
 use crate::host::shared::Shared;

@@ -5,37 +5,37 @@
 //! takes its place. The end is the first of `on_log` and `on_done`: no reply and no reset is made there, since Envoy
 //! itself would crash.
 
+mod admit;
 mod ending;
-mod going;
-mod held;
-pub(crate) mod ladder;
+pub(crate) mod fallback;
+mod in_flight;
 
 use seawall_policy::admission::Reason;
 use seawall_policy::breaker::Verdict;
 use seawall_policy::deadline::Limit;
 use seawall_policy::fallback::Kind;
 use seawall_policy::latency::Ended;
-use seawall_policy::outcome::end::{Judged, TimeLimits};
-use seawall_policy::outcome::{Answer, Ignored, Origin, Outcome};
+use seawall_policy::outcome::end::{Judgement, TimeLimits};
+use seawall_policy::outcome::{Ignored, Outcome, ResponseFacts, ResponseSource};
 use seawall_policy::retry::attempts::{Attempts, Denial, Flags};
 use seawall_policy::time::{Span, Timestamp};
 
-use crate::account::{self, Accounted};
-use crate::answer;
-use crate::arrival::Arrival;
-use crate::facts::Facts;
+use crate::account::{self, RetrySettlement};
+use crate::arrival::PropagatedContext;
+use crate::facts::RequestFacts;
 use crate::host::exports::Action;
 use crate::host::headers::Map;
 use crate::host::properties;
+use crate::local_reply;
 use crate::page;
-use crate::seen;
+use crate::response;
 use crate::stale;
 use crate::stream::{SharedWorker, with};
-use crate::telemetry::{Concern, Event};
+use crate::telemetry::{Event, InternalEvent};
 use crate::worker::Worker;
 use ending::request;
-use held::Held;
-use ladder::FAILOVER;
+use fallback::FAILOVER;
+use in_flight::InFlight;
 
 /// The status of what a Seawall before the upstream sheds.
 const SHED: u16 = 503;
@@ -49,14 +49,14 @@ enum Stage {
     /// Not ours, or no longer: nothing is to be done at its end.
     Outside,
     /// It went, and no answer came yet.
-    Waiting(Waiting),
+    Waiting(PendingRequest),
     /// The answer is on its way; it may still break.
     Streaming(Streaming),
 }
 
 /// A request that went.
 #[derive(Clone, Copy, Debug)]
-struct Waiting {
+struct PendingRequest {
     policy: usize,
     upstream: usize,
     at: Timestamp,
@@ -76,7 +76,7 @@ struct Waiting {
     /// Who asked, where that was read.
     peer: u32,
     /// How its attempts are accounted; `None` where the route retries as it likes.
-    accounted: Option<Accounted>,
+    accounted: Option<RetrySettlement>,
     /// The policy whose ladder answers if it fails.
     ladder: usize,
     /// Why it went to another cluster than its route says, if it did.
@@ -85,7 +85,7 @@ struct Waiting {
 
 /// A request that goes to another cluster than its route says.
 #[derive(Clone, Copy, Debug)]
-struct Elsewhere {
+struct Failover {
     /// Why.
     reason: Reason,
     /// The policy whose ladder sent it there.
@@ -95,7 +95,7 @@ struct Elsewhere {
 /// A request whose response goes on.
 #[derive(Clone, Copy, Debug)]
 struct Streaming {
-    waiting: Waiting,
+    waiting: PendingRequest,
     host: u32,
     /// Whether a tunnel stands.
     tunnel: bool,
@@ -113,9 +113,9 @@ pub(crate) struct HttpRequest {
     complete: bool,
     stage: Stage,
     /// The places that it holds; few requests hold any.
-    held: Option<Box<Held>>,
+    held: Option<Box<InFlight>>,
     /// What came with it, where marks are believed from anybody.
-    arrival: Arrival,
+    arrival: PropagatedContext,
     /// What it has to do with stale answers, if anything.
     stale: Option<Box<stale::Exchange>>,
 }
@@ -129,7 +129,7 @@ impl HttpRequest {
             complete: false,
             stage: Stage::Outside,
             held: None,
-            arrival: Arrival::default(),
+            arrival: PropagatedContext::default(),
             stale: None,
         }
     }
@@ -154,18 +154,18 @@ impl HttpRequest {
         {
             return Action::Pause;
         }
-        let mut facts = Facts::read(&pairs);
-        if facts.own && pairs.value(FAILOVER).is_some() && answer::no_failover_of_clients() {
+        let mut facts = RequestFacts::read(&pairs);
+        if facts.own && pairs.value(FAILOVER).is_some() && local_reply::no_failover_of_clients() {
             return Action::Pause;
         }
         let Some(cluster) = properties::text("xds\0cluster_name") else {
-            self.strip(&facts, false);
+            self.strip_request_headers(&facts, false);
             return Action::Continue;
         };
         let named = properties::text("xds\0route_metadata\0filter_metadata\0seawall\0policy");
         let selected = self.with(|worker| worker.select(&cluster, named.as_deref()));
         let Some(selected) = selected else {
-            self.strip(&facts, false);
+            self.strip_request_headers(&facts, false);
             return Action::Continue;
         };
         self.stale = self.with(|worker| {
@@ -173,21 +173,21 @@ impl HttpRequest {
             facts.mark(policy, &pairs, || properties::text("xds\0route_name"));
             stale::Exchange::read(policy, &cluster, &pairs, end_of_stream)
         });
-        let went = self.ask(selected, &cluster, &facts, &pairs, end_of_stream);
+        let went = self.decide(selected, &cluster, &facts, &pairs, end_of_stream);
         went.unwrap_or(Action::Continue)
     }
 
     /// The headers of the answer are there.
     pub(crate) fn response_headers(&mut self, end_of_stream: bool) -> Action {
         match self.stage {
-            Stage::Waiting(waiting) => self.answered(waiting, end_of_stream),
+            Stage::Waiting(waiting) => self.on_response(waiting, end_of_stream),
             // An answer of our own, or a request that is not ours.
             Stage::Outside | Stage::Streaming(_) => Action::Continue,
         }
     }
 
     /// The answer's headers: the verdict, and perhaps another answer.
-    fn answered(&mut self, waiting: Waiting, end_of_stream: bool) -> Action {
+    fn on_response(&mut self, waiting: PendingRequest, end_of_stream: bool) -> Action {
         self.stage = Stage::Outside;
         let status: u16 = Map::Response.number(":status").unwrap_or(0);
         if status == SWITCHED {
@@ -201,7 +201,7 @@ impl HttpRequest {
         let refused = known
             .as_ref()
             .filter(|known| known.flags.has(Flags::REFUSED))
-            .map(|known| seen::origin_of(known.death));
+            .map(|known| response::response_source(known.death));
         let Some((judged, origin, latency)) = self.judge(&waiting, status, grpc, refused) else {
             return Action::Continue;
         };
@@ -209,11 +209,11 @@ impl HttpRequest {
         let failed = outcome == Outcome::Failure;
         let counts = failed || self.verdict(&waiting, outcome) == Outcome::Failure;
         let host = if counts || waiting.wants_host {
-            seen::host()
+            response::host()
         } else {
             0
         };
-        let retry_after = counts.then(seen::retry_after).flatten();
+        let retry_after = counts.then(response::retry_after).flatten();
         let verdict = Verdict {
             outcome,
             host,
@@ -222,7 +222,7 @@ impl HttpRequest {
         };
         let good = matches!(outcome, Outcome::Success | Outcome::Slow);
         let tunnel = waiting.tunnel && matches!(status, 101 | 200);
-        let goes_on = !end_of_stream && !matches!(origin, Origin::Local { .. });
+        let goes_on = !end_of_stream && !matches!(origin, ResponseSource::Local { .. });
         // What is no success cannot get worse; streams may go on for as long as they like.
         let waits = goes_on && good && !tunnel && !waiting.exempt;
         self.with(|worker| {
@@ -239,7 +239,7 @@ impl HttpRequest {
             }
             Some(())
         });
-        self.learn(&waiting, outcome, origin, latency);
+        self.record_outcome(&waiting, outcome, origin, latency);
         if bad {
             let enforced = waiting
                 .accounted
@@ -253,28 +253,28 @@ impl HttpRequest {
                 self.count(waiting.upstream, Event::RetryDenied(Denial::UnsafeCoarse));
             }
             self.with(|worker| {
-                account::clean_answer(worker, &self.arrival, known.as_ref(), retried);
+                account::strip_attempt_headers(worker, &self.arrival, known.as_ref(), retried);
                 Some(())
             });
         }
-        let stands_in = refused.is_some() || seen::stood_in_for_nobody(origin);
+        let stands_in = refused.is_some() || response::is_cache_hit(origin);
         if (failed || stands_in) && self.replace(&waiting) {
             self.forget(&waiting, goes_on);
             return Action::Pause;
         }
-        if waiting.grpc && bad && seen::timed_out(origin) {
+        if waiting.grpc && bad && response::timed_out(origin) {
             let replaced = self.with(|worker| {
                 let policy = worker.policy(waiting.policy)?;
-                Some(answer::deadline_exceeded(&policy.name))
+                Some(local_reply::deadline_exceeded(&policy.name))
             });
             if replaced == Some(true) {
                 self.forget(&waiting, goes_on);
                 return Action::Pause;
             }
         }
-        self.say_whose(&waiting);
+        self.mark_provenance(&waiting);
         if good && waiting.elsewhere.is_none() {
-            self.tell_stale(|stale| stale.answered(status, end_of_stream));
+            self.log_stale(|stale| stale.answered(status, end_of_stream));
         }
         if goes_on {
             self.stage = Stage::Streaming(Streaming {
@@ -288,7 +288,7 @@ impl HttpRequest {
     }
 
     /// A response of our own took the place of the upstream's: what becomes of that is not looked at any more.
-    fn forget(&self, waiting: &Waiting, goes_on: bool) {
+    fn forget(&self, waiting: &PendingRequest, goes_on: bool) {
         if goes_on {
             self.with(|worker| {
                 worker.end(waiting.exchange);
@@ -298,29 +298,29 @@ impl HttpRequest {
     }
 
     /// Lets what has to do with stale answers see something, and counts what came of it.
-    fn tell_stale(&mut self, see: impl FnOnce(&mut stale::Exchange) -> Option<Concern>) {
+    fn log_stale(&mut self, see: impl FnOnce(&mut stale::Exchange) -> Option<InternalEvent>) {
         if let Some(concern) = self.stale.as_mut().and_then(|stale| see(stale)) {
             self.with(|worker| {
-                worker.concern(concern);
+                worker.count_event(concern);
                 Some(())
             });
         }
     }
 
     /// Says whose answer it is, as far as the policy's answers say such things.
-    fn say_whose(&self, waiting: &Waiting) {
+    fn mark_provenance(&self, waiting: &PendingRequest) {
         self.with(|worker| {
             if !worker.policy(waiting.ladder)?.answer_headers {
-                answer::hush(worker, &self.arrival);
+                local_reply::strip_own_headers(worker, &self.arrival);
             } else if let Some(reason) = waiting.elsewhere {
-                Map::Response.set(answer::DEGRADED, "cluster");
-                Map::Response.set(answer::REASON, reason.name());
+                Map::Response.set(local_reply::DEGRADED, "cluster");
+                Map::Response.set(local_reply::REASON, reason.name());
             }
             Some(())
         });
     }
 
-    fn account(&self, waiting: &Waiting, bad: bool) -> Option<Attempts> {
+    fn account(&self, waiting: &PendingRequest, bad: bool) -> Option<Attempts> {
         let accounted = waiting.accounted?;
         let upstream = waiting.upstream;
         self.with(|worker| account::finish(worker, upstream, accounted, bad))
@@ -328,11 +328,11 @@ impl HttpRequest {
 
     fn judge(
         &self,
-        waiting: &Waiting,
+        waiting: &PendingRequest,
         status: u16,
         grpc: Option<u16>,
-        refused: Option<Origin>,
-    ) -> Option<(Judged, Origin, Option<Span>)> {
+        refused: Option<ResponseSource>,
+    ) -> Option<(Judgement, ResponseSource, Option<Span>)> {
         self.with(|worker| {
             let outcomes = &worker.policy(waiting.policy)?.outcomes;
             let suspect = outcomes.is_suspect(status, grpc);
@@ -340,17 +340,17 @@ impl HttpRequest {
             let origin = match refused {
                 Some(origin) => origin,
                 // Another filter's answer must not close a breaker.
-                None if suspect || probe => seen::origin(),
-                None => Origin::Unknown,
+                None if suspect || probe => response::origin(),
+                None => ResponseSource::Unknown,
             };
-            let answer = Answer {
+            let answer = ResponseFacts {
                 status,
                 grpc,
                 origin,
-                shed: status == SHED && origin == Origin::Upstream && seen::shed(),
+                shed: status == SHED && origin == ResponseSource::Upstream && response::shed(),
             };
-            let local = matches!(origin, Origin::Local { .. });
-            let sent = !local || seen::attempts() != Some(0);
+            let local = matches!(origin, ResponseSource::Local { .. });
+            let sent = !local || response::attempts() != Some(0);
             let request = request(worker, waiting, sent)?;
             let judged = worker
                 .policy(waiting.policy)?
@@ -362,7 +362,7 @@ impl HttpRequest {
             };
             let latency = request.latency();
             let told = matches!(judged.outcome, Outcome::Success | Outcome::Slow);
-            let ended = match seen::timed_out(origin) {
+            let ended = match response::timed_out(origin) {
                 true => Some(Ended::Cut(waiting.limit)),
                 false => told.then_some(Ended::Answered { status, grpc }),
             };
@@ -374,7 +374,7 @@ impl HttpRequest {
     }
 
     /// What the breaker is told of an outcome.
-    fn verdict(&self, waiting: &Waiting, outcome: Outcome) -> Outcome {
+    fn verdict(&self, waiting: &PendingRequest, outcome: Outcome) -> Outcome {
         // Only overload is something else to some, and it is seldom.
         if outcome != Outcome::Overloaded {
             return outcome;

@@ -10,19 +10,20 @@ use std::rc::{Rc, Weak};
 
 use seawall_policy::policy::Policy;
 use seawall_policy::stale::{
-    Asked, Headers, Offer, Outcome, Recent, Scope, Slot, Unkept, find, forget, keep,
+    CacheableResponse, Headers, NotStored, Outcome, RequestDirectives, Sampling, Scope,
+    StoredResponse, find, forget, keep,
 };
 use seawall_policy::text;
 use seawall_policy::time::{Span, Timestamp};
 
-use crate::answer::{About, DEGRADED, Need, REASON};
 use crate::host::headers::{Map, Pairs};
 use crate::host::reply::{self, Plain};
 use crate::host::shared::Shared;
 use crate::host::{body, clock, properties};
+use crate::local_reply::{DEGRADED, LocalReplyCause, LogFields, REASON};
 use crate::process_key;
-use crate::seen;
-use crate::telemetry::Concern;
+use crate::response;
+use crate::telemetry::InternalEvent;
 
 /// The most answers whose bodies are taken along at a time, with at most 64 KB each.
 const CAPTURES_MAX: usize = 16;
@@ -39,7 +40,7 @@ const PLACE: [&str; 4] = [
 const HEAD_BYTES_MAX: usize = 16 * 1_024;
 
 thread_local! {
-    static RECENT: RefCell<Recent> = RefCell::new(Recent::default());
+    static RECENT: RefCell<Sampling> = RefCell::new(Sampling::default());
     static PLACES: RefCell<[Taken; CAPTURES_MAX]> =
         const { RefCell::new([const { (Timestamp::ZERO, Weak::new()) }; CAPTURES_MAX]) };
 }
@@ -47,7 +48,7 @@ thread_local! {
 /// A request whose answer may be kept, or that may be given a kept one.
 #[derive(Debug)]
 pub(crate) struct Exchange {
-    asked: Asked,
+    asked: RequestDirectives,
     /// The request's header lines, which are gone when the answer comes: its `Vary` may name any of them.
     lines: Pairs,
     max_age: Span,
@@ -57,7 +58,7 @@ pub(crate) struct Exchange {
 /// An answer that is taken along.
 #[derive(Debug)]
 struct Capture {
-    offer: Offer,
+    offer: CacheableResponse,
     body: Body,
     heat: u8,
     ended: bool,
@@ -121,7 +122,7 @@ impl Exchange {
             // Without it nothing is kept: the host has no shared data then, or no randomness.
             secret: process_key::get()?,
         };
-        let asked = Asked::read(scope, lines, ended, settings, clock::now())?;
+        let asked = RequestDirectives::read(scope, lines, ended, settings, clock::now())?;
         Some(Box::new(Self {
             asked,
             lines: lines.clone(),
@@ -131,26 +132,27 @@ impl Exchange {
     }
 
     /// The headers of a good answer are there: decides whether it is taken along.
-    pub(crate) fn answered(&mut self, status: u16, ended: bool) -> Option<Concern> {
+    pub(crate) fn answered(&mut self, status: u16, ended: bool) -> Option<InternalEvent> {
         if !self.asked.is_told_by(status) {
             return None;
         }
-        let look = |recent: &RefCell<Recent>| recent.try_borrow_mut().ok()?.look(&self.asked);
+        let look = |recent: &RefCell<Sampling>| recent.try_borrow_mut().ok()?.sample(&self.asked);
         let heat = RECENT.with(look)?;
-        if !seen::is_upstreams() {
+        if !response::is_upstreams() {
             return None;
         }
         let lines = Map::Response.pairs();
-        let offer = match Offer::read(&self.asked, &self.lines, status, &lines, ended) {
+        let offer = match CacheableResponse::read(&self.asked, &self.lines, status, &lines, ended) {
             Ok(offer) => offer,
             Err(unkept) => {
                 // What is not known to be forgotten gets too old by itself.
                 let _ = forget(&Shared, &self.asked);
-                return (unkept == Unkept::PerClient).then_some(Concern::Stale("per_client"));
+                return (unkept == NotStored::PerClient)
+                    .then_some(InternalEvent::Stale("per_client"));
             }
         };
         let Some(body) = place() else {
-            return Some(Concern::Stale("no_room"));
+            return Some(InternalEvent::Stale("no_room"));
         };
         self.capture = Some(Capture {
             offer,
@@ -190,17 +192,17 @@ impl Exchange {
     }
 
     /// The request is over: keeps the answer if it came whole.
-    pub(crate) fn over(&mut self) -> Option<Concern> {
+    pub(crate) fn over(&mut self) -> Option<InternalEvent> {
         let capture = self.capture.take()?;
         let Some(body) = capture.body.try_borrow_mut().ok()?.take() else {
-            return Some(Concern::Stale("no_room"));
+            return Some(InternalEvent::Stale("no_room"));
         };
-        if !capture.ended || seen::flags() != 0 {
-            return Some(Concern::Stale("broken"));
+        if !capture.ended || response::flags() != 0 {
+            return Some(InternalEvent::Stale("broken"));
         }
         let Capture { offer, heat, .. } = &capture;
         let outcome = keep(&Shared, &self.asked, offer, &body, *heat, clock::now());
-        Some(Concern::Stale(match outcome {
+        Some(InternalEvent::Stale(match outcome {
             Ok(Outcome::Kept) => "kept",
             Ok(Outcome::Rests) => "rests",
             Ok(Outcome::Broken) => "broken",
@@ -209,9 +211,9 @@ impl Exchange {
     }
 
     /// Gives a kept answer, and says how many seconds old it was; nothing if there is none, or the host did not take it.
-    pub(crate) fn give(&self, policy: &Policy, need: Need) -> Option<u64> {
+    pub(crate) fn give(&self, policy: &Policy, need: LocalReplyCause) -> Option<u64> {
         let mut sent = None;
-        let mut give = |slot: &Slot<'_>, age: Span| {
+        let mut give = |slot: &StoredResponse<'_>, age: Span| {
             let seconds = age.as_secs_ceil();
             let age = text::written(seconds);
             let mut headers = slot.headers.clone();
@@ -220,12 +222,12 @@ impl Exchange {
                 headers.push((DEGRADED.as_bytes(), b"stale"));
                 headers.push((REASON.as_bytes(), need.name().as_bytes()));
             }
-            let about = About {
+            let about = LogFields {
                 policy: &policy.name,
                 decision: "degraded",
                 reason: need.name(),
             };
-            about.tell_degraded("stale");
+            about.log_degraded("stale");
             properties::set("seawall.age", &age);
             let reply = Plain {
                 status: slot.status,

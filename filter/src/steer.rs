@@ -9,15 +9,15 @@ use seawall_policy::retry::{BODY_MAX, Condition, Delay, Mode, Settings};
 use seawall_policy::text;
 use seawall_policy::time::Span;
 
-use crate::attempts::VOTE;
-use crate::facts::Facts;
+use crate::attempt_state::VOTE;
+use crate::facts::RequestFacts;
 use crate::host::headers::Map;
 use crate::upstreams::Position;
-use crate::worker::Admitted;
+use crate::worker::AdmissionOutput;
 
 /// What a request may do about attempts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Leave {
+pub(crate) struct RetryAllowance {
     /// The most attempts, the first included.
     pub(crate) attempts: u8,
     /// Whether it is safe to repeat.
@@ -32,9 +32,14 @@ pub(crate) struct Leave {
     pub(crate) denied: Option<Denial>,
 }
 
-impl Leave {
+impl RetryAllowance {
     /// The leave of a request that was admitted.
-    pub(crate) fn of(retries: &Settings, facts: &Facts, admitted: &Admitted, marked: bool) -> Self {
+    pub(crate) fn of(
+        retries: &Settings,
+        facts: &RequestFacts,
+        admitted: &AdmissionOutput,
+        marked: bool,
+    ) -> Self {
         let safe = (facts.idempotent || retries.any_method) && facts.length <= BODY_MAX;
         let votes = admitted.position != Position::Absent;
         // A vote asks the budget again, and knows deposits that were not told yet.
@@ -69,7 +74,7 @@ impl Leave {
 
     /// The same with places for all its hedges to wait in, should nobody pay for them. Where they cannot be reserved, it has no hedge:
     /// one that can neither be paid for nor wait would have to go unpaid, or to end the attempt beside it.
-    pub(crate) fn with_places(self, reserve: impl FnOnce(u8) -> bool) -> Self {
+    pub(crate) fn with_parking(self, reserve: impl FnOnce(u8) -> bool) -> Self {
         let places = match self.hedge {
             Some(_) => self.attempts.saturating_sub(1),
             None => return self,
@@ -86,7 +91,12 @@ impl Leave {
 
 /// Tells the router its time limits, and those behind it what is left; says whether a header does, which later attempts
 /// must not carry on as it is.
-pub(crate) fn time(policy: &Policy, limit: Limit, facts: &Facts, hedge: Option<Span>) -> bool {
+pub(crate) fn time(
+    policy: &Policy,
+    limit: Limit,
+    facts: &RequestFacts,
+    hedge: Option<Span>,
+) -> bool {
     if let Some(per_try) = hedge.or(policy.time.per_try) {
         let millis = text::written(per_try.as_millis().max(1));
         Map::Request.set("x-envoy-upstream-rq-per-try-timeout-ms", &millis);
@@ -123,7 +133,7 @@ pub(crate) fn time_left(policy: &Policy, left: Span) {
 }
 
 /// Tells the router which retries it may make.
-pub(crate) fn retries(retries: &Settings, leave: Leave) {
+pub(crate) fn retries(retries: &Settings, leave: RetryAllowance) {
     if retries.mode == Mode::Shadow {
         return;
     }
@@ -165,7 +175,7 @@ pub(crate) fn retries(retries: &Settings, leave: Leave) {
             }
         }
         if !named.is_empty() {
-            Map::Request.set("x-envoy-retry-grpc-on", &text::joined(&named, ","));
+            Map::Request.set("x-envoy-retry-grpc-on", &text::join(&named, ","));
         }
     }
     // Envoy's "reset" is broken connections and limits of attempts in one.
@@ -179,7 +189,7 @@ pub(crate) fn retries(retries: &Settings, leave: Leave) {
         words.extend(on.has(kind).then_some(name));
     }
     if !words.is_empty() {
-        Map::Request.set("x-envoy-retry-on", &text::joined(&words, ","));
+        Map::Request.set("x-envoy-retry-on", &text::join(&words, ","));
     }
     let most = text::written(u64::from(leave.attempts.saturating_sub(1)));
     Map::Request.set("x-envoy-max-retries", &most);

@@ -91,7 +91,7 @@ impl Stream {
     /// The request is over.
     pub(crate) fn log(&mut self) {
         if let Self::Request(request) = self {
-            request.over();
+            request.on_end();
         }
     }
 
@@ -99,7 +99,7 @@ impl Stream {
     /// with HTTP/3, where it logs once the client has acknowledged the answer.
     pub(crate) fn done(&mut self, id: u32) {
         match self {
-            Self::Request(request) => request.over(),
+            Self::Request(request) => request.on_end(),
             Self::Attempt(attempt) => attempt.done(id),
         }
     }

@@ -88,7 +88,7 @@ impl Event {
 
 /// Something about the filter itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Concern {
+pub(crate) enum InternalEvent {
     /// The state could not be read or written.
     UndecidedHost,
     /// The state is of a later version.
@@ -119,7 +119,7 @@ pub(crate) enum Concern {
     HostError(&'static str),
 }
 
-impl Concern {
+impl InternalEvent {
     fn series(self) -> String {
         let name = match self {
             Self::UndecidedHost => "undecided..reason=host",
@@ -260,7 +260,7 @@ impl UpstreamSeries {
     }
 
     /// Shows how many requests hold places, and how many may where that follows latency.
-    pub(crate) fn places(&mut self, in_flight: u32, limit: Option<u32>) {
+    pub(crate) fn slots(&mut self, in_flight: u32, limit: Option<u32>) {
         show(
             &mut self.in_flight,
             "in_flight",
@@ -273,7 +273,7 @@ impl UpstreamSeries {
     }
 
     /// A stale answer of so many seconds stood in.
-    pub(crate) fn aged(&mut self, seconds: u64) {
+    pub(crate) fn stale_age(&mut self, seconds: u64) {
         let name = || format!("seawall_stale_age_seconds..{}", self.labels);
         let age = self.stale_age;
         self.stale_age = age.or_else(|| Metric::define(Kind::Histogram, &name()));
@@ -308,7 +308,7 @@ fn show(gauge: &mut Option<Metric>, family: &str, labels: &str, value: u64) {
 /// What is counted about the filter itself.
 #[derive(Debug, Default)]
 pub(crate) struct OwnSeries {
-    concerns: Vec<(Concern, Series)>,
+    concerns: Vec<(InternalEvent, Series)>,
     upstreams: Option<Metric>,
     watched: Option<Metric>,
     round: Option<Metric>,
@@ -316,14 +316,14 @@ pub(crate) struct OwnSeries {
 
 impl OwnSeries {
     /// Counts one.
-    pub(crate) fn count(&mut self, concern: Concern) {
+    pub(crate) fn count(&mut self, concern: InternalEvent) {
         self.add(concern, 1);
     }
 
     /// Tells the host, its own errors among the rest.
     pub(crate) fn flush(&mut self) {
         for (call, count) in errors::take() {
-            self.add(Concern::HostError(call), count);
+            self.add(InternalEvent::HostError(call), count);
         }
         for (concern, series) in &mut self.concerns {
             if series.pending > 0 {
@@ -345,7 +345,7 @@ impl OwnSeries {
         }
     }
 
-    fn add(&mut self, concern: Concern, count: u64) {
+    fn add(&mut self, concern: InternalEvent, count: u64) {
         let mut known = self.concerns.iter_mut();
         match known.find(|(known, _)| *known == concern) {
             Some((_, series)) => series.add(count),

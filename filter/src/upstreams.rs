@@ -3,15 +3,15 @@
 //! The state itself stands in shared data. Here stands what belongs to this VM: which permits it holds, whom it watches,
 //! what it counted since the last tick.
 
-use seawall_policy::authorities::{Found, Remembered};
 use seawall_policy::breaker::{Holding, Phase};
-use seawall_policy::keys::{self, Part};
 use seawall_policy::latency::Histogram;
+use seawall_policy::liveness::LivenessMonitor;
+use seawall_policy::shared::authorities::{Found, Remembered};
+use seawall_policy::shared::keys::{self, Part};
 use seawall_policy::time::{Span, Timestamp};
-use seawall_policy::watch::Watch;
 
-use crate::names::Names;
-use crate::seats::Seats;
+use crate::local_leases::LocalHoldings;
+use crate::sorted_map::SortedMap;
 use crate::telemetry::UpstreamSeries;
 
 /// The longest key in shared data, in bytes; what would need a longer one has no state.
@@ -72,7 +72,7 @@ impl Name<'_> {
 
 /// The slot of an authority, as this VM remembers it.
 #[derive(Debug)]
-pub(crate) struct Owned {
+pub(crate) struct Detached {
     /// The directory's key.
     pub(crate) directory: String,
     /// Which one it is, and whose.
@@ -93,13 +93,13 @@ pub(crate) struct Upstream {
     /// The authority that its state is for, where the cluster has a state for each.
     pub(crate) authority: Option<String>,
     /// The slot of that authority.
-    pub(crate) owned: Option<Owned>,
+    pub(crate) owned: Option<Detached>,
     /// Where its state stands; `None` where it has none.
     pub(crate) key: Option<String>,
     /// The permits of this VM.
     pub(crate) holding: Holding,
     /// The other VMs that hold permits.
-    pub(crate) watch: Watch,
+    pub(crate) watch: LivenessMonitor,
     /// The state as last seen.
     pub(crate) phase: Phase,
     /// Whether there were failures about when it was last seen.
@@ -107,7 +107,7 @@ pub(crate) struct Upstream {
     /// Whether a draw could decide about a request when one was last admitted.
     pub(crate) gated: bool,
     /// The places of this VM, where they are counted.
-    pub(crate) seats: Option<Seats>,
+    pub(crate) holdings: Option<LocalHoldings>,
     /// What is counted.
     pub(crate) series: UpstreamSeries,
     /// First attempts that did not pay into the retry budget yet.
@@ -161,7 +161,7 @@ impl Upstream {
     }
 
     /// Whether the tick has something to do for it.
-    pub(crate) fn needs_care(&self) -> bool {
+    pub(crate) fn needs_maintenance(&self) -> bool {
         self.phase != Phase::Closed || self.holding.permits > 0 || !self.watch.is_idle()
     }
 }
@@ -176,7 +176,7 @@ pub(crate) fn others(scope: &str) -> String {
 pub(crate) struct Upstreams {
     entries: Vec<Upstream>,
     /// By key; the key holds the policy's name.
-    index: Names<usize>,
+    index: SortedMap<usize>,
     /// How many of them have a state and are no slots of authorities, which have bounds of their own.
     ordinary: usize,
     /// How many of them are slots of authorities.
@@ -237,7 +237,7 @@ impl Upstreams {
     ) -> usize {
         let known = self.find(&key);
         let number = known.unwrap_or(self.entries.len());
-        self.disown(number);
+        self.detach(number);
         let before = self.entry(number).and_then(|entry| {
             let shared = entry.owned.as_ref().is_some_and(|owned| owned.shared);
             entry.series.flush();
@@ -253,7 +253,7 @@ impl Upstreams {
         });
         let mut entry = upstream(name, Some(key.clone()), instance, series);
         entry.series.tell_state_again();
-        entry.owned = Some(Owned {
+        entry.owned = Some(Detached {
             directory,
             remembered: Remembered {
                 slot: found.slot,
@@ -276,7 +276,7 @@ impl Upstreams {
     }
 
     /// The slot is no longer its authority's.
-    pub(crate) fn disown(&mut self, number: usize) {
+    pub(crate) fn detach(&mut self, number: usize) {
         if let Some(owned) = self.entry(number).and_then(|entry| entry.owned.as_mut()) {
             let index = std::mem::take(&mut owned.index);
             self.index.remove(&index);
@@ -301,11 +301,11 @@ fn upstream(
             instance,
             ..Holding::default()
         },
-        watch: Watch::default(),
+        watch: LivenessMonitor::default(),
         phase: Phase::Closed,
         failing: false,
         gated: false,
-        seats: None,
+        holdings: None,
         series,
         deposits: 0,
         position: Position::Unknown,

@@ -2,25 +2,25 @@
 //!
 //! The rules stand in `seawall_policy`; here is only who is asked with what, and what is done with the notes.
 
+mod acquisition;
 mod authorities;
-mod debts;
+mod concurrency;
 pub(crate) mod exchanges;
-mod known;
+mod health_check;
 mod latency;
 mod liveness;
-mod notes;
-mod page;
+mod pending_settlements;
 mod permits;
-mod places;
-mod probe;
-mod retries;
+mod retry_budget;
+mod selection;
 mod shapes;
-mod sitting;
+mod state_page;
+mod step_reports;
 
-use debts::Debt;
-use notes::{note, note_undecided};
+pub(crate) use concurrency::Feedback;
+use pending_settlements::PendingSettlement;
 use permits::{fresh, give_back, peer, take};
-pub(crate) use places::Lesson;
+use step_reports::{note, note_undecided};
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -29,19 +29,19 @@ use seawall_policy::admission::{self, Decision, Reason, Request, Settlement};
 use seawall_policy::breaker::{Asker, Counted, Moment, Permit, Phase};
 use seawall_policy::policy::Policy;
 use seawall_policy::priority::Priority;
-use seawall_policy::retry::account::Entry;
 use seawall_policy::retry::attempts::Denial;
+use seawall_policy::retry::payment::Entry;
 use seawall_policy::route::Routing;
-use seawall_policy::shapes::Standing;
+use seawall_policy::shared::configurations::Standing;
 use seawall_policy::time::{Span, Timestamp};
 use seawall_policy::trust::Trust;
 
 use crate::host::clock;
 use crate::host::random::Draws;
 use crate::host::shared::Shared;
-use crate::names::Names;
-use crate::seats::Taken;
-use crate::telemetry::{Concern, Event, OwnSeries};
+use crate::local_leases::HeldSlots;
+use crate::sorted_map::SortedMap;
+use crate::telemetry::{Event, InternalEvent, OwnSeries};
 use crate::upstreams::{Position, Upstreams};
 
 /// The tick's period in milliseconds. What a dead VM held is free four of them after its last sign of life, at the latest.
@@ -51,11 +51,11 @@ const TICK_DUE: Span = Span::millis(TICK_MILLIS as u64 - 20);
 /// A tick later than this after the last one is not on time: the process was frozen.
 const ON_TIME: Span = Span::millis(2 * TICK_MILLIS as u64);
 /// For so many upstreams the others and the host are told what is new at one tick; where there are more, they take turns.
-const TOLD_MAX: usize = 256;
+const PUBLISHED_MAX: usize = 256;
 
 /// Which policy a request gets, and what else must be known of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Selected {
+pub(crate) struct PolicyMatch {
     /// Index of the policy.
     pub(crate) policy: usize,
     /// Whether its route is part of the key.
@@ -68,9 +68,9 @@ pub(crate) struct Selected {
 
 /// What is known of one request when it is admitted.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Asking<'a> {
+pub(crate) struct AdmissionInput<'a> {
     /// The policy.
-    pub(crate) selected: Selected,
+    pub(crate) selected: PolicyMatch,
     /// The cluster.
     pub(crate) cluster: &'a str,
     /// A route or an authority that is part of the key.
@@ -95,13 +95,13 @@ pub(crate) struct Asking<'a> {
 
 /// A decision and what goes with it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Admitted {
+pub(crate) struct AdmissionOutput {
     /// The decision.
     pub(crate) decision: Decision,
     /// Why it would have been refused if all were enforced for it.
     pub(crate) marked: Option<Reason>,
     /// The places that it holds.
-    pub(crate) taken: Taken,
+    pub(crate) taken: HeldSlots,
     /// Whether a retry would be paid for, where the policy has retries.
     pub(crate) retries: Option<Result<(), Denial>>,
     /// Whether attempts are accounted one by one.
@@ -129,16 +129,16 @@ pub(crate) struct Worker {
     /// How many ticks there were, wrapping.
     ticks: u32,
     /// By cluster, where no route named a policy.
-    selections: Names<Option<Selected>>,
-    debts: VecDeque<Debt>,
+    selections: SortedMap<Option<PolicyMatch>>,
+    pending_settlements: VecDeque<PendingSettlement>,
     /// Entries into retry budgets that could not be stored.
-    owed: Vec<(usize, Entry)>,
+    unstored_entries: Vec<(usize, Entry)>,
     /// Places that could not be given back.
-    owed_places: places::Owed,
+    unreturned_slots: concurrency::UnreturnedSlots,
     /// Which VMs hold places, and which of them live.
     liveness: liveness::Liveness,
     /// Own probes on their way.
-    probes: Vec<probe::OnItsWay>,
+    probes: Vec<health_check::ProbeInFlight>,
     /// Requests that went, until they are over.
     exchanges: exchanges::Exchanges,
     /// Hedges that wait, by their context.
@@ -162,7 +162,7 @@ impl Worker {
         let now = clock::now();
         let mut draws = Draws::seeded(now.as_nanos());
         // Only who holds places needs a number of its own.
-        let vm = match routing.policies.iter().any(Policy::counts_places) {
+        let vm = match routing.policies.iter().any(Policy::counts_slots) {
             true => draws.next_u64(),
             false => 0,
         };
@@ -172,10 +172,10 @@ impl Worker {
             upstreams: Upstreams::default(),
             upstreams_shown: 0,
             ticks: 0,
-            selections: Names::default(),
-            debts: VecDeque::new(),
-            owed: Vec::new(),
-            owed_places: places::Owed::default(),
+            selections: SortedMap::default(),
+            pending_settlements: VecDeque::new(),
+            unstored_entries: Vec::new(),
+            unreturned_slots: concurrency::UnreturnedSlots::default(),
             liveness: liveness::Liveness::new(vm, now),
             probes: Vec::new(),
             exchanges: exchanges::Exchanges::new(),
@@ -191,7 +191,7 @@ impl Worker {
     }
 
     /// Counts something about the filter itself.
-    pub(crate) fn concern(&mut self, concern: Concern) {
+    pub(crate) fn count_event(&mut self, concern: InternalEvent) {
         self.own.count(concern);
     }
 
@@ -206,16 +206,20 @@ impl Worker {
     }
 
     /// Whether a draw may decide about the next request to this upstream, so that it is worth asking whose request it is.
-    pub(crate) fn draws(&mut self, upstream: usize) -> bool {
+    pub(crate) fn uses_draw(&mut self, upstream: usize) -> bool {
         let Some(entry) = self.upstreams.entry(upstream) else {
             return false;
         };
         let policy = self.routing.policies.get(entry.policy);
-        entry.gated || policy.is_some_and(Policy::draws_for_places)
+        entry.gated || policy.is_some_and(Policy::draws_for_slots)
     }
 
     /// Decides about a request to this upstream.
-    pub(crate) fn admit(&mut self, upstream: usize, asking: &Asking<'_>) -> Option<Admitted> {
+    pub(crate) fn admit(
+        &mut self,
+        upstream: usize,
+        asking: &AdmissionInput<'_>,
+    ) -> Option<AdmissionOutput> {
         let (at, moment) = self.moment();
         let spare = self.draws.next_u64();
         let draw = asking.draw.unwrap_or_else(|| self.draws.next_u32());
@@ -233,11 +237,11 @@ impl Worker {
                 complete: asking.complete,
             },
             draw,
-            holding: entry.holding,
-            spare,
+            local_permits: entry.holding,
+            next_instance: spare,
             deposits: entry.deposits,
         };
-        let place = place(
+        let place = upstream_of(
             policy,
             entry.key.as_deref(),
             self.shapes.standing(entry.policy),
@@ -249,9 +253,9 @@ impl Worker {
         if let Decision::Admit(Some(permit)) = decision {
             take(&mut entry.holding, permit);
         }
-        let (mut taken, mut full) = (Taken::default(), None);
-        if entry.seats.is_some() {
-            (decision, taken, full) = self.seated(upstream, asking, draw, decision);
+        let (mut taken, mut full) = (HeldSlots::default(), None);
+        if entry.holdings.is_some() {
+            (decision, taken, full) = self.acquire_after_breaker(upstream, asking, draw, decision);
         }
         let marked = match decision {
             Decision::Mark(reason) => Some(reason),
@@ -273,7 +277,7 @@ impl Worker {
             None if unasked => Some(self.affords(upstream)),
             seen => seen,
         };
-        Some(Admitted {
+        Some(AdmissionOutput {
             decision,
             marked,
             taken,
@@ -289,17 +293,17 @@ impl Worker {
 
     /// Takes the places of a request that the breaker lets go, and says why it would have been refused one. Without one
     /// its permit is given back, and it is refused.
-    fn seated(
+    fn acquire_after_breaker(
         &mut self,
         upstream: usize,
-        asking: &Asking<'_>,
+        asking: &AdmissionInput<'_>,
         draw: u32,
         decision: Decision,
-    ) -> (Decision, Taken, Option<Reason>) {
+    ) -> (Decision, HeldSlots, Option<Reason>) {
         if matches!(decision, Decision::Refuse { .. }) {
-            return (decision, Taken::default(), None);
+            return (decision, HeldSlots::default(), None);
         }
-        let full = match self.sit(upstream, asking, draw) {
+        let full = match self.acquire_slots(upstream, asking, draw) {
             Ok((taken, marked)) => return (decision, taken, marked),
             Err(full) => full,
         };
@@ -313,7 +317,7 @@ impl Worker {
             reason: full.reason,
             retry_after: full.retry_after,
         };
-        (decision, Taken::default(), None)
+        (decision, HeldSlots::default(), None)
     }
 
     /// Settles a permit; what cannot be stored now is tried again at the tick. Says where a verdict was counted.
@@ -323,7 +327,7 @@ impl Worker {
         permit: Permit,
         settlement: Settlement,
     ) -> Option<Counted> {
-        let debt = Debt {
+        let debt = PendingSettlement {
             upstream,
             permit,
             settlement,
@@ -331,9 +335,9 @@ impl Worker {
         if let Some(entry) = self.upstreams.entry(upstream) {
             give_back(&mut entry.holding, permit, settlement);
         }
-        let notes = self.pay(debt);
-        if !notes.stands() {
-            self.owe(debt);
+        let notes = self.try_settlement(debt);
+        if !notes.is_committed() {
+            self.queue_settlement(debt);
         }
         notes.counted
     }
@@ -346,9 +350,9 @@ impl Worker {
     }
 
     /// A stale answer of so many seconds stood in at an upstream.
-    pub(crate) fn aged(&mut self, upstream: usize, seconds: u64) {
+    pub(crate) fn record_stale_age(&mut self, upstream: usize, seconds: u64) {
         if let Some(entry) = self.upstreams.entry(upstream) {
-            entry.series.aged(seconds);
+            entry.series.stale_age(seconds);
         }
     }
 
@@ -358,45 +362,45 @@ impl Worker {
         let (now, moment) = self.moment();
         if self.often && now.since(self.last_tick) < TICK_DUE {
             if self.hurries() {
-                self.look_around(false);
+                self.look_at_members(false);
             }
             if self.more_is_due {
-                self.tend_exchanges(now);
+                self.count_due_verdicts(now);
             }
-            self.tend_parked();
+            self.maintain_parked();
             return;
         }
         let on_time = now.since(self.last_tick) <= ON_TIME;
         self.last_tick = now;
-        self.tend_slots(moment);
-        self.tend_shapes(on_time);
-        self.pay_all();
+        self.maintain_authorities(moment);
+        self.maintain_shapes(on_time);
+        self.retry_pending_settlements();
         for number in 0..self.upstreams.len() {
-            self.tend(number, on_time);
+            self.maintain(number, on_time);
             self.probe(number);
         }
         self.show_upstreams();
-        self.tend_places(on_time);
-        let turns = self.upstreams.len().div_ceil(TOLD_MAX).max(1);
+        self.maintain_slots(on_time);
+        let turns = self.upstreams.len().div_ceil(PUBLISHED_MAX).max(1);
         self.turn = self.turn.wrapping_add(1).checked_rem(turns).unwrap_or(0);
-        self.tell(turns, self.turn);
+        self.publish(turns, self.turn);
         // These speak for streams, so that nothing is done for the root any more after them.
-        self.tend_exchanges(now);
-        self.tend_parked();
+        self.count_due_verdicts(now);
+        self.maintain_parked();
     }
 
     /// The root goes: what is still owed or not told yet does not go with it. Nothing is started any more.
     pub(crate) fn done(&mut self) {
-        self.pay_all();
-        self.leave_members();
-        self.tell(1, 0);
+        self.retry_pending_settlements();
+        self.sign_off();
+        self.publish(1, 0);
     }
 
     /// Tells the others and the host what they do not know yet, of those upstreams whose turn it is.
-    fn tell(&mut self, turns: usize, turn: usize) {
+    fn publish(&mut self, turns: usize, turn: usize) {
         for number in (turn..self.upstreams.len()).step_by(turns) {
             self.flush_deposits(number);
-            self.tend_latency(number);
+            self.maintain_latency(number);
             if let Some(entry) = self.upstreams.entry(number) {
                 entry.series.flush();
             }
@@ -404,31 +408,32 @@ impl Worker {
         self.own.flush();
     }
 
-    fn tend(&mut self, number: usize, on_time: bool) {
+    fn maintain(&mut self, number: usize, on_time: bool) {
         let (_, moment) = self.moment();
         let spare = self.draws.next_u64();
         let Some(entry) = self
             .upstreams
             .entry(number)
-            .filter(|entry| entry.needs_care())
+            .filter(|entry| entry.needs_maintenance())
         else {
             return;
         };
         let Some(policy) = self.routing.policies.get(entry.policy) else {
             return;
         };
-        let place = place(
+        let place = upstream_of(
             policy,
             entry.key.as_deref(),
             self.shapes.standing(entry.policy),
         );
-        let (notes, holders) = admission::tend(&Shared, &place, entry.holding, &[], moment);
+        let (notes, holders) = admission::maintain(&Shared, &place, entry.holding, &[], moment);
         entry.series.tell_state_again();
         entry.watch.observe(&holders, on_time);
         let dead = entry.watch.dead();
         // Who showed no life for long enough is given up in the same tick.
         let taken_back = (!dead.is_empty()).then(|| {
-            let (notes, holders) = admission::tend(&Shared, &place, entry.holding, &dead, moment);
+            let (notes, holders) =
+                admission::maintain(&Shared, &place, entry.holding, &dead, moment);
             entry.watch.observe(&holders, false);
             notes
         });
@@ -447,12 +452,12 @@ impl Worker {
     }
 }
 
-fn place<'a>(
+fn upstream_of<'a>(
     policy: &'a Policy,
     key: Option<&'a str>,
     standing: &'a Standing,
-) -> admission::Upstream<'a> {
-    admission::Upstream {
+) -> admission::GovernedUpstream<'a> {
+    admission::GovernedUpstream {
         policy,
         key,
         standing,

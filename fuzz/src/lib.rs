@@ -25,7 +25,7 @@ use seawall_policy::across::{Place, trace as trace_of};
 use seawall_policy::config;
 use seawall_policy::latency::Latencies;
 use seawall_policy::orca;
-use seawall_policy::record::{BYTES_MAX, Record};
+use seawall_policy::shared::record::{BYTES_MAX, Record};
 use seawall_policy::retry::attempts::Attempts;
 use seawall_policy::time::Timestamp;
 

@@ -3,7 +3,7 @@
 //! It may stand for the whole upstream, or for each value of a header, so that one tenant that floods takes none of
 //! another's places. The places themselves are counted in [`crate::places`].
 
-use crate::share::{Enforcement, Share};
+use crate::ratio::{Enforcement, Share};
 
 /// Until when a request holds its place.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

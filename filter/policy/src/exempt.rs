@@ -22,8 +22,8 @@ pub struct Exempt {
 
 impl Exempt {
     /// Whether a request for this target is one of them; its query does not count.
-    pub fn fits(&self, target: &[u8]) -> bool {
-        self.paths.iter().any(|pattern| pattern.fits(target))
+    pub fn matches(&self, target: &[u8]) -> bool {
+        self.paths.iter().any(|pattern| pattern.matches(target))
     }
 }
 

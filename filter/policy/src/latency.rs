@@ -8,8 +8,8 @@
 //! were no sample, or one as long as the limit, the limit would follow its own tail.
 
 use crate::deadline::{Limit, LimitSource};
-use crate::record::sealed::{Reader, Writer};
-use crate::share::Share;
+use crate::ratio::Share;
+use crate::shared::envelope::{Reader, Writer};
 use crate::time::{Span, Timestamp};
 
 /// The number of buckets: up to 268 seconds.

@@ -17,13 +17,13 @@ impl LongPolls {
     pub const MOST: usize = 16;
 
     /// Whether a request is one of them. Its target and the name of its route are asked for only where they can decide.
-    pub fn fits<'a>(
+    pub fn matches<'a>(
         &self,
         target: impl FnOnce() -> Option<&'a [u8]>,
         route: impl FnOnce() -> Option<String>,
     ) -> bool {
         let by_path = !self.paths.is_empty()
-            && target().is_some_and(|target| self.paths.iter().any(|path| path.fits(target)));
+            && target().is_some_and(|target| self.paths.iter().any(|path| path.matches(target)));
         let by_route =
             || !self.routes.is_empty() && route().is_some_and(|route| self.routes.contains(&route));
         by_path || by_route()
@@ -54,7 +54,7 @@ mod tests {
             let asks = Cell::new(0);
             let fits = |target: &'static str, route: &str| {
                 let ask = || asks.set(asks.get() + 1);
-                polls.fits(
+                polls.matches(
                     || {
                         ask();
                         Some(target.as_bytes())

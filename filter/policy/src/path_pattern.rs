@@ -11,7 +11,7 @@ pub struct Pattern {
 
 impl Pattern {
     /// Whether it stands for the path of this request target; its query does not count.
-    pub fn fits(&self, target: &[u8]) -> bool {
+    pub fn matches(&self, target: &[u8]) -> bool {
         let path = target.split(|byte| matches!(byte, b'?' | b'#')).next();
         path.is_some_and(|path| match self.prefix {
             true => path.starts_with(self.text.as_bytes()),
@@ -28,7 +28,7 @@ mod tests {
     fn a_path_is_exact_or_begins_so_and_the_query_does_not_count() {
         let fits = |text: &str, prefix, target: &str| {
             let text = text.to_owned();
-            Pattern { text, prefix }.fits(target.as_bytes())
+            Pattern { text, prefix }.matches(target.as_bytes())
         };
         for (target, exact, begins) in [
             ("/poll", true, true),

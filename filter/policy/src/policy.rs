@@ -6,8 +6,8 @@ use crate::exempt::Exempt;
 use crate::fallback::Ladder;
 use crate::long_poll::LongPolls;
 use crate::outcome::Rules;
-use crate::share::{Enforcement, Share};
-use crate::{bulkhead, probe, retry, shedding};
+use crate::ratio::{Enforcement, Share};
+use crate::{bulkhead, health_check, retry, shedding};
 
 /// What shares one state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub struct Policy {
     /// Which requests wait for something to happen: their silence says nothing.
     pub long_polls: LongPolls,
     /// What asks an open upstream whether it is well again.
-    pub probe: Option<probe::Settings>,
+    pub probe: Option<health_check::HealthCheck>,
     /// How many requests there may be at the same time.
     pub bulkhead: Option<bulkhead::Settings>,
     /// What is refused when there is too much to do.
@@ -52,12 +52,12 @@ pub struct Policy {
 
 impl Policy {
     /// Whether it counts requests in flight.
-    pub const fn counts_places(&self) -> bool {
+    pub const fn counts_slots(&self) -> bool {
         self.bulkhead.is_some() || self.shedding.is_some()
     }
 
     /// Whether a draw decides who is refused for want of a place: only a share of the requests is.
-    pub fn draws_for_places(&self) -> bool {
+    pub fn draws_for_slots(&self) -> bool {
         let modes = [
             self.bulkhead.as_ref().map(|bulkhead| bulkhead.mode),
             self.shedding.as_ref().map(|shedding| shedding.mode),

@@ -4,8 +4,8 @@
 //! `default`. Clusters that stand for many destinations are governed only where an entry names them and keys them by
 //! authority: one state for all of them would let one dead host cut off every other.
 
-use crate::page::Page;
 use crate::policy::Policy;
+use crate::state_page::StatePage;
 use crate::trust::Trust;
 
 /// The name of the policy that applies where nothing else does.
@@ -46,7 +46,7 @@ pub struct Routing {
     /// Whose marks are believed.
     pub trust: Trust,
     /// The state page, where there is one.
-    pub page: Option<Page>,
+    pub page: Option<StatePage>,
 }
 
 impl Routing {
@@ -70,7 +70,7 @@ impl Routing {
         let entry = self
             .upstreams
             .iter()
-            .find(|entry| fits(&entry.cluster, cluster));
+            .find(|entry| glob_matches(&entry.cluster, cluster));
         let key = entry.map_or(Key::Cluster, |entry| entry.key);
         if stands_for_many(cluster) && key == Key::Cluster {
             return (None, unknown);
@@ -94,13 +94,13 @@ pub fn stands_for_many(cluster: &str) -> bool {
         "*dynamic_forward_proxy*",
     ]
     .iter()
-    .any(|pattern| fits(pattern, cluster))
+    .any(|pattern| glob_matches(pattern, cluster))
 }
 
 /// Whether `name` fits `pattern`, in which `*` stands for any run of characters, none included.
 ///
 /// Linear in the product of both lengths at worst: the last star is the only one that is ever moved.
-pub fn fits(pattern: &str, name: &str) -> bool {
+pub fn glob_matches(pattern: &str, name: &str) -> bool {
     let (name, mut parts) = (
         name.as_bytes(),
         pattern.as_bytes().split(|byte| *byte == b'*'),
@@ -218,7 +218,11 @@ mod tests {
             ("", "", true),
             ("", "a", false),
         ] {
-            assert_eq!(fits(pattern, name), expected, "{pattern:?} {name:?}");
+            assert_eq!(
+                glob_matches(pattern, name),
+                expected,
+                "{pattern:?} {name:?}"
+            );
         }
     }
 }

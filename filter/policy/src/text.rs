@@ -29,7 +29,7 @@ pub fn trimmed(text: &[u8]) -> &[u8] {
 
 /// Whether two texts are the same in any case.
 #[inline(never)]
-pub fn same(one: &[u8], other: &[u8]) -> bool {
+pub fn equals_ignoring_case(one: &[u8], other: &[u8]) -> bool {
     one.eq_ignore_ascii_case(other)
 }
 
@@ -42,7 +42,7 @@ pub fn parted(text: &str, at: u8) -> Option<(&str, &str)> {
 
 /// Words with something between them.
 #[inline(never)]
-pub fn joined(words: &[&str], between: &str) -> String {
+pub fn join(words: &[&str], between: &str) -> String {
     let each = |word: &&str| word.len().saturating_add(between.len());
     let mut text = String::with_capacity(words.iter().map(each).sum());
     for word in words {
@@ -84,9 +84,9 @@ mod tests {
             prop_assert_eq!(number(text.as_bytes()), text.parse::<u64>().ok());
             prop_assert_eq!(parted(&text, b':'), text.split_once(':'));
             prop_assert_eq!(trimmed(text.as_bytes()), text.trim().as_bytes());
-            prop_assert_eq!(same(text.as_bytes(), other.as_bytes()), text.eq_ignore_ascii_case(&other));
+            prop_assert_eq!(equals_ignoring_case(text.as_bytes(), other.as_bytes()), text.eq_ignore_ascii_case(&other));
             let words: Vec<&str> = text.split(',').filter(|word| !word.is_empty()).collect();
-            prop_assert_eq!(joined(&words, ", "), words.join(", "));
+            prop_assert_eq!(join(&words, ", "), words.join(", "));
         }
     }
 }

@@ -16,7 +16,7 @@
 
 use std::net::IpAddr;
 
-use crate::route::fits;
+use crate::route::glob_matches;
 use crate::text;
 
 /// Everybody who is believed.
@@ -70,7 +70,9 @@ impl Trust {
 
     /// Whether a peer with this certificate is believed.
     pub fn knows(&self, identity: &str) -> bool {
-        self.identities.iter().any(|known| fits(known, identity))
+        self.identities
+            .iter()
+            .any(|known| glob_matches(known, identity))
     }
 
     /// Whether a peer at this address is, as Envoy writes it: with its port. One without a port, or with port 0, was said

@@ -13,7 +13,7 @@
 use std::cell::RefCell;
 
 use super::clock;
-use super::table::Table;
+use super::stream_table::StreamTable;
 use crate::root::Root;
 use crate::stream::Stream;
 
@@ -31,7 +31,7 @@ struct Contexts {
     /// One or two.
     roots: Vec<(u32, Root)>,
     /// Boxed, since a list moves what it holds.
-    streams: Table<Box<Stream>>,
+    streams: StreamTable<Box<Stream>>,
 }
 
 impl Contexts {
@@ -51,7 +51,7 @@ thread_local! {
     static CONTEXTS: RefCell<Contexts> = const {
         RefCell::new(Contexts {
             roots: Vec::new(),
-            streams: Table::EMPTY,
+            streams: StreamTable::EMPTY,
         })
     };
 }

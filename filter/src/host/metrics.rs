@@ -3,12 +3,12 @@
 use std::cell::RefCell;
 
 use super::{abi, errors};
-use crate::names::Names;
+use crate::sorted_map::SortedMap;
 
 thread_local! {
     /// All that this VM ever defined. Envoy gives a new number for each definition and keeps it as long as the VM, which
     /// sees a root come with every new configuration.
-    static DEFINED: RefCell<Names<usize>> = const { RefCell::new(Names::EMPTY) };
+    static DEFINED: RefCell<SortedMap<usize>> = const { RefCell::new(SortedMap::EMPTY) };
 }
 
 /// What a metric does.

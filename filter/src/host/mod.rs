@@ -17,5 +17,5 @@ pub(crate) mod properties;
 pub(crate) mod random;
 pub(crate) mod reply;
 pub(crate) mod shared;
+mod stream_table;
 pub(crate) mod streams;
-mod table;

@@ -1,6 +1,6 @@
 //! Shared data as the policies know it.
 
-use seawall_policy::store::{Found, HostError, SharedStore};
+use seawall_policy::shared::store::{Found, HostError, SharedStore};
 
 use super::abi::{self, Status};
 use super::errors;

@@ -1,13 +1,13 @@
 //! How a request ends: what its response brings after the headers, and the last word on its verdict.
 
 use seawall_policy::breaker::Verdict;
-use seawall_policy::outcome::end::{Afterwards, Judged, Request};
+use seawall_policy::outcome::end::{Afterwards, Judgement, RequestTiming};
 use seawall_policy::outcome::{Ignored, Outcome};
 
-use super::{HttpRequest, Stage, Streaming, Waiting};
+use super::{HttpRequest, PendingRequest, Stage, Streaming};
 use crate::host::clock;
 use crate::host::headers::Map;
-use crate::seen;
+use crate::response;
 use crate::telemetry::Event;
 use crate::worker::Worker;
 use crate::worker::exchanges::slow_over;
@@ -28,7 +28,7 @@ impl HttpRequest {
 
     /// A chunk of the answer's body passes.
     pub(crate) fn response_body(&mut self, size: usize, end_of_stream: bool) {
-        self.learn_meanwhile();
+        self.record_meanwhile();
         if let Some(stale) = &mut self.stale {
             stale.chunk(size, end_of_stream);
         }
@@ -50,7 +50,7 @@ impl HttpRequest {
         self.stale = None;
         let streaming = match self.stage {
             Stage::Streaming(streaming) => streaming,
-            Stage::Outside | Stage::Waiting(_) => return self.learn_late(false),
+            Stage::Outside | Stage::Waiting(_) => return self.record_late_failure(false),
         };
         let status: Option<u16> = match streaming.waiting.grpc {
             true => Map::ResponseTrailers.number("grpc-status"),
@@ -64,19 +64,19 @@ impl HttpRequest {
             })
         });
         let judged = judged.unwrap_or(streaming.outcome.into());
-        self.learn_late(judged.outcome == Outcome::Overloaded);
+        self.record_late_failure(judged.outcome == Outcome::Overloaded);
         self.ended(streaming, judged);
     }
 
     /// The end of a response was seen: its verdict is final.
-    fn ended(&mut self, streaming: Streaming, judged: Judged) {
-        let Waiting {
+    fn ended(&mut self, streaming: Streaming, judged: Judgement) {
+        let PendingRequest {
             exchange, upstream, ..
         } = streaming.waiting;
         let verdict = Verdict {
             outcome: judged.outcome,
             host: match (judged.outcome, streaming.host) {
-                (Outcome::Failure, 0) => seen::host(),
+                (Outcome::Failure, 0) => response::host(),
                 (_, host) => host,
             },
             retry_after: None,
@@ -92,20 +92,20 @@ impl HttpRequest {
     }
 
     /// The request is over, one way or another. Whatever comes after the first time finds nothing left to do.
-    pub(crate) fn over(&mut self) {
+    pub(crate) fn on_end(&mut self) {
         if let Stage::Waiting(waiting) = self.stage {
             let latency = self.with(|worker| request(worker, &waiting, true)?.latency());
-            self.learn_of_no_answer(latency.filter(|_| !waiting.exempt));
+            self.record_no_response(latency.filter(|_| !waiting.exempt));
         }
-        self.let_be();
-        self.arrival.leave();
-        self.tell_stale(|stale| stale.over());
+        self.release();
+        self.arrival.withdraw();
+        self.log_stale(|stale| stale.over());
         match std::mem::replace(&mut self.stage, Stage::Outside) {
             Stage::Outside => {}
             Stage::Waiting(waiting) => {
                 self.account(&waiting, true);
-                let flags = seen::flags();
-                let sent = seen::attempts() != Some(0);
+                let flags = response::flags();
+                let sent = response::attempts() != Some(0);
                 let judged = self.with(|worker| {
                     let request = request(worker, &waiting, sent)?;
                     let outcomes = &worker.policy(waiting.policy)?.outcomes;
@@ -126,7 +126,7 @@ impl HttpRequest {
             tunnel,
             ..
         } = *streaming;
-        let flags = seen::flags();
+        let flags = response::flags();
         let judged = self.with(|worker| {
             let request = request(worker, &waiting, true)?;
             let flowing = worker.is_flowing(waiting.exchange);
@@ -134,7 +134,7 @@ impl HttpRequest {
             let judged = outcomes.judge_afterwards(flags, tunnel, flowing, &request);
             Some(match judged {
                 Afterwards::AskOthers => {
-                    let connection = seen::connection();
+                    let connection = response::connection();
                     match worker.is_stall_of_upstream(waiting.exchange, connection) {
                         true => Afterwards::Failed,
                         false => Afterwards::Stands(Some(Ignored::StalledAfterHeaders)),
@@ -159,13 +159,13 @@ impl HttpRequest {
     }
 
     /// The last word on a request that is over.
-    fn finish(&self, waiting: &Waiting, judged: Judged, host: u32) {
+    fn finish(&self, waiting: &PendingRequest, judged: Judgement, host: u32) {
         let exchange = waiting.exchange;
         let failed = judged.outcome == Outcome::Failure;
         let verdict = Verdict {
             outcome: judged.outcome,
             host: match (failed, host) {
-                (true, 0) => seen::host(),
+                (true, 0) => response::host(),
                 (_, host) => host,
             },
             retry_after: None,
@@ -180,10 +180,14 @@ impl HttpRequest {
 }
 
 /// What is known of a request now.
-pub(super) fn request(worker: &mut Worker, waiting: &Waiting, sent: bool) -> Option<Request> {
+pub(super) fn request(
+    worker: &mut Worker,
+    waiting: &PendingRequest,
+    sent: bool,
+) -> Option<RequestTiming> {
     let slow_over = slow_over(worker.policy(waiting.policy)?);
     let exchange = worker.exchange(waiting.exchange)?;
-    Some(Request {
+    Some(RequestTiming {
         exempt: waiting.exempt,
         sent,
         admitted_at: waiting.at,

@@ -4,18 +4,18 @@
 use std::collections::BTreeMap;
 
 use seawall_policy::admission;
-use seawall_policy::authorities::{Remembered, claim, empty, inherit, renew};
 use seawall_policy::breaker::Moment;
-use seawall_policy::keys::{self, Part};
-use seawall_policy::places::Places;
-use seawall_policy::store::{HostError, SharedStore};
+use seawall_policy::concurrency::InFlightSlots;
+use seawall_policy::shared::authorities::{Remembered, claim, empty, inherit, renew};
+use seawall_policy::shared::keys::{self, Part};
+use seawall_policy::shared::store::{HostError, SharedStore};
 use seawall_policy::time::Span;
 
-use super::{Worker, note, place};
+use super::{Worker, note, upstream_of};
 use crate::host::shared::Shared;
+use crate::local_leases::LocalHoldings;
 use crate::process_key;
-use crate::seats::Seats;
-use crate::telemetry::Concern;
+use crate::telemetry::InternalEvent;
 use crate::upstreams::Name;
 
 impl Worker {
@@ -33,7 +33,7 @@ impl Worker {
         let id = process_key::get()?.hash64("authority", &[name.authority()?.as_bytes()]);
         let directory = keys::authorities(name.scope, name.cluster);
         let key = |slot| keys::record(name.scope, name.cluster, Part::Slot(slot));
-        let shape = place(policy, None, self.shapes.standing(name.policy)).claim();
+        let shape = upstream_of(policy, None, self.shapes.standing(name.policy)).claim();
         let mut cleared = |slot, idle: Span| {
             let key = key(slot);
             let cleared =
@@ -49,24 +49,24 @@ impl Worker {
         let found = match found {
             Ok(found) => found?,
             Err(_) => {
-                self.own.count(Concern::UndecidedHost);
+                self.own.count(InternalEvent::UndecidedHost);
                 return None;
             }
         };
         let key = key(found.slot);
         if found.new && inherit(&Shared, &key, &index).is_err() {
-            self.own.count(Concern::UndecidedHost);
+            self.own.count(InternalEvent::UndecidedHost);
         }
         let instance = self.draws.next_u64();
-        let seats = Seats::of(policy, Some(&key), self.liveness.vm);
-        let upstream = place(policy, Some(&key), self.shapes.standing(name.policy));
+        let seats = LocalHoldings::of(policy, Some(&key), self.liveness.vm);
+        let upstream = upstream_of(policy, Some(&key), self.shapes.standing(name.policy));
         let counting = policy.breaker.mode.counts();
         let notes = (!counting).then(|| admission::claim(&Shared, &upstream, moment));
         let number = self
             .upstreams
             .own(name, (key, index, directory), (found, id), instance);
         let entry = self.upstreams.entry(number)?;
-        entry.seats = seats;
+        entry.holdings = seats;
         if let Some(notes) = notes {
             note(entry, &mut self.own, &notes);
         }
@@ -74,7 +74,7 @@ impl Worker {
     }
 
     /// An upstream was asked for: if it is an authority, its slot is not idle.
-    pub(super) fn asked_for(&mut self, number: usize) {
+    pub(super) fn touch_authority(&mut self, number: usize) {
         let entry = self.upstreams.entry(number);
         if let Some(owned) = entry.and_then(|entry| entry.owned.as_mut()) {
             owned.remembered.used = true;
@@ -82,7 +82,7 @@ impl Worker {
     }
 
     /// Says which slots were used, and forgets those that are no longer their authorities'.
-    pub(super) fn tend_slots(&mut self, moment: Moment) {
+    pub(super) fn maintain_authorities(&mut self, moment: Moment) {
         if !self.upstreams.has_slots() {
             return;
         }
@@ -103,10 +103,10 @@ impl Worker {
             match renew(&Shared, &directory, &known, moment.now) {
                 Ok(lost) => {
                     for number in lost.iter().filter_map(|place| numbers.get(*place)) {
-                        self.upstreams.disown(*number);
+                        self.upstreams.detach(*number);
                     }
                 }
-                Err(_) => self.own.count(Concern::UndecidedHost),
+                Err(_) => self.own.count(InternalEvent::UndecidedHost),
             }
         }
     }
@@ -115,7 +115,7 @@ impl Worker {
 /// Whether nothing is in flight that holds a place under this key.
 fn is_unused(key: &str) -> Result<bool, HostError> {
     let found = Shared.load(key)?.filter(|found| !found.bytes.is_empty());
-    let places = found.and_then(|found| Places::decode(&found.bytes).ok());
+    let places = found.and_then(|found| InFlightSlots::decode(&found.bytes).ok());
     Ok(places.is_none_or(|places| places.in_flight() == 0))
 }
 

@@ -2,14 +2,14 @@
 //! on. The rules are `seawall_policy::outcome::exchange` and `stall`.
 
 use seawall_policy::breaker::{Counted, Permit, Verdict};
-use seawall_policy::keys;
-use seawall_policy::outcome::end::Judged;
+use seawall_policy::outcome::end::Judgement;
 use seawall_policy::outcome::exchange::{self, Due, Patience};
 use seawall_policy::outcome::stall::{self, Stalls};
 use seawall_policy::outcome::{Ignored, Outcome};
 use seawall_policy::policy::Policy;
-use seawall_policy::share::Share;
-use seawall_policy::store;
+use seawall_policy::ratio::Share;
+use seawall_policy::shared::keys;
+use seawall_policy::shared::store;
 use seawall_policy::time::{Span, Timestamp};
 use slab::Slab;
 
@@ -167,7 +167,7 @@ impl Worker {
     }
 
     /// The headers came and are judged at once; the response goes on.
-    pub(crate) fn judged_at_headers(&mut self, number: usize, judged: Judged, verdict: Verdict) {
+    pub(crate) fn judged_at_headers(&mut self, number: usize, judged: Judgement, verdict: Verdict) {
         let now = clock::now();
         self.conclude(number, judged, verdict);
         if let Some(exchange) = self.exchanges.get_mut(number) {
@@ -177,7 +177,7 @@ impl Worker {
     }
 
     /// The verdict on a request is there, or its last word: a failure takes the place of what was counted before.
-    pub(crate) fn conclude(&mut self, number: usize, judged: Judged, verdict: Verdict) {
+    pub(crate) fn conclude(&mut self, number: usize, judged: Judgement, verdict: Verdict) {
         let Some(exchange) = self.exchanges.get(number).copied() else {
             return;
         };
@@ -276,7 +276,7 @@ impl Worker {
 
     /// Counts what fell due, and tells other workers of responses that ended while some stand still. Speaks for streams,
     /// so nothing may be done for the root after it in the same callback.
-    pub(super) fn tend_exchanges(&mut self, now: Timestamp) {
+    pub(super) fn count_due_verdicts(&mut self, now: Timestamp) {
         let mut works = Vec::new();
         let mut more = false;
         for (number, exchange) in &mut self.exchanges {
@@ -304,7 +304,7 @@ impl Worker {
             self.tick_often();
         }
         for upstream in 0..self.upstreams.len() {
-            self.tell_stalls(upstream, now);
+            self.publish_stalls(upstream, now);
         }
         for (number, work) in works {
             match work {
@@ -355,7 +355,7 @@ impl Worker {
         self.settle(upstream, permit, Settlement::GiveBack { peer });
     }
 
-    fn tell_stalls(&mut self, upstream: usize, now: Timestamp) {
+    fn publish_stalls(&mut self, upstream: usize, now: Timestamp) {
         let Some(entry) = self.upstreams.entry(upstream) else {
             return;
         };

@@ -1,15 +1,15 @@
 //! What a worker does for limits that follow latency: it collects samples and shares them at the tick.
 
-use seawall_policy::keys;
 use seawall_policy::latency::{Ended, Latencies};
 use seawall_policy::policy::Policy;
 use seawall_policy::retry::Delay;
-use seawall_policy::store::exchange;
+use seawall_policy::shared::keys;
+use seawall_policy::shared::store::exchange;
 use seawall_policy::time::Span;
 
 use super::Worker;
 use crate::host::shared::Shared;
-use crate::telemetry::Concern;
+use crate::telemetry::InternalEvent;
 
 impl Worker {
     /// A request ended after this time.
@@ -29,7 +29,7 @@ impl Worker {
     }
 
     /// Shares what was seen, and learns what all saw.
-    pub(super) fn tend_latency(&mut self, number: usize) {
+    pub(super) fn maintain_latency(&mut self, number: usize) {
         let (now, _) = self.moment();
         let Some(entry) = self.upstreams.entry(number) else {
             return;
@@ -58,8 +58,8 @@ impl Worker {
                     Some(Delay::After(_)) | None => None,
                 };
             }
-            Ok(false) => self.own.count(Concern::LostRaces),
-            Err(_) => self.own.count(Concern::UndecidedHost),
+            Ok(false) => self.own.count(InternalEvent::LostRaces),
+            Err(_) => self.own.count(InternalEvent::UndecidedHost),
         }
     }
 }

@@ -1,22 +1,26 @@
 //! What a worker does so that places come back: it gives signs of life, watches those of the other VMs, and looks at what
 //! is in use, a bounded number of keys at each tick.
 
-use seawall_policy::places::members::{self, Members, heartbeat};
-use seawall_policy::places::rounds::{Index, LOOKS_MAX, Round};
-use seawall_policy::places::slots::Slot;
-use seawall_policy::places::{self, Bound, Notes};
+use seawall_policy::concurrency::members::{self, Members, heartbeat};
+use seawall_policy::concurrency::partitions::Partition;
+use seawall_policy::concurrency::rounds::{Index, LOOKS_MAX, Round};
+use seawall_policy::concurrency::{self, Bound, SlotReport};
+use seawall_policy::liveness::LivenessMonitor;
 use seawall_policy::time::Timestamp;
-use seawall_policy::watch::Watch;
 
 use super::Worker;
-use super::places::{bounds, note};
+use super::concurrency::{bounds, note};
 use crate::host::clock;
 use crate::host::shared::Shared;
-use crate::seats::{Seat, Seats};
-use crate::telemetry::Concern;
+use crate::local_leases::{LocalHolding, LocalHoldings};
+use crate::telemetry::InternalEvent;
 
 /// The slots of a policy that has none for values of a header.
-const FEW: [Slot; 3] = [Slot::Rest, Slot::Unfinished, Slot::Rest.unfinished()];
+const FEW: [Partition; 3] = [
+    Partition::Rest,
+    Partition::Unfinished,
+    Partition::Rest.unfinished(),
+];
 
 /// This VM and the others.
 #[derive(Debug)]
@@ -27,7 +31,7 @@ pub(super) struct Liveness {
     listed: bool,
     /// Who else lives.
     pub(super) members: Members,
-    watch: Watch,
+    watch: LivenessMonitor,
     /// The upstream that is looked at next.
     next: usize,
     /// How many keys this round has looked at, and since when it goes on.
@@ -44,7 +48,7 @@ impl Liveness {
             vm: members::vm(draw),
             listed: false,
             members: Members::default(),
-            watch: Watch::default(),
+            watch: LivenessMonitor::default(),
             next: 0,
             looks: 0,
             begun: now,
@@ -71,20 +75,25 @@ impl Worker {
     }
 
     /// A tick: a sign of life, and the next keys of the round.
-    pub(super) fn tend_places(&mut self, on_time: bool) {
+    pub(super) fn maintain_slots(&mut self, on_time: bool) {
         if self.liveness.listed {
             self.beat(on_time);
-            self.look_around(on_time);
+            self.look_at_members(on_time);
         }
     }
 
     /// This VM goes; what it still holds comes back as that of a dead one.
-    pub(super) fn leave_members(&mut self) {
-        self.look_around(false);
-        let mut holds = self.places_owed() > 0;
+    pub(super) fn sign_off(&mut self) {
+        self.look_at_members(false);
+        let mut holds = self.has_unreturned_slots() > 0;
         for number in 0..self.upstreams.len() {
             let entry = self.upstreams.entry(number);
-            holds |= entry.is_some_and(|entry| entry.seats.as_ref().is_some_and(Seats::holds_any));
+            holds |= entry.is_some_and(|entry| {
+                entry
+                    .holdings
+                    .as_ref()
+                    .is_some_and(LocalHoldings::holds_any)
+            });
         }
         if self.liveness.listed && !holds {
             members::leave(&Shared, self.liveness.vm);
@@ -96,13 +105,13 @@ impl Worker {
     fn beat(&mut self, on_time: bool) {
         let seen = heartbeat(&Shared, self.liveness.vm, &[]).and_then(|seen| {
             let watch = &mut self.liveness.watch;
-            watch.observe(seen.members.signs(), on_time);
+            watch.observe(seen.members.liveness(), on_time);
             let silent = watch.dead();
             if seen.given_up || silent.is_empty() {
                 return Ok(seen);
             }
             let buried = heartbeat(&Shared, self.liveness.vm, &silent)?;
-            watch.observe(buried.members.signs(), false);
+            watch.observe(buried.members.liveness(), false);
             Ok(buried)
         });
         let seen = match seen {
@@ -110,38 +119,38 @@ impl Worker {
             Err(undecided) => return super::note_undecided(&mut self.own, Some(&undecided)),
         };
         if seen.crowded {
-            self.own.count(Concern::Crowded);
+            self.own.count(InternalEvent::Crowded);
         }
         let known = self.liveness.members.dead();
         let died = seen.members.dead().iter().any(|vm| !known.contains(vm));
         self.liveness.members = seen.members;
         if seen.given_up {
-            self.own.count(Concern::Expired);
+            self.own.count(InternalEvent::Expired);
             self.liveness.vm = members::vm(self.draws.next_u64());
             let vm = self.liveness.vm;
-            self.each_seats(|seats| seats.begin_anew(vm));
+            self.each_holdings(|seats| seats.reset_all(vm));
             self.liveness.listed = false;
             return self.enroll();
         }
         if died {
-            self.each_seats(Seats::look_again);
+            self.each_holdings(LocalHoldings::mark_unseen);
             self.liveness.next = 0;
             self.liveness.hurries = true;
             self.tick_often();
         }
     }
 
-    fn each_seats(&mut self, change: impl Fn(&mut Seats)) {
+    fn each_holdings(&mut self, change: impl Fn(&mut LocalHoldings)) {
         for number in 0..self.upstreams.len() {
             let entry = self.upstreams.entry(number);
-            if let Some(seats) = entry.and_then(|entry| entry.seats.as_mut()) {
+            if let Some(seats) = entry.and_then(|entry| entry.holdings.as_mut()) {
                 change(seats);
             }
         }
     }
 
     /// Looks at the next keys of the round.
-    pub(super) fn look_around(&mut self, on_time: bool) {
+    pub(super) fn look_at_members(&mut self, on_time: bool) {
         let mut left = LOOKS_MAX;
         for _ in 0..self.upstreams.len() {
             let before = left;
@@ -173,12 +182,12 @@ impl Worker {
             return true;
         };
         let policy = self.routing.policies.get(entry.policy);
-        let (Some(policy), Some(seats)) = (policy, entry.seats.as_mut()) else {
+        let (Some(policy), Some(seats)) = (policy, entry.holdings.as_mut()) else {
             return true;
         };
         let members = &self.liveness.members;
-        let mut look = |key: &str, seat: &mut Seat| {
-            let notes = tend(key, seat, members, on_time, now);
+        let mut look = |key: &str, seat: &mut LocalHolding| {
+            let notes = maintain_membership(key, seat, members, on_time, now);
             note(&mut self.own, &notes);
             notes
         };
@@ -232,21 +241,28 @@ impl Worker {
             .and_then(|shedding| shedding.limit.in_force(limit));
         // Who holds a place in a slot may hold one of all as well: it is one request.
         let in_flight = shared.max(round.in_flight());
-        entry.series.places(in_flight, limit);
+        entry.series.slots(in_flight, limit);
         true
     }
 }
 
 /// One look at one key. Who showed no life for long enough is given up in the same look.
-fn tend(key: &str, seat: &mut Seat, members: &Members, on_time: bool, now: Timestamp) -> Notes {
-    let (mut notes, mut signs) = places::tend(&Shared, key, seat.holding, members, &[], now);
+fn maintain_membership(
+    key: &str,
+    seat: &mut LocalHolding,
+    members: &Members,
+    on_time: bool,
+    now: Timestamp,
+) -> SlotReport {
+    let (mut notes, mut signs) =
+        concurrency::maintain(&Shared, key, seat.holding, members, &[], now);
     if notes.expired {
-        *seat = seat.anew();
+        *seat = seat.reset();
     }
     seat.watch.observe(&signs, on_time);
     let silent = seat.watch.dead();
     if !silent.is_empty() {
-        (notes, signs) = places::tend(&Shared, key, seat.holding, members, &silent, now);
+        (notes, signs) = concurrency::maintain(&Shared, key, seat.holding, members, &silent, now);
         seat.watch.observe(&signs, false);
     }
     if !notes.stands() {

@@ -1,15 +1,15 @@
 //! What this root says of the shape that it wants its records to have, and what it learns of others: see
-//! [`seawall_policy::shapes`].
+//! [`seawall_policy::shared::configurations`].
 
 use seawall_policy::admission;
-use seawall_policy::keys;
-use seawall_policy::shapes::{Others, Standing, renew};
+use seawall_policy::shared::configurations::{Others, Standing, renew};
+use seawall_policy::shared::keys;
 use seawall_policy::time::Timestamp;
 
-use super::{Worker, note, place};
+use super::{Worker, note, upstream_of};
 use crate::host::clock;
 use crate::host::shared::Shared;
-use crate::telemetry::Concern;
+use crate::telemetry::InternalEvent;
 
 /// How this root stands beside others, for each of its policies.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ impl Worker {
 
     /// Says at a tick which shapes are in use. A root that finds itself alone gives its records its own shape, or learns that
     /// they have it.
-    pub(super) fn tend_shapes(&mut self, on_time: bool) {
+    pub(super) fn maintain_shapes(&mut self, on_time: bool) {
         for policy in 0..self.shapes.of.len() {
             let used = self.shapes.of.get(policy).is_some_and(|(_, used)| *used);
             if used && self.renew_shape(policy, on_time) {
@@ -66,11 +66,11 @@ impl Worker {
         let Some((standing, _)) = self.shapes.of.get_mut(number) else {
             return false;
         };
-        let shape = place(policy, None, standing).claim().shape();
+        let shape = upstream_of(policy, None, standing).claim().shape();
         let key = keys::shapes(&policy.name);
         let others = renew(&Shared, &key, shape, clock::now());
         let others = others.unwrap_or_else(|_| {
-            self.own.count(Concern::UndecidedHost);
+            self.own.count(InternalEvent::UndecidedHost);
             Others::UNKNOWN
         });
         standing.observe(others, on_time)
@@ -86,7 +86,7 @@ impl Worker {
             let Some(known) = known.filter(|_| entry.policy == policy) else {
                 continue;
             };
-            let place = place(known, entry.key.as_deref(), self.shapes.standing(policy));
+            let place = upstream_of(known, entry.key.as_deref(), self.shapes.standing(policy));
             let notes = admission::claim(&Shared, &place, moment);
             note(entry, &mut self.own, &notes);
         }

@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use seawall_policy::config;
 use seawall_policy::control::PREFIX;
-use seawall_policy::route::{Routing, fits};
+use seawall_policy::route::{Routing, glob_matches};
 
 use self::cluster::Clusters;
 use self::place::Place;
@@ -170,7 +170,7 @@ fn upstreams(findings: &mut Findings, at: &str, routing: &Routing, clusters: &Cl
     for (index, entry) in routing.upstreams.iter().enumerate() {
         if !clusters
             .names()
-            .any(|cluster| fits(&entry.cluster, cluster))
+            .any(|cluster| glob_matches(&entry.cluster, cluster))
         {
             let path = format!("{at}.configuration: upstreams[{index}].cluster");
             let problem = format!("\"{}\" fits no cluster of this bootstrap", entry.cluster);

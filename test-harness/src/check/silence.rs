@@ -2,8 +2,8 @@
 //! an operator's limit, so where everything does, silence opens nothing.
 
 use seawall_policy::policy::Policy;
+use seawall_policy::ratio::Share;
 use seawall_policy::route::Routing;
-use seawall_policy::share::Share;
 use seawall_policy::time::Span;
 
 use super::Findings;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use seawall_policy::route::{Routing, fits};
+use seawall_policy::route::{Routing, glob_matches};
 
 /// Clusters that are named in a warning.
 const SHOWN: usize = 5;
@@ -12,7 +12,7 @@ pub(super) fn unmatched(routing: &Routing, clusters: &BTreeMap<&str, u64>) -> Ve
     let mut warnings = Vec::new();
     let entry_of = |cluster: &str| {
         let mut entries = routing.upstreams.iter();
-        entries.position(|entry| fits(&entry.cluster, cluster))
+        entries.position(|entry| glob_matches(&entry.cluster, cluster))
     };
     for (index, entry) in routing.upstreams.iter().enumerate() {
         if clusters

@@ -5,13 +5,13 @@ mod places;
 use std::collections::BTreeMap;
 
 use seawall_policy::breaker::{Phase, State};
-use seawall_policy::keys;
 use seawall_policy::latency::{Follow, Latencies};
 use seawall_policy::policy::Policy;
-use seawall_policy::record::Record;
-use seawall_policy::registry;
-use seawall_policy::retry::budget::RETRY;
-use seawall_policy::share::Share;
+use seawall_policy::ratio::Share;
+use seawall_policy::retry_budget::RETRY;
+use seawall_policy::shared::keys;
+use seawall_policy::shared::record::Record;
+use seawall_policy::shared::registry;
 use seawall_policy::time::{Span, Timestamp};
 
 use super::driver::{Event, Tally};

@@ -1,7 +1,7 @@
 //! A step of a schedule in words.
 
 use seawall_policy::breaker::State;
-use seawall_policy::record::Record;
+use seawall_policy::shared::record::Record;
 
 use super::driver::Event;
 use super::local::{Told, Wants};

@@ -1,9 +1,9 @@
 //! Two configurations that disagree about a policy of one name, side by side and one after the other.
 
 use seawall_harness::worker::Process;
+use seawall_policy::breaker::window::Geometry;
 use seawall_policy::breaker::{Phase, State};
-use seawall_policy::record::Record;
-use seawall_policy::window::Geometry;
+use seawall_policy::shared::record::Record;
 
 use crate::filter::{advance, ask, end, process, traps};
 

@@ -2,7 +2,7 @@
 
 use seawall_harness::abi::stream::headers;
 use seawall_harness::worker::{Flow, Process};
-use seawall_policy::record::{Record, VERSION};
+use seawall_policy::shared::record::{Record, VERSION};
 
 use crate::filter::{BREAKER, advance, ask, end, process, properties, traps, trip};
 

@@ -140,7 +140,7 @@ impl Run<'_> {
 
     fn ask(&mut self, priority: Priority, now: u64) {
         let in_flight = self.flying.len() as u32;
-        let room = Shares::default().soft_places(priority, self.limit.limit());
+        let room = Shares::default().soft_slots(priority, self.limit.limit());
         if in_flight >= room {
             self.book.ended(priority, now, now, Got::Refused);
             return;

@@ -11,16 +11,16 @@ mod memory;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use seawall_harness::sim::chance;
-use seawall_policy::admission::{self, Settlement, Upstream};
+use seawall_policy::admission::{self, GovernedUpstream, Settlement};
 use seawall_policy::breaker::{Breaker, Holding, Moment, Permit, Phase, State, Transition};
 use seawall_policy::breaker::{Counted, Verdict};
-use seawall_policy::outcome::end::{Afterwards, Judged, TimeLimits};
+use seawall_policy::outcome::end::{Afterwards, Judgement, TimeLimits};
 use seawall_policy::outcome::stall::Stalls;
 use seawall_policy::outcome::{Ignored, Outcome, exchange as rules};
 use seawall_policy::policy::Policy;
-use seawall_policy::shapes::Standing;
-use seawall_policy::share::Share;
-use seawall_policy::store;
+use seawall_policy::ratio::Share;
+use seawall_policy::shared::configurations::Standing;
+use seawall_policy::shared::store;
 use seawall_policy::time::{Span, Timestamp};
 
 use crate::filter::{Change, Id};
@@ -123,11 +123,11 @@ impl Native {
     /// A step of a worker on the record.
     fn step<T>(
         &mut self,
-        run: impl FnOnce(&Memory, &Upstream<'_>, Moment) -> (admission::Notes, T),
-    ) -> (admission::Notes, T) {
+        run: impl FnOnce(&Memory, &GovernedUpstream<'_>, Moment) -> (admission::StepReport, T),
+    ) -> (admission::StepReport, T) {
         self.wait_as_before();
         let moment = self.moment();
-        let place = Upstream {
+        let place = GovernedUpstream {
             policy: &self.policy,
             key: Some(RECORD),
             standing: &Standing::since(Timestamp::nanos(START)),
@@ -188,11 +188,11 @@ impl Native {
             self.quiet_from = Timestamp::nanos(self.now);
         }
         self.note(worker, notes.phase, &notes.transitions);
-        assert!(notes.stands(), "races are lost seldom");
+        assert!(notes.is_committed(), "races are lost seldom");
         notes.counted
     }
 
-    fn conclude(&mut self, worker: usize, id: Id, judged: Judged, peer: u32) {
+    fn conclude(&mut self, worker: usize, id: Id, judged: Judgement, peer: u32) {
         let Some(exchange) = self.workers[worker].exchanges.get(id).copied() else {
             return;
         };
@@ -232,9 +232,9 @@ impl Native {
     }
 
     /// The rules' view of a request.
-    fn request(&self, exchange: &Exchange, sent: bool) -> rules_request::Request {
+    fn request(&self, exchange: &Exchange, sent: bool) -> rules_request::RequestTiming {
         let caller_limits = self.is(Former::CallerLimits);
-        rules_request::Request {
+        rules_request::RequestTiming {
             exempt: exchange.waiting.exempt,
             sent: sent && !self.is(Former::Silence),
             admitted_at: exchange.waiting.admitted_at,
@@ -249,7 +249,7 @@ impl Native {
     }
 
     /// Before, a time-out under `slow_call.over` was ignored whoever's it was.
-    fn as_before(&self, exchange: &Exchange, judged: Judged) -> Judged {
+    fn as_before(&self, exchange: &Exchange, judged: Judgement) -> Judgement {
         let now = Timestamp::nanos(self.now);
         let sooner =
             now.since(exchange.waiting.admitted_at) < self.policy.breaker.thresholds.slow_over;
@@ -277,7 +277,7 @@ impl Native {
         let holding = self.workers[worker].holding;
         if self.workers[worker].phase != Phase::Closed || holding.permits > 0 {
             let (notes, _) = self.step(|memory, place, moment| {
-                let (notes, _) = admission::tend(memory, place, holding, &[], moment);
+                let (notes, _) = admission::maintain(memory, place, holding, &[], moment);
                 (notes, ())
             });
             self.expired(worker, notes.expired);

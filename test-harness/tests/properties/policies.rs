@@ -5,11 +5,11 @@ use std::fmt;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use seawall_harness::sim::chance;
+use seawall_policy::breaker::window::Geometry;
 use seawall_policy::config;
 use seawall_policy::policy::Policy;
-use seawall_policy::share::Share;
+use seawall_policy::ratio::Share;
 use seawall_policy::time::Span;
-use seawall_policy::window::Geometry;
 use serde_json::{Value, json};
 
 /// What stands around a policy.

@@ -13,9 +13,9 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use seawall_harness::sim::chance;
 use seawall_policy::breaker::Phase;
-use seawall_policy::share::Share;
+use seawall_policy::breaker::window::Geometry;
+use seawall_policy::ratio::Share;
 use seawall_policy::time::Span;
-use seawall_policy::window::Geometry;
 
 use crate::mixture::{Behaviour, MILLI, SECOND};
 use crate::policies::{self, Drawn, pick};

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use seawall_harness::sim::{Queue, chance};
-use seawall_policy::deadline::{Asked as AskedTime, Limit};
+use seawall_policy::deadline::{DeadlineInputs as AskedTime, Limit};
 
 use crate::filter::{Ask, Filter, Head, Id, Kind, Told};
 use crate::mixture::{Behaviour, SECOND, Script, Then, flags};

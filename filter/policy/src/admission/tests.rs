@@ -3,8 +3,8 @@
 use super::*;
 use crate::breaker::Settings;
 use crate::outcome::Outcome;
-use crate::share::Share;
-use crate::store::tests::Memory;
+use crate::ratio::Share;
+use crate::shared::store::tests::Memory;
 use crate::time::Timestamp;
 
 const INSTANCE: u64 = 7;
@@ -30,11 +30,11 @@ fn policy(mode: Mode) -> Policy {
     policy
 }
 
-fn upstream(policy: &Policy) -> Upstream<'_> {
-    Upstream {
+fn upstream(policy: &Policy) -> GovernedUpstream<'_> {
+    GovernedUpstream {
         policy,
         key: Some("k"),
-        standing: &const { crate::shapes::Standing::since(Timestamp::nanos(1)) },
+        standing: &const { crate::shared::configurations::Standing::since(Timestamp::nanos(1)) },
     }
 }
 
@@ -44,8 +44,8 @@ fn request(draw: u32) -> Request {
         asker: WHOLE,
         deposits: 0,
         draw,
-        holding: holding(0),
-        spare: SPARE,
+        local_permits: holding(0),
+        next_instance: SPARE,
     }
 }
 
@@ -58,8 +58,8 @@ fn holding(permits: u32) -> Holding {
     }
 }
 
-fn holder(beat: u32) -> Sign {
-    Sign {
+fn holder(beat: u32) -> Liveness {
+    Liveness {
         instance: INSTANCE,
         beat,
     }
@@ -72,7 +72,12 @@ fn at(millis: u64) -> Moment {
     }
 }
 
-fn fail(store: &Memory, upstream: &Upstream<'_>, permit: Permit, millis: u64) -> Notes {
+fn fail(
+    store: &Memory,
+    upstream: &GovernedUpstream<'_>,
+    permit: Permit,
+    millis: u64,
+) -> StepReport {
     let verdict = Verdict {
         outcome: Outcome::Failure,
         host: 0,
@@ -94,7 +99,7 @@ fn store_phase(store: &Memory) -> Phase {
 }
 
 /// Trips the breaker by failures in a row.
-fn trip(store: &Memory, upstream: &Upstream<'_>) {
+fn trip(store: &Memory, upstream: &GovernedUpstream<'_>) {
     for millis in 0..7 {
         let (decision, _) = admit(store, upstream, &request(0), at(millis));
         let Decision::Admit(Some(permit)) = decision else {
@@ -151,7 +156,7 @@ fn closed_admissions_and_old_settlements_write_nothing() {
         generation: 0,
         probe: None,
     };
-    assert!(fail(&store, &upstream, old, 9).stands());
+    assert!(fail(&store, &upstream, old, 9).is_committed());
     assert_eq!(store.load("k"), before);
 }
 
@@ -166,7 +171,7 @@ fn what_cannot_be_decided_passes_but_an_unstored_permit_is_none() {
     store.refuse(true);
     let (decision, notes) = admit(&store, &upstream, &request(0), later);
     assert_eq!(decision, Decision::Admit(None));
-    assert!(notes.undecided.is_some() && !notes.stands());
+    assert!(notes.undecided.is_some() && !notes.is_committed());
     store.refuse(false);
 
     store.read_only(true);
@@ -175,7 +180,7 @@ fn what_cannot_be_decided_passes_but_an_unstored_permit_is_none() {
     assert!(notes.undecided.is_some());
     store.read_only(false);
 
-    store.intrude(crate::store::TRIES);
+    store.intrude(crate::shared::store::TRIES);
     let (decision, notes) = admit(&store, &upstream, &request(0), later);
     assert!(notes.lost_races && notes.transitions.is_empty());
     let half_open = Decision::Refuse {
@@ -209,15 +214,16 @@ fn a_holder_that_shows_no_life_loses_its_permits_to_others() {
     for _ in 0..policy.breaker.half_open.permits {
         admit(&store, &upstream, &request(0), at(5_100));
     }
-    let tend =
-        |held, dead: &[Sign], millis| tend(&store, &upstream, holding(held), dead, at(millis));
+    let tend = |held, dead: &[Liveness], millis| {
+        maintain(&store, &upstream, holding(held), dead, at(millis))
+    };
     assert_eq!(tend(10, &[], 5_200).1, vec![holder(FIRST + 11)]);
     let (_, holders) = tend(0, &[holder(FIRST + 10)], 5_300);
     assert_eq!(holders, vec![holder(FIRST + 11)], "it showed life since");
     assert!(tend(0, &[holder(FIRST + 11)], 5_400).1.is_empty());
 
     let stalled = Request {
-        holding: holding(10),
+        local_permits: holding(10),
         ..request(0)
     };
     let (decision, notes) = admit(&store, &upstream, &stalled, at(5_500));
@@ -275,20 +281,20 @@ fn times() -> Vec<Setter> {
         }),
         ("newest", |record, at| {
             let number = record.breaker.geometry.slice_at(at);
-            if let crate::window::Window::Time(window) = &mut closed(record).window {
+            if let crate::breaker::window::Window::Time(window) = &mut closed(record).window {
                 window.newest = number;
             }
         }),
         ("floor_at", |record, at| {
             let budget = record
                 .budget
-                .get_or_insert(crate::retry::budget::Budget::new(Span::secs(1)));
+                .get_or_insert(crate::retry_budget::Budget::new(Span::secs(1)));
             budget.floor_at = at;
         }),
         ("bucket", |record, at| {
             let budget = record
                 .budget
-                .get_or_insert(crate::retry::budget::Budget::new(Span::secs(1)));
+                .get_or_insert(crate::retry_budget::Budget::new(Span::secs(1)));
             budget.newest = at.as_nanos() / Span::secs(1).as_nanos();
         }),
     ]
@@ -313,7 +319,7 @@ fn a_time_too_far_ahead_is_damage_wherever_it_stands() {
             put(&mut record, at);
             store.swap("k", &record.encode(), 0).unwrap();
             let (decision, notes) = admit(&store, &upstream, &request(0), now);
-            assert_eq!(notes.healed, damaged, "{name} at {at:?}");
+            assert_eq!(notes.repaired, damaged, "{name} at {at:?}");
             if damaged {
                 assert!(
                     matches!(decision, Decision::Admit(Some(_))),

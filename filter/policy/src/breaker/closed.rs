@@ -5,9 +5,9 @@
 
 use super::rules::{due_trip, host_clock};
 use super::{Cause, HostId, Hosts, Settings, Verdict};
+use crate::breaker::window::{Geometry, Place, Window};
 use crate::outcome::Outcome;
 use crate::time::{Span, Timestamp};
-use crate::window::{Geometry, Place, Window};
 
 /// What a closed breaker keeps.
 #[derive(Clone, Debug, PartialEq, Eq)]

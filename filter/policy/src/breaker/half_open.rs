@@ -8,16 +8,16 @@ use super::candidates::{Asker, Candidates, tenths};
 use super::packed;
 use super::rules::probes_failed;
 use super::starvation::Starvation;
-use super::{Cause, HOLDERS_MAX, Holders, Settings};
+use super::{Cause, HOLDERS_MAX, PermitLeases, Settings};
+use crate::breaker::window::Counts;
 use crate::outcome::Outcome;
 use crate::time::{Span, Timestamp};
-use crate::window::Counts;
 
 /// What a half-open breaker keeps.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Probing {
     /// Who holds permits.
-    pub holders: Holders,
+    pub holders: PermitLeases,
     /// The verdicts so far.
     pub verdicts: Counts,
     /// Since when permits are held without a verdict; `None` while none is held.
@@ -43,7 +43,7 @@ impl Probing {
         if self.wait_from.is_some_and(|from| from.after(wait) <= now) {
             self.holders.clear();
         }
-        self.rest();
+        self.remaining();
     }
 
     /// Asks for a permit; `false` if there is none for this request.
@@ -71,7 +71,7 @@ impl Probing {
     /// A request of this VM ends, or its permit lapses: gives the permit back, if it still stands.
     pub(super) fn release(&mut self, instance: Option<u64>) -> bool {
         let held = instance.is_some_and(|instance| self.holders.release(instance));
-        self.rest();
+        self.remaining();
         held
     }
 
@@ -117,7 +117,7 @@ impl Probing {
     /// Gives up a VM that showed no life since `beat`; `false` if there is nothing to take.
     pub(super) fn expire(&mut self, instance: u64, beat: u32) -> bool {
         let expired = self.holders.expire(instance, beat);
-        self.rest();
+        self.remaining();
         expired
     }
 
@@ -129,13 +129,13 @@ impl Probing {
     /// Takes in such words, of a record whose last step was at `last`.
     pub(crate) fn remember(&mut self, words: impl Iterator<Item = u64>, last: Timestamp) {
         (self.candidates, self.starvation) = packed::read(words, tenths(last));
-        self.rest();
+        self.remaining();
     }
 
     fn decide(&mut self, settings: &Settings, now: Timestamp) -> Option<Cause> {
         self.starvation.fed(tenths(now));
         self.wait_from = Some(now);
-        self.rest();
+        self.remaining();
         self.trim();
         let counts = self.verdicts;
         let last = counts.calls >= settings.half_open.permits;
@@ -149,7 +149,7 @@ impl Probing {
     }
 
     /// Nobody waits where nothing is held.
-    fn rest(&mut self) {
+    fn remaining(&mut self) {
         if self.holders.in_flight() == 0 {
             self.wait_from = None;
         }

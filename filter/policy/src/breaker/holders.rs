@@ -4,14 +4,14 @@
 //! a holder without a beat for three of its own ticks may expire it; a VM that was only slow finds itself gone, takes a
 //! new number, and its old settlements find no holder and change nothing.
 
-use crate::watch::Sign;
+use crate::liveness::Liveness;
 
 /// How many VMs may hold permits of one generation at the same time; a further one is refused.
 pub const HOLDERS_MAX: usize = 16;
 
 /// One VM and its permits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Holder {
+pub struct PermitLease {
     /// The VM's instance number.
     pub instance: u64,
     /// How many permits it holds; 0 is an empty place.
@@ -20,10 +20,10 @@ pub struct Holder {
     pub beat: u32,
 }
 
-impl Holder {
+impl PermitLease {
     /// What it shows of itself.
-    pub const fn sign(&self) -> Sign {
-        Sign {
+    pub const fn liveness(&self) -> Liveness {
+        Liveness {
             instance: self.instance,
             beat: self.beat,
         }
@@ -39,11 +39,11 @@ impl Holder {
 
 /// All holders of one generation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Holders {
-    pub(crate) places: [Holder; HOLDERS_MAX],
+pub struct PermitLeases {
+    pub(crate) places: [PermitLease; HOLDERS_MAX],
 }
 
-impl Holders {
+impl PermitLeases {
     /// Permits held by all VMs together.
     pub fn in_flight(&self) -> u32 {
         self.iter()
@@ -51,7 +51,7 @@ impl Holders {
     }
 
     /// The holders there are.
-    pub fn iter(&self) -> impl Iterator<Item = &Holder> {
+    pub fn iter(&self) -> impl Iterator<Item = &PermitLease> {
         self.places.iter().filter(|holder| holder.permits > 0)
     }
 
@@ -77,7 +77,7 @@ impl Holders {
         let Some(holder) = place else {
             return false;
         };
-        *holder = Holder {
+        *holder = PermitLease {
             instance,
             permits: holder.permits.saturating_add(1),
             beat,
@@ -128,7 +128,7 @@ impl Holders {
         }
     }
 
-    fn find(&mut self, instance: u64) -> Option<&mut Holder> {
+    fn find(&mut self, instance: u64) -> Option<&mut PermitLease> {
         self.places
             .iter_mut()
             .find(|holder| holder.permits > 0 && holder.instance == instance)
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn permits_are_counted_by_holder() {
-        let mut holders = Holders::default();
+        let mut holders = PermitLeases::default();
         assert!(holders.acquire(7, 0) && holders.acquire(7, 0) && holders.acquire(9, 0));
         assert_eq!((holders.held_by(7), holders.in_flight()), (2, 3));
         assert!(holders.release(7) && holders.release(7));
@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_holder_that_beats_is_not_expired_and_one_that_does_not_loses_all() {
-        let mut holders = Holders::default();
+        let mut holders = PermitLeases::default();
         holders.acquire(7, 0);
         holders.acquire(7, 0);
         assert!(holders.beat(7));
@@ -166,20 +166,20 @@ mod tests {
 
     #[test]
     fn a_permit_taken_is_a_sign_of_life() {
-        let mut holders = Holders::default();
+        let mut holders = PermitLeases::default();
         holders.acquire(7, 0);
         holders.release(7);
         holders.acquire(7, 0);
         assert!(!holders.expire(7, 1), "it is not the permit that was seen");
         assert!(holders.expire(7, 2));
-        let mut later = Holders::default();
+        let mut later = PermitLeases::default();
         later.acquire(7, 2);
         assert!(!later.expire(7, 1) && !later.expire(7, 2));
     }
 
     #[test]
     fn there_is_place_for_so_many_holders_and_no_more() {
-        let mut holders = Holders::default();
+        let mut holders = PermitLeases::default();
         for instance in 1..=HOLDERS_MAX as u64 {
             assert!(holders.acquire(instance, 0));
         }

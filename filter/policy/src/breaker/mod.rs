@@ -20,11 +20,12 @@ mod settings;
 mod starvation;
 mod state;
 mod transition;
+pub mod window;
 
 pub use candidates::{Asker, Candidates, MARKS_MAX};
 pub use closed::Closed;
 pub use half_open::Probing;
-pub use holders::{HOLDERS_MAX, Holder, Holders};
+pub use holders::{HOLDERS_MAX, PermitLease, PermitLeases};
 pub(crate) use hosts::Host;
 pub use hosts::{HostId, Hosts, TRACKED};
 pub use settings::{HalfOpen, Mode, OpenTime, Settings, Thresholds};
@@ -35,10 +36,10 @@ pub use state::{
 };
 pub use transition::{Cause, Phase, Transition};
 
+use crate::breaker::window::Geometry;
 use crate::outcome::Outcome;
-use crate::share::Share;
+use crate::ratio::Share;
 use crate::time::{Span, Timestamp};
-use crate::window::Geometry;
 use rules::{host_clock, open_time, ramp_share};
 use state::CountedAt;
 
@@ -134,7 +135,7 @@ impl Breaker {
         let admitted = |probe| Admission::Admitted(Permit { generation, probe });
         let admission = match &mut self.state {
             State::Closed(closed) => {
-                match ramp_share(closed.ramp_from, settings.ramp, now).takes(ramp_draw) {
+                match ramp_share(closed.ramp_from, settings.ramp, now).samples(ramp_draw) {
                     true => admitted(None),
                     false => refused(Refusal::Ramp, RETRY_SOON),
                 }
@@ -267,7 +268,7 @@ impl Breaker {
     }
 
     /// A sign of life of a VM that holds permits; `false` if it holds none here.
-    pub fn beat(&mut self, instance: u64) -> bool {
+    pub fn heartbeat(&mut self, instance: u64) -> bool {
         match &mut self.state {
             State::HalfOpen(probing) => probing.holders.beat(instance),
             State::Closed(_) | State::Open { .. } => false,

@@ -1,9 +1,9 @@
 //! The arithmetic of the breaker: when it trips, how long it stays open, what it lets in after closing.
 
 use super::{Cause, Closed, OpenTime, Settings, Thresholds};
-use crate::share::Share;
+use crate::breaker::window::{Counts, Geometry, SLICES};
+use crate::ratio::Share;
 use crate::time::{Span, Timestamp};
-use crate::window::{Counts, Geometry, SLICES};
 
 /// The share admitted at the beginning of a ramp.
 const RAMP_FLOOR: Share = Share::percent(10);

@@ -1,8 +1,8 @@
 //! What a breaker is told: thresholds, times and modes, already valid.
 
-use crate::share::Share;
+use crate::breaker::window::Geometry;
+use crate::ratio::Share;
 use crate::time::Span;
-use crate::window::Geometry;
 
 /// What the breaker does with its own verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

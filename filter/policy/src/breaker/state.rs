@@ -2,9 +2,9 @@
 
 use super::closed::{Closed, Entry};
 use super::{HostId, Probing, Transition};
+use crate::breaker::window::Geometry;
 use crate::outcome::Outcome;
 use crate::time::{Span, Timestamp};
-use crate::window::Geometry;
 
 /// When a step is taken, and one random draw for it, uniform over all of `u32`.
 #[derive(Clone, Copy, Debug)]

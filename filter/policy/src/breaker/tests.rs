@@ -4,7 +4,7 @@
 mod starvation;
 
 use super::*;
-use crate::window::Window;
+use crate::breaker::window::Window;
 
 const GOOD: Outcome = Outcome::Success;
 const BAD: Outcome = Outcome::Failure;

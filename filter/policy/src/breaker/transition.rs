@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use crate::share::Share;
+use crate::breaker::window::Counts;
+use crate::ratio::Share;
 use crate::time::{Span, Timestamp};
-use crate::window::Counts;
 
 /// A breaker's state without its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

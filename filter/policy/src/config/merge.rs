@@ -1,9 +1,9 @@
 //! `extends`: a child's keys win, object by object; a list or a value takes the place of the parent's.
 
-use super::at::At;
+use super::cursor::Cursor;
 use super::error::suggestion;
-use super::kinds::Named;
 use super::raw::RawPolicy;
+use super::schema::Named;
 use crate::json::{Object, Value};
 use crate::text;
 
@@ -13,14 +13,14 @@ const SHARED: [&str; 3] = ["breaker", "bulkhead", "shedding"];
 const DEPTH_MAX: usize = 16;
 
 /// A policy of these with what it extends. All have been checked before, so that an error points to where it was written.
-pub(super) fn inherited(policies: &At<'_, Named<RawPolicy>>, name: &str) -> Value {
+pub(super) fn inherited(policies: &Cursor<'_, Named<RawPolicy>>, name: &str) -> Value {
     let mut chain = vec![name];
     let mut values: Vec<&Value> = policies.named(name).into_iter().collect();
     while let Some(parent) = values.last().and_then(|value| extends(value)) {
         let policy = policies.child::<RawPolicy>(chain.last().copied().unwrap_or(name));
         let at = policy.extends();
         if chain.contains(&parent) {
-            let way = text::joined(&chain, " -> ");
+            let way = text::join(&chain, " -> ");
             at.refuse_as(format_args!("goes in a circle: {way} -> {parent}"));
             break;
         }

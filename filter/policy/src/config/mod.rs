@@ -4,22 +4,22 @@
 //! written; `extends` is resolved on the plain tree (`merge`), so that a child says only what differs; what stands at each key
 //! (`at`) becomes what the policies are made of, with defaults and limits (`valid` and its neighbours).
 
-mod at;
+mod concurrency;
+mod cursor;
 mod defaults;
 mod error;
-mod kinds;
-mod ladder;
-mod limits;
-mod load;
+mod fallback;
 mod merge;
 mod outcomes;
 mod path;
+mod policy;
 mod protobuf;
 pub mod raw;
 mod requests;
 mod retries;
+mod schema;
+mod timeout;
 mod units;
-mod valid;
 
 pub use error::Error;
 
@@ -27,11 +27,11 @@ use std::fmt;
 
 use crate::json::{self, Value};
 use crate::route::Routing;
-use at::At;
+use cursor::Cursor;
 use error::Wrong;
-use kinds::Known;
 use path::Path;
 use raw::File;
+use schema::Known;
 
 /// The longest configuration, in bytes.
 pub const BYTES_MAX: usize = 1024 * 1024;
@@ -83,10 +83,10 @@ fn read(value: &Value) -> Result<Routing, Error> {
         return refused(problem);
     }
     let wrong = Wrong::default();
-    kinds::check(value, &File::KIND, &Path::Root, &wrong);
+    schema::check(value, &File::KIND, &Path::Root, &wrong);
     let mut routing = Routing::default();
     if !wrong.is_noted() {
-        valid::file(&At::new(Path::Root, Some(value), &wrong), &mut routing);
+        policy::file(&Cursor::new(Path::Root, Some(value), &wrong), &mut routing);
     }
     wrong.first().map_or(Ok(routing), Err)
 }

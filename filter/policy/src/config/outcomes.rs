@@ -2,13 +2,13 @@
 
 use crate::outcome::{Codes, Rules, flag};
 
-use super::at::At;
+use super::cursor::Cursor;
 use super::raw::{RawOutcomes, RawVerdict};
 use super::units::{GrpcStatus, HttpStatus};
 
 /// The rules of a policy. A list that is written takes the place of the default one, and where it names what stands in the
 /// other list by default, the default yields.
-pub(super) fn outcomes(raw: &At<'_, RawOutcomes>) -> Rules {
+pub(super) fn outcomes(raw: &Cursor<'_, RawOutcomes>) -> Rules {
     let (failure, overloaded) = (raw.failure(), raw.overloaded());
     let usual = Rules::default();
     let status = (http(&failure.status()), http(&overloaded.status()));
@@ -50,7 +50,7 @@ fn apart(written: (Option<Codes>, Option<Codes>), usual: (Codes, Codes)) -> (Cod
     }
 }
 
-fn http(raw: &At<'_, Vec<HttpStatus>>) -> Option<Codes> {
+fn http(raw: &Cursor<'_, Vec<HttpStatus>>) -> Option<Codes> {
     raw.given()?;
     let mut codes = Codes::NONE;
     for index in 0..raw.len() {
@@ -60,7 +60,7 @@ fn http(raw: &At<'_, Vec<HttpStatus>>) -> Option<Codes> {
     Some(codes)
 }
 
-fn named(raw: &At<'_, Vec<GrpcStatus>>) -> Option<Codes> {
+fn named(raw: &Cursor<'_, Vec<GrpcStatus>>) -> Option<Codes> {
     raw.given()?;
     let mut codes = Codes::NONE;
     for index in 0..raw.len() {

@@ -6,7 +6,7 @@
 
 use crate::decimal;
 use crate::json::{DEPTH_MAX, Object, Value};
-use crate::wire::{Content, field};
+use crate::protobuf_wire::{Content, field};
 
 /// Reads a Struct; `None` if the bytes are none.
 pub(super) fn object(bytes: &[u8], depth: u32) -> Option<Value> {

@@ -3,13 +3,13 @@
 //! The JSON Schema for editors is made from these types, so that it cannot say anything else than the parser does.
 //! Everything is optional here; defaults and limits belong to the step from these types to the valid ones.
 
-pub mod ladder;
-pub mod load;
+pub mod concurrency;
+pub mod fallback;
 
-use super::kinds::{Named, choice, object};
+use super::schema::{Named, choice, object};
 use super::units::{Decimal, Duration, GrpcStatus, HttpStatus, Percent, Ratio};
-use ladder::RawRung;
-use load::{RawBulkhead, RawShedding};
+use concurrency::{RawBulkhead, RawShedding};
+use fallback::RawRung;
 
 object! {
     /// A whole configuration.

@@ -4,13 +4,13 @@ use crate::exempt::{Exempt, PATTERNS_MAX};
 use crate::long_poll::LongPolls;
 use crate::path_pattern::Pattern;
 
-use super::at::At;
-use super::load::location;
+use super::concurrency::location;
+use super::cursor::Cursor;
+use super::policy::name;
 use super::raw::{RawExempt, RawLongPoll};
-use super::valid::name;
 
 /// Requests whose silence says nothing.
-pub(super) fn long_polls(raw: &At<'_, Vec<RawLongPoll>>) -> LongPolls {
+pub(super) fn long_polls(raw: &Cursor<'_, Vec<RawLongPoll>>) -> LongPolls {
     raw.at_most(raw.len(), LongPolls::MOST);
     let mut polls = LongPolls::default();
     for index in 0..raw.len() {
@@ -26,7 +26,7 @@ pub(super) fn long_polls(raw: &At<'_, Vec<RawLongPoll>>) -> LongPolls {
 }
 
 /// Which requests neither bulkhead nor shedding has to do with.
-pub(super) fn exempt(raw: &At<'_, Vec<RawExempt>>) -> Exempt {
+pub(super) fn exempt(raw: &Cursor<'_, Vec<RawExempt>>) -> Exempt {
     raw.at_most(raw.len(), PATTERNS_MAX);
     Exempt {
         paths: (0..raw.len())
@@ -36,7 +36,7 @@ pub(super) fn exempt(raw: &At<'_, Vec<RawExempt>>) -> Exempt {
 }
 
 /// A path, or the beginning of one.
-fn path_pattern(raw: &At<'_, String>) -> Pattern {
+fn path_pattern(raw: &Cursor<'_, String>) -> Pattern {
     let text = location(raw);
     let (text, prefix) = match text.strip_suffix('*') {
         Some(text) => (text.to_owned(), true),

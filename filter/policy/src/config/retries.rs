@@ -2,19 +2,20 @@
 
 use crate::deadline::Limits;
 use crate::latency::Follow;
-use crate::retry::{Condition, Conditions, Delay, Mode, Settings, budget};
+use crate::retry::{Condition, Conditions, Delay, Mode, Settings};
+use crate::retry_budget;
 use crate::text;
 use crate::time::Span;
 
-use super::at::At;
+use super::cursor::Cursor;
 use super::error::suggestion;
-use super::limits::{above_nothing, bounds};
 use super::raw::{RawBudget, RawHedge, RawMethods, RawRetries, RawRetryMode};
+use super::timeout::{above_nothing, bounds};
 
 const CONDITIONS_MAX: usize = 64;
 
 /// The retries of a policy; none where they are off.
-pub(super) fn retries(raw: &At<'_, RawRetries>, time: &Limits) -> Option<Settings> {
+pub(super) fn retries(raw: &Cursor<'_, RawRetries>, time: &Limits) -> Option<Settings> {
     let default = Settings::default();
     let attempts = u32::from(default.attempts);
     let attempts = raw.attempts().within(attempts, 1, Settings::ATTEMPTS_MAX);
@@ -39,7 +40,7 @@ pub(super) fn retries(raw: &At<'_, RawRetries>, time: &Limits) -> Option<Setting
     (mode != Some(RawRetryMode::Off)).then_some(settings)
 }
 
-fn conditions(raw: &At<'_, Vec<String>>) -> Conditions {
+fn conditions(raw: &Cursor<'_, Vec<String>>) -> Conditions {
     raw.at_most(raw.len(), CONDITIONS_MAX);
     let mut on = Conditions::default();
     for index in 0..raw.len() {
@@ -61,34 +62,34 @@ fn conditions(raw: &At<'_, Vec<String>>) -> Conditions {
 }
 
 #[cold]
-fn unknown(at: &At<'_, String>) {
+fn unknown(at: &Cursor<'_, String>) {
     let names = Condition::NAMES.iter().map(|(name, _)| *name);
     let known = names.chain(Condition::GRPC_NAMES.iter().map(|(name, _)| *name));
     let known: Vec<&str> = known.collect();
     let word = at.text();
     let near = suggestion(word, &known);
-    let list = text::joined(&known, ", ");
+    let list = text::join(&known, ", ");
     at.refuse_as(format_args!(
         "unknown condition \"{word}\"{near}; known: {list}, and statuses 400 to 599"
     ));
 }
 
-fn budget(raw: &At<'_, RawBudget>) -> budget::Settings {
-    let default = budget::Settings::default();
+fn budget(raw: &Cursor<'_, RawBudget>) -> retry_budget::Settings {
+    let default = retry_budget::Settings::default();
     let floor = raw.min_per_second().or(default.floor);
     if floor > 10_000_000 {
         let whole = floor.div_ceil(10_000);
         let problem = format_args!("{whole} is out of bounds: 0 to 1000");
         raw.min_per_second().refuse_as(problem);
     }
-    budget::Settings {
+    retry_budget::Settings {
         ratio: raw.ratio().or(default.ratio),
         floor,
         ttl: raw.ttl().within(default.ttl, Span::secs(1), Span::secs(60)),
     }
 }
 
-fn hedge(raw: &At<'_, RawHedge>, time: &Limits) -> Option<Delay> {
+fn hedge(raw: &Cursor<'_, RawHedge>, time: &Limits) -> Option<Delay> {
     if time.per_try.is_some() {
         raw.refuse("cannot stand beside timeout.per_try: Envoy's router has one clock for both");
     }

@@ -12,13 +12,13 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::breaker::window::Geometry;
 use crate::breaker::{Mode, Settings};
 use crate::fallback::{Cause, Kind};
 use crate::outcome::Codes;
 use crate::policy::{Policy, Scope};
-use crate::share::Share;
+use crate::ratio::Share;
 use crate::time::Span;
-use crate::window::Geometry;
 
 fn policy(raw: Value) -> Result<Policy, String> {
     let file = json!({"version": 1, "policies": {"p": raw}});

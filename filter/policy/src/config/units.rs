@@ -1,51 +1,51 @@
 //! Numbers with a meaning: lengths of time, shares, decimals.
 
-use super::kinds::{Kind, Known};
+use super::schema::{Known, ValueKind};
 use crate::decimal::{self, ONE};
 use crate::json::Value;
-use crate::share::Share;
+use crate::ratio::Share;
 use crate::text;
 
 /// A length of time with its unit.
 pub struct Duration;
 
 impl Known for Duration {
-    const KIND: Kind = Kind::Duration;
+    const KIND: ValueKind = ValueKind::Duration;
 }
 
 /// A share in percent: a number from 0 to 100, or text such as `5%`.
 pub struct Percent;
 
 impl Known for Percent {
-    const KIND: Kind = Kind::Percent;
+    const KIND: ValueKind = ValueKind::Percent;
 }
 
 /// What is paid in for another thing, in percent of it: a number from 0 to 1,000, or text such as `150%`.
 pub struct Ratio;
 
 impl Known for Ratio {
-    const KIND: Kind = Kind::Ratio;
+    const KIND: ValueKind = ValueKind::Ratio;
 }
 
 /// A number with at most four decimals.
 pub struct Decimal;
 
 impl Known for Decimal {
-    const KIND: Kind = Kind::Decimal;
+    const KIND: ValueKind = ValueKind::Decimal;
 }
 
 /// One or several HTTP statuses: a number, or text such as `5xx` or `520-527`.
 pub struct HttpStatus;
 
 impl Known for HttpStatus {
-    const KIND: Kind = Kind::HttpStatus;
+    const KIND: ValueKind = ValueKind::HttpStatus;
 }
 
 /// A gRPC status: a number or a name.
 pub struct GrpcStatus;
 
 impl Known for GrpcStatus {
-    const KIND: Kind = Kind::GrpcStatus;
+    const KIND: ValueKind = ValueKind::GrpcStatus;
 }
 
 /// The names of gRPC statuses, from 1 on.
@@ -169,7 +169,7 @@ mod schema {
     use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
     use super::{Decimal, Duration, GRPC_NAMES, GrpcStatus, HttpStatus, Percent, Ratio};
-    use crate::config::kinds::Named;
+    use crate::config::schema::Named;
 
     impl<T: JsonSchema> JsonSchema for Named<T> {
         fn inline_schema() -> bool {

@@ -59,7 +59,7 @@ pub enum Kind {
 
 /// One answer that needs nobody.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Static {
+pub struct StaticResponse {
     /// HTTP status, 200 to 599.
     pub status: u16,
     /// `content-type`, where there is a body.
@@ -83,16 +83,16 @@ pub struct Grpc {
 
 /// What a rung answers with.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum Fallback {
     /// The same request, to another cluster.
     Cluster(String),
     /// The last good answer to the same request.
     Stale(stale::Settings),
     /// A fixed answer.
-    Static(Static),
+    Static(StaticResponse),
 }
 
-impl Answer {
+impl Fallback {
     /// The label in metrics and in `x-seawall-degraded`.
     pub const fn name(&self) -> &'static str {
         match self {
@@ -119,7 +119,7 @@ pub struct Rung {
     /// The causes it stands for.
     pub on: Vec<Cause>,
     /// What it answers.
-    pub answer: Answer,
+    pub answer: Fallback,
 }
 
 /// All rungs, first to last.
@@ -136,7 +136,7 @@ impl Ladder {
     pub const BODY_MAX: usize = 64 * 1024;
 
     /// The rungs that may answer a request of this kind for this cause, first to last.
-    pub fn answers(&self, cause: Cause, kind: Kind) -> impl Iterator<Item = &Answer> {
+    pub fn answers(&self, cause: Cause, kind: Kind) -> impl Iterator<Item = &Fallback> {
         let stands = move |rung: &&Rung| rung.on.contains(&cause) && rung.answer.is_for(kind);
         self.rungs.iter().filter(stands).map(|rung| &rung.answer)
     }
@@ -144,8 +144,8 @@ impl Ladder {
     /// What may be kept for a stale answer, where there is a rung for one.
     pub fn stale(&self) -> Option<&stale::Settings> {
         self.rungs.iter().find_map(|rung| match &rung.answer {
-            Answer::Stale(settings) => Some(settings),
-            Answer::Cluster(_) | Answer::Static(_) => None,
+            Fallback::Stale(settings) => Some(settings),
+            Fallback::Cluster(_) | Fallback::Static(_) => None,
         })
     }
 }
@@ -155,12 +155,12 @@ mod tests {
     use super::*;
     use crate::time::Span;
 
-    fn fixed(body: &str, grpc: Option<u8>) -> Answer {
+    fn fixed(body: &str, grpc: Option<u8>) -> Fallback {
         fixed_as(200, body, grpc)
     }
 
-    fn fixed_as(status: u16, body: &str, grpc: Option<u8>) -> Answer {
-        Answer::Static(Static {
+    fn fixed_as(status: u16, body: &str, grpc: Option<u8>) -> Fallback {
+        Fallback::Static(StaticResponse {
             status,
             content_type: None,
             headers: Vec::new(),
@@ -174,13 +174,13 @@ mod tests {
 
     #[test]
     fn the_rungs_that_stand_for_the_cause_and_the_kind_of_request_answer_in_their_order() {
-        let stale = Answer::Stale(stale::Settings {
+        let stale = Fallback::Stale(stale::Settings {
             max_age: Span::secs(1),
             authorized: false,
             cookies: false,
             ignored: stale::Ignored::NONE,
         });
-        let other = Answer::Cluster("other".to_owned());
+        let other = Fallback::Cluster("other".to_owned());
         let sorry = fixed_as(503, "sorry", None);
         let rungs = [
             (vec![Cause::Failure], fixed("failure", None)),

@@ -1,7 +1,7 @@
 //! A limiter as bytes, within the record of the places it limits.
 
 use super::{Limiter, Point, Trial, Window};
-use crate::record::sealed::{Reader, Writer};
+use crate::shared::envelope::{Reader, Writer};
 use crate::time::Span;
 
 impl Limiter {

@@ -28,7 +28,7 @@ const MUCH: (u64, u64) = (5, 4);
 /// The limit goes back to what it was by so many times in each window.
 const LEAP: u64 = 3;
 /// The base rises by the least latency of so many windows in a row in which nothing was held back.
-const CALM: u8 = 4;
+const UNCONTENDED_WINDOWS: u8 = 4;
 
 impl Limiter {
     /// Thinks about a window that is over.
@@ -95,13 +95,13 @@ impl Limiter {
         let faster = latency.max(self.latest) < base.share(FASTER.0, FASTER.1);
         if self.calm == 0 {
             if unknown || faster {
-                self.doubt(Point::of(seen));
+                self.question_baseline(Point::of(seen));
             }
         } else if unknown {
             self.base = latency;
         } else if latency < base {
             self.base = nearer(base, latency, 4);
-        } else if self.calm >= CALM {
+        } else if self.calm >= UNCONTENDED_WINDOWS {
             self.calm = 0;
             self.base = nearer(base, self.least.max(base), 3);
             self.trial = Trial::None;
@@ -110,7 +110,7 @@ impl Limiter {
 
     /// Takes a latency for the base that may have a queue in it. If it has, the base is somewhat less: how much less cannot
     /// be known, and with that the limit stays near to where it is.
-    fn doubt(&mut self, from: Point) {
+    fn question_baseline(&mut self, from: Point) {
         self.base = from.latency;
         self.trial = Trial::Growing {
             from,
@@ -217,7 +217,7 @@ impl Limiter {
         let bearable = self.base.share(settings.tolerance(), 100);
         let stuck = self.limit <= floor && here.latency > bearable.share(MUCH.0, MUCH.1);
         if stuck {
-            self.doubt(here);
+            self.question_baseline(here);
         }
         stuck
     }

@@ -1,7 +1,7 @@
 //! The limiter against an upstream of a few lines; the simulator has the real ones (`test-harness/tests/limits`).
 
 use super::*;
-use crate::record::sealed::{Reader, Writer};
+use crate::shared::envelope::{Reader, Writer};
 use proptest::prelude::*;
 
 const SETTINGS: Settings = Settings {

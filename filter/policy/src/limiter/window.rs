@@ -1,7 +1,7 @@
 //! What was seen since the limit was last thought about.
 
 use super::{Kind, PLACE, Sample};
-use crate::record::sealed::{Reader, Writer};
+use crate::shared::envelope::{Reader, Writer};
 use crate::time::{Span, Timestamp};
 
 /// Sums over the samples of one window.

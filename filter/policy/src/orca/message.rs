@@ -3,7 +3,7 @@
 
 use super::{Report, points};
 use crate::decimal;
-use crate::wire::{Content, field};
+use crate::protobuf_wire::{Content, field};
 
 const PROCESSOR: u64 = 1;
 const APPLICATION: u64 = 9;

@@ -7,14 +7,14 @@ use crate::time::{Span, Timestamp};
 
 /// An outcome, and why it says nothing where it is ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Judged {
+pub struct Judgement {
     /// The outcome.
     pub outcome: Outcome,
     /// Why it says nothing, if it does not.
     pub ignored: Option<Ignored>,
 }
 
-impl From<Outcome> for Judged {
+impl From<Outcome> for Judgement {
     fn from(outcome: Outcome) -> Self {
         Self {
             outcome,
@@ -23,7 +23,7 @@ impl From<Outcome> for Judged {
     }
 }
 
-impl From<Ignored> for Judged {
+impl From<Ignored> for Judgement {
     fn from(why: Ignored) -> Self {
         Self {
             outcome: Outcome::Ignored,
@@ -66,7 +66,7 @@ pub const fn earliest(limit: Span) -> Span {
 
 /// What is known of a request when it is judged.
 #[derive(Clone, Copy, Debug)]
-pub struct Request {
+pub struct RequestTiming {
     /// A tunnel, an event stream or a long poll: silence says nothing.
     pub exempt: bool,
     /// Whether an attempt was made: a filter behind this one may hold a request for as long as it likes.
@@ -83,7 +83,7 @@ pub struct Request {
     pub now: Timestamp,
 }
 
-impl Request {
+impl RequestTiming {
     /// How long the upstream took since the request was complete; nothing where it was not.
     pub fn latency(&self) -> Option<Span> {
         self.complete_at.map(|complete| self.now.since(complete))
@@ -95,7 +95,7 @@ impl Request {
     }
 
     /// A success, or a slow one.
-    pub(super) fn success(&self) -> Judged {
+    pub(super) fn success(&self) -> Judgement {
         let slow = self
             .latency()
             .zip(self.slow_over)
@@ -107,7 +107,7 @@ impl Request {
     }
 
     /// A slow call where the upstream was silent for long enough, else nothing for this reason.
-    pub(super) fn slow_or(&self, why: Ignored) -> Judged {
+    pub(super) fn slow_or(&self, why: Ignored) -> Judgement {
         let silent = self
             .latency()
             .zip(self.slow_over)
@@ -136,7 +136,7 @@ pub enum Afterwards {
 
 impl Rules {
     /// The outcome of a request that ended without a response of the upstream.
-    pub fn judge_end(&self, flags: u64, request: &Request) -> Judged {
+    pub fn judge_end(&self, flags: u64, request: &RequestTiming) -> Judgement {
         match class_of(flags) {
             None | Some(Class::OtherFilter) => Ignored::OtherFilter.into(),
             Some(Class::Envoy) => Ignored::Envoy.into(),
@@ -159,7 +159,7 @@ impl Rules {
         flags: u64,
         tunnel: bool,
         flowing: bool,
-        request: &Request,
+        request: &RequestTiming,
     ) -> Afterwards {
         let class = class_of(flags);
         if tunnel && class.is_some() {
@@ -187,7 +187,7 @@ impl Rules {
         }
     }
 
-    fn limit_passed(&self, request: &Request) -> Judged {
+    fn limit_passed(&self, request: &RequestTiming) -> Judgement {
         if request.complete_at.is_none() {
             return Ignored::Unfinished.into();
         }
@@ -202,7 +202,7 @@ impl Rules {
         }
     }
 
-    fn failure_if(&self, flags: u64) -> Judged {
+    fn failure_if(&self, flags: u64) -> Judgement {
         match flags & self.failure_flags != 0 {
             true => Outcome::Failure.into(),
             false => Ignored::Envoy.into(),

@@ -8,7 +8,7 @@
 //! The notes are shared by all workers of a process. A worker that sees a response stand still starts the watch; while it
 //! lasts, each worker says at its tick when a response ended last. Nothing is written while all responses flow.
 
-use crate::record::sealed::{Reader, Writer};
+use crate::shared::envelope::{Reader, Writer};
 use crate::time::{Span, Timestamp};
 
 /// A watch that nobody renews ends after this time.
@@ -28,7 +28,7 @@ const MAGIC: [u8; 2] = *b"ST";
 
 /// A response that was cut while it stood still.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Halt {
+struct StalledResponse {
     connection: u64,
     since: Timestamp,
 }
@@ -39,7 +39,7 @@ pub struct Stalls {
     watched_since: Timestamp,
     watched_until: Timestamp,
     ended: Timestamp,
-    halts: [Option<Halt>; CONNECTIONS],
+    halts: [Option<StalledResponse>; CONNECTIONS],
 }
 
 impl Stalls {
@@ -81,7 +81,7 @@ impl Stalls {
         if !self.is_watched(now) || since <= ended {
             return false;
         }
-        let halt = Halt { connection, since };
+        let halt = StalledResponse { connection, since };
         let mut halts = self.halts.iter_mut();
         let place =
             match halts.find(|known| known.is_some_and(|known| known.connection == connection)) {
@@ -90,7 +90,7 @@ impl Stalls {
             };
         if let Some(place) = place {
             let first = place.map_or(since, |known| known.since.min(since));
-            *place = Some(Halt {
+            *place = Some(StalledResponse {
                 since: first,
                 ..halt
             });
@@ -137,7 +137,9 @@ impl Stalls {
         };
         for place in &mut stalls.halts {
             let connection = reader.u64()?;
-            *place = reader.maybe()?.map(|since| Halt { connection, since });
+            *place = reader
+                .maybe()?
+                .map(|since| StalledResponse { connection, since });
         }
         (version == VERSION && reader.is_empty()).then_some(stalls)
     }

@@ -1,5 +1,5 @@
 use super::blame::{Class, ROWS, Side};
-use super::end::{Afterwards, Judged, Request, TimeLimits};
+use super::end::{Afterwards, Judgement, RequestTiming, TimeLimits};
 use super::*;
 use crate::deadline::LimitSource;
 use crate::time::{Span, Timestamp};
@@ -9,8 +9,8 @@ fn at(millis: u64) -> Timestamp {
 }
 
 /// A complete request without limits, looked at after so many milliseconds.
-fn after(millis: u64) -> Request {
-    Request {
+fn after(millis: u64) -> RequestTiming {
+    RequestTiming {
         exempt: false,
         sent: true,
         admitted_at: at(0),
@@ -28,11 +28,11 @@ fn set(millis: u64, owner: LimitSource) -> TimeLimits {
     }
 }
 
-fn judge(status: u16, grpc: Option<u16>, request: &Request) -> Judged {
-    let answer = Answer {
+fn judge(status: u16, grpc: Option<u16>, request: &RequestTiming) -> Judgement {
+    let answer = ResponseFacts {
         status,
         grpc,
-        origin: Origin::Upstream,
+        origin: ResponseSource::Upstream,
         shed: false,
     };
     Rules::default().judge(&answer, request)
@@ -64,7 +64,7 @@ fn each_flag_blames_its_side_before_the_headers() {
     let rules = Rules::default();
     for row in &ROWS {
         let ended = |complete: bool, millis| {
-            let request = Request {
+            let request = RequestTiming {
                 complete_at: complete.then_some(at(0)),
                 ..after(millis)
             };
@@ -117,7 +117,7 @@ fn no_client_opens_the_breaker_by_leaving_and_no_silence_is_lost_when_it_does() 
                 let judged = rules.judge_end(row.bit | other.bit, &after(millis));
                 assert_eq!(judged, expected, "{} {}", row.name, other.name);
             }
-            let exempt = Request {
+            let exempt = RequestTiming {
                 exempt: true,
                 ..after(60_000)
             };
@@ -193,19 +193,19 @@ fn a_limit_is_a_failure_only_if_the_operator_set_it() {
             slow,
         ),
     ] {
-        let request = Request {
+        let request = RequestTiming {
             limits,
             ..after(millis)
         };
         assert_eq!(rules.judge_end(timeout, &request), expected, "{what}");
-        let unfinished = Request {
+        let unfinished = RequestTiming {
             complete_at: None,
             ..request
         };
         let judged = rules.judge_end(timeout, &unfinished);
         assert_eq!(judged, Ignored::Unfinished.into(), "{what}");
     }
-    let brought = Request {
+    let brought = RequestTiming {
         limits: caller(15_000),
         ..after(15_000)
     };
@@ -217,7 +217,7 @@ fn a_limit_is_a_failure_only_if_the_operator_set_it() {
 
 #[test]
 fn a_deadline_of_the_caller_is_no_failure_when_the_upstream_keeps_it() {
-    let brought = |millis| Request {
+    let brought = |millis| RequestTiming {
         limits: TimeLimits {
             set: None,
             caller: Some(Span::millis(1_000)),
@@ -243,12 +243,12 @@ fn slow_is_later_than_the_bound_from_the_end_of_the_request_on_and_never_a_failu
     assert_eq!(judge(200, None, &after(2_000)), Outcome::Success.into());
     assert_eq!(judge(200, None, &after(2_001)), Outcome::Slow.into());
     assert_eq!(judge(503, None, &after(2_001)), Outcome::Failure.into());
-    let exempt = Request {
+    let exempt = RequestTiming {
         exempt: true,
         ..after(60_000)
     };
     assert_eq!(judge(200, None, &exempt), Outcome::Success.into());
-    let upload = |complete| Request {
+    let upload = |complete| RequestTiming {
         complete_at: complete,
         ..after(60_000)
     };
@@ -265,12 +265,12 @@ fn slow_is_later_than_the_bound_from_the_end_of_the_request_on_and_never_a_failu
 
 #[test]
 fn silence_says_nothing_where_slow_calls_are_off_or_another_filter_held_the_request() {
-    let off = Request {
+    let off = RequestTiming {
         slow_over: None,
         ..after(60_000)
     };
     assert_eq!(judge(200, None, &off), Outcome::Success.into());
-    let unsent = Request {
+    let unsent = RequestTiming {
         sent: false,
         ..after(60_000)
     };
@@ -297,7 +297,7 @@ fn a_limit_that_ends_a_stream_or_a_long_poll_says_nothing() {
     let rules = Rules::default();
     for row in ROWS.iter().filter(|row| row.class == Some(Class::Limit)) {
         let waits = after(15_000);
-        let exempt = Request {
+        let exempt = RequestTiming {
             exempt: true,
             ..waits
         };

@@ -14,7 +14,7 @@ const VERSION: u8 = 2;
 
 /// What the last attempt without an answer died of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Death {
+pub enum AttemptFailure {
     /// None did.
     #[default]
     None,
@@ -26,7 +26,7 @@ pub enum Death {
     Timeout,
 }
 
-impl Death {
+impl AttemptFailure {
     const ALL: [Self; 4] = [Self::None, Self::Connect, Self::Reset, Self::Timeout];
 
     /// The condition under which it is retried. Without a death there was an answer, which was voted on, or a hedge.
@@ -98,7 +98,7 @@ pub struct Attempts {
     /// How many are under way.
     pub live: u8,
     /// What the last one without an answer died of.
-    pub death: Death,
+    pub death: AttemptFailure,
     /// Truths.
     pub flags: Flags,
     /// Why no retry was allowed from the start.
@@ -158,7 +158,7 @@ impl Denial {
 
 /// A failed answer, as far as a vote asks.
 #[derive(Clone, Copy, Debug)]
-pub struct Answer {
+pub struct AttemptResponse {
     /// HTTP status.
     pub status: u16,
     /// gRPC status in the headers.
@@ -172,11 +172,11 @@ impl Attempts {
     pub fn may_follow(
         &self,
         number: u8,
-        answer: &Answer,
+        answer: &AttemptResponse,
         on: &Conditions,
-        left: Left,
+        left: RemainingTime,
     ) -> Result<(), Denial> {
-        if !on.fits(answer.status, answer.grpc) || !self.flags.has(Flags::SAFE) {
+        if !on.matches(answer.status, answer.grpc) || !self.flags.has(Flags::SAFE) {
             return Err(Denial::NotRetriable);
         }
         if answer.unwilling {
@@ -189,10 +189,15 @@ impl Attempts {
     }
 
     /// Whether attempt `number`, which nobody voted for, may start, were it paid for.
-    pub fn may_start_unvoted(&self, number: u8, on: &Conditions, left: Left) -> Result<(), Denial> {
+    pub fn may_start_unvoted(
+        &self,
+        number: u8,
+        on: &Conditions,
+        left: RemainingTime,
+    ) -> Result<(), Denial> {
         let safe = self.flags.has(Flags::SAFE);
         let fits = match self.death.condition() {
-            Some(condition) => on.has(condition) && (safe || self.death == Death::Connect),
+            Some(condition) => on.has(condition) && (safe || self.death == AttemptFailure::Connect),
             // A hedge; or a retry of the route's own on an answer that nobody voted on: its operator asked for it.
             None => safe || !self.flags.has(Flags::HEDGED),
         };
@@ -202,7 +207,7 @@ impl Attempts {
         self.may_start(number, left)
     }
 
-    fn may_start(&self, number: u8, left: Left) -> Result<(), Denial> {
+    fn may_start(&self, number: u8, left: RemainingTime) -> Result<(), Denial> {
         if self.flags.has(Flags::MARKED) {
             return Err(Denial::Marked);
         }
@@ -222,7 +227,9 @@ impl Attempts {
 
     /// The bytes of the property.
     pub fn encode(&self) -> Vec<u8> {
-        let death = Death::ALL.iter().position(|death| *death == self.death);
+        let death = AttemptFailure::ALL
+            .iter()
+            .position(|death| *death == self.death);
         let [low, high] = self.flags.0.to_le_bytes();
         let mut bytes = vec![
             VERSION,
@@ -267,7 +274,7 @@ impl Attempts {
             started,
             paid,
             live,
-            death: *Death::ALL.get(usize::from(death))?,
+            death: *AttemptFailure::ALL.get(usize::from(death))?,
             flags: Flags(u16::from_le_bytes([low, high])),
             denied: match denied {
                 0 => None,
@@ -284,7 +291,7 @@ impl Attempts {
 
 /// The time that is left.
 #[derive(Clone, Copy, Debug)]
-pub struct Left {
+pub struct RemainingTime {
     /// Now.
     pub now: Timestamp,
     /// What an attempt needs at least.
@@ -297,11 +304,11 @@ mod tests {
     use crate::retry::Settings;
     use proptest::prelude::*;
 
-    const NOW: Left = Left {
+    const NOW: RemainingTime = RemainingTime {
         now: Timestamp::nanos(1_000_000_000),
         needed: Span::millis(10),
     };
-    const SICK: Answer = Answer {
+    const SICK: AttemptResponse = AttemptResponse {
         status: 503,
         grpc: None,
         unwilling: false,
@@ -318,7 +325,12 @@ mod tests {
     }
 
     #[track_caller]
-    fn follow(attempts: &Attempts, number: u8, answer: Answer, expected: Result<(), Denial>) {
+    fn follow(
+        attempts: &Attempts,
+        number: u8,
+        answer: AttemptResponse,
+        expected: Result<(), Denial>,
+    ) {
         let on = Settings::default().on;
         assert_eq!(attempts.may_follow(number, &answer, &on, NOW), expected);
     }
@@ -328,12 +340,12 @@ mod tests {
         follow(&safe(), 1, SICK, Ok(()));
         follow(&safe(), 2, SICK, Ok(()));
         follow(&safe(), 3, SICK, Err(Denial::Attempts));
-        let good = Answer {
+        let good = AttemptResponse {
             status: 404,
             ..SICK
         };
         follow(&safe(), 1, good, Err(Denial::NotRetriable));
-        let unwilling = Answer {
+        let unwilling = AttemptResponse {
             unwilling: true,
             ..SICK
         };
@@ -373,13 +385,17 @@ mod tests {
     fn what_never_arrived_is_safe_for_every_method() {
         let on = Settings::default().on;
         for (death, flags, expected) in [
-            (Death::Connect, 0, Ok(())),
-            (Death::Reset, 0, Err(Denial::NotRetriable)),
-            (Death::Timeout, 0, Err(Denial::NotRetriable)),
-            (Death::Reset, Flags::SAFE, Ok(())),
-            (Death::None, 0, Ok(())),
-            (Death::None, Flags::HEDGED, Err(Denial::NotRetriable)),
-            (Death::None, Flags::SAFE | Flags::HEDGED, Ok(())),
+            (AttemptFailure::Connect, 0, Ok(())),
+            (AttemptFailure::Reset, 0, Err(Denial::NotRetriable)),
+            (AttemptFailure::Timeout, 0, Err(Denial::NotRetriable)),
+            (AttemptFailure::Reset, Flags::SAFE, Ok(())),
+            (AttemptFailure::None, 0, Ok(())),
+            (
+                AttemptFailure::None,
+                Flags::HEDGED,
+                Err(Denial::NotRetriable),
+            ),
+            (AttemptFailure::None, Flags::SAFE | Flags::HEDGED, Ok(())),
         ] {
             let attempts = Attempts {
                 death,
@@ -444,7 +460,7 @@ mod tests {
             let [max, started, paid, live] = numbers;
             let [policy, cluster, _] = names;
             let attempts = Attempts {
-                max, started, paid, live, death: Death::ALL[death], flags: Flags(flags), denied,
+                max, started, paid, live, death: AttemptFailure::ALL[death], flags: Flags(flags), denied,
                 deadline: Timestamp::nanos(deadline), policy, cluster,
                 part: part.map(|part| ("route".to_owned(), part)),
             };

@@ -4,10 +4,10 @@
 //! attempts. In the upstream position each failed answer is voted on ([`attempts`]), and each retry is paid from one
 //! budget over all workers ([`budget`], [`account`]). An attempt that nobody paid for is not sent.
 
-pub mod account;
 pub mod attempts;
-pub mod budget;
+pub mod payment;
 
+use crate::retry_budget;
 use crate::time::Span;
 
 /// The largest body, in bytes, with which a request is repeated: Envoy's own buffer, beyond which it drops a retry.
@@ -85,7 +85,7 @@ impl Conditions {
     }
 
     /// Whether an answer fits.
-    pub fn fits(&self, status: u16, grpc: Option<u16>) -> bool {
+    pub fn matches(&self, status: u16, grpc: Option<u16>) -> bool {
         if let Some(grpc) = grpc.filter(|grpc| *grpc != 0) {
             return self.grpc.iter().any(|known| u16::from(*known) == grpc);
         }
@@ -116,7 +116,7 @@ pub struct Settings {
     /// Whether every method may be repeated, not only those that are idempotent by RFC 9110.
     pub any_method: bool,
     /// Who pays.
-    pub budget: budget::Settings,
+    pub budget: retry_budget::Settings,
     /// When a second attempt is sent beside the first.
     pub hedge: Option<Delay>,
 }
@@ -149,7 +149,7 @@ impl Default for Settings {
             attempts: 2,
             on,
             any_method: false,
-            budget: budget::Settings::default(),
+            budget: retry_budget::Settings::default(),
             hedge: None,
         }
     }
@@ -170,13 +170,13 @@ mod tests {
     #[test]
     fn the_defaults_retry_server_errors_and_what_never_arrived() {
         let on = Settings::default().on;
-        assert!(on.fits(500, None) && on.fits(503, None) && on.fits(200, Some(14)));
-        assert!(!on.fits(200, None) && !on.fits(429, None) && !on.fits(200, Some(13)));
+        assert!(on.matches(500, None) && on.matches(503, None) && on.matches(200, Some(14)));
+        assert!(!on.matches(200, None) && !on.matches(429, None) && !on.matches(200, Some(13)));
         assert!(
-            !on.fits(503, Some(13)),
+            !on.matches(503, Some(13)),
             "a gRPC status says more than HTTP's"
         );
-        assert!(on.fits(503, Some(0)));
+        assert!(on.matches(503, Some(0)));
         assert!(on.has(Condition::Timeout) && on.has(Condition::Reset));
     }
 
@@ -207,7 +207,7 @@ mod tests {
         let mut on = Conditions::default();
         on.add(Condition::Gateway);
         on.statuses.push(409);
-        assert!(on.fits(502, None) && on.fits(409, None));
-        assert!(!on.fits(500, None) && !on.has(Condition::Reset));
+        assert!(on.matches(502, None) && on.matches(409, None));
+        assert!(!on.matches(500, None) && !on.has(Condition::Reset));
     }
 }

@@ -6,7 +6,7 @@
 
 use super::Headers;
 use crate::deadline::Form;
-use crate::process_key::ProcessKey;
+use crate::shared::process_key::ProcessKey;
 use crate::text;
 
 /// A longer key is not kept, in bytes. Browsers and servers stop at 8,000 for a URL; nobody needs half of it.
@@ -129,7 +129,7 @@ impl Varying {
             parts.add(wanted);
             let mut values = Parts::default();
             request.each(&mut |name, value| {
-                if text::same(name, wanted) {
+                if text::equals_ignoring_case(name, wanted) {
                     values.add(value);
                 }
             });

@@ -25,25 +25,25 @@
 //!
 //! **Bounds.** [`SLOTS`] slots of [`SLOT_BYTES_MAX`], whatever the number of URLs.
 
-mod heat;
+mod directives;
+mod frequency;
 mod ignored;
 mod key;
-mod place;
-mod recent;
+mod placement;
 pub mod rules;
+mod sampling;
 mod set;
-mod shelf;
-mod slot;
-mod words;
+mod storage;
+mod stored_response;
 
 pub use ignored::{IGNORED_MAX, Ignored, Unlistable};
 pub use key::Scope;
-pub use place::{HOST_SLOTS, ROUTE_SLOTS, SETS};
-pub use recent::Recent;
-pub use rules::answer::{Offer, Unkept};
-pub use rules::request::Asked;
-pub use shelf::{Outcome, find, forget, keep};
-pub use slot::{SLOT_BYTES_MAX, Slot};
+pub use placement::{HOST_SLOTS, ROUTE_SLOTS, SETS};
+pub use rules::lookup::RequestDirectives;
+pub use rules::response::{CacheableResponse, NotStored};
+pub use sampling::Sampling;
+pub use storage::{Outcome, find, forget, keep};
+pub use stored_response::{SLOT_BYTES_MAX, StoredResponse};
 
 use crate::time::Span;
 

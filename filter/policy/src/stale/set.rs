@@ -16,7 +16,7 @@
 
 use std::cmp::Reverse;
 
-use crate::record::sealed::{Reader, Writer};
+use crate::shared::envelope::{Reader, Writer};
 use crate::time::{Span, Timestamp};
 
 /// How many slots a set has.

@@ -5,8 +5,8 @@ mod clients;
 mod junk;
 
 use super::*;
-use crate::store::SharedStore;
-use crate::store::tests::Memory;
+use crate::shared::store::SharedStore;
+use crate::shared::store::tests::Memory;
 use crate::time::Timestamp;
 
 const START: Timestamp = Timestamp::nanos(5_000_000_000);
@@ -34,9 +34,9 @@ fn bytes<'a>(lines: &'a [(&str, &str)]) -> Vec<(&'a [u8], &'a [u8])> {
         .collect()
 }
 
-fn asked(lines: &[(&str, &str)], settings: &Settings, now: Timestamp) -> Option<Asked> {
+fn asked(lines: &[(&str, &str)], settings: &Settings, now: Timestamp) -> Option<RequestDirectives> {
     let scope = Scope::of_a_test();
-    Asked::read(scope, &bytes(lines).as_slice(), true, settings, now)
+    RequestDirectives::read(scope, &bytes(lines).as_slice(), true, settings, now)
 }
 
 /// Keeps an exchange if it may be.
@@ -46,7 +46,7 @@ fn kept(store: &Memory, exchange: &Exchange, settings: &Settings, now: Timestamp
         return false;
     };
     let answer = bytes(&exchange.answer);
-    let offer = Offer::read(
+    let offer = CacheableResponse::read(
         &asked,
         &request.as_slice(),
         exchange.status,
@@ -187,7 +187,9 @@ fn kept_late(store: &Memory, asked_at: Timestamp, now: Timestamp) -> Outcome {
     let lines = get("/");
     let asked = asked(&lines, &SETTINGS, asked_at).unwrap();
     let lines = bytes(&lines);
-    let offer = Offer::read(&asked, &lines.as_slice(), 200, &bytes(&[]).as_slice(), true).unwrap();
+    let offer =
+        CacheableResponse::read(&asked, &lines.as_slice(), 200, &bytes(&[]).as_slice(), true)
+            .unwrap();
     keep(store, &asked, &offer, b"body", 1, now).unwrap()
 }
 
@@ -229,7 +231,8 @@ fn what_is_asked_for_while_its_upstream_is_down_outlives_a_crawler_elsewhere() {
             let asked = asked(&lines, &SETTINGS, now).unwrap();
             let lines = bytes(&lines);
             let none = bytes(&[]);
-            let offer = Offer::read(&asked, &lines.as_slice(), 200, &none.as_slice(), true);
+            let offer =
+                CacheableResponse::read(&asked, &lines.as_slice(), 200, &none.as_slice(), true);
             // Here and there another one is asked for more than once.
             let heat = 1 + (page % 7) as u8;
             let outcome = keep(store, &asked, &offer.unwrap(), b"body", heat, now);
@@ -261,7 +264,7 @@ fn a_body_that_is_not_what_it_said_is_not_kept() {
     let request = get("/");
     let asked = asked(&request, &SETTINGS, START).unwrap();
     let answer = bytes(&[("content-length", "5")]);
-    let offer = Offer::read(
+    let offer = CacheableResponse::read(
         &asked,
         &bytes(&request).as_slice(),
         200,
@@ -275,7 +278,7 @@ fn a_body_that_is_not_what_it_said_is_not_kept() {
             Ok(Outcome::Broken)
         );
     }
-    let offer = Offer {
+    let offer = CacheableResponse {
         length: None,
         ..offer
     };
@@ -333,7 +336,9 @@ fn lost_races_and_refusing_hosts_keep_nothing_and_hurt_nobody() {
     let request = get("/");
     let asked = asked(&request, &SETTINGS, START).unwrap();
     let lines = bytes(&request);
-    let offer = Offer::read(&asked, &lines.as_slice(), 200, &bytes(&[]).as_slice(), true).unwrap();
+    let offer =
+        CacheableResponse::read(&asked, &lines.as_slice(), 200, &bytes(&[]).as_slice(), true)
+            .unwrap();
     store.refuse(true);
     assert!(keep(&store, &asked, &offer, b"body", 1, START).is_err());
     assert!(
@@ -354,7 +359,7 @@ fn lost_races_and_refusing_hosts_keep_nothing_and_hurt_nobody() {
     assert!(kept(&store, &plain("/"), &SETTINGS, START));
     store.intrude(1_000);
     let later = START.after(Span::secs(5));
-    let asked = Asked { at: later, ..asked };
+    let asked = RequestDirectives { at: later, ..asked };
     assert_eq!(
         keep(&store, &asked, &offer, b"body", 1, later),
         Ok(Outcome::Lost)
@@ -366,13 +371,13 @@ fn lost_races_and_refusing_hosts_keep_nothing_and_hurt_nobody() {
 fn a_million_urls_stay_within_their_slots_and_a_hot_one_stays() {
     const HOT: &str = "/hot";
     let store = Memory::default();
-    let mut recent = Recent::default();
+    let mut recent = Sampling::default();
     let body = vec![b'x'; 60_000];
     let mut look_at = |path: &str, length: usize, now: Timestamp| {
         let lines = [(":method", "GET"), (":authority", "a"), (":path", path)];
         let asked = asked(&lines, &SETTINGS, now).unwrap();
-        let heat = recent.look(&asked)?;
-        let offer = Offer::read(
+        let heat = recent.sample(&asked)?;
+        let offer = CacheableResponse::read(
             &asked,
             &bytes(&lines).as_slice(),
             200,

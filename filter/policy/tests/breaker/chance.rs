@@ -6,7 +6,7 @@
 
 use std::cell::Cell;
 
-use seawall_policy::admission::{self, Decision, Request, Settlement, Upstream};
+use seawall_policy::admission::{self, Decision, GovernedUpstream, Request, Settlement};
 use seawall_policy::breaker::{Asker, Holding, Moment, Phase, Verdict};
 use seawall_policy::outcome::Outcome;
 use seawall_policy::policy::Policy;
@@ -53,10 +53,12 @@ impl<'a> Run<'a> {
 
     /// One request of a worker, from its admission to its verdict.
     fn request(&self, store: &Shared<'_>, worker: u64) {
-        let place = Upstream {
+        let place = GovernedUpstream {
             policy: self.policy,
             key: Some("upstream"),
-            standing: &const { seawall_policy::shapes::Standing::since(Timestamp::nanos(1)) },
+            standing: &const {
+                seawall_policy::shared::configurations::Standing::since(Timestamp::nanos(1))
+            },
         };
         let request = Request {
             inbound: false,
@@ -66,11 +68,11 @@ impl<'a> Run<'a> {
             },
             deposits: 0,
             draw: 0,
-            holding: Holding {
+            local_permits: Holding {
                 instance: worker,
                 ..Holding::default()
             },
-            spare: worker + 100,
+            next_instance: worker + 100,
         };
         let (decision, _) = admission::admit(store, &place, &request, self.moment());
         let Decision::Admit(Some(permit)) = decision else {
@@ -89,7 +91,7 @@ impl<'a> Run<'a> {
         };
         let settlement = Settlement::Verdict(verdict);
         let notes = admission::settle(store, &place, permit, settlement, self.moment());
-        assert!(notes.stands());
+        assert!(notes.is_committed());
         self.requests.set(self.requests.get() + 1);
         self.phase.set(notes.phase);
     }

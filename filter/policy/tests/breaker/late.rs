@@ -2,17 +2,17 @@
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRng, TestRunner};
-use seawall_policy::admission::{self, Settlement, Upstream};
+use seawall_policy::admission::{self, GovernedUpstream, Settlement};
+use seawall_policy::breaker::window::{Counts, Geometry, Window};
 use seawall_policy::breaker::{
     Admission, Asker, Breaker, HalfOpen, Moment, OpenTime, Permit, Phase, Settings, State,
     Thresholds, Transition, Verdict,
 };
 use seawall_policy::outcome::Outcome;
 use seawall_policy::policy::Policy;
-use seawall_policy::record::Record;
-use seawall_policy::share::Share;
+use seawall_policy::ratio::Share;
+use seawall_policy::shared::record::Record;
 use seawall_policy::time::{Span, Timestamp};
-use seawall_policy::window::{Counts, Geometry, Window};
 
 use crate::shared::Shared;
 
@@ -172,10 +172,12 @@ fn failures_told_late_by_workers_that_come_in_between_trip_like_those_told_at_on
             breaker: settings,
             ..Policy::default()
         };
-        let place = Upstream {
+        let place = GovernedUpstream {
             policy: &policy,
             key: Some("upstream"),
-            standing: &const { seawall_policy::shapes::Standing::since(Timestamp::nanos(1)) },
+            standing: &const {
+                seawall_policy::shared::configurations::Standing::since(Timestamp::nanos(1))
+            },
         };
         let moment = Moment {
             now: Timestamp::nanos(5_000_000_000),
@@ -194,7 +196,7 @@ fn failures_told_late_by_workers_that_come_in_between_trip_like_those_told_at_on
         let mut late = Vec::new();
         let settle = |store: &Shared<'_>, settlement| {
             let notes = admission::settle(store, &place, permit, settlement, moment);
-            assert!(notes.stands());
+            assert!(notes.is_committed());
             notes.counted
         };
         // There is a record before anybody comes in between.

@@ -4,10 +4,10 @@ mod asked;
 mod history;
 mod told;
 
+use seawall_policy::breaker::window::Geometry;
 use seawall_policy::breaker::{Phase, Settings};
 use seawall_policy::outcome::Outcome;
-use seawall_policy::share::Share;
-use seawall_policy::window::Geometry;
+use seawall_policy::ratio::Share;
 
 use asked::{Asked, tenth_span, tenths};
 use history::{Seen, recent, row, told_lately};

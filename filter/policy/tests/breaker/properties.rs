@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRng, TestRunner};
+use seawall_policy::breaker::window::Geometry;
 use seawall_policy::breaker::{
     Admission, Asker, Breaker, Cause, Counted, HalfOpen, Mode, Moment, OpenTime, Permit, Refusal,
     Settings, State, Thresholds, Transition, Verdict,
 };
 use seawall_policy::outcome::Outcome;
-use seawall_policy::record::Record;
-use seawall_policy::retry::budget::Budget;
-use seawall_policy::share::Share;
+use seawall_policy::ratio::Share;
+use seawall_policy::retry_budget::Budget;
+use seawall_policy::shared::record::Record;
 use seawall_policy::time::{Span, Timestamp};
-use seawall_policy::window::Geometry;
 
 use crate::model::{End, Made, Model, Told, Why};
 
@@ -302,7 +302,7 @@ impl Pair {
                 let found = self.breaker.advance(&self.settings, moment);
                 let before = self.beat_of(*instance);
                 let held = self.model.held_by(*instance) > 0;
-                prop_assert_eq!(self.breaker.beat(*instance), held);
+                prop_assert_eq!(self.breaker.heartbeat(*instance), held);
                 prop_assert_eq!(self.beat_of(*instance) != before, held);
                 found
             }

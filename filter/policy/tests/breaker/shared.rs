@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 
-use seawall_policy::store::{Found, HostError, SharedStore};
+use seawall_policy::shared::store::{Found, HostError, SharedStore};
 
 /// What another worker does before a swap.
 type Intruder<'a> = Box<dyn FnOnce(&Shared<'a>) + 'a>;

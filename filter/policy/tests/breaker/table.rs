@@ -5,7 +5,7 @@ use seawall_policy::breaker::{
     Verdict,
 };
 use seawall_policy::outcome::Outcome;
-use seawall_policy::share::Share;
+use seawall_policy::ratio::Share;
 use seawall_policy::time::{Span, Timestamp};
 
 fn settings() -> Settings {

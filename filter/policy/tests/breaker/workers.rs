@@ -9,17 +9,19 @@ use std::collections::VecDeque;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRng, TestRunner};
-use seawall_policy::admission::{Decision, Request, Settlement, Upstream, admit, settle, tend};
+use seawall_policy::admission::{
+    Decision, GovernedUpstream, Request, Settlement, admit, maintain, settle,
+};
 use seawall_policy::breaker::{
     Asker, HalfOpen, Holding, Moment, OpenTime, Permit, Settings, State, Thresholds, Verdict,
 };
+use seawall_policy::liveness::LivenessMonitor;
 use seawall_policy::outcome::Outcome;
 use seawall_policy::policy::Policy;
-use seawall_policy::record::Record;
-use seawall_policy::share::Share;
-use seawall_policy::store::{Found, HostError, SharedStore};
+use seawall_policy::ratio::Share;
+use seawall_policy::shared::record::Record;
+use seawall_policy::shared::store::{Found, HostError, SharedStore};
 use seawall_policy::time::{Span, Timestamp};
-use seawall_policy::watch::Watch;
 
 const SEED: [u8; 32] = [23; 32];
 const DEPTH_MAX: u32 = 3;
@@ -60,7 +62,7 @@ struct Held {
 struct Worker {
     instance: u64,
     held: Vec<Held>,
-    watch: Watch,
+    watch: LivenessMonitor,
     /// Inside a step: it cannot take another one.
     busy: bool,
     /// How often each other worker ticked since this one did.
@@ -151,7 +153,7 @@ impl World {
         let worker = |number| Worker {
             instance: number as u64 + 1,
             held: Vec::new(),
-            watch: Watch::default(),
+            watch: LivenessMonitor::default(),
             busy: false,
             silence: vec![0; workers],
         };
@@ -175,11 +177,13 @@ impl World {
         }
     }
 
-    fn upstream(&self) -> Upstream<'_> {
-        Upstream {
+    fn upstream(&self) -> GovernedUpstream<'_> {
+        GovernedUpstream {
             policy: &self.policy,
             key: Some("upstream"),
-            standing: &const { seawall_policy::shapes::Standing::since(Timestamp::nanos(1)) },
+            standing: &const {
+                seawall_policy::shared::configurations::Standing::since(Timestamp::nanos(1))
+            },
         }
     }
 
@@ -258,8 +262,8 @@ impl World {
             },
             deposits: 0,
             draw: 0,
-            holding: self.holding(worker),
-            spare,
+            local_permits: self.holding(worker),
+            next_instance: spare,
         };
         let (decision, notes) = admit(self, &self.upstream(), &request, self.moment());
         self.worker(worker, |worker| {
@@ -299,7 +303,7 @@ impl World {
         let waited = waited.is_some_and(|from| from + wait <= self.now.get());
         self.waited.set(self.waited.get() | waited);
         let notes = settle(self, &self.upstream(), permit, settlement, self.moment());
-        if !notes.stands() {
+        if !notes.is_committed() {
             // Still to be settled: the permit stays where it is.
             return;
         }
@@ -333,7 +337,7 @@ impl World {
         let Held { number, permit, .. } = self.worker(worker, |worker| worker.held[which % held]);
         let settlement = Settlement::GiveBack { peer: 0 };
         let notes = settle(self, &self.upstream(), permit, settlement, self.moment());
-        if notes.stands() {
+        if notes.is_committed() {
             self.worker(worker, |worker| {
                 let mut held = worker.held.iter_mut();
                 let held = held.find(|held| held.number == number);
@@ -345,7 +349,7 @@ impl World {
     fn tick(&self, worker: usize) {
         let holding = self.holding(worker);
         let dead = self.worker(worker, |worker| worker.watch.dead());
-        let (notes, holders) = tend(self, &self.upstream(), holding, &dead, self.moment());
+        let (notes, holders) = maintain(self, &self.upstream(), holding, &dead, self.moment());
         let spare = self.spare.get() + 1;
         self.spare.set(spare);
         let mut workers = self.workers.borrow_mut();

@@ -3,7 +3,7 @@
 
 use super::place::{Chain, Place};
 use crate::check::{Findings, joined};
-use seawall_policy::fallback::{Answer, Cause};
+use seawall_policy::fallback::{Cause, Fallback};
 use seawall_policy::route::Routing;
 use serde_json::Value;
 
@@ -25,7 +25,7 @@ pub(super) fn check(
     let replacing = policies.find(|policy| {
         let mut rungs = policy.fallback.rungs.iter();
         rungs.any(|rung| {
-            rung.on.contains(&Cause::Failure) && !matches!(rung.answer, Answer::Cluster(_))
+            rung.on.contains(&Cause::Failure) && !matches!(rung.answer, Fallback::Cluster(_))
         })
     });
     if let Some(policy) = replacing {

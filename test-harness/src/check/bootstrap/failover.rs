@@ -1,6 +1,6 @@
 //! A rung that goes to another cluster: the cluster must be there, and a route must lead to it.
 
-use seawall_policy::fallback::Answer;
+use seawall_policy::fallback::Fallback;
 use seawall_policy::route::Routing;
 
 use super::cluster::Clusters;
@@ -19,7 +19,7 @@ pub(super) fn check(
     let routes = routes(&chain.owner_path, chain.owner);
     for policy in &routing.policies {
         for (index, rung) in policy.fallback.rungs.iter().enumerate() {
-            let Answer::Cluster(cluster) = &rung.answer else {
+            let Fallback::Cluster(cluster) = &rung.answer else {
                 continue;
             };
             let path = format!(

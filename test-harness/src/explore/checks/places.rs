@@ -1,6 +1,6 @@
 //! Places of a bulkhead: never more than there are, and none lost.
 
-use seawall_policy::places::Places;
+use seawall_policy::concurrency::InFlightSlots;
 
 use super::{Checks, View, Write};
 
@@ -58,7 +58,7 @@ impl View<'_> {
     }
 }
 
-fn read(key: &str, bytes: &[u8]) -> Option<Places> {
+fn read(key: &str, bytes: &[u8]) -> Option<InFlightSlots> {
     let ours = key.starts_with("seawall/places/") && !bytes.is_empty();
-    ours.then(|| Places::decode(bytes).ok()).flatten()
+    ours.then(|| InFlightSlots::decode(bytes).ok()).flatten()
 }

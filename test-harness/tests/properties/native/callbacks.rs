@@ -3,9 +3,9 @@
 use rand::Rng;
 use seawall_policy::admission::{self, Decision, Request as Asked};
 use seawall_policy::breaker::{Asker, Phase};
-use seawall_policy::deadline::{Asked as AskedTime, Limit};
+use seawall_policy::deadline::{DeadlineInputs as AskedTime, Limit};
 use seawall_policy::outcome::end::TimeLimits;
-use seawall_policy::outcome::{Answer, Origin, Outcome, exchange as rules};
+use seawall_policy::outcome::{Outcome, ResponseFacts, ResponseSource, exchange as rules};
 use seawall_policy::time::Timestamp;
 
 use super::exchange::Exchange;
@@ -67,8 +67,8 @@ impl Filter for Native {
                 complete,
             },
             draw: self.random.next_u32(),
-            holding: self.workers[worker].holding,
-            spare: self.random.next_u64(),
+            local_permits: self.workers[worker].holding,
+            next_instance: self.random.next_u64(),
             deposits: 0,
         };
         let (notes, decision) = self.step(|memory, place, moment| {
@@ -121,12 +121,14 @@ impl Filter for Native {
         const RESET: u64 = 0x10;
         let suspect = self.policy.outcomes.is_suspect(head.status, head.grpc);
         let origin = match head.local {
-            Some(_) if head.refused && self.is(Former::Ourselves) => Origin::Local { flags: RESET },
-            Some(flags) => Origin::Local { flags },
-            None if suspect || exchange.waiting.probe => Origin::Upstream,
-            None => Origin::Unknown,
+            Some(_) if head.refused && self.is(Former::Ourselves) => {
+                ResponseSource::Local { flags: RESET }
+            }
+            Some(flags) => ResponseSource::Local { flags },
+            None if suspect || exchange.waiting.probe => ResponseSource::Upstream,
+            None => ResponseSource::Unknown,
         };
-        let answer = Answer {
+        let answer = ResponseFacts {
             status: head.status,
             grpc: head.grpc.filter(|_| head.end),
             origin,

@@ -4,8 +4,8 @@ use std::cell::{Cell, RefCell};
 
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
-use seawall_policy::record::Record;
-use seawall_policy::store::{Found, HostError, SharedStore};
+use seawall_policy::shared::record::Record;
+use seawall_policy::shared::store::{Found, HostError, SharedStore};
 
 use super::RECORD;
 

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::super::kinds::{Kind, Known};
 use super::super::raw::File;
+use super::super::schema::{Known, ValueKind};
 use super::from_value;
 use crate::breaker::Settings;
 use crate::policy::Policy;
@@ -264,9 +264,9 @@ fn rows() -> Vec<Row> {
 }
 
 /// All keys under which a value stands, as the rows write them.
-fn keys(kind: &Kind, path: &str, found: &mut BTreeSet<String>) {
+fn keys(kind: &ValueKind, path: &str, found: &mut BTreeSet<String>) {
     match kind {
-        Kind::Object(fields) => {
+        ValueKind::Object(fields) => {
             for field in *fields {
                 let between = match path {
                     "" | "/" => "",
@@ -275,8 +275,10 @@ fn keys(kind: &Kind, path: &str, found: &mut BTreeSet<String>) {
                 keys(field.kind, &format!("{path}{between}{}", field.key), found);
             }
         }
-        Kind::List(of) if matches!(of, Kind::Object(_)) => keys(of, &format!("{path}[]"), found),
-        Kind::Named(of) if matches!(of, Kind::Object(_)) => keys(of, "", found),
+        ValueKind::List(of) if matches!(of, ValueKind::Object(_)) => {
+            keys(of, &format!("{path}[]"), found)
+        }
+        ValueKind::Named(of) if matches!(of, ValueKind::Object(_)) => keys(of, "", found),
         _ => {
             found.insert(path.to_owned());
         }

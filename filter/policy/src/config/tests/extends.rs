@@ -4,10 +4,10 @@ use serde_json::{Value, json};
 
 use super::from_value;
 use crate::breaker::Mode;
+use crate::breaker::window::Geometry;
 use crate::policy::Policy;
-use crate::share::Share;
+use crate::ratio::Share;
 use crate::time::Span;
-use crate::window::Geometry;
 
 fn child(of: Value, child: Value) -> Policy {
     let mut child = child;

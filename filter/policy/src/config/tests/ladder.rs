@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{policy, refused};
-use crate::fallback::{Answer, Cause, Kind};
+use crate::fallback::{Cause, Fallback, Kind};
 use crate::stale;
 use crate::time::Span;
 
@@ -29,7 +29,7 @@ fn every_kind_of_rung_is_read_and_stands_for_what_it_can() {
     let rungs = |cause| -> Vec<&str> {
         ladder
             .answers(cause, Kind::Plain)
-            .map(Answer::name)
+            .map(Fallback::name)
             .collect()
     };
     assert_eq!(rungs(Cause::Open), ["cluster", "stale", "static"]);

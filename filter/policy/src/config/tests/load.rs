@@ -6,7 +6,7 @@ use super::{from_value, policy, refused};
 use crate::bulkhead::{Per, Until};
 use crate::limiter;
 use crate::priority::Priority;
-use crate::share::{Enforcement, Share};
+use crate::ratio::{Enforcement, Share};
 use crate::shedding::{self, Limit, Shares};
 use crate::time::Span;
 use crate::trust::Forwarded;
@@ -31,7 +31,8 @@ fn exempt_paths_and_the_share_of_unfinished_requests_are_read() {
         read.shedding.unwrap().unfinished,
     ];
     assert_eq!(shares, [100, 25].map(Share::percent));
-    let fits = ["/healthz", "/live/x", "/live", "/"].map(|path| read.exempt.fits(path.as_bytes()));
+    let fits =
+        ["/healthz", "/live/x", "/live", "/"].map(|path| read.exempt.matches(path.as_bytes()));
     assert_eq!(fits, [true, true, false, false]);
     let silent = policy(json!({"bulkhead": {"max_concurrent": 7}})).unwrap();
     assert_eq!(silent.bulkhead.unwrap().unfinished, Share::percent(50));

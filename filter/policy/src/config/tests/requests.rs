@@ -17,7 +17,7 @@ fn long_polls_are_read() {
         ("/", "watch", true),
         ("/", "", false),
     ] {
-        let found = polls.fits(|| Some(target.as_bytes()), || Some(route.to_owned()));
+        let found = polls.matches(|| Some(target.as_bytes()), || Some(route.to_owned()));
         assert_eq!(found, fits, "{target} {route}");
     }
 }

@@ -2,9 +2,9 @@
 //!
 //! All of it is read off header lines as they came: any number of lines of one name, in any case, with any bytes.
 
-pub mod answer;
+pub mod lookup;
 mod names;
-pub mod request;
+pub mod response;
 
 /// Parts of names that stand for who is allowed: with one of them, an exchange belongs to one caller. `Authorization` is
 /// the one that RFC 9111 knows; gateways and applications carry the same under many names. The list has holes and may

@@ -1,6 +1,6 @@
 //! Two clients that differ in one header alone: over every header that may tell clients apart.
 
-use super::super::rules::request::tests::PER_CLIENT;
+use super::super::rules::lookup::tests::PER_CLIENT;
 use super::*;
 
 const SAYS_FOR_ALL: [&str; 3] = [

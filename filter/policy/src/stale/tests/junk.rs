@@ -1,12 +1,12 @@
 //! Junk URLs, hosts and variants beside a page that is asked for.
 
 use super::*;
-use crate::process_key::ProcessKey;
+use crate::shared::process_key::ProcessKey;
 
 /// A process with a key of its own, and one VM.
 struct Stand {
     store: Memory,
-    recent: Recent,
+    recent: Sampling,
     secret: ProcessKey,
 }
 
@@ -14,12 +14,12 @@ impl Stand {
     fn new(number: u8) -> Self {
         Self {
             store: Memory::default(),
-            recent: Recent::default(),
+            recent: Sampling::default(),
             secret: ProcessKey::from_bytes([number; 16]),
         }
     }
 
-    fn asked(&self, route: &str, lines: &[(&str, &str)], now: Timestamp) -> Asked {
+    fn asked(&self, route: &str, lines: &[(&str, &str)], now: Timestamp) -> RequestDirectives {
         let route = route.as_bytes().to_vec();
         let scope = Scope {
             place: &|| [route.clone(), vec![], vec![], vec![]],
@@ -27,19 +27,20 @@ impl Stand {
             ..Scope::of_a_test()
         };
         let lines = bytes(lines);
-        Asked::read(scope, &lines.as_slice(), true, &SETTINGS, now).unwrap()
+        RequestDirectives::read(scope, &lines.as_slice(), true, &SETTINGS, now).unwrap()
     }
 
     /// A request that is answered for all.
     fn get(&mut self, route: &str, host: &str, path: &str, language: &str, now: Timestamp) {
         let lines = line(host, path, language);
         let asked = self.asked(route, &lines, now);
-        let Some(heat) = self.recent.look(&asked) else {
+        let Some(heat) = self.recent.sample(&asked) else {
             return;
         };
         let answer = bytes(&[("cache-control", "public"), ("vary", "accept-language")]);
         let lines = bytes(&lines);
-        let offer = Offer::read(&asked, &lines.as_slice(), 200, &answer.as_slice(), true);
+        let offer =
+            CacheableResponse::read(&asked, &lines.as_slice(), 200, &answer.as_slice(), true);
         keep(&self.store, &asked, &offer.unwrap(), b"body", heat, now).unwrap();
     }
 
@@ -47,7 +48,7 @@ impl Stand {
         let lines = line(host, path, "de");
         let asked = self.asked(route, &lines, now);
         let lines = bytes(&lines);
-        let see = &mut |_: &Slot<'_>, _| {};
+        let see = &mut |_: &StoredResponse<'_>, _| {};
         find(
             &self.store,
             &asked,

@@ -1,8 +1,8 @@
 //! What was told in the closed state, and what of it counts.
 
 use seawall_policy::breaker::Settings;
+use seawall_policy::breaker::window::Geometry;
 use seawall_policy::outcome::Outcome;
-use seawall_policy::window::Geometry;
 
 /// One verdict of the closed state, or the word that came later of one.
 #[derive(Clone, Debug)]

@@ -1,0 +1,456 @@
+//! Admission and settlement: the one place that knows every policy and the order in which they are asked.
+//!
+//! **Architecture invariant:** what cannot be decided passes, except half-open, where a permit that could not be stored
+//! is no permit. Whoever calls counts what was undecided.
+
+use crate::breaker::{
+    Admission, Asker, Counted, Holding, Mode, Moment, Permit, PermitLease, Phase, Refusal, State,
+    Transitions, Verdict,
+};
+use crate::fallback::Cause;
+use crate::liveness::Liveness;
+use crate::policy::Policy;
+use crate::ratio;
+use crate::retry::attempts::Denial;
+use crate::retry::payment;
+use crate::shared::configurations::Standing;
+use crate::shared::record::{Record, RecordShape};
+use crate::shared::store::{Change, Committed, SharedStore, Undecided, update};
+use crate::time::Span;
+
+/// What is asked about one request.
+#[derive(Clone, Copy, Debug)]
+pub struct Request {
+    /// Whether it came in by an inbound listener, before the application itself.
+    pub inbound: bool,
+    /// Who asks, for the permits of half-open.
+    pub asker: Asker,
+    /// Uniform over all of `u32`: by the request id of a peer that is trusted, at random for all others, who could have
+    /// chosen an id that is always let in.
+    pub draw: u32,
+    /// What this VM holds of half-open permits of this upstream.
+    pub local_permits: Holding,
+    /// The instance number it takes if it finds that it was given up for dead.
+    pub next_instance: u64,
+    /// First attempts of this VM that did not pay into the retry budget yet.
+    pub deposits: u64,
+}
+
+/// The upstream whose state is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct GovernedUpstream<'a> {
+    /// Its policy.
+    pub policy: &'a Policy,
+    /// Its key in shared data; `None` where it has no state, so that it never refuses.
+    pub key: Option<&'a str>,
+    /// When this root took its configuration, and how it stands beside others.
+    pub standing: &'a Standing,
+}
+
+impl GovernedUpstream<'_> {
+    /// What this root wants the record to look like.
+    pub fn claim(&self) -> RecordShape {
+        let longest = self.policy.breaker.open.longest();
+        RecordShape {
+            configured_at: self.standing.configured_at,
+            alone: self.standing.alone,
+            longest,
+            ahead: longest.times(2).max(self.standing.ahead),
+            counting: self.policy.breaker.mode.counts(),
+            geometry: self.policy.breaker.window,
+            slice: self
+                .policy
+                .retries
+                .as_ref()
+                .map(|retries| retries.budget.slice()),
+        }
+    }
+}
+
+/// Why a request is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reason {
+    /// The breaker is open.
+    BreakerOpen,
+    /// The breaker is half-open and its permits are taken.
+    BreakerHalfOpen,
+    /// The breaker closed a short time ago and does not admit all yet.
+    BreakerRamp,
+    /// The breaker is forced open by configuration.
+    BreakerForcedOpen,
+    /// There is too little time left.
+    Deadline,
+    /// All places of the bulkhead are taken.
+    BulkheadFull,
+    /// As many requests are in flight as this priority may have.
+    ShedLimit,
+    /// The upstream reports too much load for this priority.
+    ShedLoad,
+    /// As many requests whose body is not complete are in flight as may be.
+    Unfinished,
+}
+
+impl Reason {
+    /// The label in metrics, headers and logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::BreakerOpen => "breaker_open",
+            Self::BreakerHalfOpen => "breaker_half_open",
+            Self::BreakerRamp => "breaker_ramp",
+            Self::BreakerForcedOpen => "breaker_forced_open",
+            Self::Deadline => "deadline",
+            Self::BulkheadFull => "bulkhead_full",
+            Self::ShedLimit => "shed_limit",
+            Self::ShedLoad => "shed_load",
+            Self::Unfinished => "unfinished",
+        }
+    }
+
+    /// Whether an answer of a Seawall before the upstream, with this reason, says that there is too much to do there.
+    pub fn is_overload(name: &[u8]) -> bool {
+        let reasons = [
+            Self::BulkheadFull,
+            Self::ShedLimit,
+            Self::ShedLoad,
+            Self::Unfinished,
+        ];
+        reasons
+            .iter()
+            .any(|reason| reason.name().as_bytes() == name)
+    }
+
+    /// The cause that the fallback ladder knows it by.
+    pub const fn cause(self) -> Cause {
+        match self {
+            Self::BreakerOpen
+            | Self::BreakerHalfOpen
+            | Self::BreakerRamp
+            | Self::BreakerForcedOpen => Cause::Open,
+            Self::Deadline => Cause::Deadline,
+            Self::BulkheadFull => Cause::Bulkhead,
+            Self::ShedLimit | Self::ShedLoad | Self::Unfinished => Cause::Shed,
+        }
+    }
+}
+
+impl From<Refusal> for Reason {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Open => Self::BreakerOpen,
+            Refusal::HalfOpen => Self::BreakerHalfOpen,
+            Refusal::Ramp => Self::BreakerRamp,
+        }
+    }
+}
+
+/// What is done with a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// It goes. A permit must be settled.
+    Admit(Option<Permit>),
+    /// It goes, but would have been refused if the breaker were enforced for it.
+    Mark(Reason),
+    /// It does not go.
+    Refuse {
+        /// Why.
+        reason: Reason,
+        /// When it may be worth another try.
+        retry_after: Span,
+    },
+}
+
+/// What was seen and done on the way, for telemetry.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StepReport {
+    /// Transitions that this call made.
+    pub transitions: Transitions,
+    /// The breaker's state afterwards; `None` where none was read.
+    pub phase: Option<Phase>,
+    /// Whether there are failures about, so that the hosts of the answers are worth knowing.
+    pub failing: bool,
+    /// Whether a draw may decide about requests, as an admission saw it: the breaker is not closed, or closed a short time ago.
+    pub gated: Option<bool>,
+    /// Why the state could not be read or stored.
+    pub undecided: Option<Undecided>,
+    /// Whether too many races were lost.
+    pub lost_races: bool,
+    /// Whether a damaged record was replaced.
+    pub repaired: bool,
+    /// Where a settled verdict was counted, for [`Settlement::Late`].
+    pub counted: Option<Counted>,
+    /// Whether half-open went without a verdict for `half_open.wait`, and nobody counted that span yet.
+    pub starved: bool,
+    /// Whether this VM was given up for dead: what it holds is void, and it needs another instance number.
+    pub expired: bool,
+    /// Whether a retry would be paid for as things stand; `None` where nobody looked.
+    pub retries: Option<Result<(), Denial>>,
+}
+
+/// Decides about one request.
+pub fn admit(
+    store: &impl SharedStore,
+    upstream: &GovernedUpstream<'_>,
+    request: &Request,
+    moment: Moment,
+) -> (Decision, StepReport) {
+    let settings = &upstream.policy.breaker;
+    let stays_out = request.inbound && !settings.inbound;
+    let key = match (settings.mode, upstream.key) {
+        (Mode::ForcedOpen, _) if !stays_out => {
+            let decision = Decision::Refuse {
+                reason: Reason::BreakerForcedOpen,
+                retry_after: settings.open.base,
+            };
+            return (decision, StepReport::default());
+        }
+        (Mode::Enforce(_) | Mode::Shadow, Some(key)) if !stays_out => key,
+        _ => return (Decision::Admit(None), StepReport::default()),
+    };
+    let ramp_draw = ratio::derive(request.draw, ratio::RAMP);
+    let mut found = None;
+    let mut step = |record: &mut Record| {
+        let breaker = &mut record.breaker;
+        // What is taken back from this VM is taken back before it is asked what it has lost.
+        let held = breaker.in_flight();
+        let mut made = breaker.advance(settings, moment);
+        let taken_back = breaker.in_flight() != held;
+        let expired = breaker.has_lost(request.local_permits);
+        let instance = match expired {
+            true => request.next_instance,
+            false => request.local_permits.instance,
+        };
+        let before = breaker.memory();
+        let (admission, more) = breaker.admit(settings, moment, instance, ramp_draw, request.asker);
+        made.extend(more);
+        let probe = matches!(
+            admission,
+            Admission::Admitted(Permit { probe: Some(_), .. })
+        );
+        let noted = before != breaker.memory();
+        let change = stored_if(!made.is_empty() || probe || taken_back || noted);
+        let notes = StepReport {
+            expired,
+            gated: Some(!record.breaker.admits_all(settings)),
+            retries: payment::foresee(record, upstream, request.deposits, moment),
+            ..report_of(record, made)
+        };
+        found = Some((admission, notes));
+        change
+    };
+    let taken = update(store, key, &upstream.claim(), moment.now, &mut step);
+    let (admission, notes) = match (taken, found) {
+        (Ok(taken), Some((admission, notes))) => (admission, committed(&taken, notes)),
+        (Ok(_), None) => return (Decision::Admit(None), StepReport::default()),
+        // The state was read, and could not be written.
+        (
+            Err(undecided),
+            Some((
+                admission @ (Admission::Admitted(Permit { probe: Some(_), .. })
+                | Admission::Refused {
+                    refusal: Refusal::HalfOpen,
+                    ..
+                }),
+                _,
+            )),
+        ) => (admission, StepReport::undecided(undecided)),
+        (Err(undecided), _) => return (Decision::Admit(None), StepReport::undecided(undecided)),
+    };
+    let decision = match admission {
+        // A permit that could not be stored is none.
+        Admission::Admitted(Permit { probe: Some(_), .. }) if !notes.is_committed() => refusal(
+            settings.mode,
+            request.draw,
+            Reason::BreakerHalfOpen,
+            Span::secs(1),
+        ),
+        Admission::Admitted(permit) => Decision::Admit(Some(permit)),
+        Admission::Refused {
+            refusal: reason,
+            retry_after,
+        } => refusal(settings.mode, request.draw, reason.into(), retry_after),
+    };
+    (decision, notes)
+}
+
+/// What came of a request that was admitted with a permit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settlement {
+    /// Its verdict, which gives the permit back.
+    Verdict(Verdict),
+    /// It gives the permit back without a verdict. It may go on with a permit of the same generation and no `probe`, whose
+    /// verdict counts if there is room for it.
+    GiveBack {
+        /// Who asked, as in [`Asker`].
+        peer: u32,
+    },
+    /// It failed after its verdict was counted.
+    Late {
+        /// What [`settle`] said then.
+        counted: Counted,
+        /// The host, 0 if unknown.
+        host: u32,
+    },
+}
+
+impl Settlement {
+    /// Whether it gives a permit back.
+    pub const fn gives_back(&self) -> bool {
+        matches!(self, Self::Verdict(_) | Self::GiveBack { .. })
+    }
+}
+
+/// Settles a permit. A settlement that does not stand, by `undecided` or by `lost_races`, is to be tried again later.
+pub fn settle(
+    store: &impl SharedStore,
+    upstream: &GovernedUpstream<'_>,
+    permit: Permit,
+    settlement: Settlement,
+    moment: Moment,
+) -> StepReport {
+    let settings = &upstream.policy.breaker;
+    let mut counted = None;
+    let mut notes = update_record(store, upstream, moment, &mut |record| {
+        let breaker = &mut record.breaker;
+        let settled = match settlement {
+            Settlement::Verdict(verdict) => breaker.settle(settings, moment, permit, verdict),
+            Settlement::GiveBack { peer } => breaker.give_back(settings, moment, permit, peer),
+            Settlement::Late { counted, host } => {
+                breaker.settle_late(settings, moment, counted, host)
+            }
+        };
+        counted = settled.counted;
+        (settled.made, stored_if(settled.changed))
+    });
+    notes.counted = counted.filter(|_| notes.is_committed());
+    notes
+}
+
+/// Lets this root's claim shape the record where there is one: called once for an upstream whose breaker does not
+/// count, so that a breaker that is switched off or forced open for a while starts anew afterwards.
+pub fn claim(
+    store: &impl SharedStore,
+    upstream: &GovernedUpstream<'_>,
+    moment: Moment,
+) -> StepReport {
+    update_record(store, upstream, moment, &mut |_| {
+        (Transitions::new(), Change::Nothing)
+    })
+}
+
+/// Makes the transitions that are due by time, gives a sign of life if this VM holds permits, and takes back what the
+/// holders in `dead` held, as long as they showed no life since. Returns the holders there are.
+pub fn maintain(
+    store: &impl SharedStore,
+    upstream: &GovernedUpstream<'_>,
+    holding: Holding,
+    dead: &[Liveness],
+    moment: Moment,
+) -> (StepReport, Vec<Liveness>) {
+    let settings = &upstream.policy.breaker;
+    let mut holders = Vec::new();
+    let (mut lost, mut starved) = (false, false);
+    let mut notes = update_record(store, upstream, moment, &mut |record| {
+        let breaker = &mut record.breaker;
+        let held = breaker.in_flight();
+        let made = breaker.advance(settings, moment);
+        lost = breaker.has_lost(holding);
+        let mut changed = breaker.in_flight() != held;
+        changed |= holding.permits > 0 && breaker.heartbeat(holding.instance);
+        for holder in dead {
+            changed |= breaker.expire(holder.instance, holder.beat);
+        }
+        starved = breaker.starves(settings);
+        changed |= starved;
+        holders = match &breaker.state {
+            State::HalfOpen(probing) => probing.holders.iter().map(PermitLease::liveness).collect(),
+            State::Closed(_) | State::Open { .. } => Vec::new(),
+        };
+        (made, stored_if(changed))
+    });
+    notes.starved = starved && notes.is_committed();
+    notes.expired = lost;
+    (notes, holders)
+}
+
+impl StepReport {
+    fn undecided(undecided: Undecided) -> Self {
+        Self {
+            undecided: Some(undecided),
+            ..Self::default()
+        }
+    }
+
+    /// Whether what was asked for stands in shared data.
+    pub fn is_committed(&self) -> bool {
+        self.undecided.is_none() && !self.lost_races
+    }
+}
+
+/// Takes a step on the record, where there is one and the host answers. Transitions are stored in any case.
+pub(crate) fn update_record(
+    store: &impl SharedStore,
+    upstream: &GovernedUpstream<'_>,
+    moment: Moment,
+    step: &mut dyn FnMut(&mut Record) -> (Transitions, Change),
+) -> StepReport {
+    let Some(key) = upstream.key else {
+        return StepReport::default();
+    };
+    let mut notes = StepReport::default();
+    let mut step = |record: &mut Record| {
+        let (made, change) = step(record);
+        let change = match made.is_empty() {
+            true => change,
+            false => Change::Store,
+        };
+        notes = report_of(record, made);
+        change
+    };
+    match update(store, key, &upstream.claim(), moment.now, &mut step) {
+        Ok(taken) => committed(&taken, notes),
+        Err(undecided) => StepReport::undecided(undecided),
+    }
+}
+
+/// What changed is stored.
+pub(crate) const fn stored_if(changed: bool) -> Change {
+    match changed {
+        true => Change::Store,
+        false => Change::Nothing,
+    }
+}
+
+fn report_of(record: &Record, transitions: Transitions) -> StepReport {
+    StepReport {
+        transitions,
+        phase: Some(record.breaker.phase()),
+        failing: record.breaker.is_failing(),
+        ..StepReport::default()
+    }
+}
+
+fn committed(taken: &Committed, mut notes: StepReport) -> StepReport {
+    notes.repaired = taken.healed && taken.stands;
+    notes.lost_races = !taken.stands;
+    if taken.stands {
+        if let Some(restarted) = taken.restarted {
+            notes.transitions.insert(0, restarted);
+        }
+    } else {
+        notes.transitions.clear();
+    }
+    notes
+}
+
+fn refusal(mode: Mode, draw: u32, reason: Reason, retry_after: Span) -> Decision {
+    match mode {
+        Mode::Enforce(share) if share.samples(draw) => Decision::Refuse {
+            reason,
+            retry_after,
+        },
+        _ => Decision::Mark(reason),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,349 @@
+//! What is done with places in shared data: one step each for a request that comes, one that ended, and the tick.
+
+use super::members::Members;
+use super::{InFlightSlots, LocalLease, SlotId};
+use crate::limiter::{self, Limiter, Sample};
+use crate::liveness::Liveness;
+use crate::priority::Priority;
+use crate::shared::record::Unreadable;
+use crate::shared::store::{Change, SharedStore, Undecided, exchange};
+use crate::shedding::reported_load;
+use crate::shedding::{Limit, Shares};
+use crate::time::{Span, Timestamp};
+
+/// What bounds how many are in flight.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bound {
+    /// The bulkhead's places, the same for every priority; `None` where there is no bulkhead.
+    pub places_max: Option<u32>,
+    /// The limit of shedding, with the share of it that each priority may fill; `None` where nothing is shed.
+    pub limit: Option<(Limit, Shares)>,
+}
+
+/// A request that asks for a place.
+#[derive(Clone, Copy, Debug)]
+pub struct AcquireRequest<'a> {
+    /// What this VM holds under the key.
+    pub holding: LocalLease,
+    /// The instance number it takes if it finds that it was given up.
+    pub spare: u64,
+    /// How much the request matters.
+    pub priority: Priority,
+    /// What bounds it.
+    pub bound: Bound,
+    /// Where the upstream's reports are looked at: uniform over all of `u32`, and the same for the same request.
+    pub load: Option<u32>,
+    /// Whose places these must be, where the key is one of many slots. The places of another are not taken, unless they
+    /// are idle.
+    pub tag: Option<u64>,
+    /// So long the places of another stay whose they were though they are idle.
+    pub keep: Span,
+    /// VMs that are known to be dead: what they hold does not count.
+    pub dead: &'a [u64],
+    /// The clock.
+    pub now: Timestamp,
+}
+
+/// Whether a request has a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acquired {
+    /// It has, and must give it back.
+    Taken(SlotId),
+    /// There is none for its priority.
+    Full {
+        /// How many are in flight.
+        in_flight: u32,
+        /// How many may be: the bulkhead's places, or the whole limit of shedding.
+        limit: u32,
+        /// Whether the bulkhead refuses, and not the limit of shedding.
+        bulkhead: bool,
+    },
+    /// The upstream reports too much load for its priority.
+    Loaded,
+    /// The slot belongs to somebody else by now.
+    Elsewhere,
+    /// It could not be found out: the request goes without a place, and the caller counts it.
+    Undecided,
+}
+
+/// A place that is given back, and what was learned meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Returned {
+    /// The place.
+    pub place: SlotId,
+    /// What the request says about the limit, with the settings by which it is understood.
+    pub sample: Option<(Sample, limiter::Settings)>,
+}
+
+/// What was learned while a place is held, or after it was given back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Feedback {
+    /// As in [`Returned`].
+    Sample(Sample, limiter::Settings),
+    /// What the upstream reported.
+    Report(reported_load::LoadReport),
+}
+
+/// What was seen and done on the way, for telemetry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SlotReport {
+    /// How many are in flight afterwards; `None` where nothing was read.
+    pub in_flight: Option<u32>,
+    /// The adaptive limit afterwards, where there is one.
+    pub limit: Option<u32>,
+    /// How much is shed afterwards by what the upstream reports ([`reported_load::ReportedLoad::shed`]); `None` where nothing was read.
+    pub shed: Option<u32>,
+    /// Why the state could not be read or stored.
+    pub undecided: Option<Undecided>,
+    /// Whether too many races were lost.
+    pub lost_races: bool,
+    /// Whether there were too many holders for one more.
+    pub crowded: bool,
+    /// Whether a damaged record was replaced.
+    pub healed: bool,
+    /// Whether this VM was given up: what it held is void, and it goes on under the spare number.
+    pub expired: bool,
+}
+
+impl Acquired {
+    /// The place.
+    pub const fn place(&self) -> Option<SlotId> {
+        match self {
+            Self::Taken(place) => Some(*place),
+            _ => None,
+        }
+    }
+}
+
+impl SlotReport {
+    /// Of two steps for one request.
+    pub fn and(&self, other: &Self) -> Self {
+        Self {
+            undecided: self.undecided.or(other.undecided),
+            lost_races: self.lost_races || other.lost_races,
+            crowded: self.crowded || other.crowded,
+            healed: self.healed || other.healed,
+            expired: self.expired || other.expired,
+            ..*self
+        }
+    }
+
+    /// Whether what was asked for stands in shared data.
+    pub const fn stands(&self) -> bool {
+        self.undecided.is_none() && !self.lost_races
+    }
+}
+
+/// Takes a place for a request, if there is one.
+///
+/// Where the notes say that this VM was given up, the place is held under the spare number, and nothing else is.
+pub fn acquire(
+    store: &impl SharedStore,
+    key: &str,
+    asked: &AcquireRequest<'_>,
+) -> (Acquired, SlotReport) {
+    let mut taking = Acquired::Undecided;
+    let mut seen = SlotReport::default();
+    let notes = changed(store, key, asked.now, &mut |places| {
+        seen = SlotReport::default();
+        places.expire_dead(asked.dead);
+        let in_flight = places.in_flight();
+        if let Some(tag) = asked.tag.filter(|tag| *tag != places.tag) {
+            if !places.is_anybodys(asked.keep, asked.now) {
+                taking = Acquired::Elsewhere;
+                return Change::Nothing;
+            }
+            places.tag = tag;
+        }
+        seen.expired = places.has_lost(asked.holding);
+        let now = asked.now.max(places.last);
+        let refused = |draw| places.load.refuses(asked.priority.rank(), draw, now);
+        if asked.load.is_some_and(refused) {
+            taking = Acquired::Loaded;
+            return Change::Nothing;
+        }
+        let (bulkhead, limit, room) = places.room(asked);
+        if in_flight >= room {
+            taking = Acquired::Full {
+                in_flight,
+                limit,
+                bulkhead,
+            };
+            return Change::Nothing;
+        }
+        let instance = match seen.expired {
+            true => asked.spare,
+            false => asked.holding.instance,
+        };
+        if !places.acquire(instance) {
+            seen.crowded = true;
+            taking = Acquired::Undecided;
+            return Change::Nothing;
+        }
+        let in_flight = in_flight.saturating_add(1);
+        taking = Acquired::Taken(SlotId {
+            instance,
+            in_flight,
+            pressed: in_flight >= room.saturating_sub(room / 16),
+        });
+        Change::Store
+    });
+    let notes = SlotReport {
+        expired: seen.expired && notes.undecided.is_none(),
+        crowded: seen.crowded,
+        ..notes
+    };
+    match notes.stands() {
+        true => (taking, notes),
+        false => (Acquired::Undecided, notes),
+    }
+}
+
+/// Gives a place back. What does not stand is to be tried again later, with the same `returned`: it is a debt.
+pub fn release(
+    store: &impl SharedStore,
+    key: &str,
+    returned: &Returned,
+    now: Timestamp,
+) -> SlotReport {
+    changed(store, key, now, &mut |places| {
+        if !places.release(returned.place.instance) {
+            // It was given up with its VM, and so were its lessons.
+            return Change::Nothing;
+        }
+        places.enter(returned.sample, now.max(places.last));
+        Change::Store
+    })
+}
+
+/// Takes in what was learned. What does not stand is lost: there is more to come.
+pub fn record_feedback(
+    store: &impl SharedStore,
+    key: &str,
+    lesson: Feedback,
+    now: Timestamp,
+) -> SlotReport {
+    changed(store, key, now, &mut |places| {
+        let now = now.max(places.last);
+        let changed = match lesson {
+            Feedback::Sample(sample, settings) => places.enter(Some((sample, settings)), now),
+            Feedback::Report(report) => places.load.report(&report, now),
+        };
+        match changed {
+            true => Change::Store,
+            false => Change::Nothing,
+        }
+    })
+}
+
+/// Gives a sign of life if this VM holds places, and takes back what dead VMs held: those that the members know, and those
+/// in `silent`, as long as they showed no life since. Returns the signs that are to be watched here, which are those of VMs
+/// that are no members. What this VM believes not to hold is watched as well: nobody will give it back.
+pub fn maintain(
+    store: &impl SharedStore,
+    key: &str,
+    holding: LocalLease,
+    members: &Members,
+    silent: &[Liveness],
+    now: Timestamp,
+) -> (SlotReport, Vec<Liveness>) {
+    let mut signs = Vec::new();
+    let mut expired = false;
+    let notes = changed(store, key, now, &mut |places| {
+        expired = places.has_lost(holding);
+        let beat = holding.held > 0 && places.heartbeat(holding.instance);
+        let buried = places.expire_dead(members.dead()) | places.disown(holding.instance, members);
+        let expired = silent.iter().filter(|sign| places.expire(**sign)).count();
+        let watched = |sign: &Liveness| {
+            let forgotten = sign.instance == holding.instance && holding.held == 0;
+            forgotten || !members.is_alive(sign.instance)
+        };
+        signs = places.holders.iter().map(super::Lease::liveness).collect();
+        signs.retain(watched);
+        if beat || buried || expired > 0 {
+            Change::Store
+        } else {
+            Change::Nothing
+        }
+    });
+    let expired = expired && notes.undecided.is_none();
+    (SlotReport { expired, ..notes }, signs)
+}
+
+/// Looks at the places under a key and changes nothing; `None` where they cannot be read, or are of a later version.
+pub fn peek(store: &impl SharedStore, key: &str) -> Option<InFlightSlots> {
+    let found = store.load(key).ok()?;
+    let bytes = found.map_or(Vec::new(), |found| found.bytes);
+    match InFlightSlots::decode(&bytes) {
+        Err(Unreadable::Later(_)) => None,
+        read => Some(read.unwrap_or_default()),
+    }
+}
+
+impl InFlightSlots {
+    /// Shows a sample to the limiter, where there are both.
+    fn enter(&mut self, sample: Option<(Sample, limiter::Settings)>, now: Timestamp) -> bool {
+        let (Some((sample, settings)), Some(limiter)) = (sample, &mut self.limiter) else {
+            return false;
+        };
+        limiter.enter(&settings, sample, now);
+        true
+    }
+
+    /// Whether the bulkhead is what bounds this request, the whole of what bounds it, and how full it may be for it.
+    fn room(&mut self, asked: &AcquireRequest<'_>) -> (bool, u32, u32) {
+        let shared = asked.bound.limit.and_then(|(limit, shares)| match limit {
+            Limit::None => None,
+            Limit::Fixed(limit) => Some((limit, shares.slots(asked.priority, limit))),
+            Limit::Adaptive(settings) => {
+                let known = self.limiter.get_or_insert_with(|| Limiter::new(&settings));
+                let limit = known.limit(&settings);
+                Some((limit, shares.soft_slots(asked.priority, limit)))
+            }
+        });
+        let (limit, room) = shared.unwrap_or((u32::MAX, u32::MAX));
+        match asked.bound.places_max {
+            Some(places) if places <= room => (true, places, places),
+            _ => (false, limit, room),
+        }
+    }
+}
+
+/// Takes a step on the places under a key; a damaged record is as a new one.
+fn changed(
+    store: &impl SharedStore,
+    key: &str,
+    now: Timestamp,
+    step: &mut dyn FnMut(&mut InFlightSlots) -> Change,
+) -> SlotReport {
+    let mut notes = SlotReport::default();
+    let stored = exchange(store, key, &mut |bytes| {
+        notes = SlotReport::default();
+        let mut places = match InFlightSlots::decode(bytes) {
+            Ok(places) => places,
+            Err(Unreadable::Later(_)) => {
+                notes.undecided = Some(Undecided::Later);
+                return None;
+            }
+            Err(Unreadable::Damaged) => {
+                notes.healed = true;
+                InFlightSlots::default()
+            }
+        };
+        let change = step(&mut places);
+        notes.in_flight = Some(places.in_flight());
+        notes.shed = Some(places.load.shed);
+        notes.limit = places.limiter.as_ref().map(Limiter::now);
+        if change == Change::Nothing && !notes.healed {
+            return None;
+        }
+        places.last = places.last.max(now);
+        Some(places.encode())
+    });
+    match stored {
+        Ok(true) => {}
+        Ok(false) => notes.lost_races = true,
+        Err(error) => notes.undecided = Some(Undecided::Host(error)),
+    }
+    notes
+}

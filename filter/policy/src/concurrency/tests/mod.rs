@@ -1,0 +1,381 @@
+//! Places by themselves, and over VMs whose steps come between each other's.
+
+mod interleaved;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::limiter::{Kind, Sample, Settings};
+use crate::priority::Priority;
+use crate::shared::envelope::Writer;
+use crate::shared::record::Unreadable;
+use crate::shared::store::tests::Memory;
+use crate::shared::store::{SharedStore, TRIES, Undecided};
+use crate::shedding::{Limit, Shares};
+use crate::time::Span;
+
+const SPARE: u64 = 99;
+
+/// Where no VM is listed: all are watched here.
+fn tend(
+    store: &impl SharedStore,
+    key: &str,
+    holding: LocalLease,
+    silent: &[Liveness],
+    now: Timestamp,
+) -> (SlotReport, Vec<Liveness>) {
+    steps::maintain(store, key, holding, &Members::default(), silent, now)
+}
+
+fn asked(instance: u64, held: u32, places_max: u32) -> AcquireRequest<'static> {
+    AcquireRequest {
+        holding: LocalLease { instance, held },
+        spare: SPARE,
+        priority: Priority::Critical,
+        bound: Bound {
+            places_max: Some(places_max),
+            limit: None,
+        },
+        tag: None,
+        load: None,
+        keep: Span::ZERO,
+        dead: &[],
+        now: Timestamp::nanos(5),
+    }
+}
+
+fn returned(place: SlotId) -> Returned {
+    Returned {
+        place,
+        sample: None,
+    }
+}
+
+fn taken(taking: Acquired) -> SlotId {
+    match taking {
+        Acquired::Taken(place) => place,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn so_many_and_no_more_and_each_comes_back() {
+    let store = Memory::default();
+    let (one, two) = (asked(1, 0, 2), asked(2, 0, 2));
+    let first = taken(acquire(&store, "k", &one).0);
+    let second = taken(acquire(&store, "k", &two).0);
+    assert_eq!((first.in_flight, second.in_flight), (1, 2));
+    let full = Acquired::Full {
+        in_flight: 2,
+        limit: 2,
+        bulkhead: true,
+    };
+    assert_eq!(acquire(&store, "k", &asked(2, 1, 2)).0, full);
+    let notes = release(&store, "k", &returned(first), Timestamp::nanos(6));
+    assert!(notes.stands() && notes.in_flight == Some(1));
+    taken(acquire(&store, "k", &one).0);
+}
+
+#[test]
+fn priorities_fill_their_shares_and_the_bulkhead_bounds_all() {
+    let store = Memory::default();
+    let shared = |priority, places_max| AcquireRequest {
+        priority,
+        bound: Bound {
+            places_max,
+            limit: Some((Limit::Fixed(10), Shares::default())),
+        },
+        ..asked(1, 0, 0)
+    };
+    for (priority, upto) in Priority::ALL.into_iter().rev().zip([5, 7, 9, 10]) {
+        let mut last = None;
+        while let (Acquired::Taken(place), _) = acquire(&store, "k", &shared(priority, None)) {
+            last = Some(place);
+        }
+        let last = last.unwrap();
+        assert!(last.in_flight == upto && last.pressed, "{priority:?}");
+    }
+    let full = acquire(&store, "k", &shared(Priority::CriticalPlus, Some(12))).0;
+    let shed = Acquired::Full {
+        in_flight: 10,
+        limit: 10,
+        bulkhead: false,
+    };
+    assert_eq!(full, shed);
+    let full = acquire(&store, "k", &shared(Priority::Sheddable, Some(4))).0;
+    let bulkhead = Acquired::Full {
+        in_flight: 10,
+        limit: 4,
+        bulkhead: true,
+    };
+    assert_eq!(full, bulkhead);
+}
+
+#[test]
+fn samples_enter_with_the_place_and_move_the_limit() {
+    let store = Memory::default();
+    let settings = Settings::default();
+    let shared = AcquireRequest {
+        priority: Priority::CriticalPlus,
+        bound: Bound {
+            places_max: None,
+            limit: Some((Limit::Adaptive(settings), Shares::default())),
+        },
+        ..asked(1, 0, 0)
+    };
+    let mut now = Timestamp::nanos(5);
+    for _ in 0..100 {
+        let place = taken(acquire(&store, "k", &AcquireRequest { now, ..shared }).0);
+        now = now.after(Span::millis(20));
+        let sample = Sample {
+            latency: Span::millis(20),
+            in_flight: 20,
+            pressed: true,
+            kind: Kind::Answered,
+        };
+        let returned = Returned {
+            sample: Some((sample, settings)),
+            ..returned(place)
+        };
+        assert!(release(&store, "k", &returned, now).stands());
+    }
+    let limit = peek(&store, "k").unwrap().limiter.unwrap();
+    assert_eq!(limit.base(), Span::millis(20));
+    assert!(limit.limit(&settings) > settings.initial);
+}
+
+#[test]
+fn a_vm_that_was_given_up_takes_another_number_and_what_it_held_is_void() {
+    let store = Memory::default();
+    let old = taken(acquire(&store, "k", &asked(1, 0, 2)).0);
+    let (notes, signs) = tend(
+        &store,
+        "k",
+        LocalLease {
+            instance: 2,
+            held: 0,
+        },
+        &[],
+        old_now(),
+    );
+    assert!(notes.stands() && signs.len() == 1);
+    let (_, signs) = tend(
+        &store,
+        "k",
+        LocalLease {
+            instance: 2,
+            held: 0,
+        },
+        &signs,
+        old_now(),
+    );
+    assert!(signs.is_empty(), "it showed no life since");
+    let holding = LocalLease {
+        instance: 1,
+        held: 1,
+    };
+    assert!(tend(&store, "k", holding, &[], old_now()).0.expired);
+    let (taking, notes) = acquire(&store, "k", &asked(1, 1, 2));
+    assert!(notes.expired && taken(taking).instance == SPARE);
+    let notes = release(&store, "k", &returned(old), old_now());
+    assert!(notes.stands() && notes.in_flight == Some(1), "void");
+}
+
+fn old_now() -> Timestamp {
+    Timestamp::nanos(7)
+}
+
+#[test]
+fn whoever_shows_life_between_two_looks_is_not_given_up() {
+    let store = Memory::default();
+    let watcher = LocalLease {
+        instance: 2,
+        held: 0,
+    };
+    let place = taken(acquire(&store, "k", &asked(1, 0, 2)).0);
+    let (_, signs) = tend(&store, "k", watcher, &[], old_now());
+    release(&store, "k", &returned(place), old_now());
+    taken(acquire(&store, "k", &asked(1, 0, 2)).0);
+    let (_, still) = tend(&store, "k", watcher, &signs, old_now());
+    assert!(still.len() == 1 && still != signs, "it is another place");
+    tend(
+        &store,
+        "k",
+        LocalLease {
+            instance: 1,
+            held: 1,
+        },
+        &[],
+        old_now(),
+    );
+    let (_, beaten) = tend(&store, "k", watcher, &still, old_now());
+    assert!(beaten.len() == 1 && beaten != still);
+}
+
+#[test]
+fn what_vms_hold_that_are_known_to_be_dead_counts_for_nobody_and_is_removed_at_the_next_look() {
+    let store = Memory::default();
+    let [dies, lives] = [1, 2].map(|number| members::vm(number << 8));
+    let epoch = members::next(dies);
+    for instance in [dies, epoch, lives] {
+        taken(acquire(&store, "k", &asked(instance, 0, 3)).0);
+    }
+    assert!(matches!(
+        acquire(&store, "k", &asked(lives, 1, 3)).0,
+        Acquired::Full { .. }
+    ));
+    let dead = [dies];
+    let knowing = |held| AcquireRequest {
+        dead: &dead,
+        ..asked(lives, held, 2)
+    };
+    assert_eq!(taken(acquire(&store, "k", &knowing(1)).0).in_flight, 2);
+    assert!(matches!(
+        acquire(&store, "k", &knowing(2)).0,
+        Acquired::Full { in_flight: 2, .. }
+    ));
+
+    taken(acquire(&store, "k", &asked(dies, 0, 3)).0);
+    let beats = |vm| members::heartbeat(&store, vm, &[]).unwrap().members;
+    beats(dies);
+    let both = beats(lives);
+    let holding = LocalLease {
+        instance: lives,
+        held: 2,
+    };
+    let (_, watched) = steps::maintain(&store, "k", holding, &both, &[], old_now());
+    assert_eq!(watched, [], "members are watched by their heartbeats");
+    let silent: Vec<_> = both
+        .liveness()
+        .iter()
+        .filter(|sign| sign.instance == dies)
+        .copied()
+        .collect();
+    let known = members::heartbeat(&store, lives, &silent).unwrap().members;
+    assert_eq!(known.dead(), [dies]);
+    let (notes, _) = steps::maintain(&store, "k", holding, &known, &[], old_now());
+    assert_eq!(notes.in_flight, Some(2));
+}
+
+#[test]
+fn a_vm_takes_back_what_it_held_under_a_number_that_it_gave_up() {
+    let store = Memory::default();
+    let vm = members::vm(1 << 8);
+    let known = members::heartbeat(&store, vm, &[]).unwrap().members;
+    taken(acquire(&store, "k", &asked(vm, 0, 3)).0);
+    let now = LocalLease {
+        instance: members::next(vm),
+        held: 0,
+    };
+    let (notes, watched) = steps::maintain(&store, "k", now, &known, &[], old_now());
+    assert_eq!((notes.in_flight, watched), (Some(0), vec![]));
+    // What it believes not to hold, and holds by the record, is watched: nobody gives it back.
+    taken(acquire(&store, "k", &asked(vm, 0, 3)).0);
+    let holding = LocalLease {
+        instance: vm,
+        held: 0,
+    };
+    let (_, watched) = steps::maintain(&store, "k", holding, &known, &[], old_now());
+    assert_eq!(watched.len(), 1);
+}
+
+#[test]
+fn what_cannot_be_found_out_is_undecided_and_what_cannot_be_stored_stays_owed() {
+    let store = Memory::default();
+    let place = taken(acquire(&store, "k", &asked(1, 0, 9)).0);
+    let ask = || acquire(&store, "k", &asked(1, 1, 9));
+    let pay = || release(&store, "k", &returned(place), old_now());
+    store.refuse(true);
+    assert!(ask().0 == Acquired::Undecided && ask().1.undecided.is_some() && !pay().stands());
+    store.refuse(false);
+    store.intrude(TRIES);
+    assert!(matches!(ask(), (Acquired::Undecided, notes) if notes.lost_races));
+    store.intrude(TRIES);
+    assert!(pay().lost_races);
+    assert_eq!(peek(&store, "k").unwrap().in_flight(), 1);
+    assert!(pay().stands());
+    assert_eq!(peek(&store, "k").unwrap().in_flight(), 0);
+}
+
+#[test]
+fn a_later_version_is_left_alone_and_damage_is_as_nothing() {
+    let store = Memory::default();
+    let later = Writer::new(*b"SP", VERSION + 1).sealed(VERSION + 1);
+    store.swap("k", &later, 0).unwrap();
+    let (taking, notes) = acquire(&store, "k", &asked(1, 0, 2));
+    assert!(taking == Acquired::Undecided && notes.undecided == Some(Undecided::Later));
+    assert_eq!(store.load("k").unwrap().unwrap().bytes, later);
+
+    store.swap("k", b"rubbish", 0).unwrap();
+    let (taking, notes) = acquire(&store, "k", &asked(1, 5, 2));
+    assert!(notes.healed && notes.expired, "what it held stands no more");
+    assert_eq!(taken(taking).instance, SPARE);
+}
+
+#[test]
+fn there_is_room_for_so_many_holders_and_more_are_undecided() {
+    let store = Memory::default();
+    for instance in 1..=HOLDERS_MAX as u64 {
+        taken(acquire(&store, "k", &asked(instance, 0, 1_000)).0);
+    }
+    let (taking, notes) = acquire(&store, "k", &asked(1_000, 0, 1_000));
+    assert!(taking == Acquired::Undecided && notes.crowded && notes.stands());
+    taken(acquire(&store, "k", &asked(3, 1, 1_000)).0);
+    assert!(store.load("k").unwrap().unwrap().bytes.len() < 4_400);
+}
+
+fn places() -> impl Strategy<Value = InFlightSlots> {
+    let holder =
+        (any::<u64>(), 1..u32::MAX, any::<u32>()).prop_map(|(instance, held, beat)| Lease {
+            instance,
+            held,
+            beat,
+        });
+    let holders = prop::collection::vec(holder, 0..=HOLDERS_MAX);
+    let load = (any::<u32>(), any::<u64>());
+    (
+        any::<u64>(),
+        any::<bool>(),
+        load,
+        any::<u64>(),
+        any::<u32>(),
+        holders,
+    )
+        .prop_map(
+            |(tag, limits, (utilisation, at), last, beats, holders)| InFlightSlots {
+                tag,
+                limiter: limits.then(|| crate::limiter::Limiter::new(&Settings::default())),
+                load: ReportedLoad {
+                    shed: 7,
+                    utilisation,
+                    at: Timestamp::nanos(at),
+                },
+                last: Timestamp::nanos(last),
+                beats,
+                holders,
+            },
+        )
+}
+
+proptest! {
+    #[test]
+    fn places_read_back_as_they_were_written(places in places()) {
+        let bytes = places.encode();
+        prop_assert_eq!(InFlightSlots::decode(&bytes), Ok(places));
+    }
+
+    #[test]
+    fn damage_of_any_kind_is_seen(places in places(), at in any::<prop::sample::Index>(), bit in 0..8) {
+        let mut bytes = places.encode();
+        let index = at.index(bytes.len());
+        bytes[index] ^= 1_u8 << bit;
+        prop_assert!(InFlightSlots::decode(&bytes).is_err());
+        let cut = at.index(bytes.len());
+        prop_assert!(cut == 0 || InFlightSlots::decode(&places.encode()[..cut]).is_err());
+    }
+
+    #[test]
+    fn rubbish_is_nothing(rubbish in prop::collection::vec(any::<u8>(), 1..200)) {
+        prop_assert_eq!(InFlightSlots::decode(&rubbish), Err(Unreadable::Damaged));
+    }
+}

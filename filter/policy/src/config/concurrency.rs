@@ -1,0 +1,231 @@
+//! What keeps load away and looks after an upstream: bulkhead, shedding, own probe, state page.
+
+use crate::bulkhead::{self, Per, Until};
+use crate::concurrency::partitions;
+use crate::health_check;
+use crate::limiter;
+use crate::priority::{self, Priority};
+use crate::ratio::{Enforcement, Share};
+use crate::shedding::{self, Limit, Shares};
+use crate::state_page::StatePage;
+use crate::time::Span;
+
+use super::cursor::Cursor;
+use super::policy::{PATTERN_MAX, no_share, token};
+use super::raw::concurrency::{
+    RawBulkhead, RawEnforcement, RawLimit, RawPer, RawPriorities, RawPriority, RawShares,
+    RawShedding, RawUntil,
+};
+use super::raw::{RawPage, RawProbe};
+use super::units::Percent;
+use super::{defaults, timeout};
+
+/// The bulkhead; `None` where it is off.
+pub(super) fn bulkhead(raw: &Cursor<'_, RawBulkhead>) -> Option<bulkhead::Settings> {
+    let mode = enforcement(raw.mode().get(), &raw.enforce())?;
+    let most = raw.max_concurrent();
+    if most.given().is_none() {
+        most.refuse("missing: how many at the same time");
+    }
+    Some(bulkhead::Settings {
+        mode,
+        max_concurrent: most.within(1, 1, bulkhead::Settings::PLACES_MAX),
+        per: raw.per().given().map(per),
+        until: until(&raw.until()),
+        unfinished: unfinished(&raw.unfinished()),
+    })
+}
+
+fn per(raw: &Cursor<'_, RawPer>) -> Per {
+    let header = raw.header();
+    Per {
+        header: token(&header, header.text()),
+        max_keys: raw
+            .max_keys()
+            .within(partitions::VALUES, 1, partitions::VALUES_MAX),
+    }
+}
+
+/// Shedding; `None` where it is off.
+pub(super) fn shedding(raw: &Cursor<'_, RawShedding>) -> Option<shedding::Settings> {
+    let mode = enforcement(raw.mode().get(), &raw.enforce())?;
+    let default = shedding::Settings::default();
+    let limit = limit(raw);
+    let load_over = raw.load_over().or(default.load_over);
+    if limit == Limit::None && load_over == Share::NONE {
+        raw.refuse("limit is none and load_over is 0: write \"mode\": \"off\" if nothing is shed");
+    }
+    let (least, most) = (Span::secs(1), Span::secs(3_600));
+    Some(shedding::Settings {
+        mode,
+        limit,
+        shares: shares(&raw.shares()),
+        priorities: priorities(&raw.priorities()),
+        load_over,
+        retry_after: raw.retry_after().within(default.retry_after, least, most),
+        until: until(&raw.until()),
+        unfinished: unfinished(&raw.unfinished()),
+    })
+}
+
+fn limit(raw: &Cursor<'_, RawShedding>) -> Limit {
+    let max = shedding::Settings::LIMIT_MAX;
+    let (least, most, first) = (raw.min(), raw.max(), raw.initial());
+    let stray = |kind: &str| {
+        for bound in [&least, &first] {
+            if bound.given().is_some() {
+                let problem = format_args!("bounds an adaptive limit; this one is {kind}");
+                bound.refuse_as(problem);
+            }
+        }
+    };
+    match raw.limit().get() {
+        Some(RawLimit::Fixed) => {
+            stray("fixed");
+            if most.given().is_none() {
+                most.refuse("missing: the limit");
+            }
+            Limit::Fixed(most.within(1, 1, max))
+        }
+        Some(RawLimit::None) => {
+            stray("none");
+            most.within(1, 1, max);
+            Limit::None
+        }
+        None | Some(RawLimit::Adaptive) => {
+            let default = shedding::Settings::ADAPTIVE;
+            for bound in [&least, &most, &first] {
+                bound.within(1, 1, max);
+            }
+            let usual = (default.floor, default.ceiling);
+            let first = first.get();
+            let lower = first.map_or(usual.0, |first| usual.0.min(first));
+            let upper = first.map_or(usual.1, |first| usual.1.max(first));
+            let (floor, ceiling) = defaults::range((least.get(), lower), (most.get(), upper));
+            let initial = first.unwrap_or(floor);
+            if floor > ceiling || !(floor..=ceiling).contains(&initial) {
+                raw.refuse_as(format_args!(
+                    "min {floor}, initial {initial}, max {ceiling}: must grow in this order"
+                ));
+            }
+            Limit::Adaptive(limiter::Settings {
+                floor,
+                ceiling,
+                initial,
+                ..default
+            })
+        }
+    }
+}
+
+fn shares(raw: &Cursor<'_, RawShares>) -> Shares {
+    let given = [
+        raw.critical_plus(),
+        raw.critical(),
+        raw.sheddable_plus(),
+        raw.sheddable(),
+    ];
+    let [a, b, c, d] = shedding::Settings::default().shares.0;
+    let [e, f, g, h] = &given;
+    let shares = defaults::falling([(e.get(), a), (f.get(), b), (g.get(), c), (h.get(), d)]);
+    let mut above = Share::ALL;
+    for (share, given) in shares.iter().zip(&given) {
+        if *share > above || *share == Share::NONE {
+            given.refuse_as(format_args!(
+                "{share} is out of bounds: above 0 %, and at most {above}, as the priority above it"
+            ));
+        }
+        above = *share;
+    }
+    Shares(shares)
+}
+
+fn priorities(raw: &Cursor<'_, RawPriorities>) -> priority::Settings {
+    let default = priority::Settings::default();
+    let header = raw.header();
+    priority::Settings {
+        header: match header.get() {
+            Some(name) => token(&header, name),
+            None => default.header,
+        },
+        default: match raw.default().get() {
+            None => default.default,
+            Some(RawPriority::CriticalPlus) => Priority::CriticalPlus,
+            Some(RawPriority::Critical) => Priority::Critical,
+            Some(RawPriority::SheddablePlus) => Priority::SheddablePlus,
+            Some(RawPriority::Sheddable) => Priority::Sheddable,
+        },
+    }
+}
+
+/// Seawall's own probe.
+pub(super) fn probe(raw: &Cursor<'_, RawProbe>) -> health_check::HealthCheck {
+    let (least, most) = (Span::millis(100), Span::secs(3_600));
+    let every = raw.every().within(Span::secs(2), least, most);
+    let (least, most) = (Span::millis(1), Span::secs(60));
+    let host = raw.host();
+    health_check::HealthCheck {
+        path: location(&raw.path()),
+        host: host.given().map(visible),
+        every,
+        timeout: raw.timeout().within(Span::secs(1), least, most),
+    }
+}
+
+/// The state page.
+pub(super) fn page(raw: &Cursor<'_, RawPage>) -> StatePage {
+    let trust = timeout::trust(&raw.trust());
+    if trust.is_empty() {
+        raw.trust()
+            .refuse("empty: write who may read it, by \"addresses\" or \"identities\"");
+    }
+    StatePage {
+        path: location(&raw.path()),
+        trust,
+    }
+}
+
+/// A path as it stands in a request.
+pub(super) fn location(raw: &Cursor<'_, String>) -> String {
+    let text = raw.text();
+    if !text.starts_with('/') {
+        raw.refuse_as(format_args!("\"{text}\": a path begins with \"/\""));
+    }
+    visible(raw)
+}
+
+fn visible(raw: &Cursor<'_, String>) -> String {
+    let text = raw.text();
+    if text.is_empty() || text.len() > PATTERN_MAX || !text.bytes().all(|b| b.is_ascii_graphic()) {
+        raw.refuse_as(format_args!("1 to {PATTERN_MAX} visible ASCII characters"));
+    }
+    text.to_owned()
+}
+
+/// `None` is off.
+fn enforcement(mode: Option<RawEnforcement>, share: &Cursor<'_, Percent>) -> Option<Enforcement> {
+    let mode = match mode {
+        None | Some(RawEnforcement::Enforce) => {
+            return Some(Enforcement::Enforce(share.or(Share::ALL)));
+        }
+        Some(RawEnforcement::Shadow) => Some(Enforcement::Shadow),
+        Some(RawEnforcement::Off) => None,
+    };
+    no_share(share);
+    mode
+}
+
+fn unfinished(raw: &Cursor<'_, Percent>) -> Share {
+    let share = raw.or(bulkhead::Settings::UNFINISHED);
+    if share < Share::percent(1) {
+        raw.refuse_as(format_args!("{share} is out of bounds: 1 to 100"));
+    }
+    share
+}
+
+fn until(raw: &Cursor<'_, RawUntil>) -> Until {
+    match raw.get() {
+        Some(RawUntil::Headers) => Until::Headers,
+        None | Some(RawUntil::End) => Until::End,
+    }
+}

@@ -1,0 +1,158 @@
+//! The fallback ladder: what each rung may answer, and for what.
+
+use crate::fallback::{Cause, Fallback, Grpc, Ladder, Rung, StaticResponse, Template};
+use crate::stale;
+use crate::time::Span;
+
+use super::cursor::{Cursor, Place};
+use super::policy::{cluster, header_name};
+use super::raw::fallback::{RawCause, RawGrpc, RawRung, RawStale, RawStatic};
+
+/// The causes that are known before the request went, so that it can still go elsewhere.
+const ELSEWHERE: [Cause; 3] = [Cause::Open, Cause::Shed, Cause::Bulkhead];
+
+/// The rungs in their order.
+pub(super) fn ladder(raw: &Cursor<'_, Vec<RawRung>>) -> Ladder {
+    raw.at_most(raw.len(), Ladder::RUNGS_MAX);
+    let mut ladder = Ladder::default();
+    let mut stale = 0_usize;
+    for index in 0..raw.len() {
+        let at = raw.item(index);
+        stale = stale.saturating_add(usize::from(at.stale().given().is_some()));
+        ladder.rungs.extend(rung(&at));
+    }
+    if stale > 1 {
+        raw.refuse("one rung with a stale answer is enough: name all its causes under \"on\"");
+    }
+    ladder
+}
+
+fn rung(raw: &Cursor<'_, RawRung>) -> Option<Rung> {
+    let (elsewhere, kept, given) = (raw.cluster(), raw.stale(), raw.fixed());
+    let answer = match (elsewhere.given(), kept.given(), given.given()) {
+        (Some(raw), None, None) => {
+            let name = cluster(raw);
+            if !name.bytes().all(|byte| byte.is_ascii_graphic()) {
+                raw.refuse("travels in a header: visible ASCII only");
+            }
+            Fallback::Cluster(name)
+        }
+        (None, Some(raw), None) => Fallback::Stale(stale(raw)),
+        (None, None, Some(raw)) => Fallback::Static(fixed(raw)),
+        _ => {
+            raw.refuse("write one of \"cluster\", \"stale\" and \"static\"");
+            return None;
+        }
+    };
+    let elsewhere = matches!(answer, Fallback::Cluster(_));
+    let on = match raw.on().given() {
+        Some(raw) => causes(raw, elsewhere),
+        None if elsewhere => ELSEWHERE.into(),
+        None => Cause::ALL.into(),
+    };
+    Some(Rung { on, answer })
+}
+
+fn causes(raw: &Cursor<'_, Vec<RawCause>>, elsewhere: bool) -> Vec<Cause> {
+    if raw.len() == 0 {
+        raw.refuse("empty: write open, shed, bulkhead, deadline, failure or several of them");
+    }
+    let mut causes = Vec::new();
+    for index in 0..raw.len() {
+        let at = raw.item(index);
+        let cause = match at.get() {
+            Some(RawCause::Open) | None => Cause::Open,
+            Some(RawCause::Shed) => Cause::Shed,
+            Some(RawCause::Bulkhead) => Cause::Bulkhead,
+            Some(RawCause::Deadline) => Cause::Deadline,
+            Some(RawCause::Failure) => Cause::Failure,
+        };
+        if elsewhere && !ELSEWHERE.contains(&cause) {
+            let name = cause.name();
+            at.refuse_as(format_args!(
+                "another cluster cannot stand for {name}: the request can go elsewhere only before it went, and with \
+                 time left"
+            ));
+        }
+        causes.push(cause);
+    }
+    causes
+}
+
+fn stale(raw: &Cursor<'_, RawStale>) -> stale::Settings {
+    let (least, most) = (Span::secs(1), Span::secs(86_400));
+    stale::Settings {
+        max_age: raw.max_age().within(Span::secs(600), least, most),
+        authorized: raw.authorized().or(false),
+        cookies: raw.cookies().or(false),
+        ignored: ignored(&raw.ignore_headers()),
+    }
+}
+
+fn ignored(raw: &Cursor<'_, Vec<String>>) -> stale::Ignored {
+    raw.at_most(raw.len(), stale::IGNORED_MAX);
+    let mut ignored = stale::Ignored::default();
+    for index in 0..raw.len() {
+        let at = raw.item(index);
+        if let Err(why) = ignored.add(at.text()) {
+            at.refuse_as(format_args!("{why}"));
+        }
+    }
+    ignored
+}
+
+fn fixed(raw: &Cursor<'_, RawStatic>) -> StaticResponse {
+    let status = raw.status().within(200, 200, 599);
+    let body = raw.body();
+    body.at_most(body.text().len(), Ladder::BODY_MAX);
+    if [204, 205, 304].contains(&status) && !body.text().is_empty() {
+        body.refuse("an answer with this status has no body");
+    }
+    let given = raw.headers();
+    let content_type = raw.content_type();
+    one_line(&given, content_type.text());
+    let mut headers = Vec::new();
+    for name in given.names() {
+        let at = given.child::<String>(name);
+        one_line(&given, at.text());
+        let value = template(&at, at.text());
+        headers.push((header_name(&at, name), value));
+    }
+    StaticResponse {
+        status: u16::try_from(status).unwrap_or(200),
+        content_type: content_type.get().map(str::to_owned),
+        headers,
+        body: template(&body, body.text()),
+        grpc: raw.grpc().given().map(grpc),
+    }
+}
+
+fn one_line(at: &Place<'_>, value: &str) {
+    if value.bytes().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
+        at.refuse("a header's value holds a line break or a NUL");
+    }
+}
+
+fn grpc(raw: &Cursor<'_, RawGrpc>) -> Grpc {
+    let (status, message) = (raw.status(), raw.message());
+    if status.given().is_none() {
+        status.refuse("missing: 0 to 16");
+    }
+    Grpc {
+        status: u8::try_from(status.within(2, 0, 16)).unwrap_or(2),
+        message: template(&message, message.text()),
+    }
+}
+
+fn template(at: &Place<'_>, text: &str) -> Template {
+    match Template::parse(text) {
+        Ok(template) => template,
+        Err(unknown) => {
+            let known = Template::NAMES;
+            at.refuse_as(format_args!(
+                "unknown name in {{{{{unknown}}}}}; known: {known}"
+            ));
+            Template::default()
+        }
+    }
+}

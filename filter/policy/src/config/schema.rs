@@ -1,0 +1,272 @@
+//! What may stand where: the keys of each object and the kind of each value, as tables.
+//!
+//! Two macros make a type, its table, its schema and its readers (see [`super::at`]) from one list of keys. One function holds
+//! a file against the tables; code for each key, by Serde's derive or by traits, is several times as large.
+//!
+//! YAML 1.1 takes a plain `off` for false and a plain `on` for true. Envoy does so with values, Kubernetes with keys too,
+//! before the filter sees them; so false is read as the word `off`, and the key `true` as `on`, where those are known.
+
+use super::error::{Wrong, suggestion};
+use super::path::Path;
+use super::units;
+use crate::json::{Object, Value};
+use crate::text;
+use crate::time::parse_duration;
+
+/// A kind of value.
+pub(super) enum ValueKind {
+    /// True or false.
+    Truth,
+    /// A whole number.
+    Whole,
+    /// A number with four decimals.
+    Decimal,
+    /// A share of a whole.
+    Percent,
+    /// A share that may be more than the whole.
+    Ratio,
+    /// A length of time.
+    Duration,
+    /// One or several HTTP statuses.
+    HttpStatus,
+    /// A gRPC status.
+    GrpcStatus,
+    /// Any text.
+    Text,
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// A list of such.
+    List(&'static Self),
+    /// Such under names of the user's own.
+    Named(&'static Self),
+    /// An object of which all keys are known.
+    Object(&'static [Field]),
+}
+
+/// A key and what stands under it.
+pub(super) struct Field {
+    pub(super) key: &'static str,
+    pub(super) kind: &'static ValueKind,
+}
+
+/// A type and its kind.
+pub(super) trait Known {
+    const KIND: ValueKind;
+}
+
+/// An object: its type, its table, its schema, and what stands under each key.
+macro_rules! object {
+    ($(#[$about:meta])* $name:ident {
+        $($(#[$doc:meta])* $field:ident ($key:literal): $type:ty),* $(,)?
+    }) => {
+        $(#[$about])*
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+        #[cfg_attr(feature = "schema", schemars(deny_unknown_fields))]
+        pub struct $name {
+            $(
+                $(#[$doc])*
+                #[cfg_attr(feature = "schema", schemars(rename = $key))]
+                pub $field: Option<$type>,
+            )*
+        }
+
+        impl $crate::config::schema::Known for $name {
+            const KIND: $crate::config::schema::ValueKind = $crate::config::schema::ValueKind::Object(&[$(
+                $crate::config::schema::Field {
+                    key: $key,
+                    kind: &<$type as $crate::config::schema::Known>::KIND,
+                },
+            )*]);
+        }
+
+        impl $crate::config::cursor::Cursor<'_, $name> {
+            $(
+                $(#[$doc])*
+                pub(in $crate::config) fn $field(&self) -> $crate::config::cursor::Cursor<'_, $type> {
+                    self.child($key)
+                }
+            )*
+        }
+    };
+}
+
+/// One of several words: its type, its table, its schema, its reader.
+macro_rules! choice {
+    ($(#[$about:meta])* $name:ident {
+        $($(#[$doc:meta])* $variant:ident ($word:literal)),* $(,)?
+    }) => {
+        $(#[$about])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+        pub enum $name {
+            $(
+                $(#[$doc])*
+                #[cfg_attr(feature = "schema", schemars(rename = $word))]
+                $variant,
+            )*
+        }
+
+        impl $crate::config::schema::Known for $name {
+            const KIND: $crate::config::schema::ValueKind = $crate::config::schema::ValueKind::Word(&[$($word),*]);
+        }
+
+        impl $crate::config::cursor::Cursor<'_, $name> {
+            /// Which word it is.
+            pub(in $crate::config) fn get(&self) -> Option<$name> {
+                [$($name::$variant),*].get(self.word(&[$($word),*])?).copied()
+            }
+        }
+    };
+}
+
+pub(super) use {choice, object};
+
+/// Holds a value against a kind.
+pub(super) fn check(value: &Value, kind: &ValueKind, path: &Path<'_>, wrong: &Wrong) {
+    let what = match (kind, value) {
+        (ValueKind::Truth, Value::Bool(_)) | (ValueKind::Text, Value::Text(_)) => return,
+        (ValueKind::Object(fields), Value::Object(object)) => {
+            return members(object, fields, path, wrong);
+        }
+        (ValueKind::Named(kind), Value::Object(object)) => {
+            for (name, value) in object.iter() {
+                check(value, kind, &Path::Key(path, name), wrong);
+            }
+            return;
+        }
+        (ValueKind::List(kind), Value::List(items)) => {
+            for (index, value) in items.iter().enumerate() {
+                check(value, kind, &Path::Index(path, index), wrong);
+            }
+            return;
+        }
+        (ValueKind::Duration, Value::Text(text)) => {
+            if let Err(error) = parse_duration(text) {
+                wrong.note(path, format_args!("{error}"));
+            }
+            return;
+        }
+        (ValueKind::Word(known), _) => return one_of(value, known, path, wrong),
+        (ValueKind::Whole, _) if units::whole(value).is_some() => return,
+        (ValueKind::Decimal, _) if units::decimal(value).is_some() => return,
+        (ValueKind::Percent, _) if units::percent(value).is_some() => return,
+        (ValueKind::Ratio, _) if units::ratio(value).is_some() => return,
+        (ValueKind::HttpStatus, _) if units::http_statuses(value).is_some() => return,
+        (ValueKind::GrpcStatus, _) if units::grpc_status(value).is_some() => return,
+        (ValueKind::Truth, _) => "true or false",
+        (ValueKind::Whole, _) => "a whole number",
+        (ValueKind::Decimal, _) => {
+            "a number from 0 to 100000 with at most four decimals, such as 2 or 0.1"
+        }
+        (ValueKind::Percent, _) => {
+            "a percentage from 0 to 100 with at most two decimals, such as 50 or \"5%\""
+        }
+        (ValueKind::Ratio, _) => {
+            "a percentage from 0 to 1000 with at most two decimals, such as 20 or \"150%\""
+        }
+        (ValueKind::Duration, _) => "a duration with its unit, such as \"250ms\", \"5s\" or \"2m\"",
+        (ValueKind::HttpStatus, _) => {
+            "a status from 100 to 599, or several, such as 503, \"5xx\" or \"520-527\""
+        }
+        (ValueKind::GrpcStatus, _) => {
+            "a gRPC status from 1 to 16, or its name, such as 14 or \"unavailable\""
+        }
+        (ValueKind::Text, _) => "text",
+        (ValueKind::List(_), _) => "a list",
+        (ValueKind::Named(_) | ValueKind::Object(_), _) => "an object",
+    };
+    expected(what, value, path, wrong);
+}
+
+/// A key without a value is as if it were not there.
+fn members(object: &Object, fields: &[Field], path: &Path<'_>, wrong: &Wrong) {
+    for (key, _) in object.iter() {
+        let is = |word: &str| fields.iter().any(|field| field.key == word);
+        let is_known = is(key) || key == "true" && is("on") && object.get("on").is_none();
+        if !is_known {
+            let known: Vec<&str> = fields.iter().map(|field| field.key).collect();
+            let (near, known) = (suggestion(key, &known), text::join(&known, ", "));
+            let problem = format_args!("unknown key{near}; known: {known}");
+            wrong.note(&Path::Key(path, key), problem);
+        }
+    }
+    for Field { key, kind } in fields {
+        if let Some(value) = member(object, key) {
+            check(value, kind, &Path::Key(path, key), wrong);
+        }
+    }
+}
+
+/// What stands under a key.
+#[inline(never)]
+pub(super) fn member<'a>(object: &'a Object, key: &str) -> Option<&'a Value> {
+    let found = object.get(key);
+    let found = found.or_else(|| object.get("true").filter(|_| key == "on"));
+    found.filter(|value| **value != Value::Null)
+}
+
+/// A place in a list of words.
+#[inline(never)]
+pub(super) fn word(value: &Value, known: &[&str]) -> Option<usize> {
+    let written = written(value, known)?;
+    known.iter().position(|word| *word == written)
+}
+
+fn written<'a>(value: &'a Value, known: &[&str]) -> Option<&'a str> {
+    match value {
+        Value::Bool(false) if known.contains(&"off") => Some("off"),
+        other => other.text(),
+    }
+}
+
+fn one_of(value: &Value, known: &[&str], path: &Path<'_>, wrong: &Wrong) {
+    if word(value, known).is_some() {
+        return;
+    }
+    let list = text::join(known, ", ");
+    match written(value, known) {
+        Some(text) => {
+            let near = suggestion(text, known);
+            let problem = format_args!("unknown value \"{text}\"{near}; known: {list}");
+            wrong.note(path, problem);
+        }
+        None => expected(&format!("one of {list}"), value, path, wrong),
+    }
+}
+
+fn expected(what: &str, value: &Value, path: &Path<'_>, wrong: &Wrong) {
+    let got = match value {
+        Value::Null => "nothing",
+        Value::Bool(_) => "a truth value",
+        Value::Number(_) => "a number",
+        Value::Text(text) => {
+            return wrong.note(path, format_args!("expected {what}, got \"{text}\""));
+        }
+        Value::List(_) => "a list",
+        Value::Object(_) => "an object",
+    };
+    wrong.note(path, format_args!("expected {what}, got {got}"));
+}
+
+/// What stands under names of the user's own, in their order.
+pub struct Named<T>(pub Vec<(String, T)>);
+
+impl Known for bool {
+    const KIND: ValueKind = ValueKind::Truth;
+}
+
+impl Known for u32 {
+    const KIND: ValueKind = ValueKind::Whole;
+}
+
+impl Known for String {
+    const KIND: ValueKind = ValueKind::Text;
+}
+
+impl<T: Known> Known for Vec<T> {
+    const KIND: ValueKind = ValueKind::List(&T::KIND);
+}
+
+impl<T: Known> Known for Named<T> {
+    const KIND: ValueKind = ValueKind::Named(&T::KIND);
+}

@@ -1,0 +1,244 @@
+//! What one request says about its upstream: judged once, after Envoy's own retries, and the last word counts.
+//!
+//! # Who is to blame
+//!
+//! **The breaker counts only what the upstream did, and silence is something it did.** A complete request without response
+//! headers for `slow_call.over` or longer is a *slow call*, however it ended: by its client, by its caller's deadline, by
+//! `timeout.adaptive`. It is a *failure* only if an operator's limit (of the policy or the route) ended it. What a client or a
+//! caller ended sooner is no evidence. Tunnels, event streams and long polls are exempt. No single peer decides for all.
+//!
+//! [`blame::ROWS`] has a row for each of Envoy's response flags with the side that it blames; [`end`] says what follows
+//! before and after the response's headers; [`exchange`] says when a verdict is due; [`stall`] asks other requests
+//! whether a response stands still because of its upstream or because of its reader.
+//!
+//! 4xx is a success: an upstream that says "not found" is alive.
+
+pub mod blame;
+mod codes;
+pub mod end;
+pub mod exchange;
+mod rules;
+pub mod stall;
+
+pub use codes::Codes;
+use end::{Judgement, RequestTiming};
+pub use rules::Rules;
+
+/// What an answer means for the breaker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Outcome {
+    /// The upstream answered, in time.
+    Success,
+    /// The upstream answered, but later than the bound.
+    Slow,
+    /// The upstream failed.
+    Failure,
+    /// The upstream said that it has too much to do: no failure, no success.
+    Overloaded,
+    /// Nothing can be said about the upstream.
+    Ignored,
+}
+
+impl Outcome {
+    /// All outcomes.
+    pub const ALL: [Self; 5] = [
+        Self::Success,
+        Self::Slow,
+        Self::Failure,
+        Self::Overloaded,
+        Self::Ignored,
+    ];
+
+    /// The label in metrics and reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Slow => "slow",
+            Self::Failure => "failure",
+            Self::Overloaded => "overloaded",
+            Self::Ignored => "ignored",
+        }
+    }
+
+    /// Whether the breaker counts it.
+    pub const fn counts(self) -> bool {
+        matches!(self, Self::Success | Self::Slow | Self::Failure)
+    }
+}
+
+/// Why nothing can be said about the upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Ignored {
+    /// The client left, or broke the protocol.
+    ClientGone,
+    /// A limit that the caller brought passed.
+    CallerLimit,
+    /// The response stood still after its headers, and other responses ended meanwhile or were not there to tell.
+    StalledAfterHeaders,
+    /// A tunnel ended, or a limit ended an event stream or a long poll.
+    TunnelEnd,
+    /// Envoy had no host, no cluster, no room.
+    Envoy,
+    /// Another filter answered.
+    OtherFilter,
+    /// Seawall itself ended it.
+    Ours,
+    /// The request was not complete.
+    Unfinished,
+}
+
+impl Ignored {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::ClientGone,
+        Self::CallerLimit,
+        Self::StalledAfterHeaders,
+        Self::TunnelEnd,
+        Self::Envoy,
+        Self::OtherFilter,
+        Self::Ours,
+        Self::Unfinished,
+    ];
+
+    /// The label in metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ClientGone => "client_gone",
+            Self::CallerLimit => "caller_limit",
+            Self::StalledAfterHeaders => "stalled_after_headers",
+            Self::TunnelEnd => "tunnel_end",
+            Self::Envoy => "envoy",
+            Self::OtherFilter => "other_filter",
+            Self::Ours => "ours",
+            Self::Unfinished => "unfinished",
+        }
+    }
+}
+
+/// Envoy's response flags as its `response.flags` property gives them (Envoy 1.40, `StreamInfo::CoreResponseFlag`).
+pub mod flag {
+    /// No healthy upstream host.
+    pub const NO_HEALTHY_UPSTREAM: u64 = 0x2;
+    /// Upstream request time-out.
+    pub const UPSTREAM_TIMEOUT: u64 = 0x4;
+    /// Remote reset.
+    pub const UPSTREAM_RESET: u64 = 0x10;
+    /// Upstream connection failure.
+    pub const UPSTREAM_CONNECT: u64 = 0x20;
+    /// Upstream connection termination.
+    pub const UPSTREAM_TERMINATION: u64 = 0x40;
+    /// Upstream overflow: a limit of Envoy's own.
+    pub const UPSTREAM_OVERFLOW: u64 = 0x80;
+    /// The client went away.
+    pub const CLIENT_GONE: u64 = 0x4000;
+    /// Upstream protocol error.
+    pub const UPSTREAM_PROTOCOL: u64 = 0x80_0000;
+    /// The cluster does not exist.
+    pub const NO_CLUSTER: u64 = 0x100_0000;
+    /// The client reset its HTTP/2 stream.
+    pub const CLIENT_RESET: u64 = 0x1000_0000;
+
+    /// Flags that say that the upstream failed, with the names Envoy logs them under.
+    pub const FAILURES: [(&str, u64); 5] = [
+        ("UT", UPSTREAM_TIMEOUT),
+        ("UR", UPSTREAM_RESET),
+        ("UF", UPSTREAM_CONNECT),
+        ("UC", UPSTREAM_TERMINATION),
+        ("UPE", UPSTREAM_PROTOCOL),
+    ];
+}
+
+/// Who gave the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResponseSource {
+    /// The upstream itself, so flags say nothing more (code details `via_upstream`).
+    Upstream,
+    /// Envoy or one of its filters, with these response flags.
+    Local {
+        /// `response.flags`.
+        flags: u64,
+    },
+    /// The host did not say.
+    Unknown,
+}
+
+/// What is known of a response at its headers.
+#[derive(Clone, Copy, Debug)]
+pub struct ResponseFacts {
+    /// HTTP status; 0 if it could not be read.
+    pub status: u16,
+    /// `grpc-status`, where it came with the headers of a gRPC answer.
+    pub grpc: Option<u16>,
+    /// Who gave it.
+    pub origin: ResponseSource,
+    /// Whether a Seawall before the upstream refused it for too much load. It needs no trust: whoever answers can say
+    /// the same by 429.
+    pub shed: bool,
+}
+
+impl Rules {
+    /// The outcome of a request at the headers of its response.
+    pub fn judge(&self, answer: &ResponseFacts, request: &RequestTiming) -> Judgement {
+        match answer.origin {
+            ResponseSource::Local { flags } => self.judge_end(flags, request),
+            ResponseSource::Upstream | ResponseSource::Unknown => {
+                self.judge_upstream(answer, request)
+            }
+        }
+    }
+
+    /// The outcome of a gRPC status that comes in the trailers, where it is not a success.
+    pub fn judge_trailers(&self, status: u16, request: &RequestTiming) -> Option<Judgement> {
+        self.judge_grpc(status, request)
+    }
+
+    /// Whether an answer with this status needs a closer look than its status: all others are successes of the
+    /// upstream, or answers of other filters that do no harm when taken for one.
+    pub fn is_suspect(&self, status: u16, grpc: Option<u16>) -> bool {
+        const SERVER_ERROR: u16 = 500;
+        status >= SERVER_ERROR
+            || status == 0
+            || self.failure_status(status)
+            || self.overloaded_status(status)
+            || grpc.is_some_and(|grpc| self.failure_grpc(grpc) || self.overloaded_grpc(grpc))
+    }
+
+    fn judge_upstream(&self, answer: &ResponseFacts, request: &RequestTiming) -> Judgement {
+        const GATEWAY_TIMEOUT: u16 = 504;
+        if answer.shed {
+            return Outcome::Overloaded.into();
+        }
+        if let Some(judged) = answer.grpc.and_then(|grpc| self.judge_grpc(grpc, request)) {
+            return judged;
+        }
+        if self.overloaded_status(answer.status) {
+            return Outcome::Overloaded.into();
+        }
+        if answer.status == GATEWAY_TIMEOUT && request.caller_limit_passed() {
+            return request.slow_or(Ignored::CallerLimit);
+        }
+        if self.failure_status(answer.status) {
+            return Outcome::Failure.into();
+        }
+        request.success()
+    }
+
+    fn judge_grpc(&self, status: u16, request: &RequestTiming) -> Option<Judgement> {
+        const DEADLINE_EXCEEDED: u16 = 4;
+        if self.overloaded_grpc(status) {
+            return Some(Outcome::Overloaded.into());
+        }
+        if !self.failure_grpc(status) {
+            return None;
+        }
+        Some(
+            match status == DEADLINE_EXCEEDED && request.limits.has_caller() {
+                true => request.slow_or(Ignored::CallerLimit),
+                false => Outcome::Failure.into(),
+            },
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests;

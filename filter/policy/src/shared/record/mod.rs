@@ -1,0 +1,314 @@
+//! What stands in shared data for one upstream, as bytes: fixed width, little endian, versioned, checked.
+//!
+//! The geometry of the windows stands in the record, so that an old and a new configuration that live side by side cut it
+//! the same way. Breaker and retry budget share a record: a retry is paid for in the step that sees the breaker closed.
+
+mod latest;
+mod shape;
+
+use crate::breaker::window::{CountWindow, Counts, Geometry, SLICES, TimeWindow, Window};
+use crate::breaker::{
+    Breaker, Closed, Host, Hosts, PermitLease, PermitLeases, Phase, Probing, State,
+};
+use crate::retry_budget::Budget;
+use crate::shared::envelope::{Reader, Writer};
+use crate::time::{Span, Timestamp};
+pub use shape::RecordShape;
+
+/// The version of the layout: 2 has the retry budget.
+pub const VERSION: u16 = 2;
+/// No record is longer, in bytes.
+pub const BYTES_MAX: usize = 1_024;
+const MAGIC: [u8; 2] = *b"SW";
+
+/// The state of one upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// When the configuration was taken that shaped it.
+    pub configured_at: Timestamp,
+    /// Whether that configuration counts; a forced or switched-off breaker does not.
+    pub counting: bool,
+    /// The breaker.
+    pub breaker: Breaker,
+    /// The retry budget, where the policy has retries.
+    pub budget: Option<Budget>,
+}
+
+/// Why bytes are not a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    /// Written by a later version: to be left alone.
+    #[error("the record is of version {0}, later than {VERSION}")]
+    Later(u16),
+    /// Not a record, or a damaged one: to be replaced.
+    #[error("the record is damaged")]
+    Damaged,
+}
+
+impl Record {
+    /// A closed, empty record.
+    pub fn new(claim: RecordShape) -> Self {
+        Self {
+            configured_at: claim.configured_at,
+            counting: claim.counting,
+            breaker: Breaker::new(claim.geometry),
+            budget: claim.slice.map(Budget::new),
+        }
+    }
+
+    /// The bytes for shared data; at most [`BYTES_MAX`].
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Writer::new(MAGIC, VERSION);
+        out.u64(self.configured_at.as_nanos());
+        out.u8(u8::from(self.counting));
+        out.u8(u8::from(self.budget.is_some()));
+        if let Some(budget) = &self.budget {
+            out.budget(budget);
+        }
+        let breaker = &self.breaker;
+        out.u64(breaker.generation);
+        out.u32(breaker.trips);
+        out.u64(breaker.last.as_nanos());
+        match breaker.geometry {
+            Geometry::Time { slice } => {
+                out.u8(0);
+                out.u64(slice.as_nanos());
+            }
+            Geometry::Count { calls } => {
+                out.u8(1);
+                out.u64(u64::from(calls));
+            }
+        }
+        match &breaker.state {
+            State::Closed(closed) => {
+                out.u8(Phase::Closed.gauge() as u8);
+                out.closed(closed);
+            }
+            State::HalfOpen(probing) => {
+                out.u8(Phase::HalfOpen.gauge() as u8);
+                out.probing(probing);
+            }
+            State::Open { until } => {
+                out.u8(Phase::Open.gauge() as u8);
+                out.u64(until.as_nanos());
+            }
+        }
+        out.sealed(VERSION)
+    }
+
+    /// Reads what [`Record::encode`] wrote.
+    pub fn decode(bytes: &[u8]) -> Result<Self, Unreadable> {
+        let (version, mut reader) = Reader::open(bytes, MAGIC).ok_or(Unreadable::Damaged)?;
+        if version > VERSION {
+            return Err(Unreadable::Later(version));
+        }
+        if version < VERSION {
+            return Err(Unreadable::Damaged);
+        }
+        let record = reader.record().ok_or(Unreadable::Damaged)?;
+        reader
+            .is_empty()
+            .then_some(record)
+            .ok_or(Unreadable::Damaged)
+    }
+}
+
+impl Writer {
+    fn budget(&mut self, budget: &Budget) {
+        self.u64(budget.slice.as_nanos());
+        self.u64(budget.newest);
+        self.u64(budget.floor);
+        self.u64(budget.floor_at.as_nanos());
+        self.u64(budget.owed);
+        for bucket in budget.buckets {
+            self.u32(bucket);
+        }
+    }
+
+    fn closed(&mut self, closed: &Closed) {
+        self.u32(closed.consecutive);
+        self.u64(closed.last_failure.as_nanos());
+        self.maybe(closed.ramp_from);
+        self.maybe(closed.grace_from);
+        self.u32(closed.verdicts);
+        let hosts = closed.hosts.known();
+        self.u8(hosts.len() as u8);
+        for host in hosts {
+            self.u32(host.id);
+            self.u32(host.seen);
+            self.u8(u8::from(host.failed.is_some()));
+            self.u32(host.failed.unwrap_or(0));
+        }
+        match &closed.window {
+            Window::Time(window) => {
+                self.u64(window.newest);
+                for slice in window.slices {
+                    self.counts(slice);
+                }
+            }
+            Window::Count(window) => {
+                let (_, filled, next, words) = window.parts();
+                self.u16(filled);
+                self.u16(next);
+                for word in words {
+                    self.u64(*word);
+                }
+            }
+        }
+    }
+
+    fn probing(&mut self, probing: &Probing) {
+        self.maybe(probing.wait_from);
+        self.counts(probing.verdicts);
+        let mut words = probing.words().into_iter();
+        for holder in &probing.holders.places {
+            self.u64(match holder.permits {
+                0 => words.next().unwrap_or(0),
+                _ => holder.instance,
+            });
+            self.u32(holder.permits);
+            self.u32(holder.beat);
+        }
+    }
+}
+
+impl Reader<'_> {
+    fn record(&mut self) -> Option<Record> {
+        let configured_at = self.time()?;
+        let counting = self.flag()?;
+        let budget = match self.flag()? {
+            true => Some(self.budget()?),
+            false => None,
+        };
+        let generation = self.u64()?;
+        let trips = self.u32()?;
+        let last = self.time()?;
+        let geometry = match (self.u8()?, self.u64()?) {
+            (0, nanos @ 1..) => Geometry::Time {
+                slice: Span::nanos(nanos),
+            },
+            (1, calls) => {
+                let asked = u16::try_from(calls).ok()?;
+                let geometry = Geometry::count(asked);
+                (geometry == Geometry::Count { calls: asked }).then_some(geometry)?
+            }
+            _ => return None,
+        };
+        let state = match self.u8()? {
+            0 => State::Closed(self.closed(geometry)?),
+            1 => State::HalfOpen(self.probing(last)?),
+            2 => State::Open {
+                until: self.time()?,
+            },
+            _ => return None,
+        };
+        let breaker = Breaker {
+            geometry,
+            generation,
+            trips,
+            last,
+            state,
+        };
+        Some(Record {
+            configured_at,
+            counting,
+            breaker,
+            budget,
+        })
+    }
+
+    fn budget(&mut self) -> Option<Budget> {
+        let slice = Span::nanos(self.u64()?);
+        let mut budget = Budget::new(slice);
+        if budget.slice != slice {
+            return None;
+        }
+        budget.newest = self.u64()?;
+        budget.floor = self.u64()?;
+        budget.floor_at = self.time()?;
+        budget.owed = self.u64()?;
+        for bucket in &mut budget.buckets {
+            *bucket = self.u32()?;
+        }
+        Some(budget)
+    }
+
+    fn closed(&mut self, geometry: Geometry) -> Option<Closed> {
+        let consecutive = self.u32()?;
+        let last_failure = self.time()?;
+        let ramp_from = self.maybe()?;
+        let grace_from = self.maybe()?;
+        let verdicts = self.u32()?;
+        let mut hosts = Hosts::default();
+        let count = usize::from(self.u8()?);
+        for place in hosts.tracked.get_mut(..count)? {
+            let (id, seen) = (self.u32()?, self.u32()?);
+            let (known, failed) = (self.flag()?, self.u32()?);
+            *place = Host {
+                id,
+                seen,
+                failed: known.then_some(failed),
+            };
+        }
+        let window = match geometry {
+            Geometry::Time { slice } => {
+                let newest = self.u64()?;
+                let mut slices = [Counts::default(); SLICES];
+                for place in &mut slices {
+                    *place = self.counts()?;
+                }
+                Window::Time(TimeWindow {
+                    slice,
+                    newest,
+                    slices,
+                })
+            }
+            Geometry::Count { calls } => {
+                let (filled, next) = (self.u16()?, self.u16()?);
+                let words = (0..CountWindow::words_needed(calls)).map(|_| self.u64());
+                let words = words.collect::<Option<Vec<_>>>()?;
+                Window::Count(CountWindow::stored(calls, filled, next, words)?)
+            }
+        };
+        Some(Closed {
+            window,
+            consecutive,
+            last_failure,
+            ramp_from,
+            grace_from,
+            verdicts,
+            hosts,
+        })
+    }
+
+    fn probing(&mut self, last: Timestamp) -> Option<Probing> {
+        let wait_from = self.maybe()?;
+        let verdicts = self.counts()?;
+        let mut holders = PermitLeases::default();
+        let mut words = Vec::new();
+        for place in &mut holders.places {
+            let (instance, permits, beat) = (self.u64()?, self.u32()?, self.u32()?);
+            // The number of an empty place holds a note.
+            if permits == 0 {
+                words.push(instance);
+            }
+            let instance = if permits == 0 { 0 } else { instance };
+            *place = PermitLease {
+                instance,
+                permits,
+                beat,
+            };
+        }
+        let mut probing = Probing {
+            holders,
+            verdicts,
+            wait_from,
+            ..Probing::default()
+        };
+        probing.remember(words.into_iter(), last);
+        Some(probing)
+    }
+}
+
+#[cfg(test)]
+mod tests;

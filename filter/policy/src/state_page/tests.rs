@@ -1,0 +1,232 @@
+//! What a page says of upstreams in every state, and that it is JSON whatever stands in shared data and in names.
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::breaker::{Admission, Asker, Verdict};
+use crate::limiter::{self, Limiter};
+use crate::outcome::Outcome;
+use crate::ratio::Share;
+use crate::retry;
+use crate::shared::record::RecordShape;
+use crate::shared::store::tests::Memory;
+use crate::shedding::reported_load;
+use crate::time::Span;
+
+const KEY: &str = "seawall/v1/p/c";
+
+fn policy() -> Policy {
+    let mut policy = Policy {
+        name: "p".to_owned(),
+        retries: Some(retry::Settings::default()),
+        ..Policy::default()
+    };
+    let breaker = &mut policy.breaker;
+    breaker.ramp = Span::secs(10);
+    breaker.host_grace = Span::ZERO;
+    breaker.thresholds.consecutive = 3;
+    breaker.open.base = Span::secs(5);
+    breaker.open.jitter = Share::NONE;
+    policy
+}
+
+fn at(millis: u64) -> Moment {
+    Moment {
+        now: Timestamp::nanos(1_000_000_000).after(Span::millis(millis)),
+        draw: 0,
+    }
+}
+
+fn upstream(policy: &Policy) -> UpstreamView<'_> {
+    UpstreamView {
+        policy,
+        cluster: "c",
+        key: Some(KEY),
+        places: None,
+        position: "present",
+    }
+}
+
+/// A record after these outcomes, a second apart.
+fn record(policy: &Policy, outcomes: &[Outcome]) -> Record {
+    let mut record = Record::new(RecordShape {
+        configured_at: Timestamp::nanos(1),
+        ahead: Span::MAX,
+        alone: true,
+        longest: Span::MAX,
+        counting: true,
+        geometry: policy.breaker.window,
+        slice: policy
+            .retries
+            .as_ref()
+            .map(|retries| retries.budget.slice()),
+    });
+    for (second, outcome) in outcomes.iter().enumerate() {
+        let moment = at(1_000 * second as u64);
+        let (admission, _) = record.breaker.admit(
+            &policy.breaker,
+            moment,
+            9,
+            0,
+            Asker {
+                peer: 0,
+                complete: true,
+            },
+        );
+        if let Admission::Admitted(permit) = admission {
+            let verdict = Verdict {
+                outcome: *outcome,
+                host: 0,
+                retry_after: None,
+                peer: 0,
+            };
+            record
+                .breaker
+                .settle(&policy.breaker, moment, permit, verdict);
+        }
+    }
+    record
+}
+
+fn shown(store: &Memory, upstream: &UpstreamView<'_>, millis: u64) -> Value {
+    let mut json = begin(FilterView::default());
+    assert!(add(&mut json, store, upstream, at(millis)));
+    let page: Value = serde_json::from_slice(&end(json, 0)).expect("JSON");
+    page["upstreams"][0].clone()
+}
+
+#[track_caller]
+fn check(shown: &Value, expected: Value) {
+    for (key, value) in expected.as_object().expect("an object") {
+        assert_eq!(&shown[key], value, "{key} of {shown}");
+    }
+}
+
+#[test]
+fn every_state_is_shown_in_figures() {
+    use Outcome::{Failure, Slow, Success};
+    let (store, policy) = (Memory::default(), policy());
+    let upstream = upstream(&policy);
+    check(
+        &shown(&store, &upstream, 0),
+        json!({"state": "new", "policy": "p", "upstream": "c", "key": KEY}),
+    );
+
+    let closed = record(&policy, &[Success, Slow, Failure, Failure]);
+    store.swap(KEY, &closed.encode(), 0).unwrap();
+    check(
+        &shown(&store, &upstream, 4_000),
+        json!({"state": "closed", "mode": "enforce", "calls": 4, "failures": 2, "slow": 1, "failures_in_a_row": 2,
+            "generation": 0, "retries_left": 0, "position": "present"}),
+    );
+
+    let open = record(&policy, &[Failure; 3]);
+    store.swap(KEY, &open.encode(), 0).unwrap();
+    let seen = shown(&store, &upstream, 4_500);
+    check(
+        &seen,
+        json!({"state": "open", "open_ms_left": 2_500, "trips": 1, "generation": 1, "calls": null}),
+    );
+    let seen = shown(&store, &upstream, 7_000);
+    check(
+        &seen,
+        json!({"state": "half_open", "probes_in_flight": 0, "calls": 0, "generation": 2}),
+    );
+    let kept = store.load(KEY).unwrap().unwrap();
+    assert_eq!(kept.bytes, open.encode(), "nothing was stored");
+}
+
+#[test]
+fn what_cannot_be_read_is_said_to_be_so() {
+    let (store, policy) = (Memory::default(), policy());
+    let upstream = upstream(&policy);
+    store.swap(KEY, b"rubbish", 0).unwrap();
+    check(&shown(&store, &upstream, 0), json!({"state": "damaged"}));
+    let stateless = UpstreamView {
+        key: None,
+        ..upstream
+    };
+    check(
+        &shown(&store, &stateless, 0),
+        json!({"state": "none", "key": null}),
+    );
+    store.refuse(true);
+    check(&shown(&store, &upstream, 0), json!({"state": "unreadable"}));
+}
+
+#[test]
+fn places_show_what_is_in_flight_and_how_loaded_the_upstream_is() {
+    let (store, policy) = (Memory::default(), policy());
+    let mut places = InFlightSlots::default();
+    places.limiter = Some(Limiter::new(&limiter::Settings::default()));
+    for step in 0..40 {
+        let report = reported_load::LoadReport {
+            utilisation: 10_000,
+            threshold: 8_000,
+            ..reported_load::LoadReport::default()
+        };
+        places.load.report(&report, at(step * 50).now);
+    }
+    store.swap("places", &places.encode(), 0).unwrap();
+    let upstream = UpstreamView {
+        places: Some("places"),
+        ..upstream(&policy)
+    };
+    let seen = shown(&store, &upstream, 2_950);
+    check(
+        &seen,
+        json!({"in_flight": 0, "utilisation_bp": 10_000, "reported_ms_ago": 1_000}),
+    );
+    assert!(seen["limit"].as_u64() > Some(0));
+    let shed = |name: &str| seen["shed_bp"][name].as_u64();
+    assert_eq!(shed("critical_plus"), Some(0));
+    assert!(shed("sheddable") > Some(5_000), "{seen}");
+}
+
+#[test]
+fn a_page_is_bounded_and_says_what_is_missing() {
+    let (store, policy) = (Memory::default(), policy());
+    let upstream = upstream(&policy);
+    let mut json = begin(FilterView {
+        parked: 3,
+        ..FilterView::default()
+    });
+    let added = (0..10_000)
+        .filter(|_| add(&mut json, &store, &upstream, at(0)))
+        .count();
+    let page = end(json, 10_000 - added);
+    assert!(page.len() < BYTES_MAX + 2_000, "{}", page.len());
+    let page: Value = serde_json::from_slice(&page).expect("JSON");
+    assert_eq!(page["upstreams"].as_array().map(Vec::len), Some(added));
+    assert_eq!(page["omitted"], json!(10_000 - added));
+    assert_eq!(page["worker"]["hedges_parked"], json!(3));
+}
+
+proptest! {
+    #[test]
+    fn a_name_stays_a_name(cluster in any::<String>(), name in any::<String>()) {
+        let (store, mut policy) = (Memory::default(), policy());
+        policy.name = name.clone();
+        let upstream = UpstreamView { cluster: &cluster, ..upstream(&policy) };
+        let mut json = begin(FilterView::default());
+        add(&mut json, &store, &upstream, at(0));
+        let page = end(json, 0);
+        prop_assert!(page.trim_ascii_end().iter().all(|byte| *byte >= b' ' && *byte != b'<'));
+        let page: Value = serde_json::from_slice(&page).expect("JSON");
+        prop_assert_eq!(&page["upstreams"][0]["upstream"], &json!(cluster));
+        prop_assert_eq!(&page["upstreams"][0]["policy"], &json!(name));
+    }
+
+    #[test]
+    fn whatever_stands_in_shared_data_a_page_is_json(
+        bytes in prop::collection::vec(any::<u8>(), 0..200),
+        millis in any::<u32>(),
+    ) {
+        let (store, policy) = (Memory::default(), policy());
+        store.swap(KEY, &bytes, 0).unwrap();
+        store.swap("places", &bytes, 0).unwrap();
+        let upstream = UpstreamView { places: Some("places"), ..upstream(&policy) };
+        shown(&store, &upstream, u64::from(millis));
+    }
+}

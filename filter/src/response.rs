@@ -1,0 +1,96 @@
+//! What Envoy says of an answer: who gave it, from where, and when to come again.
+
+use seawall_policy::admission::Reason;
+use seawall_policy::http_date;
+use seawall_policy::outcome::{ResponseSource, flag};
+use seawall_policy::retry::attempts::AttemptFailure;
+use seawall_policy::time::Span;
+
+use crate::facts;
+use crate::host::headers::{Map, decimal};
+use crate::host::{clock, properties};
+use crate::local_reply::REASON;
+
+/// Who gave an answer that looks bad.
+pub(crate) fn origin() -> ResponseSource {
+    match properties::bytes("response\0code_details") {
+        None => ResponseSource::Unknown,
+        Some(details) if details == b"via_upstream" => ResponseSource::Upstream,
+        Some(_) => ResponseSource::Local { flags: flags() },
+    }
+}
+
+/// Whether the upstream itself gave an answer.
+pub(crate) fn is_upstreams() -> bool {
+    matches!(origin(), ResponseSource::Upstream)
+}
+
+/// Envoy's flags.
+pub(crate) fn flags() -> u64 {
+    properties::number("response\0flags").unwrap_or(0)
+}
+
+/// How many attempts were made; nothing where the host does not say.
+pub(crate) fn attempts() -> Option<u64> {
+    properties::number("upstream\0request_attempt_count")
+}
+
+/// The client's connection; 0 where the host does not say.
+pub(crate) fn connection() -> u64 {
+    properties::number("connection\0id").unwrap_or(0)
+}
+
+/// Who gave the answer to a request whose next attempt was not sent: what the attempt before died of. Where nothing is known
+/// of that, the refusal is our own, and says nothing about the upstream.
+pub(crate) fn response_source(death: AttemptFailure) -> ResponseSource {
+    let flags = match death {
+        AttemptFailure::Connect => flag::UPSTREAM_CONNECT,
+        AttemptFailure::Timeout => flag::UPSTREAM_TIMEOUT,
+        AttemptFailure::Reset => flag::UPSTREAM_RESET,
+        AttemptFailure::None => 0,
+    };
+    ResponseSource::Local { flags }
+}
+
+/// Whether Envoy answered because there was nobody who could: no failure of the upstream, but one for the client.
+pub(crate) fn is_cache_hit(origin: ResponseSource) -> bool {
+    const NOBODY: u64 = flag::NO_HEALTHY_UPSTREAM | flag::UPSTREAM_OVERFLOW | flag::NO_CLUSTER;
+    matches!(origin, ResponseSource::Local { flags } if flags & NOBODY != 0)
+}
+
+/// Whether the time of a whole request was over.
+pub(crate) fn timed_out(origin: ResponseSource) -> bool {
+    matches!(origin, ResponseSource::Local { flags } if flags & flag::UPSTREAM_TIMEOUT != 0)
+        && properties::bytes("response\0code_details")
+            .is_some_and(|details| details == b"response_timeout")
+}
+
+/// The host that answered, as a number.
+pub(crate) fn host() -> u32 {
+    properties::bytes("upstream\0address").map_or(0, |address| facts::hash(&address))
+}
+
+/// Whether a Seawall before the upstream refused the request for too much load.
+pub(crate) fn shed() -> bool {
+    Map::Response
+        .value(REASON)
+        .is_some_and(|name| Reason::is_overload(&name))
+}
+
+/// When the upstream asked to be tried again: `retry-after`, or gRPC's pushback in milliseconds.
+pub(crate) fn retry_after() -> Option<Span> {
+    let told = Map::Response.value("retry-after");
+    told.and_then(|told| later(&told)).or_else(|| {
+        Map::Response
+            .number("grpc-retry-pushback-ms")
+            .map(Span::millis)
+    })
+}
+
+/// How long from now the time of a `retry-after` is, which is a number of seconds or a date.
+pub(crate) fn later(retry_after: &[u8]) -> Option<Span> {
+    match decimal(retry_after) {
+        Some(seconds) => Some(Span::secs(seconds)),
+        None => http_date::seconds(retry_after).map(clock::until_wall),
+    }
+}

@@ -1,0 +1,194 @@
+//! One request that looks for the places it needs: in a slot, among those that all share, and as an unfinished one.
+
+use seawall_policy::admission::Reason;
+use seawall_policy::concurrency::partitions::{self, ActivePartitions, Partition};
+use seawall_policy::concurrency::unfinished;
+use seawall_policy::concurrency::{self, AcquireRequest, Acquired, Bound, SlotReport};
+use seawall_policy::policy::Policy;
+use seawall_policy::ratio::Share;
+
+use super::AdmissionInput;
+use super::concurrency::{LimitReached, limit_reached, note};
+use crate::host::shared::Shared;
+use crate::local_leases::{HeldSlots, LocalHoldings};
+use crate::telemetry::OwnSeries;
+
+/// A request on its way to its places.
+pub(super) struct Acquisition<'a> {
+    pub(super) policy: &'a Policy,
+    pub(super) seats: &'a mut LocalHoldings,
+    pub(super) own: &'a mut OwnSeries,
+    pub(super) draw: u32,
+    /// What it got.
+    pub(super) taken: &'a mut HeldSlots,
+    /// What it got and has no use for.
+    pub(super) void: HeldSlots,
+    /// Why it has no place.
+    pub(super) full: Option<LimitReached>,
+}
+
+impl Acquisition<'_> {
+    /// Whether it was refused a place, and is not only marked.
+    pub(super) fn is_refused(&self) -> bool {
+        self.full.is_some_and(|full| full.refused)
+    }
+
+    /// A place of a bulkhead that counts by itself.
+    pub(super) fn acquire_separately(
+        &mut self,
+        asking: &AdmissionInput<'_>,
+        count: u32,
+        bound: Bound,
+        asked: &AcquireRequest<'_>,
+    ) {
+        self.seats.slots_used = true;
+        let asked = AcquireRequest {
+            tag: asking.tag.filter(|_| count > 0),
+            bound,
+            load: None,
+            ..*asked
+        };
+        let seats = &*self.seats;
+        let holding = |slot| seats.holding(slot);
+        let ActivePartitions {
+            places,
+            taking,
+            notes,
+        } = partitions::take(&Shared, &seats.key, count, &asked, &holding);
+        note(self.own, &notes);
+        for (slot, place) in places.into_iter().flatten() {
+            self.took(slot, place);
+        }
+        let share = self
+            .policy
+            .bulkhead
+            .as_ref()
+            .map(|bulkhead| bulkhead.unfinished);
+        let limit = bound.places_max.unwrap_or(u32::MAX);
+        let beside = match taking {
+            Acquired::Taken(_) => places.into_iter().flatten().next(),
+            _ => None,
+        };
+        let reason = match (taking, beside) {
+            (Acquired::Full { .. }, _) => Some(Reason::BulkheadFull),
+            (_, Some((slot, _))) => {
+                self.acquire_unfinished(asking, slot.unfinished(), share, limit, &asked)
+            }
+            _ => None,
+        };
+        if let Some(reason) = reason {
+            self.full = Some(limit_reached(
+                self.policy,
+                reason,
+                Reason::BulkheadFull,
+                self.draw,
+            ));
+            // Who is only marked holds nothing.
+            self.void = self.taken.split(|_| true);
+            self.void.connection = self.taken.connection.take();
+        }
+    }
+
+    /// A place among those that all share.
+    pub(super) fn acquire_together(
+        &mut self,
+        asking: &AdmissionInput<'_>,
+        asked: &AcquireRequest<'_>,
+    ) {
+        self.seats.shared_used = true;
+        let (taking, notes) = concurrency::acquire(&Shared, &self.seats.key, asked);
+        note(self.own, &notes);
+        let policy = self.policy;
+        let (bulkhead, shedding) = (policy.bulkhead.as_ref(), policy.shedding.as_ref());
+        let reason = match taking {
+            Acquired::Taken(place) => {
+                self.seats.shared.acquire(place);
+                self.taken.shared = Some(place);
+                let share = shedding.map(|shedding| shedding.unfinished);
+                let share = share.or(bulkhead.map(|bulkhead| bulkhead.unfinished));
+                let limit = limit_of(asked.bound, &notes);
+                limit.and_then(|limit| {
+                    self.acquire_unfinished(asking, Partition::Unfinished, share, limit, asked)
+                })
+            }
+            Acquired::Full { bulkhead: true, .. } => Some(Reason::BulkheadFull),
+            Acquired::Full { .. } => Some(Reason::ShedLimit),
+            Acquired::Loaded => Some(Reason::ShedLoad),
+            Acquired::Elsewhere | Acquired::Undecided => None,
+        };
+        let Some(reason) = reason else {
+            return;
+        };
+        let by = match shedding {
+            None => Reason::BulkheadFull,
+            Some(_) => reason,
+        };
+        let found = limit_reached(policy, reason, by, self.draw);
+        if reason == Reason::Unfinished && !found.refused {
+            self.void.shared = self.taken.shared.take();
+        }
+        self.full = Some(match self.full {
+            Some(before) if !found.refused => before,
+            _ => found,
+        });
+    }
+
+    /// Where the body of the request is not complete: a second place beside the first, which bounds how many of those
+    /// there are. Why it has none.
+    fn acquire_unfinished(
+        &mut self,
+        asking: &AdmissionInput<'_>,
+        slot: Partition,
+        share: Option<Share>,
+        limit: u32,
+        asked: &AcquireRequest<'_>,
+    ) -> Option<Reason> {
+        let connection = asking.unfinished?;
+        let most = unfinished::most(limit, share?)?;
+        let seats = &mut *self.seats;
+        seats.slots_used = true;
+        let asked = AcquireRequest {
+            bound: seats.connections.bound(connection, most, asked.now),
+            load: None,
+            tag: None,
+            ..*asked
+        };
+        let (taking, notes) = partitions::take_in(&Shared, &seats.key, slot, &asked, &|slot| {
+            seats.holding(slot)
+        });
+        note(self.own, &notes);
+        match taking {
+            Acquired::Taken(place) => {
+                self.took(slot, place);
+                // A request counts once for its connection.
+                if self.taken.connection.replace(connection).is_none() {
+                    self.seats.connections.acquired(connection);
+                }
+                None
+            }
+            Acquired::Full { .. } => {
+                seats.connections.refused(connection, asked.now);
+                Some(Reason::Unfinished)
+            }
+            Acquired::Loaded | Acquired::Elsewhere | Acquired::Undecided => None,
+        }
+    }
+
+    fn took(&mut self, slot: Partition, place: concurrency::SlotId) {
+        if let Some(seat) = self.seats.slot(slot) {
+            seat.acquire(place);
+        }
+        self.taken.add(slot, place);
+    }
+}
+
+/// How many requests may be in flight among those that all share, where anything says so.
+fn limit_of(bound: Bound, notes: &SlotReport) -> Option<u32> {
+    let limit = bound
+        .limit
+        .and_then(|(limit, _)| limit.in_force(notes.limit));
+    match (limit, bound.places_max) {
+        (Some(limit), Some(places)) => Some(limit.min(places)),
+        (limit, places) => limit.or(places),
+    }
+}

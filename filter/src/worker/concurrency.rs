@@ -1,0 +1,347 @@
+//! What a worker does for places: it takes them, gives them back, and watches who holds any.
+
+use std::collections::VecDeque;
+
+use seawall_policy::admission::Reason;
+use seawall_policy::bulkhead;
+use seawall_policy::concurrency::partitions::Partition;
+use seawall_policy::concurrency::{self, AcquireRequest, Bound, Returned, SlotReport, members};
+use seawall_policy::limiter::Sample;
+use seawall_policy::policy::Policy;
+use seawall_policy::ratio::{self, Enforcement, Share};
+use seawall_policy::shedding::{Limit, Settings, spread};
+use seawall_policy::time::Span;
+
+use super::acquisition::Acquisition;
+use super::pending_settlements::PENDING_MAX;
+use super::{AdmissionInput, Worker};
+use crate::host::clock;
+use crate::host::shared::Shared;
+use crate::local_leases::{HeldSlots, adaptive};
+use crate::telemetry::{InternalEvent, OwnSeries};
+
+/// A place that could not be given back.
+#[derive(Clone, Copy, Debug)]
+struct UnreturnedSlot {
+    upstream: usize,
+    slot: Option<Partition>,
+    returned: Returned,
+}
+
+/// Places that could not be given back; bounded by [`DEBTS_MAX`].
+#[derive(Debug, Default)]
+pub(super) struct UnreturnedSlots(VecDeque<UnreturnedSlot>);
+
+/// Why a request has no place.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LimitReached {
+    /// The reason.
+    pub(crate) reason: Reason,
+    /// Whether it is refused, and not only marked.
+    pub(crate) refused: bool,
+    /// When to come again.
+    pub(crate) retry_after: Span,
+}
+
+/// What a request learned about its upstream's load.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Feedback {
+    /// What it says about the limit.
+    Sample(Sample),
+    /// The utilisation that a host of the upstream reported, in basis points.
+    Report {
+        /// Which host.
+        host: u32,
+        /// How much.
+        utilisation: u32,
+    },
+}
+
+impl Worker {
+    /// Takes the places that a request needs, with why it would have been refused one if it were enforced. What it got
+    /// before it was refused one is given back; what only marks it is not held, and takes nothing from the others.
+    pub(crate) fn acquire_slots(
+        &mut self,
+        upstream: usize,
+        asking: &AdmissionInput<'_>,
+        draw: u32,
+    ) -> Result<(HeldSlots, Option<Reason>), LimitReached> {
+        self.enroll();
+        // Seawalls in a row shed the same requests; a stranger may have chosen an id that is never shed.
+        let by_load = match asking.trusted {
+            true => ratio::derive(draw, ratio::LOAD),
+            false => self.draws.next_u32(),
+        };
+        let mut taken = HeldSlots::default();
+        let Some(entry) = self.upstreams.entry(upstream) else {
+            return Ok((taken, None));
+        };
+        let policy = self.routing.policies.get(entry.policy);
+        let (Some(policy), Some(seats)) = (policy, entry.holdings.as_mut()) else {
+            return Ok((taken, None));
+        };
+        if asking.exempt && seats.exempt.take(clock::now()) {
+            return Ok((taken, None));
+        }
+        let Bounds {
+            apart,
+            shared,
+            load,
+        } = bounds(policy);
+        if load {
+            seats.observed.traffic.came(asking.priority);
+        }
+        let asked = AcquireRequest {
+            holding: seats.shared.holding,
+            spare: members::next(seats.shared.holding.instance),
+            priority: asking.priority,
+            bound: shared,
+            load: load.then_some(by_load),
+            tag: None,
+            keep: Span::ZERO,
+            dead: self.liveness.members.dead(),
+            now: clock::now(),
+        };
+        let mut sitting = Acquisition {
+            policy,
+            seats,
+            own: &mut self.own,
+            draw,
+            taken: &mut taken,
+            void: HeldSlots::default(),
+            full: None,
+        };
+        if let Some((count, places_max)) = apart {
+            sitting.acquire_separately(asking, count, places_max, &asked);
+        }
+        if !sitting.is_refused() && (shared != Bound::default() || load) {
+            sitting.acquire_together(asking, &asked);
+        }
+        let Acquisition { void, full, .. } = sitting;
+        if !void.is_empty() {
+            self.release_slots(upstream, void, None);
+        }
+        match full {
+            Some(full) if full.refused => {
+                self.release_slots(upstream, taken, None);
+                Err(full)
+            }
+            marked => Ok((taken, marked.map(|full| full.reason))),
+        }
+    }
+
+    /// Gives back what a request held, with what it says about the limit.
+    pub(crate) fn release_slots(
+        &mut self,
+        upstream: usize,
+        taken: HeldSlots,
+        sample: Option<Sample>,
+    ) {
+        let Some(entry) = self.upstreams.entry(upstream) else {
+            return;
+        };
+        let policy = self.routing.policies.get(entry.policy);
+        let (Some(policy), Some(seats)) = (policy, entry.holdings.as_mut()) else {
+            return;
+        };
+        if let Some(connection) = taken.connection {
+            seats.connections.released(connection);
+        }
+        let slots = taken.slots.map(|taken| {
+            let (slot, place) = taken?;
+            if let Some(seat) = seats.slot(slot) {
+                seat.release(place);
+            }
+            let returned = Returned {
+                place,
+                sample: None,
+            };
+            Some((Some(slot), returned))
+        });
+        let shared = taken.shared.map(|place| {
+            seats.shared.release(place);
+            let returned = Returned {
+                place,
+                sample: sample.zip(adaptive(policy)),
+            };
+            (None, returned)
+        });
+        for (slot, returned) in slots.into_iter().flatten().chain(shared) {
+            let unreturned = UnreturnedSlot {
+                upstream,
+                slot,
+                returned,
+            };
+            if !self.return_slot(unreturned) {
+                self.keep_for_return(unreturned);
+            }
+        }
+    }
+
+    /// Takes in what a request learned and nobody was told.
+    pub(crate) fn record_feedback(&mut self, upstream: usize, lesson: Feedback) {
+        let Some(entry) = self.upstreams.entry(upstream) else {
+            return;
+        };
+        let policy = self.routing.policies.get(entry.policy);
+        let (Some(policy), Some(seats)) = (policy, entry.holdings.as_mut()) else {
+            return;
+        };
+        let Some(shedding) = &policy.shedding else {
+            return;
+        };
+        let now = clock::now();
+        let lesson = match (lesson, shedding.limit) {
+            (Feedback::Sample(sample), Limit::Adaptive(settings)) => {
+                concurrency::Feedback::Sample(sample, settings)
+            }
+            (Feedback::Sample(_), _) => return,
+            (Feedback::Report { host, utilisation }, _) => {
+                let wanted = u32::from(shedding.load_over.as_basis_points());
+                concurrency::Feedback::Report(seats.observed.report(host, utilisation, wanted, now))
+            }
+        };
+        let notes = concurrency::record_feedback(&Shared, &seats.key, lesson, now);
+        if let (concurrency::Feedback::Report(_), Some(shed)) = (lesson, notes.shed) {
+            seats.observed.traffic.stands(shed, now);
+        }
+        note(&mut self.own, &notes);
+    }
+
+    /// How many could not be given back yet.
+    pub(super) fn has_unreturned_slots(&self) -> usize {
+        self.unreturned_slots.0.len()
+    }
+
+    /// Tries again to give back what could not be.
+    pub(super) fn return_slots(&mut self) {
+        for _ in 0..self.unreturned_slots.0.len() {
+            let next = self.unreturned_slots.0.pop_front();
+            if let Some(unreturned) = next.filter(|next| !self.return_slot(*next)) {
+                self.keep_for_return(unreturned);
+            }
+        }
+    }
+
+    fn return_slot(&mut self, unreturned: UnreturnedSlot) -> bool {
+        let UnreturnedSlot {
+            upstream,
+            slot,
+            returned,
+        } = unreturned;
+        let Some(seats) = self
+            .upstreams
+            .entry(upstream)
+            .and_then(|entry| entry.holdings.as_ref())
+        else {
+            return true;
+        };
+        let notes = match slot {
+            Some(slot) => {
+                concurrency::release(&Shared, &slot.key(&seats.key), &returned, clock::now())
+            }
+            None => concurrency::release(&Shared, &seats.key, &returned, clock::now()),
+        };
+        note(&mut self.own, &notes);
+        notes.stands()
+    }
+
+    /// Keeps a place for the next tick. Beyond the bound it is dropped; it then comes back as that of a dead VM does,
+    /// because this one takes another instance number.
+    fn keep_for_return(&mut self, unreturned: UnreturnedSlot) {
+        if self.unreturned_slots.0.len() < PENDING_MAX {
+            self.unreturned_slots.0.push_back(unreturned);
+            return;
+        }
+        self.own.count(InternalEvent::DebtDropped);
+        let entry = self.upstreams.entry(unreturned.upstream);
+        if let Some(seats) = entry.and_then(|entry| entry.holdings.as_mut()) {
+            let seat = match unreturned.slot {
+                Some(slot) => seats.slot(slot),
+                None => Some(&mut seats.shared),
+            };
+            let place = unreturned.returned.place;
+            if let Some(seat) = seat.filter(|seat| seat.holding.instance == place.instance) {
+                *seat = seat.reset();
+            }
+        }
+    }
+}
+
+/// Whether the requests of all are counted under one key.
+pub(super) fn counts_all(policy: &Policy) -> bool {
+    let bounds = bounds(policy);
+    bounds.shared != Bound::default() || bounds.load
+}
+
+/// What bounds a request.
+pub(super) struct Bounds {
+    /// The slots of the bulkhead, and their bound, where it counts by itself: for each value of a header, or otherwise than
+    /// shedding does. Without slots there is only the rest.
+    pub(super) apart: Option<(u32, Bound)>,
+    /// What all share.
+    pub(super) shared: Bound,
+    /// Whether the upstream's reports count.
+    pub(super) load: bool,
+}
+
+pub(super) fn bounds(policy: &Policy) -> Bounds {
+    let (bulkhead, shedding) = (policy.bulkhead.as_ref(), policy.shedding.as_ref());
+    let agrees = |bulkhead: &bulkhead::Settings| {
+        let same = |shedding: &Settings| {
+            (bulkhead.mode, bulkhead.until) == (shedding.mode, shedding.until)
+        };
+        bulkhead.per.is_none() && shedding.is_none_or(same)
+    };
+    let apart = bulkhead.filter(|bulkhead| !agrees(bulkhead));
+    let together = bulkhead.filter(|bulkhead| agrees(bulkhead));
+    Bounds {
+        apart: apart.map(|bulkhead| {
+            let count = bulkhead.per.as_ref().map_or(0, |per| per.max_keys);
+            let bound = Bound {
+                places_max: Some(bulkhead.max_concurrent),
+                limit: None,
+            };
+            (count, bound)
+        }),
+        shared: Bound {
+            places_max: together.map(|bulkhead| bulkhead.max_concurrent),
+            limit: shedding.map(|shedding| (shedding.limit, shedding.shares)),
+        },
+        load: shedding.is_some_and(|shedding| shedding.load_over > Share::NONE),
+    }
+}
+
+/// What is done with a request that found no place for this reason, by the one of both that counts there.
+pub(super) fn limit_reached(
+    policy: &Policy,
+    reason: Reason,
+    by: Reason,
+    draw: u32,
+) -> LimitReached {
+    let bulkhead = policy.bulkhead.as_ref().map(|bulkhead| bulkhead.mode);
+    let shedding = policy.shedding.as_ref();
+    let mode = match by {
+        Reason::BulkheadFull => bulkhead,
+        _ => shedding.map(|shedding| shedding.mode),
+    };
+    let most = shedding.map_or(Settings::RETRY_AFTER, |shedding| shedding.retry_after);
+    LimitReached {
+        reason,
+        refused: mode.unwrap_or(Enforcement::Shadow).refuses(draw),
+        retry_after: spread(most, ratio::derive(draw, ratio::RETRY_AFTER)),
+    }
+}
+
+pub(super) fn note(own: &mut OwnSeries, notes: &SlotReport) {
+    super::note_undecided(own, notes.undecided.as_ref());
+    let concerns = [
+        (notes.lost_races, InternalEvent::LostRaces),
+        (notes.healed, InternalEvent::RecordReplaced),
+        (notes.expired, InternalEvent::Expired),
+        (notes.crowded, InternalEvent::Crowded),
+    ];
+    for (_, concern) in concerns.into_iter().filter(|(seen, _)| *seen) {
+        own.count(concern);
+    }
+}

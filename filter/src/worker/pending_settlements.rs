@@ -1,0 +1,72 @@
+//! Settlements that could not be stored, and are tried again at each tick.
+
+use seawall_policy::admission::{self, Settlement, StepReport};
+use seawall_policy::breaker::Permit;
+
+use super::permits::fresh;
+use super::step_reports::note;
+use super::{Worker, upstream_of};
+use crate::host::shared::Shared;
+use crate::telemetry::InternalEvent;
+
+/// The most settlements that may wait for a better moment.
+pub(super) const PENDING_MAX: usize = 1_024;
+
+/// A settlement that could not be stored.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PendingSettlement {
+    pub(super) upstream: usize,
+    pub(super) permit: Permit,
+    pub(super) settlement: Settlement,
+}
+
+impl Worker {
+    /// Tries again what could not be stored.
+    pub(super) fn retry_pending_settlements(&mut self) {
+        for _ in 0..self.pending_settlements.len() {
+            if let Some(debt) = self
+                .pending_settlements
+                .pop_front()
+                .filter(|debt| !self.try_settlement(*debt).is_committed())
+            {
+                self.queue_settlement(debt);
+            }
+        }
+        self.enter_unstored();
+        self.return_slots();
+    }
+
+    /// Tries to store a settlement; one that does not stand has to be tried again.
+    pub(super) fn try_settlement(&mut self, debt: PendingSettlement) -> StepReport {
+        let (_, moment) = self.moment();
+        let Some(entry) = self.upstreams.entry(debt.upstream) else {
+            return StepReport::default();
+        };
+        let Some(policy) = self.routing.policies.get(entry.policy) else {
+            return StepReport::default();
+        };
+        let place = upstream_of(
+            policy,
+            entry.key.as_deref(),
+            self.shapes.standing(entry.policy),
+        );
+        let notes = admission::settle(&Shared, &place, debt.permit, debt.settlement, moment);
+        note(entry, &mut self.own, &notes);
+        notes
+    }
+
+    /// Keeps a settlement for the next tick. Beyond the bound it is dropped; a permit then comes back as that of a dead
+    /// VM does, because this one takes another instance number.
+    pub(super) fn queue_settlement(&mut self, debt: PendingSettlement) {
+        if self.pending_settlements.len() < PENDING_MAX {
+            self.pending_settlements.push_back(debt);
+            return;
+        }
+        self.own.count(InternalEvent::DebtDropped);
+        let spare = self.draws.next_u64();
+        let entry = self.upstreams.entry(debt.upstream);
+        if let Some(entry) = entry.filter(|_| debt.permit.probe.is_some()) {
+            entry.holding = fresh(spare);
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! What a worker has to say on the state page.
+
+use seawall_policy::state_page::{self, FilterView};
+
+use super::Worker;
+use super::concurrency::counts_all;
+use crate::host::headers::Pairs;
+use crate::host::shared::Shared;
+use crate::upstreams::{Position, Upstream};
+
+impl Worker {
+    /// The state page, if this request asks for it and may.
+    pub(crate) fn page(&mut self, pairs: &Pairs) -> Option<Vec<u8>> {
+        let asked = self.routing.page.as_ref();
+        asked.filter(|asked| crate::page::is_asked(asked, pairs))?;
+        Some(self.shown())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn shown(&mut self) -> Vec<u8> {
+        let (_, moment) = self.moment();
+        let mut json = state_page::begin(FilterView {
+            settlements: self.pending_settlements.len(),
+            entries: self.unstored_entries.len(),
+            places: self.has_unreturned_slots(),
+            parked: self.parked.len(),
+        });
+        let mut omitted: usize = 0;
+        for number in 0..self.upstreams.len() {
+            let Some(entry) = self.upstreams.entry(number) else {
+                continue;
+            };
+            let Some(policy) = self.routing.policies.get(entry.policy) else {
+                continue;
+            };
+            // Where each value of a header has places of its own, they stand under up to two thousand keys: not shown.
+            let seats = entry.holdings.as_ref().filter(|_| counts_all(policy));
+            let upstream = state_page::UpstreamView {
+                policy,
+                cluster: &entry.cluster,
+                key: entry.key.as_deref(),
+                places: seats.map(|seats| seats.key.as_str()),
+                position: position(entry),
+            };
+            if !state_page::add(&mut json, &Shared, &upstream, moment) {
+                omitted = omitted.saturating_add(1);
+            }
+        }
+        state_page::end(json, omitted)
+    }
+}
+
+const fn position(upstream: &Upstream) -> &'static str {
+    match upstream.position {
+        Position::Unknown => "unknown",
+        Position::Present => "present",
+        Position::Absent => "absent",
+    }
+}

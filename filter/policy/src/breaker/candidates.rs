@@ -4,6 +4,9 @@
 //! still to come gets a permit only where no complete one asked for `open.for`. And a peer whose last permit ended without
 //! a verdict stands back while others wait: else a few clients that abort what they ask would hold all permits for ever.
 //!
+//! **Complete requests go first only as long as they bring verdicts.** From a permit that was wasted until the next verdict
+//! the two kinds take turns: clients that abort complete requests must not keep every POST and every gRPC call away.
+//!
 //! **Nobody waits for ever.** A mark holds only while another peer, which could have had a permit, was refused for want of
 //! one within `open.for`, and for four times that at the most. A peer that is alone may use all permits. A request that
 //! was refused for its own sake, as one that stands back or is not complete, keeps nobody else away.
@@ -55,6 +58,12 @@ pub struct Candidates {
     pub(crate) refused: [Seen; REFUSED],
     /// The peers whose last permit ended without a verdict; newest first.
     pub(crate) marked: [Seen; MARKS_MAX],
+    /// Whether a permit was wasted since the last verdict.
+    pub(crate) wasted: bool,
+    /// Whether the last permit went to a request that was not complete.
+    pub(crate) last_incomplete: bool,
+    /// When a request that was not complete was last refused for that.
+    pub(crate) incomplete: u32,
 }
 
 /// A point in time in tenths of a second, never 0.
@@ -105,17 +114,27 @@ impl Candidates {
         if self.stands_back(short(asker.peer), open_for, now) {
             return false;
         }
+        let turn_of_incomplete = self.wasted && !self.last_incomplete;
         if asker.complete {
+            if turn_of_incomplete && since(now, self.incomplete) < FIRST_WAIT {
+                return false;
+            }
             if self.begun == 0 {
                 self.begun = now;
             }
             renew(&mut self.complete, now, step(open_for));
             return true;
         }
-        match self.complete {
+        let none_complete = match self.complete {
             0 => since(now, self.begun) >= open_for.min(FIRST_WAIT),
             last => since(now, last) >= open_for,
+        };
+        let may = turn_of_incomplete || none_complete;
+        if !may || turn_of_incomplete {
+            let often = step(open_for).min(FIRST_WAIT.share(1, 2));
+            renew(&mut self.incomplete, now, often);
         }
+        may
     }
 
     /// A request that may have a permit was refused, since there was none.
@@ -131,8 +150,9 @@ impl Candidates {
     }
 
     /// This peer got a permit: it waits no longer, and what its last one came to is the past.
-    pub(super) fn granted(&mut self, peer: u32) {
-        let peer = short(peer);
+    pub(super) fn granted(&mut self, asker: Asker) {
+        self.last_incomplete = !asker.complete;
+        let peer = short(asker.peer);
         take_out(&mut self.refused, peer);
         take_out(&mut self.marked, peer);
     }
@@ -143,6 +163,7 @@ impl Candidates {
         if peer == UNKNOWN {
             return;
         }
+        self.wasted = true;
         take_out(&mut self.marked, peer);
         self.marked.rotate_right(1);
         if let Some(first) = self.marked.first_mut() {
@@ -150,9 +171,15 @@ impl Candidates {
         }
     }
 
-    /// A verdict came from a request of this peer after its permit had lapsed.
+    /// A verdict came from a request of this peer.
     pub(super) fn decided(&mut self, peer: u32) {
+        self.wasted = false;
         take_out(&mut self.marked, short(peer));
+    }
+
+    /// Forgets whose turn it is.
+    pub(super) fn take_no_turns(&mut self) {
+        (self.wasted, self.last_incomplete, self.incomplete) = (false, false, 0);
     }
 
     /// Forgets the oldest marks, and then who was refused, until these fit into so many places.

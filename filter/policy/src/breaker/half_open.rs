@@ -60,7 +60,7 @@ impl Probing {
         let got = may && self.has_room(settings) && self.holders.acquire(instance, generation);
         if got {
             self.wait_from.get_or_insert(now);
-            self.candidates.granted(asker.peer);
+            self.candidates.granted(asker);
         } else if may {
             self.candidates.refused(asker.peer, open_for, tenth);
         }
@@ -158,7 +158,10 @@ impl Probing {
     /// What is remembered fits into the places that the holders leave.
     fn trim(&mut self) {
         let free = HOLDERS_MAX.saturating_sub(self.holders.iter().count());
-        self.candidates.trim(free.saturating_sub(3));
+        self.candidates.trim(free.saturating_sub(4));
+        if free < 4 {
+            self.candidates.take_no_turns();
+        }
         if free < 3 {
             self.starvation.asked = 0;
         }

@@ -38,10 +38,11 @@ pub(super) fn due_trip(
             threshold: thresholds.slow_rate,
         });
     }
-    // Where there is enough for a rate, the rate decides: a row comes about by chance in many calls of which some fail.
+    // Where there is enough for a failure rate, the rate decides: a row comes about by chance in many calls of which some
+    // fail. Where that rate is off, nothing but the row sees failures.
     let row = thresholds.consecutive > 0
         && closed.consecutive >= thresholds.consecutive
-        && counts.calls < minimum;
+        && (counts.calls < minimum || thresholds.failure_rate == Share::NONE);
     row.then_some(Cause::Consecutive {
         failures: closed.consecutive,
     })

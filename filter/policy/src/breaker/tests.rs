@@ -210,12 +210,64 @@ fn complete_requests_go_first_and_others_when_none_came() {
     let permit = stage.ask(11_000, upload(1)).expect("a permit");
     stage.give_back(12_000, permit, 1);
     let permit = stage.ask(12_000, whole(2)).expect("a permit");
-    stage.end(12_010, permit, Outcome::Overloaded, 2);
+    stage.end(12_010, permit, GOOD, 2);
     assert_eq!(stage.ask(16_900, upload(3)), None);
     assert!(
         stage.ask(17_000, upload(3)).is_some(),
         "none came for open.for"
     );
+}
+
+/// Clients that abort complete requests, each time by another connection or always by one, so often a second; beside them good
+/// requests that are not complete at their headers, five a second. Both directions: `aborts` of uploads beside good GETs.
+fn aborts_beside(
+    good: fn(u32) -> Asker,
+    bad: fn(u32) -> Asker,
+    every: u64,
+    lasts: u64,
+    new_connections: bool,
+) -> Option<u64> {
+    let mut stage = Stage::new(settings());
+    let mut held: Vec<(u64, u32, Permit)> = Vec::new();
+    let mut peer = 1_000;
+    for now in (10_000..100_000).step_by(10) {
+        for (_, peer, permit) in held.extract_if(.., |(until, ..)| *until <= now) {
+            stage.give_back(now, permit, peer);
+        }
+        if now % every == 0 {
+            peer += u32::from(new_connections);
+            if let Some(permit) = stage.ask(now, bad(peer)) {
+                held.push((now + lasts, peer, permit));
+            }
+        }
+        if now % 200 == 0
+            && let Some(permit) = stage.ask(now, good(7))
+        {
+            stage.end(now, permit, GOOD, 7);
+        }
+        if stage.breaker.phase() == Phase::Closed {
+            return Some(now - 10_000);
+        }
+    }
+    None
+}
+
+#[test]
+fn clients_that_abort_one_kind_of_request_never_keep_the_other_kind_away() {
+    for new_connections in [false, true] {
+        for every in [10, 50, 100, 670, 1_000, 4_000] {
+            for lasts in [20, 500, 1_000] {
+                for (good, bad) in [
+                    (upload as fn(u32) -> Asker, whole as fn(u32) -> Asker),
+                    (whole, upload),
+                ] {
+                    let closed = aborts_beside(good, bad, every, lasts, new_connections);
+                    let what = format!("{} {every} {lasts} {new_connections}", good(1).complete);
+                    assert!(closed.expect(&what) < 30_000, "{what}: {closed:?} ms");
+                }
+            }
+        }
+    }
 }
 
 #[test]
@@ -397,8 +449,8 @@ fn a_row_is_judged_only_where_there_is_too_little_for_a_rate() {
         let mut settings = settings();
         settings.window = window;
         settings.host_grace = Span::ZERO;
-        settings.thresholds.failure_rate = Share::percent(90);
-        for good in 0..40 {
+        for (good, rate) in (0..40).flat_map(|good| [(good, 90), (good, 0)]) {
+            settings.thresholds.failure_rate = Share::percent(rate);
             let mut breaker = Breaker::new(window);
             let permit = Permit {
                 generation: 0,
@@ -418,8 +470,8 @@ fn a_row_is_judged_only_where_there_is_too_little_for_a_rate() {
             let minimum = if window == Geometry::count(8) { 8 } else { 20 };
             assert_eq!(
                 breaker.phase() == Phase::Open,
-                calls < minimum,
-                "{window:?} after {good} good ones"
+                calls < minimum || rate == 0,
+                "{window:?} after {good} good ones, a failure rate of {rate} %"
             );
         }
     }

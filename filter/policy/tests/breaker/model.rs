@@ -164,6 +164,7 @@ impl Model {
                 }
                 asked.refused.retain(|(refused, _)| *refused != peer);
                 asked.marked.retain(|(marked, _)| *marked != peer);
+                asked.last_incomplete = !complete;
                 held.push(instance);
                 wait_from.get_or_insert(now);
                 Told::Admitted {
@@ -214,6 +215,7 @@ impl Model {
                     if mine.is_some() && end.peer != 0 {
                         asked.marked.retain(|(peer, _)| *peer != end.peer);
                         asked.marked.push((end.peer, tenths(now)));
+                        asked.wasted = true;
                     }
                     return None;
                 }
@@ -221,6 +223,7 @@ impl Model {
                     return None;
                 }
                 verdicts.push((end.id, end.outcome));
+                asked.wasted = false;
                 asked.marked.retain(|(peer, _)| *peer != end.peer);
                 self.decide(draw, end.retry_after)
             }
@@ -401,7 +404,9 @@ impl Model {
         let row = row(seen, over);
         let enough = recent.len() >= minimum;
         let failing = enough && reached(limits.failure_rate, count(Outcome::Failure), recent.len());
-        let in_a_row = !enough && limits.consecutive > 0 && row >= limits.consecutive;
+        let by_row_alone = limits.failure_rate == Share::NONE;
+        let in_a_row =
+            (!enough || by_row_alone) && limits.consecutive > 0 && row >= limits.consecutive;
         let slow = enough && reached(limits.slow_rate, count(Outcome::Slow), recent.len());
         let by_failures = failing || (in_a_row && !slow);
 

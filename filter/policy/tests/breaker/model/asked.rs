@@ -10,6 +10,12 @@ pub(super) struct Asked {
     pub(super) refused: Vec<(u32, u64)>,
     /// Peers whose last permit ended without a verdict, and when.
     pub(super) marked: Vec<(u32, u64)>,
+    /// Whether a permit ended without a verdict since the last one that brought one.
+    pub(super) wasted: bool,
+    /// Whether the last permit went to a request that was not complete.
+    pub(super) last_incomplete: bool,
+    /// When a request that was not complete last asked in vain, or in its turn.
+    pub(super) incomplete: Option<u64>,
     /// When the last verdict came, or half-open began.
     pub(super) verdict: u64,
     /// When somebody first asked since then, and since the last span without a verdict was told.
@@ -40,14 +46,25 @@ impl Asked {
         if marked && others {
             return false;
         }
+        const SECOND: u64 = 1_000_000_000;
+        // The two kinds take turns as long as permits are wasted.
+        let turn_of_incomplete = self.wasted && !self.last_incomplete;
         if complete {
+            let waits = |at: u64| tenth_span(at, now) < SECOND;
+            if turn_of_incomplete && self.incomplete.is_some_and(waits) {
+                return false;
+            }
             self.complete = Some(now);
             return true;
         }
-        match self.complete {
+        let none_complete = match self.complete {
             Some(last) => !lately(last),
-            None => tenth_span(self.begun, now) >= open_for.min(1_000_000_000),
+            None => tenth_span(self.begun, now) >= open_for.min(SECOND),
+        };
+        if turn_of_incomplete || !none_complete {
+            self.incomplete = Some(now);
         }
+        turn_of_incomplete || none_complete
     }
 
     /// Of those refused two are remembered; a third one takes the place of one that was refused a tenth of a second ago.

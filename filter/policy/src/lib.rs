@@ -28,6 +28,7 @@ pub mod control;
 pub mod deadline;
 pub mod exempt;
 pub mod fallback;
+pub mod glob;
 pub mod grpc;
 pub mod health_check;
 pub mod http_date;

@@ -16,7 +16,7 @@
 
 use std::net::IpAddr;
 
-use crate::route::glob_matches;
+use crate::glob;
 use crate::text;
 
 /// Everybody who is believed.
@@ -72,7 +72,7 @@ impl Trust {
     pub fn knows(&self, identity: &str) -> bool {
         self.identities
             .iter()
-            .any(|known| glob_matches(known, identity))
+            .any(|known| glob::matches(known, identity))
     }
 
     /// Whether a peer at this address is, as Envoy writes it: with its port. One without a port, or with port 0, was said

@@ -1,12 +1,14 @@
-//! An Envoy bootstrap: every place where the filter stands, and what it needs around it.
+//! An Envoy: every place where the filter stands, and what it needs around it.
 
 mod answers;
 pub(super) mod callers;
 mod cluster;
+mod elsewhere;
 mod failover;
 mod load;
+mod meanings;
 mod peers;
-pub(super) mod place;
+mod place;
 pub(super) mod position;
 mod retries;
 mod route;
@@ -15,58 +17,50 @@ use serde_json::Value;
 
 use seawall_policy::config;
 use seawall_policy::control::PREFIX;
-use seawall_policy::route::{Routing, glob_matches};
+use seawall_policy::glob;
+use seawall_policy::route::Routing;
 
 use self::cluster::Clusters;
-use self::place::Place;
+use self::meanings::Meanings;
+use self::place::Chain;
 use self::retries::Governor;
-use super::{Findings, joined};
+use super::filter::{Extensions, Filter};
+use super::layers::{Envoy, Kind};
+use super::{Findings, joined, read};
 
-pub(super) fn check(findings: &mut Findings, at: &str, document: &Value) {
-    let chains = place::chains(at, document);
-    let clusters = Clusters::of(at, document);
+pub(super) fn check(findings: &mut Findings, envoy: &Envoy) {
+    let mut extensions = Extensions::default();
+    for part in envoy.of(Kind::Extension) {
+        extensions.add(&part.path, &part.value);
+    }
+    let chains = place::chains(envoy, &extensions);
+    let clusters = Clusters::of(envoy);
+    let mut meanings = Meanings::default();
+    let mut governors = Vec::new();
     let mut vms = Vec::new();
-    let mut governors: Vec<(&str, Governor<'_>)> = Vec::new();
     for chain in &chains {
-        let places = chain.places();
-        for (number, place) in &places {
+        for (number, place) in chain.places() {
             let path = place.config_path();
             if let Some(routing) = configuration(findings, &path, place.config()) {
                 upstreams(findings, &path, &routing, &clusters);
-                callers::check(findings, chain, *number, place, &routing);
-                answers::check(findings, chain, *number, place, &routing);
+                callers::check(findings, chain, number, place, &routing);
+                answers::check(findings, chain, number, place, &routing);
                 peers::check(findings, chain, place, &routing);
                 load::check(findings, chain, place, &routing);
                 failover::check(findings, &path, chain, &routing, &clusters);
-                one_meaning(findings, &path, place.vm_id(), &routing, &governors);
-                let path = joined(&path, "configuration");
-                governors.push((
-                    place.vm_id(),
-                    Governor {
-                        chain,
-                        path,
-                        routing,
-                    },
-                ));
+                meanings.check(findings, &path, place.vm_id(), &routing);
+                governors.push(Governor {
+                    chain,
+                    path: joined(&path, "configuration"),
+                    routing,
+                });
             }
-            position::before(findings, chain, *number, place);
+            position::before(findings, chain, number, place);
             failure_policy(findings, place);
             vm_id(findings, place);
             vms.push(place.vm_id());
         }
-        if let Some(behind) = chain.behind() {
-            let before = places.last().map(|(_, place)| place);
-            for (_, place) in behind.places() {
-                // What is written as before the router was checked there.
-                let written = |place: &Place<'_>| place.config().get("configuration").cloned();
-                if before.is_none_or(|before| written(before) != written(&place)) {
-                    configuration(findings, &place.config_path(), place.config());
-                }
-                failure_policy(findings, &place);
-                vm_id(findings, &place);
-            }
-            position::behind(findings, &behind, before);
-        }
+        behind(findings, chain);
     }
     vms.retain(|vm| !vm.is_empty());
     vms.sort_unstable();
@@ -76,23 +70,40 @@ pub(super) fn check(findings: &mut Findings, at: &str, document: &Value) {
             "the filter stands under several vm_ids ({}): each has a state of its own",
             vms.join(", ")
         );
-        findings.warning(at, problem);
+        findings.warning(&envoy.at, problem);
     }
-    if chains.iter().any(|chain| !chain.places().is_empty()) {
-        stats_tags(findings, at, document);
-        header_prefix(findings, at, document);
+    if chains.iter().any(|chain| chain.places().next().is_some()) {
+        for part in envoy.of(Kind::Bootstrap) {
+            stats_tags(findings, &part.path, &part.value);
+            header_prefix(findings, &part.path, &part.value);
+        }
     }
-    let governors: Vec<_> = governors
-        .into_iter()
-        .map(|(_, governor)| governor)
-        .collect();
     retries::check(findings, &governors, &clusters);
+    elsewhere::check(findings, envoy, &extensions, &chains, &governors, &clusters);
+}
+
+/// What stands behind the router of a chain.
+fn behind(findings: &mut Findings, chain: &Chain<'_>) {
+    let Some(behind) = chain.behind() else {
+        return;
+    };
+    let before = chain.places().last().map(|(_, place)| place);
+    for (_, place) in behind.places() {
+        // What is written as before the router was checked there.
+        let written = |place: &Filter<'_>| place.config().get("configuration").cloned();
+        if before.is_none_or(|before| written(before) != written(place)) {
+            configuration(findings, &place.config_path(), place.config());
+        }
+        failure_policy(findings, place);
+        vm_id(findings, place);
+    }
+    position::behind(findings, behind, before);
 }
 
 /// The filter's configuration: a string, a struct, or a struct as it stands.
 pub(super) fn configuration(findings: &mut Findings, at: &str, config: &Value) -> Option<Routing> {
     let at = joined(at, "configuration");
-    let Some(given) = config.get("configuration") else {
+    let Some(given) = config.get("configuration").filter(|given| !given.is_null()) else {
         findings.configurations += 1;
         findings.error(
             &at,
@@ -100,9 +111,14 @@ pub(super) fn configuration(findings: &mut Findings, at: &str, config: &Value) -
         );
         return None;
     };
+    let kind = super::text(given, "/@type");
+    if kind.ends_with("google.protobuf.BytesValue") {
+        findings.unread(&at, "is packed as a BytesValue: write a StringValue");
+        return None;
+    }
     let parsed = match given.get("value") {
         Some(Value::String(text)) => {
-            if let Some(twice) = super::key_twice(text) {
+            if let Some(twice) = read::key_twice(text) {
                 let problem = format!("{twice}: the filter takes the last one");
                 findings.warning(&at, problem);
             }
@@ -111,38 +127,10 @@ pub(super) fn configuration(findings: &mut Findings, at: &str, config: &Value) -
         Some(value) => config::from_value(value),
         None => config::from_value(given),
     };
-    findings.configuration(&at, parsed)
+    findings.configuration(&at, parsed, read::is_template(given))
 }
 
-/// A state is known by its policy's name, so that one name must mean one thing in all places that share a VM's id.
-fn one_meaning(
-    findings: &mut Findings,
-    at: &str,
-    vm: &str,
-    routing: &Routing,
-    seen: &[(&str, Governor<'_>)],
-) {
-    for policy in &routing.policies {
-        let other = seen.iter().find(|(other_vm, other)| {
-            let same_name = other
-                .routing
-                .policies
-                .iter()
-                .find(|other| other.name == policy.name);
-            *other_vm == vm && same_name.is_some_and(|other| other != policy)
-        });
-        if let Some((_, elsewhere)) = other {
-            let path = format!("{at}.configuration: policies.{}", policy.name);
-            let problem = format!(
-                "is another policy than the one of this name in {}, but shares its state",
-                elsewhere.path
-            );
-            findings.warning(&path, problem);
-        }
-    }
-}
-
-pub(super) fn failure_policy(findings: &mut Findings, place: &Place<'_>) {
+pub(super) fn failure_policy(findings: &mut Findings, place: &Filter<'_>) {
     let policy = place.config().get("failure_policy").and_then(Value::as_str);
     let consequence = match policy {
         Some("FAIL_RELOAD") => return,
@@ -153,7 +141,7 @@ pub(super) fn failure_policy(findings: &mut Findings, place: &Place<'_>) {
     findings.warning(&joined(&place.config_path(), "failure_policy"), problem);
 }
 
-fn vm_id(findings: &mut Findings, place: &Place<'_>) {
+pub(super) fn vm_id(findings: &mut Findings, place: &Filter<'_>) {
     if place.vm_id().is_empty() {
         findings.warning(
             &joined(&place.config_path(), "vm_config.vm_id"),
@@ -164,16 +152,16 @@ fn vm_id(findings: &mut Findings, place: &Place<'_>) {
 
 fn upstreams(findings: &mut Findings, at: &str, routing: &Routing, clusters: &Clusters<'_>) {
     // Where clusters come from elsewhere nothing can be said.
-    if clusters.dynamic || clusters.names().next().is_none() {
+    if routing.upstreams.is_empty() || clusters.dynamic || clusters.names().next().is_none() {
         return;
     }
     for (index, entry) in routing.upstreams.iter().enumerate() {
         if !clusters
             .names()
-            .any(|cluster| glob_matches(&entry.cluster, cluster))
+            .any(|cluster| glob::matches(&entry.cluster, cluster))
         {
             let path = format!("{at}.configuration: upstreams[{index}].cluster");
-            let problem = format!("\"{}\" fits no cluster of this bootstrap", entry.cluster);
+            let problem = format!("\"{}\" fits no cluster of this Envoy", entry.cluster);
             findings.warning(&path, problem);
         }
     }

@@ -1,133 +1,109 @@
-//! A manifest of Istio: a WasmPlugin's `pluginConfig` is the same object as in Envoy; an EnvoyFilter holds Envoy's own.
+//! Istio's resources. A WasmPlugin's or a TrafficExtension's `pluginConfig` is the same object as in Envoy; an EnvoyFilter
+//! holds Envoy's own messages; DestinationRules and VirtualServices set limits and retries beside them.
 
+mod destination;
 mod envoyfilter;
+mod host;
+mod plugin;
+mod service;
 
 use serde_json::Value;
 
-use seawall_policy::config;
-use seawall_policy::route::Routing;
+use seawall_policy::policy::Policy;
 
-use super::bootstrap::callers::keeping;
+use super::manifest::{Seat, of_kind};
 use super::{Findings, joined};
 
-/// The keys of a WasmPlugin's `spec` (extensions.istio.io/v1alpha1); the API server drops others without a word.
-const KEYS: [&str; 16] = [
-    "failStrategy",
-    "imagePullPolicy",
-    "imagePullSecret",
-    "match",
-    "phase",
-    "pluginConfig",
-    "pluginName",
-    "priority",
-    "selector",
-    "sha256",
-    "targetRef",
-    "targetRefs",
-    "type",
-    "url",
-    "verificationKey",
-    "vmConfig",
+/// The kinds that are read here.
+pub(super) const KINDS: [&str; 5] = [
+    "DestinationRule",
+    "EnvoyFilter",
+    "TrafficExtension",
+    "VirtualService",
+    "WasmPlugin",
 ];
-/// Values of a key that takes no others.
-const VALUES: [(&str, &[&str]); 2] = [
-    ("failStrategy", &["FAIL_CLOSE", "FAIL_OPEN", "FAIL_RELOAD"]),
-    ("phase", &["UNSPECIFIED_PHASE", "AUTHN", "AUTHZ", "STATS"]),
-];
+/// The namespace whose resources are for all others, unless an installation says otherwise.
+const ROOT: &str = "istio-system";
 
-pub(super) fn check(findings: &mut Findings, at: &str, document: &Value) {
-    match document["kind"].as_str() {
-        Some("WasmPlugin") => plugin(findings, at, document),
-        Some("EnvoyFilter") => envoyfilter::check(findings, at, document),
-        Some("List") => {
-            for (index, item) in document["items"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .enumerate()
-            {
-                check(findings, &joined(at, &format!("items[{index}]")), item);
-            }
-        }
-        _ => {}
+/// The resources that hold the filter.
+pub(super) fn holders(
+    findings: &mut Findings,
+    manifests: &[(String, Value)],
+    seats: &mut Vec<Seat>,
+) {
+    for (at, document) in of_kind(manifests, "WasmPlugin") {
+        plugin::check(findings, at, document, plugin::Kind::WasmPlugin, seats);
+    }
+    for (at, document) in of_kind(manifests, "TrafficExtension") {
+        plugin::check(
+            findings,
+            at,
+            document,
+            plugin::Kind::TrafficExtension,
+            seats,
+        );
+    }
+    let beside = !seats.is_empty();
+    envoyfilter::check(findings, manifests, beside, seats);
+}
+
+/// The resources beside the filter.
+pub(super) fn neighbours(findings: &mut Findings, manifests: &[(String, Value)], seats: &[Seat]) {
+    if seats.is_empty() {
+        return;
+    }
+    for (at, document) in of_kind(manifests, "DestinationRule") {
+        destination::check(findings, at, document, seats);
+    }
+    let services: Vec<_> = of_kind(manifests, "VirtualService").collect();
+    for (at, document) in &services {
+        service::check(findings, at, document, seats, &services);
     }
 }
 
-fn plugin(findings: &mut Findings, at: &str, document: &Value) {
-    let name = document
-        .pointer("/metadata/name")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
-    let spec = &document["spec"];
-    let text = |key: &str| spec[key].as_str().unwrap_or_default();
-    if !name.contains("seawall")
-        && !text("url").contains("seawall")
-        && !text("pluginName").contains("seawall")
-    {
-        return;
-    }
-    shape(findings, at, spec);
-    let path = joined(at, "spec.pluginConfig");
-    match spec.get("pluginConfig") {
-        Some(given) => {
-            if let Some(routing) = findings.configuration(&path, config::from_value(given)) {
-                before_callers_are_known(findings, at, text("phase"), &routing);
+/// The policies that may govern calls to a cluster of such a name, each by its name once, and whether only one may.
+fn governing<'s>(
+    seats: &'s [Seat],
+    is_seen: impl Fn(&str) -> bool,
+    cluster: &str,
+) -> Vec<(&'s Policy, bool)> {
+    let mut found: Vec<(&Policy, bool)> = Vec::new();
+    for seat in seats.iter().filter(|seat| is_seen(&seat.namespace)) {
+        let policies = host::policies(&seat.routing, cluster);
+        let alone = policies.len() == 1;
+        for policy in policies {
+            if !found.iter().any(|(known, _)| *known == policy) {
+                found.push((policy, alone));
             }
         }
-        None => {
-            findings.configurations += 1;
-            findings.error(&path, "missing: write Seawall's configuration there");
-        }
     }
-    if text("failStrategy") != "FAIL_RELOAD" {
-        let problem = "is not FAIL_RELOAD: after a trap every request would get 503 (FAIL_CLOSE) or pass by the filter \
-                       (FAIL_OPEN) until the pod starts again";
-        findings.warning(&joined(at, "spec.failStrategy"), problem);
+    found
+}
+
+/// What is added where more than one policy may govern.
+fn perhaps(alone: bool) -> &'static str {
+    match alone {
+        true => "",
+        false => " (another policy governs some ports or subsets, which are not told here)",
     }
-    let modes: Vec<&str> = spec["match"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| entry["mode"].as_str())
+}
+
+/// Whether resources of a namespace that are visible where `export` says may concern the proxies of another one. What is
+/// not said may be any.
+fn concerns(own: &str, export: &Value, other: &str) -> bool {
+    let unknown = own.is_empty() || other.is_empty();
+    let export: Vec<&str> = super::list(export)
+        .iter()
+        .filter_map(Value::as_str)
         .collect();
-    if !modes.contains(&"CLIENT") {
-        let problem = "has no mode CLIENT: the filter belongs on a sidecar's outbound side, where calls are made";
-        findings.warning(&joined(at, "spec.match"), problem);
-    }
+    let visible = export.is_empty()
+        || export
+            .iter()
+            .any(|to| *to == "*" || *to == other || (*to == "." && own == other));
+    unknown || other == ROOT || visible
 }
 
-/// A plugin that keeps answers, in a phase that comes before Istio knows who asks, or whether they may.
-fn before_callers_are_known(findings: &mut Findings, at: &str, phase: &str, routing: &Routing) {
-    let Some(policy) = keeping(routing) else {
-        return;
-    };
-    if ["AUTHN", "AUTHZ"].contains(&phase) {
-        let problem = format!(
-            "policies.{policy} has a stale rung, and in this phase the filter stands before Istio's own: whom they \
-             would not let in could be given a kept answer; leave the phase out"
-        );
-        findings.warning(&joined(at, "spec.phase"), problem);
-    }
-}
-
-/// Keys and values that Istio's definition does not know.
-fn shape(findings: &mut Findings, at: &str, spec: &Value) {
-    let keys = spec.as_object().into_iter().flat_map(|spec| spec.keys());
-    for key in keys.filter(|key| !KEYS.contains(&key.as_str())) {
-        let problem = format!("a WasmPlugin has no such key; it has {}", KEYS.join(", "));
-        findings.error(&joined(at, &format!("spec.{key}")), problem);
-    }
-    for (key, known) in VALUES {
-        let unknown = spec[key].as_str().filter(|value| !known.contains(value));
-        if let Some(value) = unknown {
-            let problem = format!("\"{value}\" is none of {}", known.join(", "));
-            findings.error(&joined(at, &format!("spec.{key}")), problem);
-        }
-    }
-    if spec["url"].as_str().unwrap_or_default().is_empty() {
-        findings.error(
-            &joined(at, "spec.url"),
-            "missing: where the filter is published",
-        );
-    }
+/// A key of a resource's spec that is not what it should be.
+fn odd(findings: &mut Findings, at: &str, key: &str, what: &str) {
+    findings.unread(&joined(at, &format!("spec.{key}")), what);
 }

@@ -1,18 +1,30 @@
 //! Whether a file that holds Seawall's configuration is right, and whether what stands around it lets it work.
 //!
-//! Three kinds are known by what is in them: a bare policy file (`policies`), an Envoy bootstrap (`static_resources`), a
-//! manifest of Istio (`kind: WasmPlugin`, `kind: EnvoyFilter`). Errors make the filter, or Envoy, refuse its
-//! configuration; warnings say what would work otherwise than its owner expects.
+//! A text goes through three stages. [`layers`] takes off what it is wrapped in, and gives bare policy files, whole
+//! Envoys, and Kubernetes' resources. [`spelling`] makes one spelling of protobuf's two where Envoy's messages begin.
+//! Then each filter is judged where it stands, by one set of rules.
+//!
+//! Errors make the filter, or Envoy, refuse its configuration; warnings say what would work otherwise than its owner
+//! expects. What was met and not understood is named too: a file is valid only if all of it was read.
 
 mod bootstrap;
+mod filter;
+mod gateway;
 mod istio;
+mod layers;
+mod manifest;
+mod read;
+mod rules;
 mod silence;
+mod spelling;
 
 use serde::Serialize;
 use serde_json::Value;
 
 use seawall_policy::config;
 use seawall_policy::route::Routing;
+
+pub use self::read::{Unreadable, parse};
 
 /// What was found in a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -23,6 +35,8 @@ pub struct Findings {
     pub errors: Vec<Finding>,
     /// What is surprising.
     pub warnings: Vec<Finding>,
+    /// What was met and not read, and why.
+    pub unread: Vec<Finding>,
 }
 
 /// One thing that was found.
@@ -34,35 +48,55 @@ pub struct Finding {
     pub problem: String,
 }
 
-/// Why a file cannot be read at all.
-#[derive(Debug, thiserror::Error)]
-#[error("neither YAML nor JSON: {0}")]
-pub struct Unreadable(String);
+/// What can be said of a file as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// All of it was read, and nothing in it is wrong.
+    Valid,
+    /// Nothing in what was read is wrong, but something was not read.
+    Incomplete,
+    /// Something is wrong, or there is no configuration of Seawall.
+    Invalid,
+}
 
 impl Findings {
+    /// What can be said of the file as a whole.
+    pub fn verdict(&self) -> Verdict {
+        if !self.errors.is_empty() {
+            Verdict::Invalid
+        } else if !self.unread.is_empty() {
+            Verdict::Incomplete
+        } else if self.configurations == 0 {
+            Verdict::Invalid
+        } else {
+            Verdict::Valid
+        }
+    }
+
     fn error(&mut self, path: &str, problem: impl ToString) {
-        self.errors.push(Finding {
-            path: path.to_owned(),
-            problem: problem.to_string(),
-        });
+        self.errors.push(finding(path, &problem));
     }
 
     fn warning(&mut self, path: &str, problem: impl ToString) {
-        self.warnings.push(Finding {
-            path: path.to_owned(),
-            problem: problem.to_string(),
-        });
+        self.warnings.push(finding(path, &problem));
     }
 
-    /// Checks one configuration that stands at `path`, and hands it on if it is right.
+    fn unread(&mut self, path: &str, problem: impl ToString) {
+        self.unread.push(finding(path, &problem));
+    }
+
+    /// Checks one configuration that stands at `path`, and hands it on if it is right. Of a template nothing is said but
+    /// that it is one.
     fn configuration(
         &mut self,
         path: &str,
         read: Result<Routing, config::Error>,
+        is_template: bool,
     ) -> Option<Routing> {
         self.configurations += 1;
         let at = |inner: &str| match (path, inner) {
-            ("", inner) => inner.to_owned(),
+            (outer, inner) if is_open(outer) => format!("{outer}{inner}"),
             (outer, "") => outer.to_owned(),
             (outer, inner) => format!("{outer}: {inner}"),
         };
@@ -70,6 +104,16 @@ impl Findings {
             Ok(routing) => {
                 silence::check(self, &at, &routing);
                 Some(routing)
+            }
+            Err(error) if is_template => {
+                self.configurations -= 1;
+                let problem = format!(
+                    "is a template: check what is rendered from it (as it stands: {}: {})",
+                    error.path(),
+                    error.problem()
+                );
+                self.unread(path, problem);
+                None
             }
             Err(error) => {
                 self.error(&at(error.path()), error.problem());
@@ -79,29 +123,11 @@ impl Findings {
     }
 }
 
-/// The documents of a YAML or JSON text. A key that stands twice is refused.
-///
-/// # Errors
-/// If the text is neither.
-pub fn parse(text: &str) -> Result<Vec<Value>, Unreadable> {
-    let documents: Vec<Value> =
-        serde_saphyr::from_multiple(text).map_err(|error| Unreadable(error.to_string()))?;
-    Ok(documents
-        .into_iter()
-        .filter(|document| !document.is_null())
-        .collect())
-}
-
-/// Where a JSON text has a key that stands twice: JSON's readers, the filter's among them, take the last one.
-fn key_twice(json: &str) -> Option<String> {
-    let error = serde_saphyr::from_str::<Value>(json).err()?;
-    let error = error.without_snippet();
-    matches!(error, serde_saphyr::Error::DuplicateMappingKey { .. }).then(|| {
-        let at = error.location().map_or_else(String::new, |at| {
-            format!(" (line {}, column {})", at.line(), at.column())
-        });
-        format!("a key stands twice{at}")
-    })
+fn finding(path: &str, problem: &dyn ToString) -> Finding {
+    Finding {
+        path: path.trim_end_matches(": ").to_owned(),
+        problem: problem.to_string(),
+    }
 }
 
 /// Checks a text.
@@ -109,40 +135,54 @@ fn key_twice(json: &str) -> Option<String> {
 /// # Errors
 /// If it is neither YAML nor JSON.
 pub fn check(text: &str) -> Result<Findings, Unreadable> {
-    let mut findings = Findings::default();
-    let documents = parse(text)?;
-    for (index, document) in documents.iter().enumerate() {
-        let at = match documents.len() {
-            1 => String::new(),
-            _ => format!("document {}", index + 1),
-        };
-        document_of(&mut findings, &at, document);
-    }
-    if findings.configurations == 0 && findings.errors.is_empty() {
-        let problem = "no configuration of Seawall: expected a policy file (\"policies\"), an Envoy bootstrap \
-                       (\"static_resources\") with the filter, a WasmPlugin, or an EnvoyFilter with the filter";
-        findings.error("", problem);
-    }
-    Ok(findings)
+    Ok(together(vec![(String::new(), parse(text)?)]))
 }
 
-fn document_of(findings: &mut Findings, at: &str, document: &Value) {
-    if document.get("policies").is_some() || document.get("version").is_some() {
-        findings.configuration(at, config::from_value(document));
-    } else if document.get("static_resources").is_some() {
-        bootstrap::check(findings, at, document);
-    } else {
-        istio::check(findings, at, document);
+/// Checks the documents of several files as if they stood in one. Paths begin with the names of the files.
+pub fn together(files: Vec<(String, Vec<Value>)>) -> Findings {
+    let mut findings = Findings::default();
+    let opened = layers::open(&mut findings, files);
+    for (at, policy) in &opened.policies {
+        let read = config::from_value(policy);
+        findings.configuration(at, read, read::is_template(policy));
     }
+    for envoy in &opened.envoys {
+        bootstrap::check(&mut findings, envoy);
+    }
+    manifest::check(&mut findings, &opened.manifests);
+    if findings.configurations == 0 && findings.errors.is_empty() && findings.unread.is_empty() {
+        let problem = "no configuration of Seawall: expected a policy file (\"policies\"), an Envoy with the filter (a \
+                       bootstrap, a file of \"resources\", what its /config_dump says), Istio's WasmPlugin, \
+                       TrafficExtension or EnvoyFilter, Envoy Gateway's EnvoyExtensionPolicy or EnvoyPatchPolicy with \
+                       the filter, or a ConfigMap with one of these";
+        findings.error("", problem);
+    }
+    findings
+}
+
+/// Whether a path is no place yet: nothing, or the name of a file alone.
+fn is_open(path: &str) -> bool {
+    path.is_empty() || path.ends_with(": ")
 }
 
 /// `a.b`, or one of them where the other is empty.
 fn joined(outer: &str, inner: &str) -> String {
     match (outer, inner) {
-        ("", inner) => inner.to_owned(),
+        (outer, inner) if is_open(outer) => format!("{outer}{inner}"),
         (outer, "") => outer.to_owned(),
         (outer, inner) => format!("{outer}.{inner}"),
     }
+}
+
+/// The items of a list; none of what is no list.
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+/// The text that stands here; nothing for what is no text.
+fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
+    let found = value.pointer(pointer).and_then(Value::as_str);
+    found.unwrap_or_default()
 }
 
 /// The JSON Schema of a policy file, made from the types that read it.

@@ -2,11 +2,17 @@
 
 mod answers;
 mod bootstrap;
+mod every_kind;
 mod failover;
+mod hostile;
 mod istio;
+mod kinds;
 mod load;
+mod mesh;
 mod retries;
 mod silence;
+mod size;
+mod unread;
 
 use super::*;
 

@@ -1,30 +1,54 @@
 //! `seawall check`: is this configuration right, and will it work where it stands?
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Args;
 use serde_json::json;
 
-use crate::check::{self, Finding, Findings};
+use crate::check::{self, Finding, Findings, Verdict};
 
-/// Checks policy files, whole Envoy bootstraps and Istio's WasmPlugins.
+/// The exit code where something was not read.
+const INCOMPLETE: u8 = 3;
+/// Findings of one kind that are printed; all are in the JSON.
+const PRINTED_MAX: usize = 100;
+
+/// Checks policy files and what holds one: Envoy's bootstraps, resources and /config_dump, Istio's and Envoy Gateway's
+/// resources, ConfigMaps.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit codes: 0 valid, 1 not valid, 2 bad usage or unreadable.
+    after_help = "A file is valid only if all of it was read. What was met and not read is named, such as listeners that
+come from a control plane, templates, or a filter of an unknown type. What stands in one file is judged
+together, and with --together what stands in all of them: a WasmPlugin with the DestinationRules and
+VirtualServices beside it, or a bootstrap with the files of its listeners and clusters.
+
+Exit codes, the most severe of all files:
+  0  valid
+  1  not valid, or no configuration of Seawall
+  2  bad usage, or neither YAML nor JSON
+  3  nothing wrong in what was read, but something was not read; with --allow-unread 0, if a configuration was
 
 Examples:
   seawall check examples/policies/start.yaml envoy/seawall.yaml
-  kubectl get wasmplugin seawall -o yaml | seawall check -"
+  kubectl get wasmplugin,envoyfilter,destinationrule,virtualservice -A -o yaml | seawall check -
+  seawall check --together wasmplugin.yaml destinationrule.yaml virtualservice.yaml
+  curl -s localhost:9901/config_dump | seawall check -
+  seawall check --json bootstrap.yaml | jq '.[] | {file, verdict, unread: .findings.unread}'"
 )]
 pub(super) struct Check {
     /// Files; - is standard input.
     #[arg(required_unless_present = "schema")]
     files: Vec<PathBuf>,
-    /// Prints the findings as JSON.
+    /// Prints the findings as JSON: for each file its verdict, errors, warnings, and what was not read.
     #[arg(long)]
     json: bool,
+    /// Judges all files together, as if they were one.
+    #[arg(long)]
+    together: bool,
+    /// What was not read is still named, but changes the exit code no more if at least one configuration was read.
+    #[arg(long)]
+    allow_unread: bool,
     /// Prints the JSON Schema of a policy file, for editors, and ends.
     #[arg(long)]
     schema: bool,
@@ -36,41 +60,93 @@ impl Check {
             println!("{}", check::schema());
             return Ok(ExitCode::SUCCESS);
         }
-        let mut valid = true;
+        let mut verdicts = Vec::new();
         let mut all = Vec::new();
-        for file in &self.files {
-            let findings =
-                check::check(&super::text(file)?).with_context(|| file.display().to_string())?;
-            valid &= findings.errors.is_empty();
+        for (name, findings) in self.findings()? {
+            verdicts.push(self.counted(&findings));
             if self.json {
-                all.push(json!({"file": file, "findings": findings}));
+                let verdict = findings.verdict();
+                all.push(json!({"file": name, "verdict": verdict, "findings": findings}));
             } else {
-                print(file, &findings);
+                print(&name, &findings);
             }
         }
         if self.json {
             println!("{}", serde_json::to_string_pretty(&all)?);
         }
-        Ok(ExitCode::from(if valid { 0 } else { super::FAILED }))
+        let code = if verdicts.contains(&Verdict::Invalid) {
+            super::FAILED
+        } else if verdicts.contains(&Verdict::Incomplete) {
+            INCOMPLETE
+        } else {
+            0
+        };
+        Ok(ExitCode::from(code))
+    }
+
+    /// What is found in each file, or in all of them together.
+    fn findings(&self) -> anyhow::Result<Vec<(String, Findings)>> {
+        let mut files = Vec::new();
+        for file in &self.files {
+            let name = file.display().to_string();
+            let documents = check::parse(&super::text(file)?).with_context(|| name.clone())?;
+            files.push((name, documents));
+        }
+        if self.together {
+            return Ok(vec![("together".to_owned(), check::together(files))]);
+        }
+        let alone = |documents| check::together(vec![(String::new(), documents)]);
+        let each = files.into_iter();
+        Ok(each
+            .map(|(name, documents)| (name, alone(documents)))
+            .collect())
+    }
+
+    /// What a file's verdict counts for. Where nothing was read at all there is nothing that could be valid.
+    fn counted(&self, findings: &Findings) -> Verdict {
+        match findings.verdict() {
+            Verdict::Incomplete if self.allow_unread && findings.configurations > 0 => {
+                Verdict::Valid
+            }
+            verdict => verdict,
+        }
     }
 }
 
-fn print(file: &Path, findings: &Findings) {
-    let say = |kind: &str, finding: &Finding| match finding.path.as_str() {
-        "" => println!("{}: {kind}: {}", file.display(), finding.problem),
-        path => println!("{}: {kind}: {path}: {}", file.display(), finding.problem),
+fn print(file: &str, findings: &Findings) {
+    for (kind, found) in [
+        ("error", &findings.errors),
+        ("warning", &findings.warnings),
+        ("not read", &findings.unread),
+    ] {
+        for Finding { path, problem } in found.iter().take(PRINTED_MAX) {
+            match path.as_str() {
+                "" => println!("{file}: {kind}: {problem}"),
+                path => println!("{file}: {kind}: {path}: {problem}"),
+            }
+        }
+        if let Some(more) = found
+            .len()
+            .checked_sub(PRINTED_MAX)
+            .filter(|more| *more > 0)
+        {
+            println!("{file}: {kind}: and {more} more; --json has them all");
+        }
+    }
+    let count = match findings.configurations {
+        0 => "no configuration".to_owned(),
+        1 => "1 configuration".to_owned(),
+        count => format!("{count} configurations"),
     };
-    findings.errors.iter().for_each(|error| say("error", error));
-    findings
-        .warnings
-        .iter()
-        .for_each(|warning| say("warning", warning));
-    if findings.errors.is_empty() {
-        let count = findings.configurations;
-        println!(
-            "{}: valid, {count} configuration{}",
-            file.display(),
-            if count == 1 { "" } else { "s" }
-        );
+    match findings.verdict() {
+        Verdict::Valid => println!("{file}: valid, {count}"),
+        Verdict::Incomplete => println!(
+            "{file}: incomplete, {count} without an error; {} not read",
+            match findings.unread.len() {
+                1 => "1 place was".to_owned(),
+                places => format!("{places} places were"),
+            }
+        ),
+        Verdict::Invalid => println!("{file}: not valid"),
     }
 }

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use seawall_policy::route::{Routing, glob_matches};
+use seawall_policy::glob;
+use seawall_policy::route::Routing;
 
 /// Clusters that are named in a warning.
 const SHOWN: usize = 5;
@@ -12,7 +13,7 @@ pub(super) fn unmatched(routing: &Routing, clusters: &BTreeMap<&str, u64>) -> Ve
     let mut warnings = Vec::new();
     let entry_of = |cluster: &str| {
         let mut entries = routing.upstreams.iter();
-        entries.position(|entry| glob_matches(&entry.cluster, cluster))
+        entries.position(|entry| glob::matches(&entry.cluster, cluster))
     };
     for (index, entry) in routing.upstreams.iter().enumerate() {
         if clusters

@@ -1,4 +1,5 @@
 //! The program, run as users run it.
 #![allow(missing_docs, reason = "tests")]
 
+mod check;
 mod host;

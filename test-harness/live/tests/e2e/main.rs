@@ -13,6 +13,7 @@ mod crash;
 mod deadlines;
 mod demo;
 mod diamond;
+mod dumps;
 mod dynamic;
 mod failover;
 mod fire;

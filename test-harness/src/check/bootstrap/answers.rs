@@ -1,7 +1,8 @@
 //! What an answer of Seawall's own meets on its way to the client. Where it takes the place of a failed one, Envoy shows it
 //! to no filter in front; and what routes add to answers is added to it too, though a kept one has it already.
 
-use super::place::{Chain, Place};
+use super::place::Chain;
+use crate::check::filter::Filter;
 use crate::check::{Findings, joined};
 use seawall_policy::fallback::{Cause, Fallback};
 use seawall_policy::route::Routing;
@@ -18,7 +19,7 @@ pub(super) fn check(
     findings: &mut Findings,
     chain: &Chain<'_>,
     number: usize,
-    place: &Place<'_>,
+    place: &Filter<'_>,
     routing: &Routing,
 ) {
     let mut policies = routing.policies.iter();
@@ -42,9 +43,8 @@ pub(super) fn check(
         }
     }
     if let Some(policy) = super::callers::keeping(routing) {
-        let routes = chain.owner.get("route_config");
-        let path = joined(&chain.owner_path, "route_config");
-        if let Some(adds) = routes.and_then(|routes| adding(&path, routes)) {
+        let routes = chain.routes.as_ref();
+        if let Some(adds) = routes.and_then(|(path, routes)| adding(path, routes)) {
             let problem = format!(
                 "policies.{policy} has a stale rung, and {adds} adds headers to answers: a kept answer has them, and gets them \
                  once more; let the upstream send them, or a filter in front of Seawall"

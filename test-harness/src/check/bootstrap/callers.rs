@@ -1,8 +1,9 @@
 //! Stale answers and who may have them: an answer from Seawall's own store asks nobody behind it for leave, so that whoever
 //! says who is let in must stand before it.
 
-use super::place::{Chain, Place};
+use super::place::Chain;
 use crate::check::Findings;
+use crate::check::filter::Filter;
 use seawall_policy::route::Routing;
 
 /// The filters that let a caller in or not, by the end of their type and of their usual name.
@@ -27,7 +28,7 @@ pub(super) fn check(
     findings: &mut Findings,
     chain: &Chain<'_>,
     number: usize,
-    place: &Place<'_>,
+    place: &Filter<'_>,
     routing: &Routing,
 ) {
     let Some(policy) = keeping(routing) else {

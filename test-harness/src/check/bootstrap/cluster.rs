@@ -1,55 +1,75 @@
-//! The clusters of a bootstrap, and Envoy's own limit on retries to them.
+//! The clusters of an Envoy, and Envoy's own limit on retries to them.
+
+use std::collections::HashMap;
 
 use serde_json::Value;
 
-use crate::check::joined;
+use crate::check::layers::{Envoy, Kind};
+use crate::check::{joined, list};
 
 /// How many retries at a time Envoy lets through where nobody says.
 pub(super) const MAX_RETRIES_DEFAULT: u64 = 3;
 
-/// The clusters that stand in the bootstrap itself.
+/// The clusters that are known.
 pub(super) struct Clusters<'a> {
-    all: Vec<(String, &'a Value)>,
+    names: Vec<&'a str>,
+    all: HashMap<&'a str, (String, &'a Value)>,
     /// Whether there may be others.
     pub(super) dynamic: bool,
 }
 
 impl<'a> Clusters<'a> {
     /// Reads them.
-    pub(super) fn of(at: &str, document: &'a Value) -> Self {
-        let clusters = document.pointer("/static_resources/clusters");
-        let clusters = clusters.and_then(Value::as_array).into_iter().flatten();
-        let at = joined(at, "static_resources.clusters");
-        Self {
-            all: clusters
-                .enumerate()
-                .map(|(index, cluster)| (format!("{at}[{index}]"), cluster))
-                .collect(),
-            dynamic: document.pointer("/dynamic_resources/cds_config").is_some(),
+    pub(super) fn of(envoy: &'a Envoy) -> Self {
+        let mut clusters = Self {
+            names: Vec::new(),
+            all: HashMap::new(),
+            dynamic: false,
+        };
+        let mut others = false;
+        for part in envoy.of(Kind::Bootstrap) {
+            let at = joined(&part.path, "static_resources.clusters");
+            let fixed = part.value.pointer("/static_resources/clusters");
+            for (index, cluster) in fixed.map_or(&[][..], list).iter().enumerate() {
+                clusters.add(format!("{at}[{index}]"), cluster);
+            }
+            others |= part
+                .value
+                .pointer("/dynamic_resources/cds_config")
+                .is_some();
         }
+        for part in envoy.of(Kind::Cluster) {
+            clusters.add(part.path.clone(), &part.value);
+        }
+        clusters.dynamic = others && !envoy.has(Kind::Cluster);
+        clusters
+    }
+
+    fn add(&mut self, path: String, cluster: &'a Value) {
+        let Some(name) = cluster["name"].as_str() else {
+            return;
+        };
+        self.names.push(name);
+        // Of two of one name the first counts.
+        self.all.entry(name).or_insert((path, cluster));
     }
 
     /// Their names.
     pub(super) fn names(&self) -> impl Iterator<Item = &'a str> {
-        self.all
-            .iter()
-            .filter_map(|(_, cluster)| cluster["name"].as_str())
+        self.names.iter().copied()
     }
 
-    fn named(&self, name: &str) -> Option<&(String, &'a Value)> {
-        let mut all = self.all.iter();
-        all.find(|(_, cluster)| cluster["name"].as_str() == Some(name))
+    /// Whether there is a cluster of this name.
+    pub(super) fn is_known(&self, name: &str) -> bool {
+        self.all.contains_key(name)
     }
 
     /// Where this cluster has HTTP filters of its own, if it has any.
     pub(super) fn own_filters(&self, name: &str) -> Option<String> {
         const OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
-        let (path, cluster) = self.named(name)?;
+        let (path, cluster) = self.all.get(name)?;
         let filters = &cluster["typed_extension_protocol_options"][OPTIONS]["http_filters"];
-        let there = filters
-            .as_array()
-            .is_some_and(|filters| !filters.is_empty());
-        there.then(|| {
+        (!list(filters).is_empty()).then(|| {
             let path = joined(path, "typed_extension_protocol_options");
             format!("{path}.{OPTIONS}.http_filters")
         })
@@ -58,10 +78,10 @@ impl<'a> Clusters<'a> {
     /// Envoy's limit on retries to this cluster, and where it stands; `None` where a budget of Envoy's takes its place,
     /// or where there is no such cluster.
     pub(super) fn max_retries(&self, name: &str) -> Option<(String, Option<u64>)> {
-        let (path, cluster) = self.named(name)?;
+        let (path, cluster) = self.all.get(name)?;
         let path = joined(path, "circuit_breakers.thresholds");
         let thresholds = cluster.pointer("/circuit_breakers/thresholds");
-        let mut thresholds = thresholds.and_then(Value::as_array).into_iter().flatten();
+        let mut thresholds = thresholds.map_or(&[][..], list).iter();
         // Of several for one priority Envoy takes the first.
         let default = thresholds.find(|entry| match entry.get("priority") {
             None => true,

@@ -1,6 +1,6 @@
 //! A rung that goes to another cluster: the cluster must be there, and a route must lead to it.
 
-use seawall_policy::fallback::Fallback;
+use seawall_policy::fallback::{Fallback, Rung};
 use seawall_policy::route::Routing;
 
 use super::cluster::Clusters;
@@ -16,7 +16,16 @@ pub(super) fn check(
     routing: &Routing,
     clusters: &Clusters<'_>,
 ) {
-    let routes = routes(&chain.owner_path, chain.owner);
+    let rungs = routing
+        .policies
+        .iter()
+        .flat_map(|policy| &policy.fallback.rungs);
+    let goes = |rung: &Rung| matches!(rung.answer, Fallback::Cluster(_));
+    // There may be many routes, and many chains that share them.
+    if !rungs.into_iter().any(goes) {
+        return;
+    }
+    let routes = routes(chain);
     for policy in &routing.policies {
         for (index, rung) in policy.fallback.rungs.iter().enumerate() {
             let Fallback::Cluster(cluster) = &rung.answer else {
@@ -26,9 +35,9 @@ pub(super) fn check(
                 "{at}.configuration: policies.{}.fallback[{index}].cluster",
                 policy.name
             );
-            let known = clusters.names().any(|name| name == cluster);
+            let known = clusters.is_known(cluster);
             if !clusters.dynamic && !known && clusters.names().next().is_some() {
-                let problem = format!("there is no cluster \"{cluster}\" in this bootstrap");
+                let problem = format!("there is no cluster \"{cluster}\" in this Envoy");
                 findings.warning(&path, problem);
             }
             // Where routes come from elsewhere nothing can be said.

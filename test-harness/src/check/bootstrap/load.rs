@@ -4,14 +4,15 @@
 use seawall_policy::route::Routing;
 use serde_json::Value;
 
-use super::place::{Chain, Direction, Place};
+use super::place::{Chain, Direction};
 use crate::check::Findings;
+use crate::check::filter::Filter;
 
 /// One place before a router.
 pub(super) fn check(
     findings: &mut Findings,
     chain: &Chain<'_>,
-    place: &Place<'_>,
+    place: &Filter<'_>,
     routing: &Routing,
 ) {
     // What leaves an application is neither a check of its health nor a stranger's.

@@ -1,8 +1,9 @@
 //! Whom the filter can know by an address: Envoy tells it the client's, which is the peer's own only where no header says
 //! otherwise.
 
-use super::place::{Chain, Place};
+use super::place::Chain;
 use crate::check::Findings;
+use crate::check::filter::Filter;
 use seawall_policy::route::Routing;
 use serde_json::Value;
 
@@ -10,7 +11,7 @@ use serde_json::Value;
 pub(super) fn check(
     findings: &mut Findings,
     chain: &Chain<'_>,
-    place: &Place<'_>,
+    place: &Filter<'_>,
     routing: &Routing,
 ) {
     let marks = (!routing.trust.networks.is_empty()).then_some("trust");

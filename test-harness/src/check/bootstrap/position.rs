@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::place::{Chain, List, Place};
+use super::place::Chain;
+use crate::check::filter::{Filter, List};
 use crate::check::{Findings, joined};
 
 /// What must be the same in both positions, so that both are one VM with one configuration.
@@ -22,7 +23,12 @@ const ALIKE: [(&str, &str); 3] = [
 ];
 
 /// The places of a chain before its router.
-pub(super) fn before(findings: &mut Findings, chain: &Chain<'_>, number: usize, place: &Place<'_>) {
+pub(super) fn before(
+    findings: &mut Findings,
+    chain: &Chain<'_>,
+    number: usize,
+    place: &Filter<'_>,
+) {
     if chain.is_a_clusters() {
         findings.warning(
             &place.path,
@@ -49,7 +55,7 @@ pub(super) fn before(findings: &mut Findings, chain: &Chain<'_>, number: usize, 
 }
 
 /// What stands behind a router, beside what stands before it.
-pub(super) fn behind(findings: &mut Findings, list: &List<'_>, before: Option<&Place<'_>>) {
+pub(super) fn behind(findings: &mut Findings, list: &List<'_>, before: Option<&Filter<'_>>) {
     codec(findings, list);
     for (_, place) in list.places() {
         let Some(before) = before else {
@@ -75,18 +81,18 @@ pub(super) fn behind(findings: &mut Findings, list: &List<'_>, before: Option<&P
 
 /// Envoy takes no list of upstream filters that does not end with the codec.
 pub(in crate::check) fn codec(findings: &mut Findings, list: &List<'_>) {
-    if list.places().is_empty() {
+    if list.places().next().is_none() {
         return;
     }
-    match list.codec() {
-        (_, None) => findings.error(
+    match list.position("upstream_codec.v3.UpstreamCodec", "upstream_codec") {
+        None => findings.error(
             &list.path,
             "there is no envoy.filters.http.upstream_codec: put it after the filter, as the last one",
         ),
-        (count, Some(codec)) if codec + 1 < count => findings.error(
+        Some(codec) if codec + 1 < list.filters.len() => findings.error(
             &format!("{}[{codec}]", list.path),
             "the codec is not the last one, so that Envoy does not start: put it after the filter",
         ),
-        (_, Some(_)) => {}
+        Some(_) => {}
     }
 }

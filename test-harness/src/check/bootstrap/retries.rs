@@ -1,19 +1,16 @@
 //! What retries need around them, so that the budget is what decides about them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use seawall_policy::policy::Policy;
-use seawall_policy::retry::Mode;
 use seawall_policy::route::Routing;
 
 use super::cluster::{Clusters, MAX_RETRIES_DEFAULT};
 use super::place::{Chain, Direction};
 use super::route::{Route, routes};
+use crate::check::rules::{self, MAX_RETRIES_LEAST, repeats};
 use crate::check::silence::unseen;
 use crate::check::{Findings, joined};
-
-/// With fewer retries at a time Envoy's limit comes before any budget.
-const MAX_RETRIES_LEAST: u64 = 100;
 
 /// A filter before a router, and what it was told.
 pub(super) struct Governor<'a> {
@@ -37,19 +34,32 @@ impl Governor<'_> {
 /// All that is found around all of them.
 pub(super) fn check(findings: &mut Findings, governors: &[Governor<'_>], clusters: &Clusters<'_>) {
     let mut told = BTreeSet::new();
-    let in_clusters: Vec<&str> = governors
+    let in_clusters: HashSet<&str> = governors
         .iter()
         .filter(|governor| governor.chain.is_a_clusters())
         .map(|governor| governor.chain.path.as_str())
         .collect();
+    // Many listeners may share one set of routes: each is judged once for what the same policies say.
+    let mut judged: HashMap<(&str, Direction), Vec<&Routing>> = HashMap::new();
     for governor in governors {
-        let routes = routes(&governor.chain.owner_path, governor.chain.owner);
         if governor.retries() {
             position(findings, governor);
+        }
+        let shared = governor.chain.routes_path().unwrap_or_default();
+        let same = judged
+            .entry((shared, governor.chain.direction))
+            .or_default();
+        let is_known = same.iter().any(|known| **known == governor.routing);
+        if is_known && !governor.chain.is_a_clusters() {
+            continue;
+        }
+        same.push(&governor.routing);
+        let routes = routes(governor.chain);
+        if governor.retries() {
             for (cluster, policy) in governed(governor, routes.as_deref(), clusters) {
-                overflow(findings, clusters, &cluster, policy, &mut told);
-                let own = clusters.own_filters(&cluster);
-                let own = own.filter(|path| !in_clusters.contains(&path.as_str()));
+                overflow(findings, clusters, cluster, policy, &mut told);
+                let own = clusters.own_filters(cluster);
+                let own = own.filter(|path| !in_clusters.contains(path.as_str()));
                 if let Some(path) = own.filter(|path| told.insert(path.clone())) {
                     let problem = "take the place of the router's upstream_http_filters for this cluster, so that Seawall \
                                    does not see its attempts: retries are accounted for each request";
@@ -59,8 +69,7 @@ pub(super) fn check(findings: &mut Findings, governors: &[Governor<'_>], cluster
         }
         for route in routes.iter().flatten() {
             for policy in route.policies(&governor.routing) {
-                lost_limit(findings, route, policy);
-                per_try(findings, route, policy);
+                limits(findings, route, policy);
                 if governor.chain.direction != Direction::Inbound || policy.breaker.inbound {
                     silence(findings, route, policy);
                 }
@@ -73,12 +82,6 @@ pub(super) fn check(findings: &mut Findings, governors: &[Governor<'_>], cluster
     across(findings, governors);
 }
 
-/// Whether a policy has retries that can be made, or would be.
-fn repeats(policy: &Policy) -> bool {
-    let retries = policy.retries.as_ref();
-    retries.is_some_and(|retries| retries.attempts > 1 || retries.mode == Mode::Shadow)
-}
-
 /// Whether requests that are not safe to repeat have no retries where attempts are not seen.
 fn loses_safe_repeats(policy: &Policy) -> bool {
     let retries = policy.retries.as_ref().filter(|_| repeats(policy));
@@ -89,7 +92,7 @@ fn position(findings: &mut Findings, governor: &Governor<'_>) {
     let Some(behind) = governor.chain.behind() else {
         return;
     };
-    if behind.places().is_empty() {
+    if behind.places().next().is_none() {
         let policies = governor.routing.policies.iter();
         let lost = policies.filter(|policy| loses_safe_repeats(policy)).count();
         let lost = match lost {
@@ -112,29 +115,22 @@ fn position(findings: &mut Findings, governor: &Governor<'_>) {
 /// The clusters to which a policy with retries is applied, as far as they can be known: those of the routes, or else all.
 fn governed<'a>(
     governor: &'a Governor<'_>,
-    routes: Option<&[Route<'_>]>,
-    clusters: &Clusters<'_>,
-) -> Vec<(String, &'a Policy)> {
+    routes: Option<&[Route<'a>]>,
+    clusters: &Clusters<'a>,
+) -> Vec<(&'a str, &'a Policy)> {
     let known = routes.and_then(|routes| {
-        let each = |route: &Route<'_>| {
+        let each = |route: &Route<'a>| {
             let names = route.clusters()?.into_iter();
-            Some(
-                names
-                    .map(|name| (name.to_owned(), route.named().map(str::to_owned)))
-                    .collect::<Vec<_>>(),
-            )
+            Some(names.map(|name| (name, route.named())).collect::<Vec<_>>())
         };
         routes.iter().map(each).collect::<Option<Vec<_>>>()
     });
-    let asked: Vec<(String, Option<String>)> = match known {
+    let asked: Vec<(&str, Option<&str>)> = match known {
         Some(known) => known.into_iter().flatten().collect(),
-        None => clusters
-            .names()
-            .map(|name| (name.to_owned(), None))
-            .collect(),
+        None => clusters.names().map(|name| (name, None)).collect(),
     };
     let selected = asked.into_iter().filter_map(|(cluster, named)| {
-        let (policy, _) = governor.routing.select(&cluster, named.as_deref()).0?;
+        let (policy, _) = governor.routing.select(cluster, named).0?;
         repeats(policy).then_some((cluster, policy))
     });
     selected.collect()
@@ -159,12 +155,7 @@ fn overflow(
         Some(limit) => format!("max_retries is {limit}"),
         None => format!("max_retries is not set, which is {MAX_RETRIES_DEFAULT} in Envoy"),
     };
-    let problem = format!(
-        "{is} at a time: retries to \"{cluster}\" beyond that are not sent, and the answer gets the flag UO, whatever \
-         the retry budget of the policy \"{}\" still holds; set it to 1000",
-        policy.name
-    );
-    findings.warning(&path, problem);
+    rules::overflow(findings, &path, &is, cluster, policy);
 }
 
 /// Retries that a route makes of its own.
@@ -172,52 +163,22 @@ fn own(findings: &mut Findings, route: &Route<'_>, policy: &Policy, told: &mut B
     let Some((path, on)) = route.retries_on() else {
         return;
     };
-    if !told.insert(format!("{path} {}", policy.name)) {
-        return;
-    }
-    let shadow = policy
-        .retries
-        .as_ref()
-        .is_some_and(|retries| retries.mode == Mode::Shadow);
-    let name = &policy.name;
-    let problem = if shadow {
-        format!(
-            "these retries ({on}) stay as they are, since those of the policy \"{name}\" are in shadow: what its budget \
-             would refuse is counted"
-        )
-    } else {
-        format!(
-            "these retries ({on}) are brought under the budget of the policy \"{name}\", and its conditions and attempts \
-             decide; what Seawall needs here is retry_back_off alone"
-        )
-    };
-    findings.warning(&joined(&path, "retry_on"), problem);
-}
-
-/// A policy's total takes the place of the route's own limit, which a filter cannot read.
-fn lost_limit(findings: &mut Findings, route: &Route<'_>, policy: &Policy) {
-    if let (Some(own), Some(total)) = (route.lost_limit(policy), policy.time.total) {
-        let problem = format!(
-            "{own} does not hold: timeout.total of the policy \"{}\" takes its place with {total}; repeat it as \
-             metadata: {{filter_metadata: {{seawall: {{timeout: {own}}}}}}}",
-            policy.name
-        );
-        findings.warning(&joined(&route.path, "route.timeout"), problem);
+    if told.insert(format!("{path} {}", policy.name)) {
+        let needs = "what Seawall needs here is retry_back_off alone";
+        rules::own(findings, &joined(&path, "retry_on"), on, needs, policy);
     }
 }
 
-/// Envoy leaves out the limit of an attempt that is not shorter than the whole request's.
-fn per_try(findings: &mut Findings, route: &Route<'_>, policy: &Policy) {
-    let (Some(per_try), Some(limit)) = (policy.time.per_try, route.limit(policy)) else {
-        return;
-    };
-    if per_try >= limit {
-        let problem = format!(
-            "a request has {limit} here, and timeout.per_try of the policy \"{}\" is {per_try}: Envoy then leaves it \
-             out; make it shorter",
-            policy.name
-        );
-        findings.warning(&joined(&route.path, "route.timeout"), problem);
+/// The limits of a route beside those of a policy.
+fn limits(findings: &mut Findings, route: &Route<'_>, policy: &Policy) {
+    let path = joined(&route.path, "route.timeout");
+    if let Some(own) = route.unrepeated() {
+        let instead =
+            format!("repeat it as metadata: {{filter_metadata: {{seawall: {{timeout: {own}}}}}}}");
+        rules::lost_limit(findings, &path, own, &instead, policy);
+    }
+    if let Some(limit) = route.limit(policy) {
+        rules::per_try(findings, &path, limit, policy);
     }
 }
 

@@ -1,17 +1,18 @@
-//! The routes that stand beside a chain of HTTP filters, as far as policies ask about them.
+//! The routes of a chain of HTTP filters, as far as policies ask about them.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use seawall_policy::policy::Policy;
 use seawall_policy::route::Routing;
 use seawall_policy::time::{Span, parse_duration};
 
-use crate::check::joined;
+use super::place::Chain;
+use crate::check::{joined, list};
 
 /// Envoy's limit for a route that names none.
 const TIMEOUT_DEFAULT: Span = Span::secs(15);
 
-/// A route of a connection manager's own `route_config`.
+/// A route of a connection manager.
 pub(super) struct Route<'a> {
     /// Where it stands.
     pub(super) path: String,
@@ -20,13 +21,14 @@ pub(super) struct Route<'a> {
     host_path: String,
 }
 
-/// The routes of a connection manager; `None` where they come from elsewhere.
-pub(super) fn routes<'a>(at: &str, manager: &'a Map<String, Value>) -> Option<Vec<Route<'a>>> {
-    let hosts = manager.get("route_config")?["virtual_hosts"].as_array()?;
+/// The routes of a chain; `None` where they come from elsewhere.
+pub(super) fn routes<'a>(chain: &Chain<'a>) -> Option<Vec<Route<'a>>> {
+    let (at, configuration) = chain.routes.as_ref()?;
+    let hosts = configuration["virtual_hosts"].as_array()?;
     let mut routes = Vec::new();
     for (number, host) in hosts.iter().enumerate() {
-        let host_path = joined(at, &format!("route_config.virtual_hosts[{number}]"));
-        for (number, route) in list(&host["routes"]).enumerate() {
+        let host_path = joined(at, &format!("virtual_hosts[{number}]"));
+        for (number, route) in list(&host["routes"]).iter().enumerate() {
             routes.push(Route {
                 path: format!("{host_path}.routes[{number}]"),
                 route,
@@ -48,8 +50,8 @@ impl<'a> Route<'a> {
             return Some(vec![cluster]);
         }
         let weighted = action.pointer("/weighted_clusters/clusters")?;
-        let names = list(weighted).map(|cluster| cluster["name"].as_str());
-        names.collect()
+        let names = list(weighted).iter();
+        names.map(|cluster| cluster["name"].as_str()).collect()
     }
 
     /// The policy that its metadata names.
@@ -96,11 +98,10 @@ impl<'a> Route<'a> {
         }
     }
 
-    /// Its own limit, where it is shorter than the policy's total that takes its place, and not repeated.
-    pub(super) fn lost_limit(&self, policy: &Policy) -> Option<Span> {
+    /// Its own limit, where its metadata does not repeat it.
+    pub(super) fn unrepeated(&self) -> Option<Span> {
         let own = length(self.route.pointer("/route/timeout")?.as_str()?)?;
-        let lost = policy.time.total.is_some_and(|total| own < total);
-        (lost && self.metadata("timeout").is_none()).then_some(own)
+        self.metadata("timeout").is_none().then_some(own)
     }
 
     /// The most that a gRPC caller's own deadline may be, and where each such bound stands.
@@ -142,8 +143,4 @@ impl<'a> Route<'a> {
 fn length(text: &str) -> Option<Span> {
     let length = parse_duration(text).ok()?;
     (length > Span::ZERO).then_some(length)
-}
-
-fn list(value: &Value) -> impl Iterator<Item = &Value> {
-    value.as_array().into_iter().flatten()
 }

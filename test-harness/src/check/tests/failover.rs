@@ -39,10 +39,7 @@ fn what_is_missing_is_said() {
         "{no_route:?}"
     );
     let no_cluster = found("usres", ALL);
-    assert_eq!(
-        no_cluster,
-        ["there is no cluster \"usres\" in this bootstrap"]
-    );
+    assert_eq!(no_cluster, ["there is no cluster \"usres\" in this Envoy"]);
     let other = ALL.replace("cluster_header: x-seawall-failover", "cluster: tracing");
     assert!(found("users", &other)[0].contains("no route goes there"));
 }

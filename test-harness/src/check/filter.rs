@@ -1,0 +1,257 @@
+//! One filter, as it stands in a list: its name, the type of its configuration, and that configuration, wherever it is.
+//!
+//! A configuration comes as a message of its type, as a `TypedStruct` that names the type, or from elsewhere by the filter's
+//! name (ECDS). What these have in common is read here, so that no rule asks which it was.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use super::{joined, list, text};
+
+/// The end of the type that Seawall runs as.
+const WASM: &str = "http.wasm.v3.Wasm";
+
+/// One filter.
+pub(super) struct Filter<'a> {
+    /// Where it stands.
+    pub(super) path: String,
+    /// Its name.
+    pub(super) name: &'a str,
+    /// The type of its configuration; nothing if none is given.
+    pub(super) kind: &'a str,
+    /// Its configuration.
+    pub(super) message: &'a Value,
+    /// Where that stands.
+    pub(super) message_path: String,
+    /// Where its configuration comes from, where that is elsewhere.
+    elsewhere: Option<&'a Value>,
+}
+
+/// Filters' configurations by their names (ECDS).
+#[derive(Default)]
+pub(super) struct Extensions<'a>(HashMap<&'a str, (String, &'a Value)>);
+
+impl<'a> Extensions<'a> {
+    /// Adds one that stands at a place.
+    pub(super) fn add(&mut self, path: &str, extension: &'a Value) {
+        let name = text(extension, "/name");
+        self.0.entry(name).or_insert((path.to_owned(), extension));
+    }
+
+    fn named(&self, name: &str) -> Option<(&str, &'a Value)> {
+        let (path, extension) = self.0.get(name)?;
+        Some((path, extension))
+    }
+}
+
+/// A list of filters, and where it stands.
+pub(super) struct List<'a> {
+    /// Where.
+    pub(super) path: String,
+    /// The filters.
+    pub(super) filters: Vec<Filter<'a>>,
+}
+
+impl<'a> List<'a> {
+    /// The filters of a list that stands at a place.
+    pub(super) fn of(path: &str, value: &'a Value, extensions: &Extensions<'a>) -> Self {
+        let filters = list(value).iter().enumerate();
+        let each = filters
+            .map(|(index, filter)| Filter::of(format!("{path}[{index}]"), filter, extensions));
+        Self {
+            path: path.to_owned(),
+            filters: each.collect(),
+        }
+    }
+
+    /// Every Seawall among them, with its number.
+    pub(super) fn places(&self) -> impl Iterator<Item = (usize, &Filter<'a>)> {
+        let filters = self.filters.iter().enumerate();
+        filters.filter(|(_, filter)| filter.is_seawall())
+    }
+
+    /// The number of the first filter of a type.
+    pub(super) fn position(&self, kind_end: &str, name_end: &str) -> Option<usize> {
+        let mut filters = self.filters.iter();
+        filters.position(|filter| filter.has_type(kind_end, name_end))
+    }
+}
+
+impl<'a> Filter<'a> {
+    /// Reads the filter that stands at a place.
+    pub(super) fn of(path: String, filter: &'a Value, extensions: &Extensions<'a>) -> Self {
+        let name = text(filter, "/name");
+        let at = joined(&path, "typed_config");
+        if let Some(config) = filter.get("typed_config") {
+            return Self::with(path, name, at, config);
+        }
+        let Some(discovery) = filter.get("config_discovery") else {
+            return Self::with(path, name, at, &Value::Null);
+        };
+        if let Some((there, extension)) = extensions.named(name) {
+            let there = joined(there, "typed_config");
+            return Self::with(path, name, there, &extension["typed_config"]);
+        }
+        let at = joined(&path, "config_discovery.default_config");
+        let mut own = Self::with(path, name, at, &discovery["default_config"]);
+        own.elsewhere = Some(discovery);
+        own
+    }
+
+    /// Reads a configuration that stands in no filter.
+    pub(super) fn bare(path: String, message: &'a Value) -> Self {
+        Self::with(path.clone(), "", path, message)
+    }
+
+    fn with(path: String, name: &'a str, at: String, message: &'a Value) -> Self {
+        let (mut message_path, mut message, mut kind) = (at, message, text(message, "/@type"));
+        // One may be within another; a value has an end.
+        while kind.ends_with("TypedStruct") && message.get("value").is_some() {
+            kind = text(message, "/type_url");
+            message = &message["value"];
+            message_path = joined(&message_path, "value");
+        }
+        Self {
+            path,
+            name,
+            kind,
+            message,
+            message_path,
+            elsewhere: None,
+        }
+    }
+
+    /// Whether it is of a type. Its name is free, and counts only where no type is given.
+    pub(super) fn has_type(&self, kind_end: &str, name_end: &str) -> bool {
+        match self.kind {
+            "" => self.name.ends_with(name_end),
+            kind => kind.ends_with(kind_end),
+        }
+    }
+
+    /// Whether it is a Wasm filter that runs Seawall.
+    pub(super) fn is_seawall(&self) -> bool {
+        self.kind.ends_with(WASM) && self.is_ours()
+    }
+
+    /// By a name, by the file that it runs, or by its configuration.
+    fn is_ours(&self) -> bool {
+        const NAMES: [&str; 4] = [
+            "/name",
+            "/root_id",
+            "/vm_config/code/local/filename",
+            "/vm_config/code/remote/http_uri/uri",
+        ];
+        let config = self.config();
+        let mut names = NAMES.iter().map(|pointer| text(config, pointer));
+        let configuration = &config["configuration"];
+        self.name.contains("seawall")
+            || names.any(|name| name.contains("seawall"))
+            || text(configuration, "/value").contains("\"policies\"")
+            || configuration.get("policies").is_some()
+            || configuration.pointer("/value/policies").is_some()
+    }
+
+    /// Why it is not read, though it may be Seawall. In a list of HTTP filters a name is enough to ask.
+    pub(super) fn unread(&self, is_http: bool) -> Option<String> {
+        let named = is_http && self.name.contains("seawall");
+        if let Some(discovery) = self.elsewhere {
+            let mut types = list(&discovery["type_urls"]).iter().map(Value::as_str);
+            let may_be = types.any(|kind| kind.is_some_and(|kind| kind.ends_with(WASM)));
+            return (named || may_be).then(|| {
+                format!(
+                    "its configuration comes from elsewhere ({}): check it together with that, or what Envoy's /config_dump says",
+                    source(&discovery["config_source"])
+                )
+            });
+        }
+        if self.kind.ends_with(WASM) {
+            return None;
+        }
+        let other = self.kind.contains(".wasm.") && self.is_ours();
+        (named || other).then(|| match self.kind {
+            "" => "no type of a configuration is given".to_owned(),
+            kind => format!("its type is {kind}; Seawall is an envoy.extensions.filters.{WASM}"),
+        })
+    }
+
+    /// Where the plugin's configuration stands.
+    pub(super) fn config_path(&self) -> String {
+        joined(&self.message_path, "config")
+    }
+
+    /// The plugin's configuration.
+    pub(super) fn config(&self) -> &'a Value {
+        &self.message["config"]
+    }
+
+    /// The id of its VM, nothing if it has none.
+    pub(super) fn vm_id(&self) -> &'a str {
+        text(self.config(), "/vm_config/vm_id")
+    }
+}
+
+/// Where a configuration comes from, in words.
+pub(super) fn source(source: &Value) -> String {
+    let path = match text(source, "/path_config_source/path") {
+        "" => text(source, "/path"),
+        path => path,
+    };
+    match path {
+        "" if source.get("ads").is_some() => "ADS".to_owned(),
+        "" if source.get("api_config_source").is_some() => "a server".to_owned(),
+        "" => "a source that is not known".to_owned(),
+        path => format!("the file {path}"),
+    }
+}
+
+/// What is met on a walk through a value.
+pub(super) enum Met<'a> {
+    /// A filter, and whether it stands in a list of HTTP filters.
+    Filter(Filter<'a>, bool),
+    /// The filters behind a router.
+    Behind(List<'a>),
+}
+
+/// Every filter in a value, wherever it stands. `is_filter` says whether the value itself may be an HTTP filter.
+pub(super) fn walk<'a>(
+    at: &str,
+    value: &'a Value,
+    is_filter: bool,
+    extensions: &Extensions<'a>,
+    met: &mut dyn FnMut(Met<'a>),
+) {
+    match value {
+        Value::Object(map) => {
+            if map.contains_key("typed_config") || map.contains_key("config_discovery") {
+                let filter = Filter::of(at.to_owned(), value, extensions);
+                met(Met::Filter(filter, is_filter));
+            }
+            for (key, inner) in map {
+                if !inner.is_object() && !inner.is_array() {
+                    continue;
+                }
+                let path = joined(at, key);
+                if key == "upstream_http_filters" {
+                    met(Met::Behind(List::of(&path, inner, extensions)));
+                }
+                let lists = key == "http_filters" || key == "upstream_http_filters";
+                // A message that no filter around it names.
+                if key != "typed_config" && key != "default_config" {
+                    let bare = Filter::bare(path.clone(), inner);
+                    if bare.kind.contains(".wasm.") {
+                        met(Met::Filter(bare, false));
+                    }
+                }
+                walk(&path, inner, lists, extensions, met);
+            }
+        }
+        Value::Array(items) => {
+            for (index, inner) in items.iter().enumerate() {
+                walk(&format!("{at}[{index}]"), inner, is_filter, extensions, met);
+            }
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,196 @@
+//! Envoy Gateway's resources: an EnvoyExtensionPolicy holds the filter's configuration, an EnvoyPatchPolicy holds Envoy's.
+
+use serde_json::Value;
+
+use seawall_policy::config;
+
+use super::filter::{Extensions, Met, walk};
+use super::manifest::{Seat, namespace, of_kind};
+use super::{Findings, bootstrap, joined, list, read, rules, spelling, text};
+
+/// The kinds that are read here, or named where they are not.
+pub(super) const KINDS: [&str; 5] = [
+    "BackendTrafficPolicy",
+    "EnvoyExtensionPolicy",
+    "EnvoyPatchPolicy",
+    "GRPCRoute",
+    "HTTPRoute",
+];
+
+/// The resources that hold the filter.
+pub(super) fn holders(
+    findings: &mut Findings,
+    manifests: &[(String, Value)],
+    seats: &mut Vec<Seat>,
+) {
+    for (at, document) in of_kind(manifests, "EnvoyExtensionPolicy") {
+        extension(findings, at, document, seats);
+    }
+    for (at, document) in of_kind(manifests, "EnvoyPatchPolicy") {
+        patches(findings, at, document, seats);
+    }
+}
+
+fn extension(findings: &mut Findings, at: &str, document: &Value, seats: &mut Vec<Seat>) {
+    const NAMES: [&str; 4] = ["/name", "/rootID", "/code/image/url", "/code/http/url"];
+    let Some(plugins) = items(findings, at, document, "wasm") else {
+        return;
+    };
+    for (index, plugin) in plugins.iter().enumerate() {
+        let path = joined(at, &format!("spec.wasm[{index}]"));
+        let names = NAMES.iter().map(|pointer| text(plugin, pointer));
+        let is_ours = names.chain([text(document, "/metadata/name")]);
+        if !is_ours.into_iter().any(|name| name.contains("seawall"))
+            && plugin.pointer("/config/policies").is_none()
+        {
+            continue;
+        }
+        let here = joined(&path, "config");
+        match plugin.get("config") {
+            Some(config) => {
+                let read = config::from_value(config);
+                let routing = findings.configuration(&here, read, read::is_template(config));
+                seats.extend(routing.map(|routing| Seat {
+                    namespace: namespace(document).to_owned(),
+                    routing,
+                }));
+            }
+            None => {
+                findings.configurations += 1;
+                findings.error(&here, "missing: write Seawall's configuration there");
+            }
+        }
+        let consequence = match plugin["failOpen"].as_bool() {
+            Some(true) => "the filter would be passed by",
+            _ => "every request would get 503",
+        };
+        let problem = format!(
+            "after a trap {consequence} for good: an EnvoyExtensionPolicy has no FAIL_RELOAD; an EnvoyPatchPolicy that \
+             sets failure_policy has"
+        );
+        findings.warning(&joined(&path, "failOpen"), problem);
+    }
+}
+
+fn patches(findings: &mut Findings, at: &str, document: &Value, seats: &mut Vec<Seat>) {
+    let Some(patches) = items(findings, at, document, "jsonPatches") else {
+        return;
+    };
+    for (index, patch) in patches.iter().enumerate() {
+        let path = joined(at, &format!("spec.jsonPatches[{index}].operation.value"));
+        let Some(value) = patch.pointer("/operation/value") else {
+            continue;
+        };
+        let target = [
+            text(patch, "/operation/path"),
+            text(patch, "/operation/jsonPath"),
+        ]
+        .concat();
+        if target.contains("configuration") {
+            if let Some(routing) = alone(findings, &path, value, &target) {
+                seats.push(Seat {
+                    namespace: namespace(document).to_owned(),
+                    routing,
+                });
+            }
+            continue;
+        }
+        let value = spelling::message(findings, &path, value.clone());
+        let is_filter = target.contains("http_filters") || target.contains("httpFilters");
+        let none = Extensions::default();
+        walk(&path, &value, is_filter, &none, &mut |met| match met {
+            Met::Behind(list) => bootstrap::position::codec(findings, &list),
+            Met::Filter(filter, is_http) => {
+                if let Some(why) = filter.unread(is_http) {
+                    findings.unread(&filter.path, why);
+                }
+                if filter.is_seawall() {
+                    let path = filter.config_path();
+                    let routing = bootstrap::configuration(findings, &path, filter.config());
+                    bootstrap::failure_policy(findings, &filter);
+                    bootstrap::vm_id(findings, &filter);
+                    seats.extend(routing.map(|routing| Seat {
+                        namespace: namespace(document).to_owned(),
+                        routing,
+                    }));
+                }
+            }
+        });
+    }
+}
+
+/// A configuration that is put into the place of another one: the whole of it, or a part.
+fn alone(
+    findings: &mut Findings,
+    at: &str,
+    value: &Value,
+    target: &str,
+) -> Option<seawall_policy::route::Routing> {
+    let inner = match value {
+        Value::Object(map) if map.contains_key("value") => &value["value"],
+        other => other,
+    };
+    let (read, is_whole) = match inner {
+        Value::String(text) => (
+            config::parse(text.as_bytes()),
+            text.contains("\"policies\""),
+        ),
+        other => (config::from_value(other), other.get("policies").is_some()),
+    };
+    if !is_whole {
+        let problem =
+            format!("changes a part of a configuration ({target}): check what comes of it");
+        findings.unread(at, problem);
+        return None;
+    }
+    findings.configuration(at, read, read::is_template(inner))
+}
+
+/// Resources beside the filter that set limits and retries: Envoy Gateway's own ways are not followed.
+pub(super) fn neighbours(findings: &mut Findings, manifests: &[(String, Value)], seats: &[Seat]) {
+    let mut policies = seats.iter().flat_map(|seat| &seat.routing.policies);
+    let asks = policies.any(|policy| {
+        rules::repeats(policy) || policy.time.total.is_some() || policy.time.per_try.is_some()
+    });
+    if !asks {
+        return;
+    }
+    let problem = "is not judged beside the filter's own limits and retries: check what Envoy's /config_dump says";
+    for (at, document) in of_kind(manifests, "BackendTrafficPolicy") {
+        for key in ["circuitBreaker", "retry", "timeout"] {
+            if document["spec"].get(key).is_some() {
+                findings.unread(&joined(at, &format!("spec.{key}")), problem);
+            }
+        }
+    }
+    for kind in ["GRPCRoute", "HTTPRoute"] {
+        for (at, document) in of_kind(manifests, kind) {
+            let given = list(&document["spec"]["rules"]).iter().enumerate();
+            for (index, rule) in given {
+                for key in ["retry", "timeouts"] {
+                    if rule.get(key).is_some() {
+                        let path = joined(at, &format!("spec.rules[{index}].{key}"));
+                        findings.unread(&path, problem);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A list of a resource's spec; what should be one and is not is named.
+fn items<'a>(
+    findings: &mut Findings,
+    at: &str,
+    document: &'a Value,
+    key: &str,
+) -> Option<&'a [Value]> {
+    match document["spec"].get(key) {
+        Some(Value::Array(items)) => Some(items),
+        None if document["spec"].is_object() => None,
+        _ => {
+            findings.unread(&joined(at, &format!("spec.{key}")), "is no list");
+            None
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! A DestinationRule: `connectionPool.http.maxRetries` is Envoy's own limit on retries at a time.
+
+use serde_json::Value;
+
+use super::{concerns, governing, host, odd, perhaps};
+use crate::check::manifest::{Seat, namespace};
+use crate::check::rules::{self, MAX_RETRIES_LEAST, repeats};
+use crate::check::{Findings, joined, list, text};
+
+/// A place in which a traffic policy may stand, and the subset that it is for; `None` for all.
+struct Scope<'a> {
+    path: String,
+    policy: &'a Value,
+    subset: Option<&'a str>,
+}
+
+pub(super) fn check(findings: &mut Findings, at: &str, document: &Value, seats: &[Seat]) {
+    let spec = &document["spec"];
+    let name = text(spec, "/host");
+    let scopes = scopes(at, spec);
+    if name.is_empty() {
+        if scopes.iter().any(|scope| !scope.policy.is_null()) {
+            odd(findings, at, "host", "missing: what it is for is not known");
+        }
+        return;
+    }
+    for scope in scopes {
+        limit(
+            findings,
+            document,
+            &scope.path,
+            scope.policy,
+            (name, scope.subset, None),
+            seats,
+        );
+        let ports = list(&scope.policy["portLevelSettings"]).iter().enumerate();
+        for (index, settings) in ports {
+            let path = joined(&scope.path, &format!("portLevelSettings[{index}]"));
+            let port = settings.pointer("/port/number").and_then(Value::as_u64);
+            limit(
+                findings,
+                document,
+                &path,
+                settings,
+                (name, scope.subset, port),
+                seats,
+            );
+        }
+    }
+}
+
+fn scopes<'a>(at: &str, spec: &'a Value) -> Vec<Scope<'a>> {
+    let mut scopes = vec![Scope {
+        path: joined(at, "spec.trafficPolicy"),
+        policy: &spec["trafficPolicy"],
+        subset: None,
+    }];
+    for (index, subset) in list(&spec["subsets"]).iter().enumerate() {
+        scopes.push(Scope {
+            path: joined(at, &format!("spec.subsets[{index}].trafficPolicy")),
+            policy: &subset["trafficPolicy"],
+            subset: Some(text(subset, "/name")),
+        });
+    }
+    scopes
+}
+
+/// One limit, and what it is for: a host, a subset, a port.
+fn limit(
+    findings: &mut Findings,
+    document: &Value,
+    at: &str,
+    policy: &Value,
+    (name, subset, port): (&str, Option<&str>, Option<u64>),
+    seats: &[Seat],
+) {
+    let Some(given) = policy.pointer("/connectionPool/http/maxRetries") else {
+        return;
+    };
+    let path = joined(at, "connectionPool.http.maxRetries");
+    let own = namespace(document);
+    let is_seen = |other: &str| sees(document, name, other);
+    let clusters = host::clusters(name, own, port, subset);
+    let governing = governing(seats, is_seen, &clusters);
+    let Some((policy, alone)) = governing.into_iter().find(|(policy, _)| repeats(policy)) else {
+        return;
+    };
+    match given.as_u64() {
+        // None is said: Istio then sets no limit.
+        Some(0) => {}
+        Some(limit) if limit < MAX_RETRIES_LEAST => {
+            let is = format!("is {limit}{}", perhaps(alone));
+            rules::overflow(findings, &path, &is, name, policy);
+        }
+        Some(_) => {}
+        None => findings.unread(&path, "is no number of retries"),
+    }
+}
+
+/// A client's proxy takes rules of its own namespace, of the service's, and of the root's.
+fn sees(document: &Value, name: &str, other: &str) -> bool {
+    let own = namespace(document);
+    let service = host::namespace_of(name, own);
+    let is_near = own == other || own == service || service.is_empty() || own == super::ROOT;
+    let unknown = own.is_empty() || other.is_empty() || other == super::ROOT;
+    (unknown || is_near) && concerns(own, &document["spec"]["exportTo"], other)
+}

@@ -1,0 +1,105 @@
+//! From a text to its documents: YAML or JSON, within bounds that hostile texts do not pass.
+
+use serde_json::Value;
+
+/// The longest text that is read.
+const BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// Why a file cannot be read at all.
+#[derive(Debug, thiserror::Error)]
+#[error("neither YAML nor JSON: {0}")]
+pub struct Unreadable(String);
+
+/// The documents of a YAML or JSON text. A key that stands twice is refused.
+///
+/// # Errors
+/// If the text is neither, or beyond the bounds.
+pub fn parse(text: &str) -> Result<Vec<Value>, Unreadable> {
+    if text.len() > BYTES_MAX {
+        return Err(Unreadable(format!("longer than {BYTES_MAX} bytes")));
+    }
+    let read = serde_saphyr::from_multiple_with_options(text, bounds());
+    let documents: Vec<Value> = read.map_err(|error| {
+        let hint = match has_template(text) {
+            true => "\nit has marks of a template, such as {{ }}: check what is rendered from it",
+            false => "",
+        };
+        Unreadable(format!("{error}{hint}"))
+    })?;
+    Ok(documents
+        .into_iter()
+        .filter(|document| !document.is_null())
+        .collect())
+}
+
+/// Room for what an Envoy with tens of thousands of clusters tells of itself. What aliases repeat is bounded apart: a
+/// few lines could ask for any amount of it.
+fn bounds() -> serde_saphyr::Options {
+    serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_depth: 100,
+            max_documents: 100_000,
+            max_events: 40_000_000,
+            max_nodes: 20_000_000,
+            max_total_scalar_bytes: BYTES_MAX,
+        },
+        alias_limits: serde_saphyr::alias_limits! {
+            max_total_replayed_events: 1_000_000,
+        },
+    }
+}
+
+/// Where a JSON text has a key that stands twice: JSON's readers, the filter's among them, take the last one.
+pub(super) fn key_twice(json: &str) -> Option<String> {
+    let error = serde_saphyr::from_str::<Value>(json).err()?;
+    let error = error.without_snippet();
+    matches!(error, serde_saphyr::Error::DuplicateMappingKey { .. }).then(|| {
+        let at = error.location().map_or_else(String::new, |at| {
+            format!(" (line {}, column {})", at.line(), at.column())
+        });
+        format!("a key stands twice{at}")
+    })
+}
+
+/// Whether a text is to be filled in by others: `{{ }}` as in Helm and Jinja, `${NAME}` as in a shell. Neither stands
+/// in JSON but within its strings.
+pub(super) fn has_template(text: &str) -> bool {
+    let between = |open: &str, close: &str| {
+        let after = text.split_once(open).map(|(_, after)| after);
+        after.is_some_and(|after| after.contains(close))
+    };
+    between("{{", "}}") || between("${", "}")
+}
+
+/// Whether a string somewhere in a value is to be filled in.
+pub(super) fn is_template(value: &Value) -> bool {
+    any(value, &|text| has_template(text))
+}
+
+/// Whether something like a configuration of Seawall stands in a value that is not understood.
+pub(super) fn is_suspicious(value: &Value) -> bool {
+    let keys = |map: &serde_json::Map<String, Value>| {
+        map.contains_key("policies") && map.contains_key("version")
+    };
+    match value {
+        Value::Object(map) => keys(map) || map.values().any(is_suspicious),
+        Value::Array(items) => items.iter().any(is_suspicious),
+        Value::String(text) => is_suspicious_text(text),
+        _ => false,
+    }
+}
+
+/// The same of a text that could not be read.
+pub(super) fn is_suspicious_text(text: &str) -> bool {
+    text.contains("filters.http.wasm")
+        || (text.contains("policies") && (text.contains("seawall") || text.contains("version")))
+}
+
+fn any(value: &Value, is: &dyn Fn(&str) -> bool) -> bool {
+    match value {
+        Value::Object(map) => map.values().any(|inner| any(inner, is)),
+        Value::Array(items) => items.iter().any(|inner| any(inner, is)),
+        Value::String(text) => is(text),
+        _ => false,
+    }
+}

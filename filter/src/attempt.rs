@@ -9,15 +9,15 @@ use seawall_policy::retry::attempts::{AttemptFailure, AttemptResponse, Attempts,
 use seawall_policy::text;
 use seawall_policy::time::{Span, Timestamp};
 
+use crate::attempt_state::FAILOVER;
 use crate::attempt_state::{self, ATTEMPT, NO_RETRY, VETO, VOTE};
-use crate::host::exports::Action;
+use crate::host::action::Action;
 use crate::host::headers::{Map, Pairs};
 use crate::host::{clock, properties};
 use crate::local_reply;
-use crate::request::fallback::FAILOVER;
 use crate::response;
-use crate::stream::{SharedWorker, with};
 use crate::telemetry::InternalEvent;
+use crate::worker::handle::{SharedWorker, with};
 
 /// Where an attempt stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -17,6 +17,7 @@ mod account;
 mod arrival;
 mod attempt;
 mod attempt_state;
+mod entry;
 mod facts;
 mod host;
 mod local_leases;

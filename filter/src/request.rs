@@ -22,19 +22,19 @@ use seawall_policy::time::{Span, Timestamp};
 
 use crate::account::{self, RetrySettlement};
 use crate::arrival::PropagatedContext;
+use crate::attempt_state::FAILOVER;
 use crate::facts::RequestFacts;
-use crate::host::exports::Action;
+use crate::host::action::Action;
 use crate::host::headers::Map;
 use crate::host::properties;
 use crate::local_reply;
 use crate::page;
 use crate::response;
 use crate::stale;
-use crate::stream::{SharedWorker, with};
 use crate::telemetry::{Event, InternalEvent};
 use crate::worker::Worker;
+use crate::worker::handle::{SharedWorker, with};
 use ending::request;
-use fallback::FAILOVER;
 use in_flight::InFlight;
 
 /// The status of what a Seawall before the upstream sheds.

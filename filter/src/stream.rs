@@ -3,25 +3,11 @@
 //! The same configuration in both positions is the same root to Envoy, so that only the stream itself can tell: the
 //! router counts attempts, and before it the count is 0.
 
-use std::cell::RefCell;
-use std::rc::Rc;
-
 use crate::attempt::Attempt;
-use crate::host::exports::Action;
+use crate::host::action::Action;
 use crate::host::properties;
 use crate::request::HttpRequest;
-use crate::worker::Worker;
-
-/// A worker, where its root has taken a configuration.
-pub(crate) type SharedWorker = Rc<RefCell<Option<Worker>>>;
-
-/// Runs something on the worker; nothing where there is none.
-pub(crate) fn with<T>(
-    worker: &SharedWorker,
-    run: impl FnOnce(&mut Worker) -> Option<T>,
-) -> Option<T> {
-    run(worker.try_borrow_mut().ok()?.as_mut()?)
-}
+use crate::worker::handle::SharedWorker;
 
 /// One stream.
 #[derive(Debug)]

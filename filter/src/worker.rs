@@ -6,13 +6,15 @@ mod acquisition;
 mod authorities;
 mod concurrency;
 pub(crate) mod exchanges;
+pub(crate) mod handle;
 mod health_check;
 mod latency;
+mod limit_reached;
 mod liveness;
 mod pending_settlements;
 mod permits;
 mod retry_budget;
-mod selection;
+pub(crate) mod selection;
 mod shapes;
 mod state_page;
 mod step_reports;
@@ -33,6 +35,7 @@ use seawall_policy::retry::attempts::Denial;
 use seawall_policy::retry::payment::Entry;
 use seawall_policy::route::Routing;
 use seawall_policy::shared::configurations::Standing;
+use seawall_policy::shared::upstream::GovernedUpstream;
 use seawall_policy::time::{Span, Timestamp};
 use seawall_policy::trust::Trust;
 
@@ -456,8 +459,8 @@ fn upstream_of<'a>(
     policy: &'a Policy,
     key: Option<&'a str>,
     standing: &'a Standing,
-) -> admission::GovernedUpstream<'a> {
-    admission::GovernedUpstream {
+) -> GovernedUpstream<'a> {
+    GovernedUpstream {
         policy,
         key,
         standing,

@@ -7,8 +7,7 @@
 //! nothing about that; a flood of them would pull every limit down. What a limit ended took longer than the limit: if it
 //! were no sample, or one as long as the limit, the limit would follow its own tail.
 
-use crate::deadline::{Limit, LimitSource};
-use crate::ratio::Share;
+use crate::deadline::{Follow, Limit, LimitSource};
 use crate::shared::envelope::{Reader, Writer};
 use crate::time::{Span, Timestamp};
 
@@ -20,21 +19,6 @@ const MAGIC: [u8; 2] = *b"SL";
 const UNIT: u64 = 128_000;
 /// The length of a half.
 const HALF: Span = Span::secs(30);
-
-/// A limit that follows a percentile.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Follow {
-    /// Which.
-    pub percentile: Share,
-    /// Times so much, in hundredths.
-    pub factor: u32,
-    /// Never less.
-    pub min: Span,
-    /// Never more.
-    pub max: Span,
-    /// Nothing is said before so many samples.
-    pub samples: u32,
-}
 
 /// How a request ended, as far as that says how long its upstream takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -205,6 +189,7 @@ fn upper_bound(bucket: usize) -> Span {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ratio::Share;
     use proptest::prelude::*;
 
     const P99: Follow = Follow {

@@ -37,7 +37,7 @@ pub struct Policy {
     /// Which requests wait for something to happen: their silence says nothing.
     pub long_polls: LongPolls,
     /// What asks an open upstream whether it is well again.
-    pub probe: Option<health_check::HealthCheck>,
+    pub probe: Option<HealthCheck>,
     /// How many requests there may be at the same time.
     pub bulkhead: Option<bulkhead::Settings>,
     /// What is refused when there is too much to do.

@@ -13,7 +13,7 @@ thread_local! {
 }
 
 /// A callback begins: the next to ask reads the clock.
-pub(super) fn renew() {
+pub(crate) fn renew() {
     FRESH.set(false);
 }
 

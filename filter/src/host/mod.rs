@@ -4,11 +4,11 @@
 //! asked goes on without.
 
 mod abi;
+pub(crate) mod action;
 pub(crate) mod body;
 pub(crate) mod calls;
 pub(crate) mod clock;
 pub(crate) mod errors;
-pub(crate) mod exports;
 pub(crate) mod headers;
 pub(crate) mod log;
 pub(crate) mod metrics;
@@ -17,5 +17,4 @@ pub(crate) mod properties;
 pub(crate) mod random;
 pub(crate) mod reply;
 pub(crate) mod shared;
-mod stream_table;
 pub(crate) mod streams;

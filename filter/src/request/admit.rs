@@ -1,7 +1,6 @@
 //! The way of a request up to the router: what came with it, whether it goes, and what it takes along.
 
 use seawall_policy::admission::{Decision, Reason};
-use seawall_policy::authority;
 use seawall_policy::concurrency::partitions;
 use seawall_policy::deadline::Limit;
 use seawall_policy::outcome::end::TimeLimits;
@@ -20,16 +19,16 @@ use crate::account::RetrySettlement;
 use crate::arrival::{PRIORITY, PropagatedContext};
 use crate::attempt_state::{self, ATTEMPT};
 use crate::facts::RequestFacts;
-use crate::host::exports::Action;
+use crate::host::action::Action;
 use crate::host::headers::{Map, Pairs};
 use crate::host::{clock, properties};
 use crate::local_reply::{LocalReplyCause, LogFields};
 use crate::process_key;
 use crate::steer::{self, RetryAllowance};
-use crate::stream::{SharedWorker, with};
 use crate::telemetry::{Event, InternalEvent};
-use crate::upstreams::{AUTHORITY, LONG};
 use crate::worker::exchanges::Exchange;
+use crate::worker::handle::{SharedWorker, with};
+use crate::worker::selection::key_part;
 use crate::worker::{AdmissionInput, AdmissionOutput, PolicyMatch};
 
 impl HttpRequest {
@@ -48,7 +47,7 @@ impl HttpRequest {
             self.with(|worker| Some(PropagatedContext::read(worker, facts, pairs, inbound)));
         self.arrival = arrival.unwrap_or_default();
         self.strip_request_headers(facts, true);
-        let part = part(selected, pairs);
+        let part = key_part(selected, pairs);
         let part = part.as_ref().map(|(kind, part)| (*kind, part.as_str()));
         let PriorityAndPartition {
             priority,
@@ -389,18 +388,6 @@ fn time_limits(limit: Limit, facts: &RequestFacts) -> TimeLimits {
         set,
         caller: facts.grpc_limit,
     }
-}
-
-/// What parts the state of a request to a cluster with this policy from that of others to it.
-pub(super) fn part(selected: PolicyMatch, pairs: &Pairs) -> Option<(&'static str, String)> {
-    if selected.by_authority.is_some() {
-        let name = authority::canonical(pairs.value(":authority").unwrap_or_default());
-        return Some((AUTHORITY, name.unwrap_or_else(|| LONG.to_owned())));
-    }
-    let route = selected
-        .by_route
-        .then(|| properties::text("xds\0route_name"));
-    route.flatten().map(|route| ("route", route))
 }
 
 /// What the upstream position is told of a request.

@@ -4,17 +4,15 @@ use seawall_policy::admission::Decision;
 use seawall_policy::deadline::Limit;
 use seawall_policy::fallback::{Fallback, Kind, Ladder};
 
-use super::admit::part;
 use super::{Failover, HttpRequest, PendingRequest};
+use crate::attempt_state::FAILOVER;
 use crate::facts::RequestFacts;
-use crate::host::exports::Action;
+use crate::host::action::Action;
 use crate::host::headers::{Map, Pairs};
 use crate::local_reply::{self, LocalReplyCause};
 use crate::telemetry::Event;
 use crate::worker::AdmissionInput;
-
-/// The header by which a route to another cluster is picked; its value is the cluster's name.
-pub(crate) const FAILOVER: &str = "x-seawall-failover";
+use crate::worker::selection::key_part;
 
 /// What became of one rung.
 enum Rung {
@@ -135,7 +133,7 @@ impl HttpRequest {
             return false;
         };
         let claims = self.priority_and_partition(selected.policy, asked.pairs);
-        let part = part(selected, asked.pairs);
+        let part = key_part(selected, asked.pairs);
         let asking = AdmissionInput {
             selected,
             cluster,

@@ -8,7 +8,7 @@ use seawall_policy::policy::Policy;
 use seawall_policy::ratio::Share;
 
 use super::AdmissionInput;
-use super::concurrency::{LimitReached, limit_reached, note};
+use super::limit_reached::{LimitReached, limit_reached, note};
 use crate::host::shared::Shared;
 use crate::local_leases::{HeldSlots, LocalHoldings};
 use crate::telemetry::OwnSeries;

@@ -5,20 +5,21 @@ use std::collections::VecDeque;
 use seawall_policy::admission::Reason;
 use seawall_policy::bulkhead;
 use seawall_policy::concurrency::partitions::Partition;
-use seawall_policy::concurrency::{self, AcquireRequest, Bound, Returned, SlotReport, members};
+use seawall_policy::concurrency::{self, AcquireRequest, Bound, Returned, members};
 use seawall_policy::limiter::Sample;
 use seawall_policy::policy::Policy;
-use seawall_policy::ratio::{self, Enforcement, Share};
-use seawall_policy::shedding::{Limit, Settings, spread};
+use seawall_policy::ratio::{self, Share};
+use seawall_policy::shedding::{Limit, Settings};
 use seawall_policy::time::Span;
 
 use super::acquisition::Acquisition;
+use super::limit_reached::{LimitReached, note};
 use super::pending_settlements::PENDING_MAX;
 use super::{AdmissionInput, Worker};
 use crate::host::clock;
 use crate::host::shared::Shared;
 use crate::local_leases::{HeldSlots, adaptive};
-use crate::telemetry::{InternalEvent, OwnSeries};
+use crate::telemetry::InternalEvent;
 
 /// A place that could not be given back.
 #[derive(Clone, Copy, Debug)]
@@ -31,17 +32,6 @@ struct UnreturnedSlot {
 /// Places that could not be given back; bounded by [`DEBTS_MAX`].
 #[derive(Debug, Default)]
 pub(super) struct UnreturnedSlots(VecDeque<UnreturnedSlot>);
-
-/// Why a request has no place.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct LimitReached {
-    /// The reason.
-    pub(crate) reason: Reason,
-    /// Whether it is refused, and not only marked.
-    pub(crate) refused: bool,
-    /// When to come again.
-    pub(crate) retry_after: Span,
-}
 
 /// What a request learned about its upstream's load.
 #[derive(Clone, Copy, Debug)]
@@ -309,39 +299,5 @@ pub(super) fn bounds(policy: &Policy) -> Bounds {
             limit: shedding.map(|shedding| (shedding.limit, shedding.shares)),
         },
         load: shedding.is_some_and(|shedding| shedding.load_over > Share::NONE),
-    }
-}
-
-/// What is done with a request that found no place for this reason, by the one of both that counts there.
-pub(super) fn limit_reached(
-    policy: &Policy,
-    reason: Reason,
-    by: Reason,
-    draw: u32,
-) -> LimitReached {
-    let bulkhead = policy.bulkhead.as_ref().map(|bulkhead| bulkhead.mode);
-    let shedding = policy.shedding.as_ref();
-    let mode = match by {
-        Reason::BulkheadFull => bulkhead,
-        _ => shedding.map(|shedding| shedding.mode),
-    };
-    let most = shedding.map_or(Settings::RETRY_AFTER, |shedding| shedding.retry_after);
-    LimitReached {
-        reason,
-        refused: mode.unwrap_or(Enforcement::Shadow).refuses(draw),
-        retry_after: spread(most, ratio::derive(draw, ratio::RETRY_AFTER)),
-    }
-}
-
-pub(super) fn note(own: &mut OwnSeries, notes: &SlotReport) {
-    super::note_undecided(own, notes.undecided.as_ref());
-    let concerns = [
-        (notes.lost_races, InternalEvent::LostRaces),
-        (notes.healed, InternalEvent::RecordReplaced),
-        (notes.expired, InternalEvent::Expired),
-        (notes.crowded, InternalEvent::Crowded),
-    ];
-    for (_, concern) in concerns.into_iter().filter(|(seen, _)| *seen) {
-        own.count(concern);
     }
 }

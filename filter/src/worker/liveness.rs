@@ -9,7 +9,8 @@ use seawall_policy::liveness::LivenessMonitor;
 use seawall_policy::time::Timestamp;
 
 use super::Worker;
-use super::concurrency::{bounds, note};
+use super::concurrency::bounds;
+use super::limit_reached::note;
 use crate::host::clock;
 use crate::host::shared::Shared;
 use crate::local_leases::{LocalHolding, LocalHoldings};

@@ -1,7 +1,8 @@
 //! Settlements that could not be stored, and are tried again at each tick.
 
-use seawall_policy::admission::{self, Settlement, StepReport};
+use seawall_policy::admission::{self, Settlement};
 use seawall_policy::breaker::Permit;
+use seawall_policy::shared::upstream::StepReport;
 
 use super::permits::fresh;
 use super::step_reports::note;

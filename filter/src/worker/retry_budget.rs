@@ -1,12 +1,12 @@
 //! What a worker does for retries: it collects deposits, pays, refunds, and keeps hedges that wait.
 
-use seawall_policy::admission::StepReport;
 use seawall_policy::policy::Policy;
 use seawall_policy::priority::Priority;
 use seawall_policy::retry::Conditions;
 use seawall_policy::retry::attempts::{AttemptResponse, Attempts, Denial, Flags, RemainingTime};
 use seawall_policy::retry::payment::{self, Entry};
 use seawall_policy::retry_budget::RETRY;
+use seawall_policy::shared::upstream::StepReport;
 use seawall_policy::time::{Span, Timestamp};
 
 use super::pending_settlements::PENDING_MAX;
@@ -248,7 +248,7 @@ impl Worker {
         upstream: usize,
         run: impl FnOnce(
             &Policy,
-            &seawall_policy::admission::GovernedUpstream<'_>,
+            &seawall_policy::shared::upstream::GovernedUpstream<'_>,
             u64,
         ) -> Option<(T, StepReport)>,
     ) -> Option<T> {

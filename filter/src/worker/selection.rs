@@ -1,6 +1,10 @@
 //! Which policy a request gets, and which upstream it is for: found once, then remembered, within bounds.
 
+use crate::host::headers::Pairs;
+use crate::host::properties;
+use crate::upstreams::{AUTHORITY, LONG};
 use seawall_policy::admission;
+use seawall_policy::authority;
 use seawall_policy::breaker::Moment;
 use seawall_policy::policy::{Policy, Scope};
 use seawall_policy::route::Key;
@@ -179,4 +183,16 @@ fn other(upstreams: &mut Upstreams, name: &Name<'_>, instance: u64) -> usize {
         ..*name
     };
     upstreams.add(&name, None, instance)
+}
+
+/// What parts the state of a request to a cluster with this policy from that of others to it.
+pub(crate) fn key_part(selected: PolicyMatch, pairs: &Pairs) -> Option<(&'static str, String)> {
+    if selected.by_authority.is_some() {
+        let name = authority::canonical(pairs.value(":authority").unwrap_or_default());
+        return Some((AUTHORITY, name.unwrap_or_else(|| LONG.to_owned())));
+    }
+    let route = selected
+        .by_route
+        .then(|| properties::text("xds\0route_name"));
+    route.flatten().map(|route| ("route", route))
 }

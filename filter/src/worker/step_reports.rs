@@ -1,8 +1,8 @@
 //! What was seen on the way of a step goes to telemetry.
 
-use seawall_policy::admission::StepReport;
 use seawall_policy::breaker::Phase;
 use seawall_policy::shared::store::Undecided;
+use seawall_policy::shared::upstream::StepReport;
 
 use crate::telemetry::{Event, InternalEvent, OwnSeries};
 use crate::upstreams::Upstream;

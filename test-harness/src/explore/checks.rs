@@ -5,7 +5,8 @@ mod places;
 use std::collections::BTreeMap;
 
 use seawall_policy::breaker::{Phase, State};
-use seawall_policy::latency::{Follow, Latencies};
+use seawall_policy::deadline::Follow;
+use seawall_policy::latency::Latencies;
 use seawall_policy::policy::Policy;
 use seawall_policy::ratio::Share;
 use seawall_policy::retry_budget::RETRY;

@@ -11,7 +11,7 @@ mod memory;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use seawall_harness::sim::chance;
-use seawall_policy::admission::{self, GovernedUpstream, Settlement};
+use seawall_policy::admission::{self, Settlement};
 use seawall_policy::breaker::{Breaker, Holding, Moment, Permit, Phase, State, Transition};
 use seawall_policy::breaker::{Counted, Verdict};
 use seawall_policy::outcome::end::{Afterwards, Judgement, TimeLimits};
@@ -21,6 +21,7 @@ use seawall_policy::policy::Policy;
 use seawall_policy::ratio::Share;
 use seawall_policy::shared::configurations::Standing;
 use seawall_policy::shared::store;
+use seawall_policy::shared::upstream::{GovernedUpstream, StepReport};
 use seawall_policy::time::{Span, Timestamp};
 
 use crate::filter::{Change, Id};
@@ -123,8 +124,8 @@ impl Native {
     /// A step of a worker on the record.
     fn step<T>(
         &mut self,
-        run: impl FnOnce(&Memory, &GovernedUpstream<'_>, Moment) -> (admission::StepReport, T),
-    ) -> (admission::StepReport, T) {
+        run: impl FnOnce(&Memory, &GovernedUpstream<'_>, Moment) -> (StepReport, T),
+    ) -> (StepReport, T) {
         self.wait_as_before();
         let moment = self.moment();
         let place = GovernedUpstream {

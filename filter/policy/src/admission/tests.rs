@@ -1,8 +1,10 @@
 //! What is asked of whom, in which mode, and what an undecidable state means.
 
 use super::*;
+use crate::breaker::Phase;
 use crate::breaker::Settings;
 use crate::outcome::Outcome;
+use crate::policy::Policy;
 use crate::ratio::Share;
 use crate::shared::store::tests::Memory;
 use crate::time::Timestamp;

@@ -2,23 +2,19 @@
 
 use crate::bulkhead::{self, Per, Until};
 use crate::concurrency::partitions;
-use crate::health_check;
 use crate::limiter;
 use crate::priority::{self, Priority};
-use crate::ratio::{Enforcement, Share};
+use crate::ratio::Share;
 use crate::shedding::{self, Limit, Shares};
-use crate::state_page::StatePage;
 use crate::time::Span;
 
 use super::cursor::Cursor;
-use super::policy::{PATTERN_MAX, no_share, token};
+use super::defaults;
 use super::raw::concurrency::{
-    RawBulkhead, RawEnforcement, RawLimit, RawPer, RawPriorities, RawPriority, RawShares,
-    RawShedding, RawUntil,
+    RawBulkhead, RawLimit, RawPer, RawPriorities, RawPriority, RawShares, RawShedding, RawUntil,
 };
-use super::raw::{RawPage, RawProbe};
 use super::units::Percent;
-use super::{defaults, timeout};
+use super::values::{enforcement, token};
 
 /// The bulkhead; `None` where it is off.
 pub(super) fn bulkhead(raw: &Cursor<'_, RawBulkhead>) -> Option<bulkhead::Settings> {
@@ -156,63 +152,6 @@ fn priorities(raw: &Cursor<'_, RawPriorities>) -> priority::Settings {
             Some(RawPriority::Sheddable) => Priority::Sheddable,
         },
     }
-}
-
-/// Seawall's own probe.
-pub(super) fn probe(raw: &Cursor<'_, RawProbe>) -> health_check::HealthCheck {
-    let (least, most) = (Span::millis(100), Span::secs(3_600));
-    let every = raw.every().within(Span::secs(2), least, most);
-    let (least, most) = (Span::millis(1), Span::secs(60));
-    let host = raw.host();
-    health_check::HealthCheck {
-        path: location(&raw.path()),
-        host: host.given().map(visible),
-        every,
-        timeout: raw.timeout().within(Span::secs(1), least, most),
-    }
-}
-
-/// The state page.
-pub(super) fn page(raw: &Cursor<'_, RawPage>) -> StatePage {
-    let trust = timeout::trust(&raw.trust());
-    if trust.is_empty() {
-        raw.trust()
-            .refuse("empty: write who may read it, by \"addresses\" or \"identities\"");
-    }
-    StatePage {
-        path: location(&raw.path()),
-        trust,
-    }
-}
-
-/// A path as it stands in a request.
-pub(super) fn location(raw: &Cursor<'_, String>) -> String {
-    let text = raw.text();
-    if !text.starts_with('/') {
-        raw.refuse_as(format_args!("\"{text}\": a path begins with \"/\""));
-    }
-    visible(raw)
-}
-
-fn visible(raw: &Cursor<'_, String>) -> String {
-    let text = raw.text();
-    if text.is_empty() || text.len() > PATTERN_MAX || !text.bytes().all(|b| b.is_ascii_graphic()) {
-        raw.refuse_as(format_args!("1 to {PATTERN_MAX} visible ASCII characters"));
-    }
-    text.to_owned()
-}
-
-/// `None` is off.
-fn enforcement(mode: Option<RawEnforcement>, share: &Cursor<'_, Percent>) -> Option<Enforcement> {
-    let mode = match mode {
-        None | Some(RawEnforcement::Enforce) => {
-            return Some(Enforcement::Enforce(share.or(Share::ALL)));
-        }
-        Some(RawEnforcement::Shadow) => Some(Enforcement::Shadow),
-        Some(RawEnforcement::Off) => None,
-    };
-    no_share(share);
-    mode
 }
 
 fn unfinished(raw: &Cursor<'_, Percent>) -> Share {

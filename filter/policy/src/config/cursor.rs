@@ -9,8 +9,9 @@ use std::ops::Deref;
 
 use super::error::Wrong;
 use super::path::Path;
-use super::schema::{self, Named};
+use super::schema;
 use super::units::{self, Decimal, Duration, GrpcStatus, HttpStatus, Percent, Ratio};
+use super::value_kind::Named;
 use crate::json::Value;
 use crate::ratio::Share;
 use crate::time::{Span, parse_duration};

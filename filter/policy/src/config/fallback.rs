@@ -5,8 +5,8 @@ use crate::stale;
 use crate::time::Span;
 
 use super::cursor::{Cursor, Place};
-use super::policy::{cluster, header_name};
 use super::raw::fallback::{RawCause, RawGrpc, RawRung, RawStale, RawStatic};
+use super::values::{cluster, header_name};
 
 /// The causes that are known before the request went, so that it can still go elsewhere.
 const ELSEWHERE: [Cause; 3] = [Cause::Open, Cause::Shed, Cause::Bulkhead];

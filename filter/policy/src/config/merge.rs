@@ -3,7 +3,7 @@
 use super::cursor::Cursor;
 use super::error::suggestion;
 use super::raw::RawPolicy;
-use super::schema::Named;
+use super::value_kind::Named;
 use crate::json::{Object, Value};
 use crate::text;
 

@@ -20,6 +20,8 @@ mod retries;
 mod schema;
 mod timeout;
 mod units;
+mod value_kind;
+mod values;
 
 pub use error::Error;
 
@@ -31,7 +33,7 @@ use cursor::Cursor;
 use error::Wrong;
 use path::Path;
 use raw::File;
-use schema::Known;
+use value_kind::Known;
 
 /// The longest configuration, in bytes.
 pub const BYTES_MAX: usize = 1024 * 1024;

@@ -8,18 +8,17 @@ use crate::ratio::Share;
 use crate::route::{Key, Routing, Upstream};
 use crate::time::Span;
 
-use super::cursor::{Cursor, Place};
+use super::cursor::Cursor;
 use super::error::suggestion;
 use super::path::Path;
 use super::raw::{File, RawBreaker, RawKey, RawMode, RawPolicy, RawScope, RawUpstream, RawWindow};
-use super::units::Percent;
+use super::values::{cluster, no_share};
 use super::{
-    VERSION, concurrency, defaults, fallback, merge, outcomes, requests, retries, timeout,
+    VERSION, concurrency, defaults, fallback, merge, outcomes, requests, retries, timeout, values,
 };
 
 const POLICIES_MAX: usize = 256;
 const UPSTREAMS_MAX: usize = 1_024;
-pub(super) const PATTERN_MAX: usize = 512;
 const NAME_MAX: usize = 64;
 const KEYS_DEFAULT: u32 = 100;
 /// A default that yields to a short `half_open.wait` takes no call for slow that is faster.
@@ -56,8 +55,8 @@ pub(super) fn file(file: &Cursor<'_, File>, routing: &mut Routing) {
     }
     let default = Routing::UPSTREAMS_MAX_DEFAULT;
     routing.upstreams_max = file.limits().upstreams().within(default, 1, 10_000);
-    routing.trust = timeout::trust(&file.trust());
-    routing.page = file.page().given().map(concurrency::page);
+    routing.trust = values::trust(&file.trust());
+    routing.page = file.page().given().map(values::page);
 }
 
 fn upstream(raw: &Cursor<'_, RawUpstream>, policies: &[Policy]) -> Upstream {
@@ -90,17 +89,6 @@ fn upstream(raw: &Cursor<'_, RawUpstream>, policies: &[Policy]) -> Upstream {
     }
 }
 
-/// A cluster's name, or a pattern of names.
-pub(super) fn cluster(raw: &Cursor<'_, String>) -> String {
-    let name = raw.text();
-    if name.is_empty() || name.len() > PATTERN_MAX {
-        raw.refuse_as(format_args!(
-            "write a cluster's name, of at most {PATTERN_MAX} bytes"
-        ));
-    }
-    name.to_owned()
-}
-
 fn policy(name: &str, raw: &Cursor<'_, RawPolicy>) -> Policy {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
     if name.is_empty() || name.len() > NAME_MAX || !name.bytes().all(plain) {
@@ -126,7 +114,7 @@ fn policy(name: &str, raw: &Cursor<'_, RawPolicy>) -> Policy {
         outcomes: outcomes::outcomes(&raw.outcomes()),
         breaker,
         long_polls: requests::long_polls(&written.slow_call().long_poll()),
-        probe: written.probe().given().map(concurrency::probe),
+        probe: written.probe().given().map(values::probe),
         bulkhead,
         shedding,
         exempt: requests::exempt(&raw.exempt()),
@@ -236,13 +224,6 @@ fn mode(raw: &Cursor<'_, RawBreaker>) -> Mode {
     mode
 }
 
-/// Without `mode: enforce` there is no share to enforce.
-pub(super) fn no_share(share: &Cursor<'_, Percent>) {
-    if share.given().is_some() {
-        share.refuse("a share can be enforced with \"mode\": \"enforce\" only");
-    }
-}
-
 fn window(raw: &Cursor<'_, RawWindow>) -> Geometry {
     let (over, calls) = (raw.over(), raw.calls());
     if over.given().is_some() == calls.given().is_some() {
@@ -254,43 +235,4 @@ fn window(raw: &Cursor<'_, RawWindow>) -> Geometry {
     }
     let least = Span::millis(100);
     Geometry::time(over.within(least, least, Span::secs(3_600)))
-}
-
-/// The name of something outside the policy, which may hold any characters.
-pub(super) fn name(raw: &Cursor<'_, String>, what: &str) -> String {
-    let name = raw.text();
-    if name.is_empty() || name.len() > PATTERN_MAX {
-        raw.refuse_as(format_args!("write {what} of at most {PATTERN_MAX} bytes"));
-    }
-    name.to_owned()
-}
-
-/// A header's name in lower case; refused where it is none, or where Envoy or Seawall sets it.
-pub(super) fn header_name(at: &Place<'_>, name: &str) -> String {
-    const TAKEN: [&str; 10] = [
-        "cache-control",
-        "connection",
-        "content-length",
-        "content-type",
-        "grpc-message",
-        "grpc-status",
-        "keep-alive",
-        "te",
-        "transfer-encoding",
-        "upgrade",
-    ];
-    let lower = token(at, name);
-    if TAKEN.contains(&lower.as_str()) || lower.starts_with("x-seawall-") {
-        at.refuse("set by Seawall or Envoy; it cannot be given here");
-    }
-    lower
-}
-
-/// The name of a header, in lower case.
-pub(super) fn token(at: &Place<'_>, name: &str) -> String {
-    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    if name.is_empty() || name.len() > PATTERN_MAX || !name.bytes().all(token) {
-        at.refuse("no name of a header");
-    }
-    name.to_ascii_lowercase()
 }

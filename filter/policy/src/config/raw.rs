@@ -6,8 +6,9 @@
 pub mod concurrency;
 pub mod fallback;
 
-use super::schema::{Named, choice, object};
+use super::schema::{choice, object};
 use super::units::{Decimal, Duration, GrpcStatus, HttpStatus, Percent, Ratio};
+use super::value_kind::Named;
 use concurrency::{RawBulkhead, RawShedding};
 use fallback::RawRung;
 

@@ -4,10 +4,9 @@ use crate::exempt::{Exempt, PATTERNS_MAX};
 use crate::long_poll::LongPolls;
 use crate::path_pattern::Pattern;
 
-use super::concurrency::location;
 use super::cursor::Cursor;
-use super::policy::name;
 use super::raw::{RawExempt, RawLongPoll};
+use super::values::{location, name};
 
 /// Requests whose silence says nothing.
 pub(super) fn long_polls(raw: &Cursor<'_, Vec<RawLongPoll>>) -> LongPolls {

@@ -1,7 +1,7 @@
 //! Retries: defaults, bounds, and what cannot work together.
 
+use crate::deadline::Follow;
 use crate::deadline::Limits;
-use crate::latency::Follow;
 use crate::retry::{Condition, Conditions, Delay, Mode, Settings};
 use crate::retry_budget;
 use crate::text;
@@ -10,7 +10,7 @@ use crate::time::Span;
 use super::cursor::Cursor;
 use super::error::suggestion;
 use super::raw::{RawBudget, RawHedge, RawMethods, RawRetries, RawRetryMode};
-use super::timeout::{above_nothing, bounds};
+use super::values::{above_nothing, bounds};
 
 const CONDITIONS_MAX: usize = 64;
 

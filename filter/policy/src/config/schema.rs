@@ -9,50 +9,10 @@
 use super::error::{Wrong, suggestion};
 use super::path::Path;
 use super::units;
+use super::value_kind::{Field, Known, Named, ValueKind};
 use crate::json::{Object, Value};
 use crate::text;
 use crate::time::parse_duration;
-
-/// A kind of value.
-pub(super) enum ValueKind {
-    /// True or false.
-    Truth,
-    /// A whole number.
-    Whole,
-    /// A number with four decimals.
-    Decimal,
-    /// A share of a whole.
-    Percent,
-    /// A share that may be more than the whole.
-    Ratio,
-    /// A length of time.
-    Duration,
-    /// One or several HTTP statuses.
-    HttpStatus,
-    /// A gRPC status.
-    GrpcStatus,
-    /// Any text.
-    Text,
-    /// One of these words.
-    Word(&'static [&'static str]),
-    /// A list of such.
-    List(&'static Self),
-    /// Such under names of the user's own.
-    Named(&'static Self),
-    /// An object of which all keys are known.
-    Object(&'static [Field]),
-}
-
-/// A key and what stands under it.
-pub(super) struct Field {
-    pub(super) key: &'static str,
-    pub(super) kind: &'static ValueKind,
-}
-
-/// A type and its kind.
-pub(super) trait Known {
-    const KIND: ValueKind;
-}
 
 /// An object: its type, its table, its schema, and what stands under each key.
 macro_rules! object {
@@ -70,11 +30,11 @@ macro_rules! object {
             )*
         }
 
-        impl $crate::config::schema::Known for $name {
-            const KIND: $crate::config::schema::ValueKind = $crate::config::schema::ValueKind::Object(&[$(
-                $crate::config::schema::Field {
+        impl $crate::config::value_kind::Known for $name {
+            const KIND: $crate::config::value_kind::ValueKind = $crate::config::value_kind::ValueKind::Object(&[$(
+                $crate::config::value_kind::Field {
                     key: $key,
-                    kind: &<$type as $crate::config::schema::Known>::KIND,
+                    kind: &<$type as $crate::config::value_kind::Known>::KIND,
                 },
             )*]);
         }
@@ -106,8 +66,8 @@ macro_rules! choice {
             )*
         }
 
-        impl $crate::config::schema::Known for $name {
-            const KIND: $crate::config::schema::ValueKind = $crate::config::schema::ValueKind::Word(&[$($word),*]);
+        impl $crate::config::value_kind::Known for $name {
+            const KIND: $crate::config::value_kind::ValueKind = $crate::config::value_kind::ValueKind::Word(&[$($word),*]);
         }
 
         impl $crate::config::cursor::Cursor<'_, $name> {
@@ -247,9 +207,6 @@ fn expected(what: &str, value: &Value, path: &Path<'_>, wrong: &Wrong) {
     };
     wrong.note(path, format_args!("expected {what}, got {got}"));
 }
-
-/// What stands under names of the user's own, in their order.
-pub struct Named<T>(pub Vec<(String, T)>);
 
 impl Known for bool {
     const KIND: ValueKind = ValueKind::Truth;

@@ -1,18 +1,14 @@
 //! Time limits and trust: defaults, bounds, and what cannot work together.
 
+use crate::deadline::Follow;
 use crate::deadline::{Form, Limits};
-use crate::latency::Follow;
 use crate::ratio::Share;
 use crate::time::Span;
-use crate::trust::{Network, Trust};
 
-use super::cursor::{Cursor, Place};
-use super::defaults;
-use super::policy::{header_name, name};
-use super::raw::{RawAdaptive, RawTimeout, RawTrust};
+use super::cursor::Cursor;
+use super::raw::{RawAdaptive, RawTimeout};
 use super::units::Duration;
-
-const TRUSTED_MAX: usize = 64;
+use super::values::{above_nothing, bounds, header_name};
 
 /// The time limits of a policy whose calls are slow from `slow_over` on.
 pub(super) fn time(raw: &Cursor<'_, RawTimeout>, slow_over: Span) -> Limits {
@@ -87,51 +83,4 @@ fn adaptive(raw: &Cursor<'_, RawAdaptive>, slow_over: Span) -> Follow {
         max,
         samples: raw.minimum_samples().within(100, 1, 1_000_000),
     }
-}
-
-/// A percentile that may be followed.
-pub(super) fn above_nothing(at: &Place<'_>, percentile: Share) -> Share {
-    if percentile == Share::NONE {
-        at.refuse("must be above 0");
-    }
-    percentile
-}
-
-/// The bounds of what follows a percentile.
-pub(super) fn bounds(
-    min: &Cursor<'_, Duration>,
-    max: &Cursor<'_, Duration>,
-    usual: (Span, Span),
-) -> (Span, Span) {
-    let (least, most) = defaults::range((min.get(), usual.0), (max.get(), usual.1));
-    if least < Span::millis(1) || most < least {
-        let written = min.given().unwrap_or(max);
-        written.refuse_as(format_args!(
-            "{least} to {most} is no range of at least 1ms"
-        ));
-    }
-    (least, most)
-}
-
-/// Whose marks are believed.
-pub(super) fn trust(raw: &Cursor<'_, RawTrust>) -> Trust {
-    let (identities, addresses) = (raw.identities(), raw.addresses());
-    identities.at_most(identities.len(), TRUSTED_MAX);
-    addresses.at_most(addresses.len(), TRUSTED_MAX);
-    let mut trust = Trust::default();
-    for index in 0..identities.len() {
-        let at = identities.item(index);
-        trust.identities.push(name(&at, "a URI"));
-    }
-    for index in 0..addresses.len() {
-        let at = addresses.item(index);
-        let text = at.text();
-        match Network::parse(text) {
-            Some(network) => trust.networks.push(network),
-            None => at.refuse_as(format_args!(
-                "\"{text}\" is no address and no network such as 10.0.0.0/8"
-            )),
-        }
-    }
-    trust
 }

@@ -1,6 +1,6 @@
 //! Numbers with a meaning: lengths of time, shares, decimals.
 
-use super::schema::{Known, ValueKind};
+use super::value_kind::{Known, ValueKind};
 use crate::decimal::{self, ONE};
 use crate::json::Value;
 use crate::ratio::Share;
@@ -169,7 +169,7 @@ mod schema {
     use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
     use super::{Decimal, Duration, GRPC_NAMES, GrpcStatus, HttpStatus, Percent, Ratio};
-    use crate::config::schema::Named;
+    use crate::config::value_kind::Named;
 
     impl<T: JsonSchema> JsonSchema for Named<T> {
         fn inline_schema() -> bool {

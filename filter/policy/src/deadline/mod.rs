@@ -8,8 +8,23 @@ mod form;
 
 pub use form::{Form, grpc_timeout};
 
-use crate::latency::Follow;
+use crate::ratio::Share;
 use crate::time::Span;
+
+/// A limit that follows a percentile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Follow {
+    /// Which.
+    pub percentile: Share,
+    /// Times so much, in hundredths.
+    pub factor: u32,
+    /// Never less.
+    pub min: Span,
+    /// Never more.
+    pub max: Span,
+    /// Nothing is said before so many samples.
+    pub samples: u32,
+}
 
 /// What a policy says of time.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,28 +10,19 @@
 //! The first probe comes `every` after the tick that sees the trip, twice as late after each further trip in a row. An upstream whose health
 //! check is fine while its traffic fails is not tried more and more often than its open time allows.
 
-use crate::admission::{GovernedUpstream, StepReport, stored_if, update_record};
+pub mod settings;
+
 use crate::breaker::{Moment, Phase, Transitions};
 use crate::shared::envelope::{Reader, Writer};
 use crate::shared::keys;
 use crate::shared::store::{Change, SharedStore, exchange};
-use crate::time::{Span, Timestamp};
+use crate::shared::upstream::{GovernedUpstream, StepReport, stored_if, update_record};
+use crate::time::Timestamp;
+
+use settings::HealthCheck;
 
 const VERSION: u16 = 1;
 const MAGIC: [u8; 2] = *b"SC";
-
-/// What an open upstream is asked, and how often.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HealthCheck {
-    /// The path of a GET request.
-    pub path: String,
-    /// Its authority; without it the one that the state is for, or the cluster's name.
-    pub host: Option<String>,
-    /// The time from one probe to the next, rounded up to the tick (0.4 s); over all workers together.
-    pub every: Span,
-    /// What takes longer is a bad answer. The next probe waits for it.
-    pub timeout: Span,
-}
 
 impl HealthCheck {
     /// The authority that is asked. Behind the last bar of a name such as `outbound|443||payments.shop` stands its host.

@@ -8,6 +8,7 @@ use crate::outcome::Outcome;
 use crate::policy::Policy;
 use crate::ratio::Share;
 use crate::shared::store::tests::Memory;
+use crate::time::Span;
 
 /// A request that is complete, of nobody in particular.
 const WHOLE: Asker = Asker {

@@ -101,7 +101,7 @@ pub enum Delay {
     /// Always this long.
     After(Span),
     /// As long as this share of the answers takes, once there are enough of them.
-    Percentile(crate::latency::Follow),
+    Percentile(crate::deadline::Follow),
 }
 
 /// What retries are told.

@@ -5,11 +5,11 @@
 
 use super::Settings;
 use super::attempts::Denial;
-use crate::admission::{GovernedUpstream, StepReport, update_record};
 use crate::breaker::{self, Moment};
 use crate::retry_budget::RETRY;
 use crate::shared::record::Record;
 use crate::shared::store::{Change, SharedStore};
+use crate::shared::upstream::{GovernedUpstream, StepReport, update_record};
 
 /// Something that is done on an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

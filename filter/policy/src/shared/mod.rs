@@ -1,7 +1,7 @@
 //! What all workers of one Envoy know together: the records in shared data, their keys, and how one step is taken on them.
 //!
 //! [`store`] has the one loop of compare and swap. [`envelope`] seals bytes, so that damage and other versions are seen.
-//! [`record`] is an upstream's state. [`keys`] makes every key. [`registry`], [`authorities`] and [`configurations`] bound
+//! [`record`] is an upstream's state, [`upstream`] takes one step on it. [`keys`] makes every key. [`registry`], [`authorities`] and [`configurations`] bound
 //! and name what there is.
 
 pub mod authorities;
@@ -12,3 +12,4 @@ pub mod process_key;
 pub mod record;
 pub mod registry;
 pub mod store;
+pub mod upstream;

@@ -33,6 +33,7 @@ mod placement;
 pub mod rules;
 mod sampling;
 mod set;
+mod size;
 mod storage;
 mod stored_response;
 
@@ -42,8 +43,9 @@ pub use placement::{HOST_SLOTS, ROUTE_SLOTS, SETS};
 pub use rules::lookup::RequestDirectives;
 pub use rules::response::{CacheableResponse, NotStored};
 pub use sampling::Sampling;
+pub use size::SLOT_BYTES_MAX;
 pub use storage::{Outcome, find, forget, keep};
-pub use stored_response::{SLOT_BYTES_MAX, StoredResponse};
+pub use stored_response::StoredResponse;
 
 use crate::time::Span;
 

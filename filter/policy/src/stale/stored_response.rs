@@ -4,16 +4,11 @@ use super::Headers;
 use super::key::is_same_variant;
 use super::rules::lookup::RequestDirectives;
 use super::rules::response::CacheableResponse;
-use crate::shared::envelope::{HEADER, Reader, Writer};
+use crate::shared::envelope::{Reader, Writer};
 use crate::time::{Span, Timestamp};
 
-/// No slot holds more, in bytes, key and headers included: up to here a set costs a microsecond and a get three, a
-/// megabyte holds the process's lock for fifty.
-pub const SLOT_BYTES_MAX: usize = 64 * 1_024;
 const VERSION: u16 = 2;
 const MAGIC: [u8; 2] = *b"SB";
-/// What has the same width in every slot.
-const FIXED: usize = HEADER + 1 + 3 * 8 + 2 + 2 + 3 * 4;
 
 /// A kept answer, as it stands in shared data.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,21 +27,7 @@ pub struct StoredResponse<'a> {
     age_end: Option<Span>,
 }
 
-/// How many bytes a slot needs besides the body.
-pub(super) fn overhead(asked: &RequestDirectives, offer: &CacheableResponse) -> usize {
-    let lines = offer.headers.iter();
-    let headers = lines.fold(0_usize, |sum, (name, value)| {
-        sum.saturating_add(name.len())
-            .saturating_add(value.len())
-            .saturating_add(8)
-    });
-    FIXED
-        .saturating_add(asked.key.len())
-        .saturating_add(offer.variant.len())
-        .saturating_add(headers)
-}
-
-/// The bytes for shared data; at most [`SLOT_BYTES_MAX`] for a body that has room.
+/// The bytes for shared data; at most [`super::size::SLOT_BYTES_MAX`] for a body that has room.
 pub(super) fn encode(asked: &RequestDirectives, offer: &CacheableResponse, body: &[u8]) -> Vec<u8> {
     let mut out = Writer::new(MAGIC, VERSION);
     out.bytes(&asked.key);

@@ -6,10 +6,11 @@
 
 use std::cell::Cell;
 
-use seawall_policy::admission::{self, Decision, GovernedUpstream, Request, Settlement};
+use seawall_policy::admission::{self, Decision, Request, Settlement};
 use seawall_policy::breaker::{Asker, Holding, Moment, Phase, Verdict};
 use seawall_policy::outcome::Outcome;
 use seawall_policy::policy::Policy;
+use seawall_policy::shared::upstream::GovernedUpstream;
 use seawall_policy::time::{Span, Timestamp};
 
 use crate::shared::Shared;

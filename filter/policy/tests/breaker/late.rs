@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRng, TestRunner};
-use seawall_policy::admission::{self, GovernedUpstream, Settlement};
+use seawall_policy::admission::{self, Settlement};
 use seawall_policy::breaker::window::{Counts, Geometry, Window};
 use seawall_policy::breaker::{
     Admission, Asker, Breaker, HalfOpen, Moment, OpenTime, Permit, Phase, Settings, State,
@@ -12,6 +12,7 @@ use seawall_policy::outcome::Outcome;
 use seawall_policy::policy::Policy;
 use seawall_policy::ratio::Share;
 use seawall_policy::shared::record::Record;
+use seawall_policy::shared::upstream::GovernedUpstream;
 use seawall_policy::time::{Span, Timestamp};
 
 use crate::shared::Shared;

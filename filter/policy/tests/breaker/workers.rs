@@ -9,9 +9,7 @@ use std::collections::VecDeque;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRng, TestRunner};
-use seawall_policy::admission::{
-    Decision, GovernedUpstream, Request, Settlement, admit, maintain, settle,
-};
+use seawall_policy::admission::{Decision, Request, Settlement, admit, maintain, settle};
 use seawall_policy::breaker::{
     Asker, HalfOpen, Holding, Moment, OpenTime, Permit, Settings, State, Thresholds, Verdict,
 };
@@ -21,6 +19,7 @@ use seawall_policy::policy::Policy;
 use seawall_policy::ratio::Share;
 use seawall_policy::shared::record::Record;
 use seawall_policy::shared::store::{Found, HostError, SharedStore};
+use seawall_policy::shared::upstream::GovernedUpstream;
 use seawall_policy::time::{Span, Timestamp};
 
 const SEED: [u8; 32] = [23; 32];

@@ -1,7 +1,8 @@
 //! The keys of the fallback ladder.
 
-use super::super::schema::{Named, choice, object};
+use super::super::schema::{choice, object};
 use super::super::units::Duration;
+use super::super::value_kind::Named;
 
 object! {
     /// One rung of the fallback ladder: the causes, and one of cluster, stale, static.

@@ -3,13 +3,14 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::admission::{self, Decision, GovernedUpstream, Request, Settlement};
+use crate::admission::{self, Decision, Request, Settlement};
 use crate::breaker::window::Geometry;
 use crate::breaker::{Asker, Holding, Moment, Permit, Phase, Settings, State, Verdict};
 use crate::outcome::Outcome;
 use crate::policy::Policy;
 use crate::shared::record::Record;
 use crate::shared::store::tests::Memory;
+use crate::shared::upstream::GovernedUpstream;
 
 const TABLE: &str = "table";
 const KEY: &str = "k";

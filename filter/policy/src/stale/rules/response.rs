@@ -3,9 +3,10 @@
 //! It is for all if it says so: `public`, or `s-maxage` together with `stale-if-error`. What says nothing is for the one who
 //! asked, unless the request carried nothing that tells clients apart.
 
+use super::super::Headers;
 use super::super::directives::{decimal, directives, is_plain, words};
 use super::super::key::Varying;
-use super::super::{Headers, SLOT_BYTES_MAX, stored_response};
+use super::super::size::room_for_body;
 use super::lookup::RequestDirectives;
 use super::{begins_with_one_of, is_credential};
 use crate::text::{self, trimmed};
@@ -186,7 +187,7 @@ impl CacheableResponse {
             age,
             age_end,
         };
-        offer.room = SLOT_BYTES_MAX.checked_sub(stored_response::overhead(asked, &offer))?;
+        offer.room = room_for_body(&asked.key, &offer.variant, &offer.headers)?;
         if let Some(length) = lines.length {
             offer.length = Some(usize::try_from(length).ok()?);
         }

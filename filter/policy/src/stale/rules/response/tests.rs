@@ -2,6 +2,7 @@
 
 use super::super::super::key::Scope;
 use super::*;
+use crate::stale::SLOT_BYTES_MAX;
 use crate::stale::{Ignored, Settings};
 use crate::time::Timestamp;
 

@@ -12,19 +12,13 @@
 
 use std::cell::RefCell;
 
-use super::clock;
-use super::stream_table::StreamTable;
+mod stream_table;
+
+use crate::host::action::Action;
+use crate::host::clock;
 use crate::root::Root;
 use crate::stream::Stream;
-
-/// What the host does with a request or an answer after a callback.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Action {
-    /// It goes on.
-    Continue = 0,
-    /// It stays: an answer of our own was sent, or it waits.
-    Pause = 1,
-}
+use stream_table::StreamTable;
 
 #[derive(Debug)]
 struct Contexts {
@@ -81,7 +75,7 @@ pub(crate) extern "C" fn proxy_abi_version_0_2_1() {}
 /// Runs once when the module is loaded.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn _initialize() {
-    super::log::install();
+    crate::host::log::install();
 }
 
 /// Memory into which the host writes what it hands over.

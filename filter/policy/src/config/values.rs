@@ -1,0 +1,181 @@
+//! Values that stand in more than one place of a configuration: names, paths, bounds, whose word is believed.
+
+use crate::health_check;
+use crate::ratio::{Enforcement, Share};
+use crate::state_page::StatePage;
+use crate::time::Span;
+use crate::trust::{Network, Trust};
+
+use super::cursor::{Cursor, Place};
+use super::defaults;
+use super::raw::concurrency::RawEnforcement;
+use super::raw::*;
+use super::units::{Duration, Percent};
+
+pub(super) const PATTERN_MAX: usize = 512;
+
+/// A cluster's name, or a pattern of names.
+pub(super) fn cluster(raw: &Cursor<'_, String>) -> String {
+    let name = raw.text();
+    if name.is_empty() || name.len() > PATTERN_MAX {
+        raw.refuse_as(format_args!(
+            "write a cluster's name, of at most {PATTERN_MAX} bytes"
+        ));
+    }
+    name.to_owned()
+}
+
+/// Without `mode: enforce` there is no share to enforce.
+pub(super) fn no_share(share: &Cursor<'_, Percent>) {
+    if share.given().is_some() {
+        share.refuse("a share can be enforced with \"mode\": \"enforce\" only");
+    }
+}
+
+/// The name of something outside the policy, which may hold any characters.
+pub(super) fn name(raw: &Cursor<'_, String>, what: &str) -> String {
+    let name = raw.text();
+    if name.is_empty() || name.len() > PATTERN_MAX {
+        raw.refuse_as(format_args!("write {what} of at most {PATTERN_MAX} bytes"));
+    }
+    name.to_owned()
+}
+
+/// A header's name in lower case; refused where it is none, or where Envoy or Seawall sets it.
+pub(super) fn header_name(at: &Place<'_>, name: &str) -> String {
+    const TAKEN: [&str; 10] = [
+        "cache-control",
+        "connection",
+        "content-length",
+        "content-type",
+        "grpc-message",
+        "grpc-status",
+        "keep-alive",
+        "te",
+        "transfer-encoding",
+        "upgrade",
+    ];
+    let lower = token(at, name);
+    if TAKEN.contains(&lower.as_str()) || lower.starts_with("x-seawall-") {
+        at.refuse("set by Seawall or Envoy; it cannot be given here");
+    }
+    lower
+}
+
+/// The name of a header, in lower case.
+pub(super) fn token(at: &Place<'_>, name: &str) -> String {
+    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if name.is_empty() || name.len() > PATTERN_MAX || !name.bytes().all(token) {
+        at.refuse("no name of a header");
+    }
+    name.to_ascii_lowercase()
+}
+
+const TRUSTED_MAX: usize = 64;
+
+/// A percentile that may be followed.
+pub(super) fn above_nothing(at: &Place<'_>, percentile: Share) -> Share {
+    if percentile == Share::NONE {
+        at.refuse("must be above 0");
+    }
+    percentile
+}
+
+/// The bounds of what follows a percentile.
+pub(super) fn bounds(
+    min: &Cursor<'_, Duration>,
+    max: &Cursor<'_, Duration>,
+    usual: (Span, Span),
+) -> (Span, Span) {
+    let (least, most) = defaults::range((min.get(), usual.0), (max.get(), usual.1));
+    if least < Span::millis(1) || most < least {
+        let written = min.given().unwrap_or(max);
+        written.refuse_as(format_args!(
+            "{least} to {most} is no range of at least 1ms"
+        ));
+    }
+    (least, most)
+}
+
+/// Whose marks are believed.
+pub(super) fn trust(raw: &Cursor<'_, RawTrust>) -> Trust {
+    let (identities, addresses) = (raw.identities(), raw.addresses());
+    identities.at_most(identities.len(), TRUSTED_MAX);
+    addresses.at_most(addresses.len(), TRUSTED_MAX);
+    let mut trust = Trust::default();
+    for index in 0..identities.len() {
+        let at = identities.item(index);
+        trust.identities.push(name(&at, "a URI"));
+    }
+    for index in 0..addresses.len() {
+        let at = addresses.item(index);
+        let text = at.text();
+        match Network::parse(text) {
+            Some(network) => trust.networks.push(network),
+            None => at.refuse_as(format_args!(
+                "\"{text}\" is no address and no network such as 10.0.0.0/8"
+            )),
+        }
+    }
+    trust
+}
+
+/// A path as it stands in a request.
+pub(super) fn location(raw: &Cursor<'_, String>) -> String {
+    let text = raw.text();
+    if !text.starts_with('/') {
+        raw.refuse_as(format_args!("\"{text}\": a path begins with \"/\""));
+    }
+    visible(raw)
+}
+
+pub(super) fn visible(raw: &Cursor<'_, String>) -> String {
+    let text = raw.text();
+    if text.is_empty() || text.len() > PATTERN_MAX || !text.bytes().all(|b| b.is_ascii_graphic()) {
+        raw.refuse_as(format_args!("1 to {PATTERN_MAX} visible ASCII characters"));
+    }
+    text.to_owned()
+}
+
+/// `None` is off.
+pub(super) fn enforcement(
+    mode: Option<RawEnforcement>,
+    share: &Cursor<'_, Percent>,
+) -> Option<Enforcement> {
+    let mode = match mode {
+        None | Some(RawEnforcement::Enforce) => {
+            return Some(Enforcement::Enforce(share.or(Share::ALL)));
+        }
+        Some(RawEnforcement::Shadow) => Some(Enforcement::Shadow),
+        Some(RawEnforcement::Off) => None,
+    };
+    no_share(share);
+    mode
+}
+
+/// The state page.
+pub(super) fn page(raw: &Cursor<'_, RawPage>) -> StatePage {
+    let trust = trust(&raw.trust());
+    if trust.is_empty() {
+        raw.trust()
+            .refuse("empty: write who may read it, by \"addresses\" or \"identities\"");
+    }
+    StatePage {
+        path: location(&raw.path()),
+        trust,
+    }
+}
+
+/// Seawall's own probe.
+pub(super) fn probe(raw: &Cursor<'_, RawProbe>) -> health_check::settings::HealthCheck {
+    let (least, most) = (Span::millis(100), Span::secs(3_600));
+    let every = raw.every().within(Span::secs(2), least, most);
+    let (least, most) = (Span::millis(1), Span::secs(60));
+    let host = raw.host();
+    health_check::settings::HealthCheck {
+        path: location(&raw.path()),
+        host: host.given().map(visible),
+        every,
+        timeout: raw.timeout().within(Span::secs(1), least, most),
+    }
+}

@@ -1,0 +1,136 @@
+//! One step on an upstream's record: what is wanted of it, how it is taken, and what is reported of it.
+
+use crate::breaker::{Counted, Moment, Phase, Transitions};
+use crate::policy::Policy;
+use crate::retry::attempts::Denial;
+use crate::shared::configurations::Standing;
+use crate::shared::record::{Record, RecordShape};
+use crate::shared::store::{Change, Committed, SharedStore, Undecided, update};
+
+/// The upstream whose state is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct GovernedUpstream<'a> {
+    /// Its policy.
+    pub policy: &'a Policy,
+    /// Its key in shared data; `None` where it has no state, so that it never refuses.
+    pub key: Option<&'a str>,
+    /// When this root took its configuration, and how it stands beside others.
+    pub standing: &'a Standing,
+}
+
+impl GovernedUpstream<'_> {
+    /// What this root wants the record to look like.
+    pub fn claim(&self) -> RecordShape {
+        let longest = self.policy.breaker.open.longest();
+        RecordShape {
+            configured_at: self.standing.configured_at,
+            alone: self.standing.alone,
+            longest,
+            ahead: longest.times(2).max(self.standing.ahead),
+            counting: self.policy.breaker.mode.counts(),
+            geometry: self.policy.breaker.window,
+            slice: self
+                .policy
+                .retries
+                .as_ref()
+                .map(|retries| retries.budget.slice()),
+        }
+    }
+}
+
+/// What was seen and done on the way, for telemetry.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StepReport {
+    /// Transitions that this call made.
+    pub transitions: Transitions,
+    /// The breaker's state afterwards; `None` where none was read.
+    pub phase: Option<Phase>,
+    /// Whether there are failures about, so that the hosts of the answers are worth knowing.
+    pub failing: bool,
+    /// Whether a draw may decide about requests, as an admission saw it: the breaker is not closed, or closed a short time ago.
+    pub gated: Option<bool>,
+    /// Why the state could not be read or stored.
+    pub undecided: Option<Undecided>,
+    /// Whether too many races were lost.
+    pub lost_races: bool,
+    /// Whether a damaged record was replaced.
+    pub repaired: bool,
+    /// Where a settled verdict was counted, for [`Settlement::Late`].
+    pub counted: Option<Counted>,
+    /// Whether half-open went without a verdict for `half_open.wait`, and nobody counted that span yet.
+    pub starved: bool,
+    /// Whether this VM was given up for dead: what it holds is void, and it needs another instance number.
+    pub expired: bool,
+    /// Whether a retry would be paid for as things stand; `None` where nobody looked.
+    pub retries: Option<Result<(), Denial>>,
+}
+
+impl StepReport {
+    pub(crate) fn undecided(undecided: Undecided) -> Self {
+        Self {
+            undecided: Some(undecided),
+            ..Self::default()
+        }
+    }
+
+    /// Whether what was asked for stands in shared data.
+    pub fn is_committed(&self) -> bool {
+        self.undecided.is_none() && !self.lost_races
+    }
+}
+
+/// Takes a step on the record, where there is one and the host answers. Transitions are stored in any case.
+pub(crate) fn update_record(
+    store: &impl SharedStore,
+    upstream: &GovernedUpstream<'_>,
+    moment: Moment,
+    step: &mut dyn FnMut(&mut Record) -> (Transitions, Change),
+) -> StepReport {
+    let Some(key) = upstream.key else {
+        return StepReport::default();
+    };
+    let mut notes = StepReport::default();
+    let mut step = |record: &mut Record| {
+        let (made, change) = step(record);
+        let change = match made.is_empty() {
+            true => change,
+            false => Change::Store,
+        };
+        notes = report_of(record, made);
+        change
+    };
+    match update(store, key, &upstream.claim(), moment.now, &mut step) {
+        Ok(taken) => committed(&taken, notes),
+        Err(undecided) => StepReport::undecided(undecided),
+    }
+}
+
+/// What changed is stored.
+pub(crate) const fn stored_if(changed: bool) -> Change {
+    match changed {
+        true => Change::Store,
+        false => Change::Nothing,
+    }
+}
+
+pub(crate) fn report_of(record: &Record, transitions: Transitions) -> StepReport {
+    StepReport {
+        transitions,
+        phase: Some(record.breaker.phase()),
+        failing: record.breaker.is_failing(),
+        ..StepReport::default()
+    }
+}
+
+pub(crate) fn committed(taken: &Committed, mut notes: StepReport) -> StepReport {
+    notes.repaired = taken.healed && taken.stands;
+    notes.lost_races = !taken.stands;
+    if taken.stands {
+        if let Some(restarted) = taken.restarted {
+            notes.transitions.insert(0, restarted);
+        }
+    } else {
+        notes.transitions.clear();
+    }
+    notes
+}

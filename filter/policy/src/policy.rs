@@ -4,10 +4,11 @@ use crate::breaker::Settings;
 use crate::deadline::Limits;
 use crate::exempt::Exempt;
 use crate::fallback::Ladder;
+use crate::health_check::settings::HealthCheck;
 use crate::long_poll::LongPolls;
 use crate::outcome::Rules;
 use crate::ratio::{Enforcement, Share};
-use crate::{bulkhead, health_check, retry, shedding};
+use crate::{bulkhead, retry, shedding};
 
 /// What shares one state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

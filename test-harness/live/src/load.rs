@@ -20,13 +20,16 @@ use tokio::task::JoinSet;
 
 use crate::clock;
 
+/// The header by which an answer of Envoy's own says that it stands in for the upstream's.
+pub const STANDS_IN: &str = "x-degraded";
+
 /// What a user got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// The upstream's own answer.
     Good,
-    /// An answer of the fallback ladder.
+    /// One that stands in for it: of the fallback ladder, or of Envoy's `custom_response` with [`STANDS_IN`].
     Degraded,
     /// A refusal by Seawall.
     Refused,
@@ -152,7 +155,7 @@ impl Client {
         let status = response.status().as_u16();
         let has = |name: &str| response.headers().contains_key(name);
         let kind = match status {
-            _ if has("x-seawall-degraded") => Kind::Degraded,
+            _ if has("x-seawall-degraded") || has(STANDS_IN) => Kind::Degraded,
             _ if has("x-seawall-reason") => Kind::Refused,
             500.. => Kind::Failed,
             _ => Kind::Good,

@@ -6,7 +6,7 @@ use clap::Parser;
 use seawall_live::demo;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// A profile page on three lanes (bare Envoy, Envoy's own limits, Seawall) while an optional part gets sick.
+/// A profile page on three lanes (bare Envoy, the best of Envoy itself, Seawall) while an optional part gets sick.
 #[derive(Debug, Parser)]
 #[command(
     after_help = "It takes 74 seconds and needs dist/seawall.wasm and .tools/envoy: make demo gets both.

@@ -1,10 +1,11 @@
 //! The story of a profile page: users and orders are required, recommendations are optional, and get sick.
 //!
-//! One Envoy, three listeners over the same upstreams: *bare*, *native* (what Envoy brings, sensibly tuned) and *Seawall*.
+//! One Envoy, three listeners over the same upstreams: *bare*, *native* (what Envoy brings, at its best) and *Seawall*.
 //! Each lane gets the same page views. A page is good if all three parts are the upstreams' own, degraded if the optional
-//! part came from the fallback, failed if any part is an error.
+//! part came from what stands in for it, failed if any part is an error.
 
 mod lanes;
+mod native;
 mod pages;
 mod show;
 
@@ -23,6 +24,8 @@ use pages::{Page, Pages};
 const PAGES_PER_SECOND: f64 = 20.0;
 /// A user's patience.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// A page that takes longer is called slow.
+const SLOW: Duration = Duration::from_millis(500);
 const CONNECTIONS: usize = 180;
 const WORKERS: usize = 2;
 
@@ -94,7 +97,7 @@ pub struct Figures {
     pub lane: &'static str,
     /// Pages all of whose parts were the upstreams' own.
     pub good: usize,
-    /// Pages whose optional part came from the fallback.
+    /// Pages whose optional part came from what stands in for it.
     pub degraded: usize,
     /// Pages with an error.
     pub failed: usize,
@@ -102,6 +105,8 @@ pub struct Figures {
     pub p50_ms: u128,
     /// 99th percentile of it.
     pub p99_ms: u128,
+    /// Pages that took longer than [`SLOW`].
+    pub slow: usize,
     /// Requests that reached the recommendations while they were sick.
     pub reached_while_sick: usize,
     /// From their return to the last page that was not good, in milliseconds; the worst of three returns.
@@ -118,14 +123,17 @@ pub async fn run(json: bool) -> anyhow::Result<Vec<Figures>> {
         upstreams.push(Upstream::start(name, ([127, 0, 0, 1], 0).into()).await?);
     }
     let admin = upstream::admin(([127, 0, 0, 1], 0).into(), &upstreams).await?;
-    let envoy = Envoy::start(&lanes::bootstrap(&envoy::filter()?, &upstreams), WORKERS).await?;
+    let version = envoy::version()?;
+    let bootstrap = lanes::bootstrap(&envoy::filter()?, &upstreams, &version);
+    let envoy = Envoy::start(&bootstrap, WORKERS).await?;
     if !json {
         println!(
-            "Three lanes, {PAGES_PER_SECOND} page views a second each. Recommendations are optional."
+            "Three lanes of Envoy {version}, {PAGES_PER_SECOND} page views a second each. Recommendations are optional."
         );
         println!("Break more while it runs: curl -d '{{\"refuse\": true}}' http://{admin}/users\n");
     }
     let begin = clock::now();
+    let older = upstreams[2].age();
     let mut load = Vec::new();
     for lane in lanes::NAMES {
         let client = Client::new(envoy.listener(lane)?, CONNECTIONS, PATIENCE);
@@ -155,7 +163,7 @@ pub async fn run(json: bool) -> anyhow::Result<Vec<Figures>> {
             lane,
             &pages.finish().await,
             &times,
-            &upstreams[2],
+            (&upstreams[2], older),
         ));
     }
     Ok(figures)
@@ -165,7 +173,7 @@ fn figures_of(
     lane: &'static str,
     pages: &[Page],
     times: &[(&Phase, Duration, Duration)],
-    recommendations: &Upstream,
+    (recommendations, older): (&Upstream, Duration),
 ) -> Figures {
     let count = |kind| pages.iter().filter(|page| page.kind == kind).count();
     let mut latencies: Vec<Duration> = pages.iter().map(|page| page.latency).collect();
@@ -180,9 +188,12 @@ fn figures_of(
         .enumerate()
         .filter(|(index, (phase, ..))| *index > 0 && !phase.sick)
         .map(|(_, (_, from, to))| {
+            // A page that ends in the next phase may be bad for what happens there.
+            let within = |page: &&Page| page.at >= *from && page.at + page.latency < *to;
             let bad = pages
                 .iter()
-                .filter(|page| (*from..*to).contains(&page.at) && page.kind != pages::Kind::Good);
+                .filter(within)
+                .filter(|page| page.kind != pages::Kind::Good);
             bad.map(|page| {
                 (page.at + page.latency.min(PATIENCE))
                     .saturating_sub(*from)
@@ -193,9 +204,9 @@ fn figures_of(
         });
     let mark = format!("lane={lane}");
     let arrivals = recommendations.snapshot().arrivals;
-    // The upstream's clock began a little before the pages: a phase's edges are off by that much, for all lanes alike.
+    // The upstream's clock is older than the pages', by the time that Envoy took to start.
     let sick = |at_ms: u64| {
-        let at = Duration::from_millis(at_ms);
+        let at = Duration::from_millis(at_ms).saturating_sub(older);
         times
             .iter()
             .any(|(phase, from, to)| phase.sick && (*from..*to).contains(&at))
@@ -207,6 +218,7 @@ fn figures_of(
         failed: count(pages::Kind::Failed),
         p50_ms: quantile(0.5),
         p99_ms: quantile(0.99),
+        slow: latencies.iter().filter(|latency| **latency > SLOW).count(),
         reached_while_sick: arrivals
             .iter()
             .filter(|arrival| arrival.path.ends_with(&mark) && sick(arrival.at_ms))

@@ -13,7 +13,7 @@ use crate::load::{self, Client};
 pub(super) enum Kind {
     /// Everything, from the upstreams.
     Good,
-    /// Everything, with the optional part from the fallback.
+    /// Everything, with an answer that stands in for the optional part.
     Degraded,
     /// An error.
     Failed,

@@ -107,6 +107,7 @@ pub fn table(figures: &[Figures]) -> String {
     row("p50 / p99", &|lane| {
         format!("{} / {} ms", lane.p50_ms, lane.p99_ms)
     });
+    row("took over 0.5 s", &|lane| lane.slow.to_string());
     row("reached the sick upstream", &|lane| {
         lane.reached_while_sick.to_string()
     });

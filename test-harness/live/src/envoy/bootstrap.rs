@@ -37,6 +37,8 @@ pub struct Route {
     pub policy: Option<String>,
     /// More of its `route` action, such as `timeout` or `retry_policy`.
     pub action: Value,
+    /// Its `typed_per_filter_config`: what a filter of the listener does on this route.
+    pub filters: Value,
 }
 
 /// A cluster.
@@ -168,6 +170,9 @@ fn route(route: &Route) -> Value {
     extend(&mut action, &route.action);
     let mut whole =
         json!({"match": {"prefix": route.prefix}, "route": action, "name": route.prefix});
+    if !route.filters.is_null() {
+        whole["typed_per_filter_config"] = route.filters.clone();
+    }
     if let Some(policy) = &route.policy {
         whole["metadata"] = json!({"filter_metadata": {"seawall": {"policy": policy}}});
     }

@@ -54,6 +54,24 @@ pub fn binary() -> anyhow::Result<PathBuf> {
     Ok(path)
 }
 
+/// Envoy's version, as its binary says it: `1.40.0`.
+///
+/// # Errors
+/// If it cannot be run or says something else.
+pub fn version() -> anyhow::Result<String> {
+    let output = Command::new(binary()?).arg("--version").output()?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    // PATH  version: COMMIT/1.40.0/Clean/RELEASE/BoringSSL
+    let build = said.split(" version: ").nth(1).unwrap_or_default();
+    let version = build.split('/').nth(1).unwrap_or_default();
+    let parts: Vec<_> = version.split('.').map(str::parse::<u32>).collect();
+    ensure!(
+        parts.len() == 3 && parts.iter().all(Result::is_ok),
+        "Envoy names no version: {said}"
+    );
+    Ok(version.to_owned())
+}
+
 /// The filter: `SEAWALL_WASM`, or what `make wasm` built.
 ///
 /// # Errors

@@ -217,6 +217,7 @@ async fn filters_in_front_see_a_refusal_and_no_replaced_failure() -> anyhow::Res
             cluster: "upstream".to_owned(),
             policy: None,
             action: json!({}),
+            ..Route::default()
         }],
         filters: vec![json!({
             "name": "envoy.filters.http.header_mutation",
@@ -368,7 +369,7 @@ async fn direction_and_metadata_choose_who_is_governed() -> anyhow::Result<()> {
         prefix: prefix.to_owned(),
         cluster: cluster.to_owned(),
         policy: policy.map(str::to_owned),
-        action: Value::Null,
+        ..Route::default()
     };
     let routes = vec![
         route("/many", "PassthroughCluster", Some("closed-shop")),

@@ -7,6 +7,7 @@ mod breaker;
 mod budget;
 mod chain;
 mod coarse;
+mod comparison;
 mod configuration;
 mod control;
 mod crash;

@@ -337,6 +337,7 @@ async fn an_answer_is_for_its_own_listener() -> anyhow::Result<()> {
             cluster: "upstream".to_owned(),
             policy: None,
             action: json!({}),
+            ..Route::default()
         }],
         ..Listener::default()
     });

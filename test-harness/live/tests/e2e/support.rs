@@ -67,6 +67,7 @@ pub(crate) async fn edge(policy: Value, action: Value, cluster: Cluster) -> anyh
             cluster: cluster.name.clone(),
             policy: None,
             action,
+            ..Route::default()
         }],
         ..Listener::default()
     };

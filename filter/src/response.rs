@@ -2,7 +2,7 @@
 
 use seawall_policy::admission::Reason;
 use seawall_policy::http_date;
-use seawall_policy::outcome::{ResponseSource, flag};
+use seawall_policy::outcome::{ResponseSource, blame, flag};
 use seawall_policy::retry::attempts::AttemptFailure;
 use seawall_policy::time::Span;
 
@@ -13,10 +13,12 @@ use crate::local_reply::REASON;
 
 /// Who gave an answer that looks bad.
 pub(crate) fn origin() -> ResponseSource {
-    match properties::bytes("response\0code_details") {
+    match details() {
         None => ResponseSource::Unknown,
         Some(details) if details == b"via_upstream" => ResponseSource::Upstream,
-        Some(_) => ResponseSource::Local { flags: flags() },
+        Some(details) => ResponseSource::Local {
+            flags: flags_told() | blame::flag_of(&details),
+        },
     }
 }
 
@@ -25,9 +27,21 @@ pub(crate) fn is_upstreams() -> bool {
     matches!(origin(), ResponseSource::Upstream)
 }
 
-/// Envoy's flags.
+/// Envoy's flags; where they say nothing of the end, with the one that stands for the code details.
 pub(crate) fn flags() -> u64 {
+    let told = flags_told();
+    match blame::class_of(told) {
+        Some(_) => told,
+        None => told | details().map_or(0, |details| blame::flag_of(&details)),
+    }
+}
+
+pub(crate) fn flags_told() -> u64 {
     properties::number("response\0flags").unwrap_or(0)
+}
+
+fn details() -> Option<Vec<u8>> {
+    properties::bytes("response\0code_details")
 }
 
 /// How many attempts were made; nothing where the host does not say.
@@ -61,8 +75,7 @@ pub(crate) fn is_cache_hit(origin: ResponseSource) -> bool {
 /// Whether the time of a whole request was over.
 pub(crate) fn timed_out(origin: ResponseSource) -> bool {
     matches!(origin, ResponseSource::Local { flags } if flags & flag::UPSTREAM_TIMEOUT != 0)
-        && properties::bytes("response\0code_details")
-            .is_some_and(|details| details == b"response_timeout")
+        && details().is_some_and(|details| details == b"response_timeout")
 }
 
 /// The host that answered, as a number.

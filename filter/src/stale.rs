@@ -197,7 +197,7 @@ impl Exchange {
         let Some(body) = capture.body.try_borrow_mut().ok()?.take() else {
             return Some(InternalEvent::Stale("no_room"));
         };
-        if !capture.ended || response::flags() != 0 {
+        if !capture.ended || response::flags_told() != 0 {
             return Some(InternalEvent::Stale("broken"));
         }
         let Capture { offer, heat, .. } = &capture;

@@ -1,7 +1,11 @@
 //! Which side is to blame for the end of a stream: one row for each of Envoy's response flags.
 //!
 //! The rows are in the order in which they are asked: a flag that a client or Envoy itself set says more than one that the
-//! upstream's connection left behind. The names and numbers are those of Envoy 1.40 (`StreamInfo::CoreResponseFlag`).
+//! upstream's connection left behind. `UO` is the exception: Envoy sets it too when it does not repeat an attempt that
+//! failed because `max_retries` is used up, and then the other flag says what the attempt died of.
+//! The names and numbers are those of Envoy 1.40 (`StreamInfo::CoreResponseFlag`).
+//!
+//! What Envoy says by its code details alone, without a flag, has a row in [`DETAILS`].
 
 /// The side that ended a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,7 +70,6 @@ pub const ROWS: [Row; 30] = {
         row("DPE", 0x4_0000, Side::Client, Some(Client)),
         row("IH", 0x2_0000, Side::Client, Some(Client)),
         row("UH", 0x2, Side::Envoy, Some(Envoy)),
-        row("UO", 0x80, Side::Envoy, Some(Envoy)),
         row("NR", 0x100, Side::Envoy, Some(Envoy)),
         row("NC", 0x100_0000, Side::Envoy, Some(Envoy)),
         row("NFCF", 0x20_0000, Side::Envoy, Some(Envoy)),
@@ -87,12 +90,27 @@ pub const ROWS: [Row; 30] = {
         row("UC", 0x40, Side::Upstream, Some(Broken)),
         row("UR", 0x10, Side::Upstream, Some(Broken)),
         row("UPE", 0x80_0000, Side::Upstream, Some(Broken)),
+        row("UO", 0x80, Side::Envoy, Some(Envoy)),
         row("LR", 0x8, Side::Envoy, Some(Envoy)),
         row("DI", 0x200, Side::OtherFilter, None),
         row("URX", 0x8000, Side::Envoy, None),
         row("RFCF", 0x10_0000, Side::OtherFilter, None),
     ]
 };
+
+/// Code details of an end for which Envoy 1.40 sets no flag, or sets it only after it has answered, with the name of the
+/// row that stands for them. The `max_stream_duration` of a route or of the connection manager is a limit like any other;
+/// what a client sent was no HTTP.
+pub const DETAILS: [(&str, &str); 2] =
+    [("max_duration_timeout", "DT"), ("http1.codec_error", "DPE")];
+
+/// The bit of the flag that stands for these code details; 0 where they say nothing.
+pub fn flag_of(details: &[u8]) -> u64 {
+    let known = DETAILS.iter().find(|(text, _)| text.as_bytes() == details);
+    known
+        .and_then(|(_, name)| ROWS.iter().find(|row| row.name == *name))
+        .map_or(0, |row| row.bit)
+}
 
 /// What these flags tell of the end of a stream; `None` if nothing.
 pub fn class_of(flags: u64) -> Option<Class> {
@@ -132,5 +150,37 @@ mod tests {
             Some(Class::Connect),
             "retries ran out"
         );
+    }
+    #[test]
+    fn what_an_attempt_died_of_says_more_than_that_it_was_not_repeated() {
+        let bit = |name| {
+            let row = ROWS.iter().find(|row| row.name == name);
+            row.map_or(0, |row| row.bit)
+        };
+        for died in ["UT", "UF", "UC", "UR", "UPE"] {
+            for not_repeated in ["UO", "URX"] {
+                assert_eq!(
+                    class_of(bit(died) | bit(not_repeated)),
+                    class_of(bit(died)),
+                    "{died} {not_repeated}"
+                );
+            }
+        }
+        assert_eq!(class_of(bit("UO")), Some(Class::Envoy));
+    }
+
+    #[test]
+    fn a_limit_that_envoy_tells_of_without_a_flag_is_a_limit() {
+        assert_eq!(
+            class_of(flag_of(b"max_duration_timeout")),
+            Some(Class::Limit)
+        );
+        for details in ["", "via_upstream", "max_duration_timeout{x}"] {
+            assert_eq!(flag_of(details.as_bytes()), 0, "{details}");
+        }
+        for (details, name) in DETAILS {
+            let row = ROWS.iter().find(|row| row.name == name);
+            assert_eq!(row.map(|row| row.bit), Some(flag_of(details.as_bytes())));
+        }
     }
 }

@@ -192,11 +192,12 @@ impl Rules {
         self.judge_grpc(status, request)
     }
 
-    /// Whether an answer with this status needs a closer look than its status: all others are successes of the
-    /// upstream, or answers of other filters that do no harm when taken for one.
+    /// Whether an answer with this status needs a closer look than its status. All others are successes of the upstream,
+    /// or of a filter such as a cache. 4xx are looked at too: a client could otherwise hide a sick upstream
+    /// behind successes that are in truth Envoy's own answers to broken requests.
     pub fn is_suspect(&self, status: u16, grpc: Option<u16>) -> bool {
-        const SERVER_ERROR: u16 = 500;
-        status >= SERVER_ERROR
+        const CLIENT_ERROR: u16 = 400;
+        status >= CLIENT_ERROR
             || status == 0
             || self.failure_status(status)
             || self.overloaded_status(status)

@@ -18,6 +18,7 @@ mod dumps;
 mod dynamic;
 mod failover;
 mod fire;
+mod flags;
 mod hedging;
 mod hops;
 mod hostile;

@@ -8,9 +8,10 @@ use crate::abi::known::{self, Version};
 use crate::abi::memory::ALLOCATORS;
 use crate::abi::{Guest, linker};
 
-const VERSIONS: [(&str, Version); 2] = [
+const VERSIONS: [(&str, Version); 3] = [
     ("proxy_abi_version_0_2_1", Version::V021),
     ("proxy_abi_version_0_2_0", Version::V020),
+    ("proxy_abi_version_0_1_0", Version::V010),
 ];
 
 /// Why a module cannot be loaded or a process not be started.
@@ -20,7 +21,7 @@ pub enum HostError {
     #[error("{0}")]
     Module(String),
     /// It speaks another version of the interface.
-    #[error("the module speaks {0}: this host takes 0.2.1 and 0.2.0, so build it with a newer SDK")]
+    #[error("the module speaks {0}: this host takes 0.2.1, 0.2.0 and 0.1.0, as Envoy does")]
     Version(String),
     /// It asks for what no host has.
     #[error(
@@ -84,7 +85,7 @@ impl Module {
         let ready = linker(&engine, &module)
             .and_then(|linker| linker.instantiate_pre(&module))
             .map_err(|error| HostError::ImportType(format!("{error:#}")))?;
-        exports(&module)?;
+        exports(&module, version)?;
         Ok(Self {
             engine,
             module,
@@ -131,7 +132,7 @@ fn version(module: &wasmtime::Module) -> Result<Version, HostError> {
 }
 
 /// Callbacks must look as the host calls them, and memory must be to be had.
-fn exports(module: &wasmtime::Module) -> Result<(), HostError> {
+fn exports(module: &wasmtime::Module, version: Version) -> Result<(), HostError> {
     if ALLOCATORS
         .iter()
         .all(|name| module.get_export(name).is_none())
@@ -140,7 +141,7 @@ fn exports(module: &wasmtime::Module) -> Result<(), HostError> {
     }
     for export in module.exports() {
         let (Some((takes, gives)), ExternType::Func(kind)) =
-            (known::callback(export.name()), export.ty())
+            (known::callback(version, export.name()), export.ty())
         else {
             continue;
         };

@@ -177,7 +177,11 @@ impl Process {
         Self::within(module, options, Rc::clone(&self.inner.common))
     }
 
-    fn within(
+    /// The same on what is shared already.
+    ///
+    /// # Errors
+    /// If the module refuses its configuration or traps.
+    pub(crate) fn within(
         module: &Module,
         options: ProcessOptions,
         common: Rc<Common>,
@@ -258,6 +262,11 @@ impl Process {
         self.with(id, |stream| stream.maps.get(&number).cloned())
             .flatten()
             .unwrap_or_default()
+    }
+
+    /// Lays another map in a header map's place, as what stands behind the filter changes it.
+    pub(crate) fn set_header_map(&self, id: StreamId, number: u32, map: HeaderMap) {
+        self.with(id, |stream| stream.maps.insert(number, map));
     }
 
     /// A tick in the main thread's VM and in each worker's.

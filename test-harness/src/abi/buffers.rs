@@ -79,6 +79,20 @@ pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     )?;
     linker.func_wrap(
         "env",
+        "proxy_get_configuration",
+        |mut c: Call<'_>, at: u32, size_at: u32| {
+            run(&mut c, "proxy_get_configuration", |c| {
+                let guest = c.data();
+                let bytes = match guest.configures {
+                    true => guest.configuration.clone(),
+                    false => guest.settings.vm_configuration.clone(),
+                };
+                memory::hand_over(c, &bytes, at, size_at)
+            })
+        },
+    )?;
+    linker.func_wrap(
+        "env",
         "proxy_get_buffer_status",
         |mut c: Call<'_>, number: u32, size_at: u32, flags_at: u32| {
             run(&mut c, "proxy_get_buffer_status", |c| {

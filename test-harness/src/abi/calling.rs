@@ -6,10 +6,11 @@ use wasmtime::{Caller, Linker};
 
 use super::callouts::CallOut;
 use super::calls::run;
+use super::inline;
 use super::memory::{self, Answer};
 use super::proto;
 use super::status::{BAD_ARGUMENT, INTERNAL_FAILURE, PARSE_FAILURE};
-use super::stream::{self, HeaderMap};
+use super::stream::{self, HeaderMap, REQUEST_HEADERS};
 use super::upstreams::{Cluster, GrpcCall, GrpcEvent, HttpCall};
 use super::{Guest, NANOS_PER_MILLI};
 
@@ -34,19 +35,23 @@ fn http(caller: &mut Call<'_>, mut call: HttpCall, millis: u32) -> Answer<u32> {
     if i32::try_from(millis).is_err() {
         return Err(BAD_ARGUMENT);
     }
-    let cluster = cluster(caller, &call.cluster).ok_or(BAD_ARGUMENT)?;
-    for (key, _) in &mut call.headers {
-        key.make_ascii_lowercase();
-    }
-    for names in [&[":path"][..], &[":method"], &[":authority", "host"]] {
+    let Some(cluster) = cluster(caller, &call.cluster) else {
+        let text = format!(
+            "a call to the cluster {:?}, which is not there",
+            call.cluster
+        );
+        caller.data().common.warn(caller.data().vm, &text);
+        return Err(BAD_ARGUMENT);
+    };
+    call.headers = inline::kept(REQUEST_HEADERS, call.headers);
+    for names in [&[":path"][..], &[":method"], &[":authority"]] {
         if !has(&call.headers, names) {
             return Err(BAD_ARGUMENT);
         }
     }
     if !call.body.is_empty() {
-        let length = call.body.len().to_string().into_bytes();
-        call.headers.retain(|(key, _)| key != b"content-length");
-        call.headers.push((b"content-length".to_vec(), length));
+        let length = call.body.len().to_string();
+        inline::set(&mut call.headers, "content-length", length.as_bytes());
     }
     call.timeout = (millis > 0).then(|| u64::from(millis) * NANOS_PER_MILLI);
     let now = caller.data().common.now.get();

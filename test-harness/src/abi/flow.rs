@@ -71,6 +71,25 @@ pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
             })
         },
     )?;
+    for (name, kind) in [
+        ("proxy_continue_request", 0),
+        ("proxy_continue_response", 1),
+    ] {
+        linker.func_wrap("env", name, move |mut c: Call<'_>| {
+            run(&mut c, name, |c| {
+                act(c, kind, &[ResumeRequest, ResumeResponse])
+            })
+        })?;
+    }
+    linker.func_wrap("env", "proxy_clear_route_cache", |mut c: Call<'_>| {
+        run(&mut c, "proxy_clear_route_cache", |c| {
+            let guest = c.data_mut();
+            if let Some(stream) = guest.streams.get_mut(&guest.context) {
+                stream.route_cleared = true;
+            }
+            Ok(())
+        })
+    })?;
     linker.func_wrap("env", "proxy_close_stream", |mut c: Call<'_>, kind: u32| {
         run(&mut c, "proxy_close_stream", |c| {
             let all = [ResetRequest, ResetResponse, CloseDownstream, CloseUpstream];

@@ -1,12 +1,12 @@
 //! Header maps as the guest reads and changes them: which of them is in reach in which phase is Envoy's.
 //!
-//! Names come in lower case, `host` is `:authority`, and a header of which there is only one takes a second value behind
-//! a comma. A whole map that is out of reach reads as empty; all else on it is a bad argument.
+//! Names are in lower case; what becomes of a second value is [`inline`]'s. A whole map that is out of reach reads as empty; all else on it is a bad argument.
 
 use wasmtime::{Caller, Linker};
 
 use super::Guest;
 use super::calls::{run, stream};
+use super::inline::{self, add, named};
 use super::memory::{self, Answer};
 use super::status::{BAD_ARGUMENT, NOT_FOUND};
 use super::stream::{self as streams, HeaderMap, REQUEST_HEADERS};
@@ -14,73 +14,7 @@ use super::stream::{self as streams, HeaderMap, REQUEST_HEADERS};
 /// The highest number of a header map in the interface.
 const MAP_MAX: u32 = 7;
 
-/// Headers that Envoy keeps once: another value is added behind a comma.
-const ONCE: [&str; 36] = [
-    ":authority",
-    ":method",
-    ":path",
-    ":scheme",
-    ":status",
-    "accept",
-    "accept-encoding",
-    "authorization",
-    "cache-control",
-    "connection",
-    "content-encoding",
-    "content-length",
-    "content-type",
-    "date",
-    "etag",
-    "expect",
-    "grpc-message",
-    "grpc-status",
-    "grpc-timeout",
-    "keep-alive",
-    "origin",
-    "proxy-connection",
-    "referer",
-    "server",
-    "te",
-    "transfer-encoding",
-    "upgrade",
-    "user-agent",
-    "vary",
-    "via",
-    "x-envoy-attempt-count",
-    "x-envoy-max-retries",
-    "x-envoy-retry-on",
-    "x-forwarded-for",
-    "x-forwarded-proto",
-    "x-request-id",
-];
-
 type Call<'a> = Caller<'a, Guest>;
-
-/// A header's name as Envoy keeps it.
-fn named(key: &[u8]) -> Vec<u8> {
-    match key.to_ascii_lowercase() {
-        key if key == b"host" => b":authority".to_vec(),
-        key => key,
-    }
-}
-
-/// Adds a header as Envoy's map does.
-fn add(map: &mut HeaderMap, key: Vec<u8>, value: Vec<u8>) {
-    let once = ONCE.iter().any(|name| name.as_bytes() == key);
-    if once && let Some((_, present)) = map.iter_mut().find(|(name, _)| *name == key) {
-        present.push(b',');
-        present.extend(value);
-        return;
-    }
-    if key.first() == Some(&b':') {
-        let last = map
-            .iter()
-            .rposition(|(name, _)| name.first() == Some(&b':'));
-        map.insert(last.map_or(0, |last| last + 1), (key, value));
-        return;
-    }
-    map.push((key, value));
-}
 
 /// A map that can be read now.
 fn readable<'a>(caller: &'a Call<'_>, number: u32) -> Answer<Option<&'a HeaderMap>> {
@@ -127,10 +61,7 @@ fn whole(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
                 // What cannot be read is no pairs: the map is empty then.
                 let pairs = streams::deserialise(&bytes).unwrap_or_default();
                 let map = writable(c, number)?;
-                map.clear();
-                for (key, value) in pairs {
-                    add(map, named(&key), value);
-                }
+                *map = inline::kept(number, pairs);
                 Ok(())
             })
         },
@@ -158,7 +89,7 @@ fn one(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
                 if number > MAP_MAX {
                     return Err(BAD_ARGUMENT);
                 }
-                let key = named(&memory::read(c, key, key_size)?);
+                let key = named(number, &memory::read(c, key, key_size)?);
                 let guest = c.data();
                 let logs = guest.streams.get(&guest.context).map(|stream| stream.logs);
                 let absent = if logs == Some(true) {
@@ -182,13 +113,13 @@ fn one(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
             name,
             move |mut c: Call<'_>, number: u32, key: u32, key_size: u32, at: u32, size: u32| {
                 run(&mut c, name, |c| {
-                    let key = named(&memory::read(c, key, key_size)?);
+                    let key = named(number, &memory::read(c, key, key_size)?);
                     let value = memory::read(c, at, size)?;
                     let map = writable(c, number)?;
                     if replaces {
                         map.retain(|(name, _)| *name != key);
                     }
-                    add(map, key, value);
+                    add(number, map, key, value);
                     Ok(())
                 })
             },
@@ -199,34 +130,11 @@ fn one(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
         "proxy_remove_header_map_value",
         |mut c: Call<'_>, number: u32, key: u32, key_size: u32| {
             run(&mut c, "proxy_remove_header_map_value", |c| {
-                let key = named(&memory::read(c, key, key_size)?);
+                let key = named(number, &memory::read(c, key, key_size)?);
                 writable(c, number)?.retain(|(name, _)| *name != key);
                 Ok(())
             })
         },
     )?;
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::abi::stream::headers;
-
-    #[test]
-    fn headers_are_added_as_envoy_adds_them() {
-        let mut map = headers(&[(":path", "/"), ("accept", "*/*"), ("x-a", "1")]);
-        for (key, value) in [("Host", "h"), ("accept", "b"), ("X-A", "2"), (":new", "n")] {
-            add(&mut map, named(key.as_bytes()), value.as_bytes().to_vec());
-        }
-        let expected = [
-            (":path", "/"),
-            (":authority", "h"),
-            (":new", "n"),
-            ("accept", "*/*,b"),
-            ("x-a", "1"),
-            ("x-a", "2"),
-        ];
-        assert_eq!(map, headers(&expected));
-    }
 }

@@ -50,6 +50,15 @@ const ENV: [&str; 41] = [
     "proxy_set_tick_period_milliseconds",
 ];
 
+/// What modules before 0.2.0 had, and what they did not have yet.
+const OLD: [&str; 4] = [
+    "proxy_clear_route_cache",
+    "proxy_continue_request",
+    "proxy_continue_response",
+    "proxy_get_configuration",
+];
+const NOT_OLD: [&str; 2] = ["proxy_close_stream", "proxy_continue_stream"];
+
 /// All of WASI preview 1 but `proc_raise`, which Envoy does not have.
 const WASI: [&str; 45] = [
     "args_get",
@@ -124,10 +133,14 @@ pub(crate) fn early(name: &str) -> bool {
 
 /// The name of an import, if modules of this version may ask for it.
 pub(crate) fn import(version: Version, space: &str, name: &str) -> Option<&'static str> {
-    if version == Version::V020 && name == "proxy_get_log_level" {
+    if version != Version::V021 && name == "proxy_get_log_level" {
+        return None;
+    }
+    if version == Version::V010 && NOT_OLD.contains(&name) {
         return None;
     }
     let list: &[&'static str] = match space {
+        "env" if version == Version::V010 && OLD.contains(&name) => &OLD,
         "env" => &ENV,
         space if WASI_SPACES.contains(&space) => &WASI,
         _ => return None,
@@ -138,6 +151,8 @@ pub(crate) fn import(version: Version, space: &str, name: &str) -> Option<&'stat
 /// A version of the interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {
+    /// 0.1.0: headers come without their end, and streams go on by a function for each side.
+    V010,
     /// 0.2.0: the same without `proxy_get_log_level`.
     V020,
     /// 0.2.1.
@@ -184,7 +199,12 @@ const CALLBACKS: [(&str, usize, bool); 35] = [
 ];
 
 /// What a callback of this name must look like: how many `i32` it takes, and whether it gives one.
-pub(crate) fn callback(name: &str) -> Option<(usize, bool)> {
-    let known = CALLBACKS.iter().find(|(known, ..)| *known == name)?;
-    Some((known.1, known.2))
+pub(crate) fn callback(version: Version, name: &str) -> Option<(usize, bool)> {
+    let (_, takes, gives) = *CALLBACKS.iter().find(|(known, ..)| *known == name)?;
+    let without_end = version == Version::V010
+        && matches!(
+            name,
+            "proxy_on_request_headers" | "proxy_on_response_headers"
+        );
+    Some((takes - usize::from(without_end), gives))
 }

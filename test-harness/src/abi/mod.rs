@@ -11,12 +11,15 @@ mod expression;
 mod flow;
 pub mod foreign;
 mod headers;
+pub(crate) mod inline;
 pub mod known;
+mod log;
 pub mod memory;
 pub mod metrics;
 pub mod properties;
 mod proto;
 pub mod queues;
+pub(crate) mod reply;
 pub mod shared;
 pub mod status;
 pub mod stream;
@@ -34,6 +37,7 @@ use wasmtime::{Instance, Linker, Module, StoreLimits};
 use callouts::{CallOuts, Received};
 use expression::Node;
 use foreign::ForeignFunctions;
+pub use log::LogLine;
 use metrics::{MetricIds, Metrics};
 use properties::Declared;
 use queues::SharedQueues;
@@ -49,19 +53,6 @@ const NANOS_PER_MILLI: u64 = 1_000_000;
 /// Wall clock in nanoseconds since 1970, at this virtual time.
 pub(crate) fn wall(now: u64) -> u64 {
     EPOCH.saturating_add(now)
-}
-
-/// A line that a guest logged.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogLine {
-    /// When, in nanoseconds.
-    pub at: u64,
-    /// Which VM: 0 is the main thread's, workers count from 1.
-    pub vm: usize,
-    /// 0 trace to 5 critical.
-    pub level: u32,
-    /// What it said.
-    pub text: String,
 }
 
 /// A status that a host call is made to answer, for tests of hostile hosts.

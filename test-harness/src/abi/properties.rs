@@ -7,7 +7,9 @@
 use wasmtime::{Caller, Linker};
 
 use super::calls::run;
+use super::inline::named;
 use super::memory::{self, Answer};
+use super::reply;
 use super::status::{BAD_ARGUMENT, NOT_FOUND, SERIALIZATION_FAILURE};
 use super::stream::{
     self, HeaderMap, REQUEST_BODY, REQUEST_HEADERS, RESPONSE_BODY, RESPONSE_HEADERS,
@@ -42,6 +44,12 @@ const TREES: [&str; 8] = [
     "xds",
 ];
 
+/// What a host of the upstream has, neither of which can be handed over whole.
+const OF_HOST: [&str; 2] = [
+    "xds\0upstream_host_metadata",
+    "xds\0upstream_host_locality_metadata",
+];
+
 /// How a property was declared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Declared {
@@ -70,12 +78,16 @@ fn header(map: &HeaderMap, name: &str) -> Option<Vec<u8>> {
 }
 
 /// The value in a tree of headers: one of them, or all.
-fn in_map(map: Option<&HeaderMap>, rest: Option<&str>) -> Option<Vec<u8>> {
+fn in_map(number: u32, map: Option<&HeaderMap>, rest: Option<&str>) -> Option<Vec<u8>> {
     let none = HeaderMap::new();
     let map = map.unwrap_or(&none);
     match rest {
         None => Some(stream::serialise(map)),
-        Some(name) => header(map, &name.to_ascii_lowercase()),
+        Some(name) => {
+            let name = named(number, name.as_bytes());
+            let found = map.iter().find(|(key, _)| *key == name);
+            found.map(|(_, value)| value.clone())
+        }
     }
 }
 
@@ -97,7 +109,7 @@ fn of_request(stream: &Stream, now: u64, part: &str, rest: Option<&str>) -> Opti
         });
     }
     match part {
-        "headers" => in_map(headers, rest),
+        "headers" => in_map(REQUEST_HEADERS, headers, rest),
         "time" => number(wall(stream.opened)),
         "duration" if stream.logs => number(now.saturating_sub(stream.opened)),
         "protocol" => Some(b"HTTP/1.1".to_vec()),
@@ -107,18 +119,6 @@ fn of_request(stream: &Stream, now: u64, part: &str, rest: Option<&str>) -> Opti
         }
         "total_size" => number(body.saturating_add(size(headers))),
         _ => None,
-    }
-}
-
-/// Envoy's mapping for an answer that says nothing itself.
-fn grpc_status(code: u64) -> u64 {
-    match code {
-        400 => 13,
-        401 => 16,
-        403 => 7,
-        404 => 12,
-        429 | 502 | 503 | 504 => 14,
-        _ => 2,
     }
 }
 
@@ -142,12 +142,12 @@ fn of_response(stream: &Stream, part: &str, rest: Option<&str>) -> Option<Vec<u8
             body.saturating_add(size(headers))
                 .saturating_add(size(trailers)),
         ),
-        "headers" => in_map(headers, rest),
-        "trailers" => in_map(trailers, rest),
+        "headers" => in_map(RESPONSE_HEADERS, headers, rest),
+        "trailers" => in_map(RESPONSE_TRAILERS, trailers, rest),
         "grpc_status" => {
             let said = [trailers, headers].into_iter().flatten();
             let said = said.filter_map(|map| parsed(map, "grpc-status")).next();
-            number(said.or(code.map(grpc_status))?)
+            number(said.or(code.map(reply::grpc_status))?)
         }
         _ => None,
     }
@@ -164,6 +164,7 @@ fn of_stream(stream: &Stream, now: u64, parts: &[&str]) -> Option<Vec<u8>> {
         }
         ["connection", "mtls"] => Some(vec![0]),
         ["connection", "requested_server_name"] | ["metadata"] => Some(Vec::new()),
+        ["metadata", "filter_metadata"] => Some(stream::serialise(&HeaderMap::new())),
         ["filter_state", name] => {
             let name = name.strip_prefix("wasm.")?;
             stream.state.borrow().get(name).cloned()
@@ -200,7 +201,8 @@ pub(crate) fn lookup(guest: &Guest, path: &str) -> Answer<Vec<u8>> {
     {
         return Ok(value.clone());
     }
-    if TREES.contains(&path) {
+    let has_upstream = stream.properties.contains_key("upstream\0address");
+    if TREES.contains(&path) || (has_upstream && OF_HOST.contains(&path)) {
         return Err(SERIALIZATION_FAILURE);
     }
     of_stream(stream, guest.common.now.get(), &parts).ok_or(NOT_FOUND)

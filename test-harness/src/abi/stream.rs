@@ -62,22 +62,13 @@ pub struct LocalReply {
     pub grpc_status: i32,
 }
 
-impl LocalReply {
-    /// Its headers as Envoy completes them: what a body needs stands at the end.
-    pub fn completed(&self) -> HeaderMap {
-        let status = self.status.to_string().into_bytes();
-        let mut headers = vec![(b":status".to_vec(), status)];
-        headers.extend(self.headers.clone());
-        if !self.body.is_empty() {
-            headers.retain(|(name, _)| name != b"content-length");
-            let size = self.body.len().to_string().into_bytes();
-            headers.push((b"content-length".to_vec(), size));
-            if value(&headers, "content-type").is_none() {
-                headers.push((b"content-type".to_vec(), b"text/plain".to_vec()));
-            }
-        }
-        headers
-    }
+/// A part of its own reply that a guest holds back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// All of it.
+    Headers,
+    /// Its body.
+    Body,
 }
 
 /// One request in the downstream position, or one attempt in the upstream position.
@@ -115,6 +106,12 @@ pub struct Stream {
     pub bytes: [u64; 2],
     /// What an access log shows as details of an answer that the guest gave; `via_upstream` without it.
     pub details: Option<String>,
+    /// What of its own reply the guest holds back.
+    pub held: Option<Held>,
+    /// Whether it began as a gRPC request, whose local replies are gRPC's.
+    pub is_grpc: bool,
+    /// Whether it began as a HEAD, whose answers have no body.
+    pub is_head: bool,
     /// Whether it is a connection: it has no headers and cannot be answered.
     pub connection: bool,
 }

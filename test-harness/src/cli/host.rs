@@ -1,18 +1,20 @@
 //! `seawall host run`: any Proxy-Wasm filter between requests and an upstream that come from files.
 
+mod around;
+mod outcome;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Args, Subcommand, ValueEnum};
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value, json};
 
-use crate::abi::LogLine;
-use crate::abi::trace::TraceLine;
-use crate::host::{Host, Options, Request, Response, Rule, Seen};
+use crate::host::{Host, Options, Request, Rule};
 use crate::module::Module;
 use crate::worker::{FailurePolicy, ProcessOptions};
+use around::Around;
+use outcome::Outcome;
 
 /// So long after a trap a reload begins, in nanoseconds: Envoy's default.
 const RELOAD: u64 = 1_000_000_000;
@@ -27,7 +29,8 @@ pub(super) enum HostCommand {
 #[derive(Debug, Args)]
 #[command(after_help = r#"Files:
   --requests  [{"method": "POST", "path": "/a", "headers": [["x-name", "value"]], "body": "text", "at_ms": 0}, ...]
-              All but the path may be left out. One after the other, but where at_ms says when.
+              All but the path may be left out. One after the other, but where at_ms says when. What is no text:
+              "body_base64": "/w==", "headers_base64": [["x-name", "/w=="]], in rules of the upstream too.
   --upstream  [{"path_prefix": "/a", "status": 503, "headers": [["retry-after", "1"]], "body": "", "delay_ms": 20}, ...]
               The first that fits; {"reset": true} breaks the connection. Without one: 200, text/plain.
 
@@ -36,7 +39,9 @@ Exit codes: 0 the listener was up and the requests went through; 1 the module or
 
 Example:
   echo '[{"path": "/"}, {"path": "/", "headers": [["x-api-key", "k"]]}]' > requests.json
-  seawall host run filter.wasm -c 'k alice' --requests requests.json --trace"#)]
+  seawall host run filter.wasm -c 'k alice' --requests requests.json --trace
+  seawall host run filter.wasm --requests requests.json --cluster auth --property source.address=10.0.0.1:80 \
+      --route-metadata '{"filter_metadata": {"my.filter": {"tier": "gold"}}}' --json"#)]
 pub(super) struct Run {
     /// The module.
     module: PathBuf,
@@ -73,7 +78,9 @@ pub(super) struct Run {
     /// Seed of all chance.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Prints every call between host and guest, in the words of Envoy's wasm:trace. (--json has them always.)
+    #[command(flatten)]
+    around: Around,
+    /// Prints every call between host and guest, in the words of Envoy's wasm:trace.
     #[arg(long)]
     trace: bool,
     /// Prints everything as JSON.
@@ -94,16 +101,6 @@ enum Policy {
     Reload,
 }
 
-/// What came out.
-struct Outcome {
-    refused: Option<String>,
-    responses: Vec<Response>,
-    seen: Vec<Seen>,
-    log: Vec<LogLine>,
-    metrics: Map<String, Value>,
-    trace: Vec<TraceLine>,
-}
-
 impl HostCommand {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         let Self::Run(run) = self;
@@ -119,10 +116,13 @@ impl Run {
         let options = self.options()?;
         let outcome = match Module::from_bytes(&bytes) {
             Ok(module) => self.outcome(&module, options, requests),
-            Err(error) => Outcome::refused(error.to_string()),
+            Err(error) => Outcome::unreadable(&error),
         };
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&outcome.json())?);
+            println!(
+                "{}",
+                serde_json::to_string_pretty(&outcome.json(self.trace))?
+            );
         } else {
             outcome.print(self.trace);
         }
@@ -142,7 +142,7 @@ impl Run {
             (None, None) => Vec::new(),
         };
         let upstream: Option<Vec<Rule>> = self.upstream.as_deref().map(from_json).transpose()?;
-        Ok(Options {
+        let mut options = Options {
             process: ProcessOptions {
                 workers: usize::from(self.workers),
                 vm_configuration: self.vm_config.clone().into_bytes(),
@@ -154,33 +154,28 @@ impl Run {
                     Policy::Reload => FailurePolicy::Reload(RELOAD),
                 },
                 strict_cas: self.strict_cas,
-                trace: self.trace || self.json,
+                trace: self.trace,
                 root_id: self.root_id.clone(),
                 ..ProcessOptions::default()
             },
             upstream: upstream.unwrap_or_default(),
-        })
+            ..Options::default()
+        };
+        self.around.tell(&mut options)?;
+        Ok(options)
     }
 
     fn outcome(&self, module: &Module, options: Options, requests: Vec<Request>) -> Outcome {
-        let mut host = match Host::of(module, options) {
+        let mut host = match Host::started(module, options) {
             Ok(host) => host,
-            Err(error) => return Outcome::refused(error.to_string()),
+            Err(refusal) => return Outcome::refused(*refusal),
         };
         let responses = host.run(requests);
         if let Some(until) = self.until {
             host.pass(until.saturating_sub(host.elapsed()));
         }
-        let metrics = host.metrics().into_iter();
-        let metrics = metrics.map(|(name, value)| (name, json!(value))).collect();
-        Outcome {
-            refused: None,
-            responses,
-            seen: host.take_seen(),
-            log: host.take_log(),
-            metrics,
-            trace: host.take_trace(),
-        }
+        host.stop();
+        Outcome::of(&mut host, responses)
     }
 }
 
@@ -189,76 +184,4 @@ fn from_json<T: DeserializeOwned>(file: &Path) -> anyhow::Result<T> {
     let name = || file.display().to_string();
     let text = super::text(file).with_context(name)?;
     serde_json::from_str(&text).with_context(name)
-}
-
-impl Outcome {
-    fn refused(reason: String) -> Self {
-        Self {
-            refused: Some(reason),
-            responses: Vec::new(),
-            seen: Vec::new(),
-            log: Vec::new(),
-            metrics: Map::new(),
-            trace: Vec::new(),
-        }
-    }
-
-    fn json(&self) -> Value {
-        let log = self.log.iter();
-        let log: Vec<Value> = log
-            .map(|line| json!({"level": level(line.level), "message": line.text, "vm": line.vm, "at_ms": line.at / 1_000_000}))
-            .collect();
-        let trace: Vec<&str> = self.trace.iter().map(|line| line.text.as_str()).collect();
-        let mut all = json!({
-            "listener_up": self.refused.is_none(),
-            "responses": self.responses,
-            "upstream_seen": self.seen,
-            "log": log,
-            "metrics": self.metrics,
-            "trace": trace,
-        });
-        if let Some(reason) = &self.refused {
-            all["reason"] = json!(reason);
-        }
-        all
-    }
-
-    fn print(&self, trace: bool) {
-        if trace {
-            for line in &self.trace {
-                println!("vm {} {}", line.vm, line.text);
-            }
-        }
-        for line in &self.log {
-            println!("vm {} {}: {}", line.vm, level(line.level), line.text);
-        }
-        for (number, response) in self.responses.iter().enumerate() {
-            let cut = if response.reset { ", cut off" } else { "" };
-            println!(
-                "request {number}: {}{cut}, {} ms",
-                response.status, response.took_ms
-            );
-            for (name, value) in &response.headers {
-                println!("  {name}: {value}");
-            }
-            for line in response.body.lines() {
-                println!("  | {line}");
-            }
-        }
-        for (name, value) in &self.metrics {
-            println!("{name} = {value}");
-        }
-    }
-}
-
-/// A level's name.
-fn level(level: u32) -> &'static str {
-    match level {
-        0 => "trace",
-        1 => "debug",
-        2 => "info",
-        3 => "warn",
-        4 => "error",
-        _ => "critical",
-    }
 }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::envoy;
 use super::message::{Rule, Seen, map};
-use crate::abi::stream::value;
+use crate::abi::stream::{LocalReply, value};
 use crate::abi::upstreams::{HttpCall, HttpOutcome, HttpResponse, Upstream};
 
 /// What came to the upstream, in order.
@@ -30,21 +30,29 @@ pub(super) struct Answering {
 impl Upstream for Answering {
     fn http(&self, call: &HttpCall) -> (u64, HttpOutcome) {
         let path = value(&call.headers, ":path").unwrap_or_default();
-        let rule = rule(&self.rules, &path);
+        let mut rule = rule(&self.rules, &path);
         let seen = envoy::called(&call.headers, &call.body, &call.trailers, call.timeout);
+        let Some(seen) = seen else {
+            return (0, HttpOutcome::Never);
+        };
         self.arrivals.borrow_mut().push(seen);
+        let headers = envoy::answer_headers(&rule);
+        if value(&call.headers, ":method").as_deref() == Some("HEAD") {
+            rule.clear_body();
+        }
         let response = match rule.reset {
             true => {
-                let reply = envoy::own(503, "", envoy::TERMINATED);
+                let reply = LocalReply::own(503, "", envoy::TERMINATED);
+                let (headers, body) = reply.completed(false);
                 HttpResponse {
-                    headers: reply.completed(),
-                    body: reply.body,
+                    headers,
+                    body,
                     ..HttpResponse::default()
                 }
             }
             false => HttpResponse {
-                headers: envoy::answer_headers(&rule),
-                body: rule.body.clone().into_bytes(),
+                headers,
+                body: rule.payload().to_vec(),
                 trailers: map(&rule.trailers),
             },
         };

@@ -1,13 +1,19 @@
 //! One request on its way through the filter, to the upstream and back: what it waits for, and what happens when that comes.
 
-use super::envoy::{self, IDLE_TIMEOUT, ROUTE_TIMEOUT};
-use super::message::{Request, Response, Rule, map, shown};
-use super::{Host, calls, properties};
+mod ending;
+
+use super::envoy;
+use super::message::{Request, Response, Rule, map};
+use super::route::{self, Limits, Own};
+use super::{Host, calls};
 use crate::abi::stream::{
-    Action, HeaderMap, LocalReply, REQUEST_BODY, REQUEST_HEADERS, REQUEST_TRAILERS, RESPONSE_BODY,
-    RESPONSE_HEADERS, RESPONSE_TRAILERS, value,
+    Action, REQUEST_BODY, REQUEST_HEADERS, REQUEST_TRAILERS, RESPONSE_BODY, RESPONSE_HEADERS, value,
 };
+use crate::router::flag;
 use crate::worker::{Flow, Process, StreamId};
+
+/// The bit of `response.flags` for a stream that stood still.
+const IDLE: u64 = 0x10000;
 
 /// Where it stands. All but the upstream's are waits after a pause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,8 +36,18 @@ pub(super) struct Exchange {
     process: Process,
     id: StreamId,
     stage: Stage,
-    /// Whether the router has answered for it: then it waits no more.
+    /// Whether Envoy has answered for it: then it waits no more.
     given_up: bool,
+    /// How long the router lets it take.
+    limits: Limits,
+    /// When the upstream answers, and when the router's limit passes, in nanoseconds.
+    awaited: [u64; 2],
+    /// Whether the upstream was asked with HEAD.
+    asked_head: bool,
+    /// Whether the upstream answered.
+    by_upstream: bool,
+    /// The bits of `response.flags` so far.
+    flags: u64,
     begin: u64,
     request: Request,
     rule: Rule,
@@ -46,8 +62,9 @@ impl Exchange {
         request: Request,
         id: &str,
     ) -> Self {
+        let taken = route::is_taken(&request);
         let headers = envoy::request_headers(&request, id);
-        let known = properties::of_request(number);
+        let known = host.options.known.of_request(number);
         let stream = host.process.open(worker, known);
         let mut exchange = Self {
             number,
@@ -57,13 +74,23 @@ impl Exchange {
             id: stream,
             stage: Stage::RequestHeaders,
             given_up: false,
+            limits: Limits::default(),
+            awaited: [u64::MAX; 2],
+            asked_head: false,
+            by_upstream: false,
+            flags: 0,
             begin: host.now,
             request,
             rule: Rule::default(),
         };
-        let end = exchange.request.body.is_empty() && exchange.request.trailers.is_empty();
+        if !taken {
+            let own = Own::new(400, route::PROTOCOL, "http1.codec_error", "Bad Request");
+            exchange.straight(host, &own);
+            return exchange;
+        }
+        let end = exchange.request.payload().is_empty() && exchange.request.trailers.is_empty();
         let flow = exchange.process.request_headers(stream, headers, end);
-        if exchange.goes_on(host, flow, Stage::RequestHeaders) {
+        if exchange.goes_on(host, flow, Stage::RequestHeaders) && exchange.reaches_router(host) {
             exchange.request_body(host, false);
         }
         exchange
@@ -74,18 +101,21 @@ impl Exchange {
         if self.answer.is_some() {
             return;
         }
+        let [answer, limit] = self.awaited;
         match self.stage {
-            Stage::Upstream if host.now >= self.answered_at() => self.answered(host),
-            Stage::Upstream => {
-                self.router_says(host, 504, "response_timeout", "upstream request timeout");
+            Stage::Upstream if limit <= host.now => {
+                let own = self.limits.passed();
+                self.envoy_says(host, &own);
             }
-            Stage::RequestHeaders | Stage::RequestBody => {
-                self.router_says(host, 408, "stream_idle_timeout", "stream timeout");
+            Stage::Upstream if answer <= host.now => self.answered(host),
+            Stage::ResponseBody => {
+                self.tell(None, IDLE, "stream_idle_timeout");
+                self.cut(host);
             }
-            Stage::ResponseHeaders => {
-                self.router_says(host, 504, "stream_idle_timeout", "stream timeout");
+            _ => {
+                let own = Own::new(504, IDLE, "stream_idle_timeout", "stream timeout");
+                self.envoy_says(host, &own);
             }
-            Stage::ResponseBody => self.cut(host),
         }
     }
 
@@ -106,12 +136,20 @@ impl Exchange {
             (Some(Flow::Reply(reply)), _) if reply.status == 0 => self.cut(host),
             (Some(Flow::Reply(_)), Stage::ResponseBody) => self.cut(host),
             (Some(Flow::Reply(reply)), _) => self.replied(host, &reply, request),
-            (Some(Flow::Continue), Stage::RequestHeaders) => self.request_body(host, true),
+            (Some(Flow::Continue), Stage::RequestHeaders) => {
+                if self.reaches_router(host) {
+                    self.request_body(host, true);
+                }
+            }
             (Some(Flow::Continue), Stage::RequestBody) => {
                 self.process.release_body(self.id, REQUEST_BODY);
                 self.forward(host);
             }
-            (Some(Flow::Continue), Stage::ResponseHeaders) => self.response_body(host, true),
+            (Some(Flow::Continue), Stage::ResponseHeaders) => {
+                if self.has_status(host) {
+                    self.response_body(host, true);
+                }
+            }
             (Some(Flow::Continue), _) => {
                 self.process.release_body(self.id, RESPONSE_BODY);
                 self.over(host);
@@ -122,7 +160,7 @@ impl Exchange {
 
     /// The body and the trailers of the request: in parts as they come, at once if they had to wait.
     fn request_body(&mut self, host: &mut Host, waited: bool) {
-        let body = std::mem::take(&mut self.request.body).into_bytes();
+        let body = self.request.payload().to_vec();
         let trailers = map(&self.request.trailers);
         let mut flow = Flow::Continue;
         for (part, end) in parts(&body, waited, !trailers.is_empty()) {
@@ -143,58 +181,75 @@ impl Exchange {
         }
     }
 
+    /// The request's headers have passed the filter, before its body: whether the router takes them.
+    fn reaches_router(&mut self, host: &mut Host) -> bool {
+        let mut headers = self.process.header_map(self.id, REQUEST_HEADERS);
+        if let Some(own) = route::obstacle(&headers) {
+            self.envoy_says(host, &own);
+            return false;
+        }
+        self.limits = Limits::take(&mut headers);
+        self.process
+            .set_header_map(self.id, REQUEST_HEADERS, headers);
+        true
+    }
+
     fn forward(&mut self, host: &mut Host) {
         let headers = self.process.header_map(self.id, REQUEST_HEADERS);
         let body = self.process.take_body(self.id, REQUEST_BODY);
         let trailers = self.process.header_map(self.id, REQUEST_TRAILERS);
-        // No route fits a request that has lost one of these.
-        let path = value(&headers, ":path").filter(|_| {
-            let needed = [":authority", ":method", "x-forwarded-proto"];
-            needed.iter().all(|name| value(&headers, name).is_some())
-        });
-        let Some(path) = path else {
-            return self.router_says(host, 404, "route_not_found", "");
-        };
-        self.rule = calls::rule(&host.options.upstream, &path);
-        if value(&headers, ":method").as_deref() == Some("HEAD") {
-            self.rule.body.clear();
-        }
-        let seen = envoy::seen(&headers, &body, &trailers);
-        host.seen.borrow_mut().push(seen);
+        self.rule = calls::rule(
+            &host.options.upstream,
+            &value(&headers, ":path").unwrap_or_default(),
+        );
+        self.asked_head = value(&headers, ":method").as_deref() == Some("HEAD");
         self.stage = Stage::Upstream;
-        self.begin_upstream(host.now);
-    }
-
-    fn begin_upstream(&mut self, now: u64) {
-        let delay = self.rule.delay_ms.saturating_mul(1_000_000);
-        self.due = now.saturating_add(delay.min(ROUTE_TIMEOUT));
-    }
-
-    /// When the upstream answers, if the route's time limit lets it.
-    fn answered_at(&self) -> u64 {
-        match self.rule.delay_ms.saturating_mul(1_000_000) < ROUTE_TIMEOUT {
-            true => self.due,
-            false => u64::MAX,
-        }
+        // An upstream that waits for more of the body than comes never answers.
+        let arrived = envoy::seen(&headers, &body, &trailers);
+        let delay = match arrived {
+            Some(_) => self.rule.delay_ms.saturating_mul(1_000_000),
+            None => u64::MAX,
+        };
+        host.seen.borrow_mut().extend(arrived);
+        let after = [delay, self.limits.longest(), host.options.idle_timeout];
+        let [answer, limit, idle] = after.map(|nanos| host.now.saturating_add(nanos));
+        self.awaited = [answer, limit];
+        self.due = answer.min(limit).min(idle);
     }
 
     fn answered(&mut self, host: &mut Host) {
+        self.knows_upstream(host);
         if self.rule.reset {
             let details = "upstream_reset_before_response_started{connection_termination}";
-            return self.router_says(host, 503, details, envoy::TERMINATED);
+            let own = Own::new(503, flag::UPSTREAM_TERMINATION, details, envoy::TERMINATED);
+            return self.envoy_says(host, &own);
         }
         let headers = envoy::answer_headers(&self.rule);
-        let end = self.rule.body.is_empty() && self.rule.trailers.is_empty();
-        self.tell(self.rule.status, 0, "via_upstream");
+        if self.asked_head {
+            self.rule.clear_body();
+        }
+        let end = self.rule.payload().is_empty() && self.rule.trailers.is_empty();
+        self.tell(Some(self.rule.status), 0, "via_upstream");
+        self.by_upstream = true;
         let flow = self.process.response_headers(self.id, headers, end);
-        if self.goes_on(host, flow, Stage::ResponseHeaders) {
+        if self.goes_on(host, flow, Stage::ResponseHeaders) && self.has_status(host) {
             self.response_body(host, false);
         }
     }
 
+    /// Whether the answer's headers can go out. If not, Envoy answers, past the filter.
+    fn has_status(&mut self, host: &mut Host) -> bool {
+        let headers = self.process.header_map(self.id, RESPONSE_HEADERS);
+        let own = route::obstacle_of_answer(&headers);
+        if let Some(own) = &own {
+            self.straight(host, own);
+        }
+        own.is_none()
+    }
+
     fn response_body(&mut self, host: &mut Host, waited: bool) {
         self.stage = Stage::ResponseBody;
-        let body = std::mem::take(&mut self.rule.body).into_bytes();
+        let body = self.rule.payload().to_vec();
         let trailers = map(&self.rule.trailers);
         let mut flow = Flow::Continue;
         for (part, end) in parts(&body, waited, !trailers.is_empty()) {
@@ -219,39 +274,6 @@ impl Exchange {
         }
     }
 
-    /// An answer of the router itself runs through the filter's answer side.
-    fn router_says(&mut self, host: &mut Host, status: u32, details: &str, text: &str) {
-        if std::mem::replace(&mut self.given_up, true) {
-            return self.cut(host);
-        }
-        let reply = envoy::own(status, details, text);
-        let flags = match (status, details) {
-            (504, "response_timeout") => 0x4,
-            (503, _) => 0x40,
-            (404, _) => 0x20,
-            _ => 0x10000,
-        };
-        self.tell(status, flags, details);
-        let headers = reply.completed();
-        let flow = self
-            .process
-            .response_headers(self.id, headers, reply.body.is_empty());
-        self.rule = Rule {
-            body: String::from_utf8_lossy(&reply.body).into_owned(),
-            ..Rule::default()
-        };
-        if self.goes_on(host, flow, Stage::ResponseHeaders) {
-            self.response_body(host, true);
-        }
-    }
-
-    /// What the filter can learn of the answer.
-    fn tell(&self, status: u32, flags: u64, details: &str) {
-        for (path, value) in properties::of_answer(status, flags, details) {
-            self.process.set_property(self.id, &path, value);
-        }
-    }
-
     /// Whether a callback lets it go on; if not, it waits, or it is over.
     fn goes_on(&mut self, host: &mut Host, flow: Flow, stage: Stage) -> bool {
         match flow {
@@ -265,13 +287,9 @@ impl Exchange {
                 }
                 !cut
             }
-            Flow::Pause if self.given_up => {
-                self.cut(host);
-                false
-            }
             Flow::Pause => {
                 self.stage = stage;
-                self.due = host.now.saturating_add(IDLE_TIMEOUT);
+                self.due = host.now.saturating_add(host.options.idle_timeout);
                 false
             }
             Flow::Reply(reply) => {
@@ -291,63 +309,6 @@ impl Exchange {
             self.cut(host);
         }
         is_cut
-    }
-
-    /// The filter answered. What it said before an answer began has been through its own answer side.
-    fn replied(&mut self, host: &mut Host, reply: &LocalReply, request: bool) {
-        let mut headers = HeaderMap::new();
-        let mut body = reply.body.clone();
-        if request {
-            headers = self.process.header_map(self.id, RESPONSE_HEADERS);
-            if !headers.is_empty() {
-                body = self.process.take_body(self.id, RESPONSE_BODY);
-            }
-        }
-        if headers.is_empty() {
-            headers = reply.completed();
-        }
-        self.end(host, &headers, &body, &HeaderMap::new(), false);
-    }
-
-    fn over(&mut self, host: &mut Host) {
-        let headers = self.process.header_map(self.id, RESPONSE_HEADERS);
-        let body = self.process.take_body(self.id, RESPONSE_BODY);
-        let trailers = self.process.header_map(self.id, RESPONSE_TRAILERS);
-        self.end(host, &headers, &body, &trailers, false);
-    }
-
-    fn cut(&mut self, host: &mut Host) {
-        let (mut headers, mut body) = (HeaderMap::new(), Vec::new());
-        if self.stage == Stage::ResponseBody {
-            headers = self.process.header_map(self.id, RESPONSE_HEADERS);
-            body = self.process.take_body(self.id, RESPONSE_BODY);
-        }
-        self.end(host, &headers, &body, &HeaderMap::new(), true);
-    }
-
-    fn end(
-        &mut self,
-        host: &mut Host,
-        headers: &HeaderMap,
-        body: &[u8],
-        trailers: &HeaderMap,
-        reset: bool,
-    ) {
-        let status = value(headers, ":status").and_then(|status| status.parse().ok());
-        let has_body = !body.is_empty() || !trailers.is_empty();
-        self.answer = Some(Response {
-            status: status.unwrap_or(0),
-            headers: match reset {
-                true => shown(headers),
-                false => envoy::framed(headers, has_body),
-            },
-            body: String::from_utf8_lossy(body).into_owned(),
-            trailers: shown(trailers),
-            reset,
-            took_ms: host.now.saturating_sub(self.begin) / 1_000_000,
-        });
-        self.due = u64::MAX;
-        self.process.close(self.id);
     }
 }
 

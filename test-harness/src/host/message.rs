@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::bytes::Bytes;
 use crate::abi::stream::HeaderMap;
 
 /// Names and values, in order.
@@ -23,6 +24,12 @@ pub struct Request {
     /// Its body.
     #[serde(default)]
     pub body: String,
+    /// Its body where it is no text; then `body` does not count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body_base64: Option<Bytes>,
+    /// More headers, whose values are no text.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub headers_base64: Vec<(String, Bytes)>,
     /// Its trailers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub trailers: Headers,
@@ -50,6 +57,8 @@ impl Request {
             path: path.to_owned(),
             headers: Headers::new(),
             body: String::new(),
+            body_base64: None,
+            headers_base64: Vec::new(),
             trailers: Headers::new(),
             at_ms: None,
             worker: None,
@@ -76,6 +85,27 @@ impl Request {
         self
     }
 
+    /// The same with a body of any bytes.
+    #[must_use]
+    pub fn bytes(mut self, body: &[u8]) -> Self {
+        self.body_base64 = Some(Bytes(body.to_vec()));
+        self
+    }
+
+    /// The same with one more header, whose value is any bytes.
+    #[must_use]
+    pub fn header_bytes(mut self, name: &str, value: &[u8]) -> Self {
+        let value = Bytes(value.to_vec());
+        self.headers_base64.push((name.to_owned(), value));
+        self
+    }
+
+    /// Its body.
+    pub fn payload(&self) -> &[u8] {
+        let bytes = self.body_base64.as_ref().map(|bytes| &*bytes.0);
+        bytes.unwrap_or(self.body.as_bytes())
+    }
+
     /// The same with one more trailer.
     #[must_use]
     pub fn trailer(mut self, name: &str, value: &str) -> Self {
@@ -100,6 +130,12 @@ pub struct Response {
     pub headers: Headers,
     /// The body.
     pub body: String,
+    /// The body where it is no text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body_base64: Option<Bytes>,
+    /// Those headers again whose values are no text.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub headers_base64: Vec<(String, Bytes)>,
     /// The trailers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub trailers: Headers,
@@ -118,7 +154,7 @@ impl Response {
 }
 
 /// A request as the upstream got it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Seen {
     /// Its method.
     pub method: String,
@@ -128,6 +164,12 @@ pub struct Seen {
     pub headers: Headers,
     /// Its body.
     pub body: String,
+    /// Its body where it is no text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body_base64: Option<Bytes>,
+    /// Those headers again whose values are no text.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub headers_base64: Vec<(String, Bytes)>,
     /// Its trailers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub trailers: Headers,
@@ -159,6 +201,12 @@ pub struct Rule {
     pub headers: Headers,
     /// The body.
     pub body: String,
+    /// The body where it is no text; then `body` does not count.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body_base64: Option<Bytes>,
+    /// More headers, whose values are no text.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub headers_base64: Vec<(String, Bytes)>,
     /// The trailers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub trailers: Headers,
@@ -175,6 +223,8 @@ impl Default for Rule {
             status: 200,
             headers: vec![("content-type".to_owned(), "text/plain".to_owned())],
             body: String::new(),
+            body_base64: None,
+            headers_base64: Vec::new(),
             trailers: Headers::new(),
             delay_ms: 0,
             reset: false,
@@ -183,6 +233,18 @@ impl Default for Rule {
 }
 
 impl Rule {
+    /// The body.
+    pub fn payload(&self) -> &[u8] {
+        let bytes = self.body_base64.as_ref().map(|bytes| &*bytes.0);
+        bytes.unwrap_or(self.body.as_bytes())
+    }
+
+    /// No body any more.
+    pub(super) fn clear_body(&mut self) {
+        self.body.clear();
+        self.body_base64 = None;
+    }
+
     /// A status and a body for every path.
     pub fn answer(status: u32, body: &str) -> Self {
         Self {
@@ -209,6 +271,29 @@ pub(super) fn map(headers: &Headers) -> HeaderMap {
         )
     };
     headers.iter().map(pair).collect()
+}
+
+/// The same with more headers, whose values are bytes.
+pub(super) fn map_all(headers: &Headers, more: &[(String, Bytes)]) -> HeaderMap {
+    let mut all = map(headers);
+    all.extend(more.iter().map(|(name, value)| {
+        let name = name.to_ascii_lowercase().into_bytes();
+        (name, value.0.clone())
+    }));
+    all
+}
+
+/// Those pairs whose values are no text.
+pub(super) fn odd(map: &HeaderMap) -> Vec<(String, Bytes)> {
+    let pairs = map
+        .iter()
+        .filter(|(_, value)| std::str::from_utf8(value).is_err());
+    pairs
+        .map(|(name, value)| {
+            let name = String::from_utf8_lossy(name).into_owned();
+            (name, Bytes(value.clone()))
+        })
+        .collect()
 }
 
 /// Text for pairs; pseudo-headers are left out.

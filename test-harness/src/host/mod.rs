@@ -16,14 +16,17 @@
 //! assert_eq!(host.metric("api_keys.refused"), 1);
 //! ```
 //!
-//! What is left out: connection pools, retries and the router's own headers but one (the simulation behind
-//! `seawall replay` has them), HTTP/2 and TLS.
+//! What is left out: connection pools, retries (the simulation behind `seawall replay` has them), HTTP/2 and TLS.
 
+mod bytes;
 mod calls;
 mod envoy;
 mod exchange;
 mod message;
+pub(crate) mod metadata;
 mod properties;
+mod refusal;
+mod route;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -32,14 +35,17 @@ use std::rc::Rc;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::abi::LogLine;
-use crate::abi::trace::TraceLine;
-use crate::abi::upstreams::Cluster;
+use crate::abi::trace::{Trace, TraceLine};
+use crate::abi::upstreams::{Cluster, Upstream};
+use crate::abi::{Common, LogLine};
 use crate::module::{HostError, Module};
 use crate::worker::{FailurePolicy, Process, ProcessOptions};
+pub use bytes::Bytes;
 use calls::{Answering, Arrivals};
 use exchange::Exchange;
 pub use message::{Headers, Request, Response, Rule, Seen};
+pub use properties::Known;
+pub use refusal::Refusal;
 
 /// When the clock begins, in nanoseconds: a monotonic clock at 0 is what no host has.
 const BEGIN: u64 = 1_000_000_000;
@@ -51,6 +57,12 @@ pub struct Options {
     pub process: ProcessOptions,
     /// How the upstream answers: the first rule that fits; 200 without a body if none does.
     pub upstream: Vec<Rule>,
+    /// More clusters that guests may call, beside `upstream`; they answer by the same rules.
+    pub clusters: Vec<String>,
+    /// So long may a stream stand still, in nanoseconds: 5 minutes, as in Envoy.
+    pub idle_timeout: u64,
+    /// What listener, route and cluster tell the filter.
+    pub known: Known,
 }
 
 impl Default for Options {
@@ -62,6 +74,9 @@ impl Default for Options {
                 ..ProcessOptions::default()
             },
             upstream: Vec::new(),
+            clusters: Vec::new(),
+            idle_timeout: envoy::IDLE_TIMEOUT,
+            known: Known::default(),
         }
     }
 }
@@ -115,6 +130,14 @@ impl Host {
     /// # Errors
     /// If it refuses its configuration or traps.
     pub fn of(module: &Module, options: Options) -> Result<Self, HostError> {
+        Self::started(module, options).map_err(|refusal| refusal.error)
+    }
+
+    /// As [`Self::of`]; what a module logged and called before it was refused comes with the error.
+    ///
+    /// # Errors
+    /// If it refuses its configuration or traps.
+    pub fn started(module: &Module, options: Options) -> Result<Self, Box<Refusal>> {
         let mut process = options.process.clone();
         for (name, default) in [
             (&mut process.plugin_name, "filter"),
@@ -124,13 +147,29 @@ impl Host {
                 default.clone_into(name);
             }
         }
-        let process = Process::start(module, process, BEGIN)?;
+        for part in ["id", "cluster"] {
+            let path = format!("xds\0node\0{part}");
+            process.properties.entry(path).or_default();
+        }
+        let common = Rc::new(Common {
+            trace: Trace::new(process.trace),
+            ..Common::new(BEGIN, process.strict_cas)
+        });
         let seen = Arrivals::default();
-        let upstream = Answering {
+        let upstream: Rc<dyn Upstream> = Rc::new(Answering {
             rules: options.upstream.clone(),
             arrivals: Rc::clone(&seen),
-        };
-        process.set_cluster("upstream", Cluster::Answered(Rc::new(upstream)));
+        });
+        let names = options.clusters.iter().map(String::as_str);
+        for name in names.chain(["upstream"]) {
+            let cluster = Cluster::Answered(Rc::clone(&upstream));
+            common
+                .clusters
+                .borrow_mut()
+                .insert(name.to_owned(), cluster);
+        }
+        let process = Process::within(module, process, Rc::clone(&common));
+        let process = process.map_err(|error| Box::new(Refusal::new(error, &common)))?;
         Ok(Self {
             module: module.clone(),
             process,
@@ -141,6 +180,11 @@ impl Host {
             seen,
             options,
         })
+    }
+
+    /// The end of the process: all roots are done and go.
+    pub fn stop(&mut self) {
+        self.process.stop();
     }
 
     /// The module.

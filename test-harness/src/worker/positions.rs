@@ -58,6 +58,7 @@ impl Process {
     /// As [`Self::woken`], for a stream that waits on its answer's side. A reply has not been through the filter.
     pub fn woken_answer(&self, id: StreamId) -> Option<Flow> {
         if let Some(reply) = self.with(id, |stream| stream.reply.take())? {
+            self.replaced(id, &reply);
             return Some(Flow::Reply(reply));
         }
         let actions = self.take_actions(id).into_iter();

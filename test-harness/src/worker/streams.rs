@@ -9,10 +9,19 @@ use std::fmt::Debug;
 use wasmtime::WasmParams;
 
 use super::{Flow, Process, StreamId};
+use crate::abi::known::Version;
+use crate::abi::reply;
 use crate::abi::stream::{
-    Action, HeaderMap, LocalReply, REQUEST_BODY, REQUEST_HEADERS, REQUEST_TRAILERS, RESPONSE_BODY,
-    RESPONSE_HEADERS, RESPONSE_TRAILERS, Stream,
+    Action, HeaderMap, Held, LocalReply, REQUEST_BODY, REQUEST_HEADERS, REQUEST_TRAILERS,
+    RESPONSE_BODY, RESPONSE_HEADERS, RESPONSE_TRAILERS, Stream, value,
 };
+
+/// What a filter that replies while it logs is told.
+const REPLY_IN_LOG: &str =
+    "a reply in proxy_on_log: Envoy 1.40 logs that reply too, with the same filter, until it dies";
+
+/// What a callback gives to wait.
+const PAUSE: u32 = 1;
 
 /// How far the answer is when the filter gives its own.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -27,9 +36,12 @@ impl Process {
     pub fn request_headers(&self, id: StreamId, headers: HeaderMap, end: bool) -> Flow {
         let count = headers.len() as u32;
         let map = REQUEST_HEADERS;
+        self.with(id, |stream| {
+            stream.is_grpc = reply::is_grpc(&headers);
+            stream.is_head = value(&headers, ":method").as_deref() == Some("HEAD");
+        });
         self.show(id, map, headers);
-        let parameters = (id.context, count, u32::from(end));
-        let action = self.callback(id, "proxy_on_request_headers", parameters);
+        let action = self.headers(id, "proxy_on_request_headers", count, end);
         self.went(id, action, map, Answer::NotBegun)
     }
 
@@ -46,16 +58,12 @@ impl Process {
         self.trailers(id, REQUEST_TRAILERS, trailers, name, Answer::NotBegun)
     }
 
-    /// The headers of the answer. The request's headers and `request.*` are gone from here on.
+    /// The headers of the answer. The request's headers and `request.*` are gone if they went on.
     pub fn response_headers(&self, id: StreamId, headers: HeaderMap, end: bool) -> Flow {
         let count = headers.len() as u32;
         let map = RESPONSE_HEADERS;
-        self.with(id, |stream| {
-            stream.open.remove(&REQUEST_HEADERS);
-        });
         self.show(id, map, headers);
-        let parameters = (id.context, count, u32::from(end));
-        let action = self.callback(id, "proxy_on_response_headers", parameters);
+        let action = self.headers(id, "proxy_on_response_headers", count, end);
         self.went(id, action, map, Answer::Waiting)
     }
 
@@ -81,7 +89,13 @@ impl Process {
         });
         if attempt == Some(false) {
             self.void(id, "proxy_on_log");
-            self.with(id, |stream| stream.logs = false);
+            let replied = self.with(id, |stream| {
+                stream.logs = false;
+                stream.reply.take().is_some()
+            });
+            if replied == Some(true) {
+                self.inner.common.warn(id.worker, REPLY_IN_LOG);
+            }
         }
         self.callback(id, "proxy_on_done", id.context);
         self.delete(id);
@@ -187,7 +201,12 @@ impl Process {
     /// What a callback leads to.
     fn outcome(&self, id: StreamId, action: Option<u32>, answer: Answer) -> Flow {
         if !self.is_alive(id.worker - 1) {
-            return self.inner.failed();
+            let failed = self.inner.failed();
+            if answer == Answer::Out && failed != Flow::Continue {
+                self.with(id, |stream| stream.actions.push(Action::ResetResponse));
+                return Flow::Pause;
+            }
+            return failed;
         }
         let reply = self.with(id, |stream| stream.reply.take()).flatten();
         let Some(reply) = reply else {
@@ -200,13 +219,24 @@ impl Process {
         };
         match answer {
             Answer::NotBegun => self.own_answer(id, &reply),
-            Answer::Waiting => {}
+            Answer::Waiting => self.replaced(id, &reply),
             Answer::Out => {
+                self.replaced(id, &reply);
                 self.with(id, |stream| stream.actions.push(Action::ResetResponse));
                 return Flow::Pause;
             }
         }
         Flow::Reply(reply)
+    }
+
+    /// An own reply in an answer's place: what was known of that one is not known any more.
+    pub(super) fn replaced(&self, id: StreamId, reply: &LocalReply) {
+        self.with(id, |stream| {
+            stream.details = Some(reply.details.clone());
+            for part in ["code", "code_details"] {
+                stream.properties.remove(&format!("response\0{part}"));
+            }
+        });
     }
 
     /// An own reply before the answer began. That of an attempt ends the whole request: it is the request's stream that
@@ -217,29 +247,64 @@ impl Process {
             stream.attempt
         });
         if attempt == Some(false) {
-            self.answer_side(id, reply.completed(), &reply.body);
+            self.answer_side(id, reply);
         }
     }
 
-    /// Runs an own reply through the answer's side of the same filter.
-    fn answer_side(&self, id: StreamId, headers: HeaderMap, body: &[u8]) {
+    /// A local reply's headers and body as Envoy completes them for this stream.
+    pub fn completed(&self, id: StreamId, reply: &LocalReply) -> (HeaderMap, Vec<u8>) {
+        let kind = self.with(id, |stream| (stream.is_grpc, stream.is_head));
+        let (is_grpc, is_head) = kind.unwrap_or_default();
+        let (headers, body) = reply.completed(is_grpc);
+        (headers, if is_head { Vec::new() } else { body })
+    }
+
+    /// What of its own reply the guest holds back, if anything.
+    pub fn take_held(&self, id: StreamId) -> Option<Held> {
+        self.with(id, |stream| stream.held.take()).flatten()
+    }
+
+    /// Runs an own reply through the answer's side of the same filter. What it replies there takes the reply's place, and
+    /// goes past the filter.
+    fn answer_side(&self, id: StreamId, reply: &LocalReply) {
+        let (headers, body) = self.completed(id, reply);
         let count = headers.len() as u32;
-        self.with(id, |stream| stream.open.clear());
+        let close = |stream: &mut Stream| stream.open.retain(|map| *map <= REQUEST_TRAILERS);
         self.show(id, RESPONSE_HEADERS, headers);
-        let name = "proxy_on_response_headers";
-        let end = u32::from(body.is_empty());
-        self.callback(id, name, (id.context, count, end));
-        self.with(id, |stream| stream.open.clear());
-        if !body.is_empty() {
-            self.with(id, |stream| {
-                stream.bodies.insert(RESPONSE_BODY, body.to_vec())
-            });
-            let parameters = (id.context, body.len() as u32, 1);
-            self.callback(id, "proxy_on_response_body", parameters);
-            self.release_body(id, RESPONSE_BODY);
+        let action = self.headers(id, "proxy_on_response_headers", count, body.is_empty());
+        let second = self.with(id, |stream| stream.reply.take()).flatten();
+        if action == Some(PAUSE) && second.is_none() {
+            self.with(id, |stream| stream.held = Some(Held::Headers));
+            return;
         }
-        // A reply to a reply leads nowhere.
+        self.with(id, close);
+        if let Some(second) = second {
+            let (headers, body) = self.completed(id, &second);
+            self.with(id, |stream| {
+                stream.details = Some(second.details);
+                stream.maps.insert(RESPONSE_HEADERS, headers);
+                stream.passed.insert(RESPONSE_BODY, body);
+            });
+        } else if !body.is_empty() {
+            let parameters = (id.context, body.len() as u32, 1);
+            self.with(id, |stream| stream.bodies.insert(RESPONSE_BODY, body));
+            match self.callback(id, "proxy_on_response_body", parameters) {
+                Some(PAUSE) => {
+                    self.with(id, |stream| stream.held = Some(Held::Body));
+                }
+                _ => self.release_body(id, RESPONSE_BODY),
+            }
+        }
+        // Its headers are out, so a reply to its body leads nowhere.
         self.with(id, |stream| stream.reply = None);
+    }
+
+    /// The callback for headers, which before 0.2.0 was not told whether they are all.
+    fn headers(&self, id: StreamId, name: &str, count: u32, end: bool) -> Option<u32> {
+        match self.inner.module.version() {
+            Version::V010 => self.callback(id, name, (id.context, count)),
+            _ => self.callback(id, name, (id.context, count, u32::from(end))),
+        }
     }
 
     pub(super) fn callback<P: WasmParams + Debug>(

@@ -58,7 +58,7 @@ impl Inner {
 
     /// A new VM that ran its start functions: `_initialize` and then `main`, or else `_start`.
     fn bare(&self, number: usize) -> Result<Vm, HostError> {
-        let trapped = |error: wasmtime::Error| HostError::Trapped(format!("{error:#}"));
+        let trapped = |error: wasmtime::Error| HostError::Trapped(demangled(&format!("{error:#}")));
         let start = self.starts.get();
         self.starts.set(start + 1);
         let random = ChaCha8Rng::seed_from_u64(self.options.seed.wrapping_mul(1_000_003) ^ start);
@@ -232,7 +232,10 @@ impl Inner {
                     at: self.common.now.get(),
                     vm: vm.store.data().vm,
                     level: 5,
-                    text: format!("the VM trapped in {name}: {error:#}"),
+                    text: format!(
+                        "the VM trapped in {name}: {}",
+                        demangled(&format!("{error:#}"))
+                    ),
                 };
                 self.common.log.borrow_mut().push(line);
                 vm.dead_since = Some(self.common.now.get());
@@ -277,5 +280,34 @@ impl Inner {
                 grpc_status: -1,
             }),
         }
+    }
+}
+
+/// A backtrace with Rust's names as they are written.
+fn demangled(text: &str) -> String {
+    let part_of_name = |letter: char| letter.is_ascii_alphanumeric() || "_$.".contains(letter);
+    let words = text.split_inclusive(|letter| !part_of_name(letter));
+    let word = |word: &str| {
+        let name = word.trim_end_matches(|letter| !part_of_name(letter));
+        let (name, rest) = word.split_at(name.len());
+        match rustc_demangle::try_demangle(name) {
+            Ok(plain) => format!("{plain:#}{rest}"),
+            Err(_) => word.to_owned(),
+        }
+    };
+    words.map(word).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::demangled;
+
+    #[test]
+    fn names_of_rust_are_shown_as_they_are_written() {
+        let text = "0: 0x1 - guest.wasm!_ZN4core9panicking5panic17h05af221e174051e9E\n  1: 0x2 - guest.wasm!proxy_on_log\n: unreachable";
+        let expected = "0: 0x1 - guest.wasm!core::panicking::panic\n  1: 0x2 - guest.wasm!proxy_on_log\n: unreachable";
+        assert_eq!(demangled(text), expected);
+        assert_eq!(demangled("_RNvC6_123foo3bar"), "123foo::bar");
+        assert_eq!(demangled("\u{e4}_ZN"), "\u{e4}_ZN");
     }
 }

@@ -117,7 +117,7 @@ fn requests_go_in_and_answers_logs_metrics_and_calls_come_out() {
         "--upstream",
         "upstream.json",
     ];
-    let (code, all) = place.json(&arguments);
+    let (code, all) = place.json(&[&arguments[..], &["--trace"]].concat());
     assert_eq!((code, &all["listener_up"]), (0, &json!(true)));
     let answers = all["responses"].as_array().unwrap();
     let statuses: Vec<u64> = answers
@@ -211,7 +211,14 @@ fn time_goes_on_for_ticks_and_requests_come_when_they_say() {
         "requests.json",
         br#"[{"path": "/", "at_ms": 700}, {"path": "/", "at_ms": 100}]"#,
     );
-    let arguments = ["guest.wasm", "--requests", "requests.json", "--until", "2s"];
+    let arguments = [
+        "guest.wasm",
+        "--requests",
+        "requests.json",
+        "--until",
+        "2s",
+        "--trace",
+    ];
     let (_, all) = place.json(&arguments);
     let ticks = all["log"].as_array().unwrap().len();
     assert_eq!(
@@ -264,7 +271,7 @@ fn what_is_refused_is_1_with_the_reason_and_what_cannot_be_read_is_2() {
     place.write("requests.json", br#"[{"path": "/"}]"#);
     place.write("wrong.json", br#"[{"path": "/", "verb": "GET"}]"#);
     place.write("no.wasm", b"none");
-    let old = wat::parse_str(r#"(module (func (export "proxy_abi_version_0_1_0")))"#).unwrap();
+    let old = wat::parse_str(r#"(module (func (export "proxy_abi_version_0_3_0")))"#).unwrap();
     place.write("old.wasm", &old);
     let other =
         r#"(module (import "env" "proxy_fly" (func)) (func (export "proxy_abi_version_0_2_0")))"#;
@@ -276,7 +283,7 @@ fn what_is_refused_is_1_with_the_reason_and_what_cannot_be_read_is_2() {
             "refused its configuration: bad",
         ),
         (&["no.wasm", "--requests", "requests.json"], 1, "no.wasm"),
-        (&["old.wasm", "--requests", "requests.json"], 1, "0.1.0"),
+        (&["old.wasm", "--requests", "requests.json"], 1, "0.3.0"),
         (
             &["other.wasm", "--requests", "requests.json"],
             1,
@@ -323,5 +330,5 @@ fn what_is_refused_is_1_with_the_reason_and_what_cannot_be_read_is_2() {
     }
     let (_, all) = place.json(&["old.wasm", "--requests", "requests.json"]);
     assert_eq!(all["listener_up"], false);
-    assert!(all["reason"].as_str().unwrap().contains("0.1.0"));
+    assert!(all["reason"].as_str().unwrap().contains("0.3.0"));
 }

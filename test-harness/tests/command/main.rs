@@ -1,5 +1,6 @@
 //! The program, run as users run it.
 #![allow(missing_docs, reason = "tests")]
 
+mod around;
 mod check;
 mod host;

@@ -70,8 +70,8 @@ fn a_module_starts_in_a_canary_the_main_thread_and_each_worker() {
 fn another_version_is_refused() {
     for (text, said) in [
         (
-            r#"(module (func (export "proxy_abi_version_0_1_0")))"#,
-            "version 0.1.0 of Proxy-Wasm",
+            r#"(module (func (export "proxy_abi_version_0_3_0")))"#,
+            "version 0.3.0 of Proxy-Wasm",
         ),
         ("(module)", "no version of Proxy-Wasm"),
     ] {

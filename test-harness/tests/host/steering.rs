@@ -259,9 +259,9 @@ fn modules_are_refused_for_what_envoy_refuses_them() {
         "{refused:?}"
     );
     assert!(module(Guest::new().version(version)).is_ok());
-    let old = module(Guest::new().version("proxy_abi_version_0_1_0"));
+    let old = module(Guest::new().version("proxy_abi_version_0_3_0"));
     let text = old.expect_err("refused").to_string();
-    assert!(text.contains("0.1.0") && text.contains("0.2.1"), "{text}");
+    assert!(text.contains("0.3.0") && text.contains("0.2.1"), "{text}");
     let wrong = with(r#"(func (export "proxy_on_log") (param i32 i32))"#);
     assert!(
         matches!(wrong, Err(HostError::Callback { .. })),

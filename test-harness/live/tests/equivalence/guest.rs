@@ -48,7 +48,7 @@ const IMPORTS: [(&str, &str, &str); 32] = [
 ];
 
 /// Callbacks and their shapes.
-const CALLBACKS: [(&str, &str); 18] = [
+pub(crate) const CALLBACKS: [(&str, &str); 18] = [
     ("_initialize", ""),
     ("_start", ""),
     ("main", "(param i32 i32) (result i32)"),
@@ -76,7 +76,7 @@ const CALLBACKS: [(&str, &str); 18] = [
 ];
 
 /// What a callback does that a guest says nothing of: it lets everything go on.
-fn silent(name: &str) -> Option<&'static str> {
+pub(crate) fn silent(name: &str) -> Option<&'static str> {
     match name {
         "proxy_on_context_create" | "proxy_on_log" | "proxy_on_delete" => Some(""),
         "proxy_on_vm_start" | "proxy_on_configure" | "proxy_on_done" => Some("(i32.const 1)"),
@@ -113,21 +113,59 @@ const HELPERS: &str = r#"
         (if (local.get $status) (then (call $number (local.get $status))) (else (call $say_out))))
 "#;
 
+/// What a module before 0.2.0 could call instead of going on by a side's number.
+const OLD_IMPORTS: [(&str, &str, &str); 4] = [
+    ("configuration", "get_configuration", "i32 i32"),
+    ("continue_request", "continue_request", ""),
+    ("continue_response", "continue_response", ""),
+    ("clear_route", "clear_route_cache", ""),
+];
+
 /// A module of these callbacks; those not named let everything go on. `more` stands beside them.
 pub(crate) fn module(more: &str, callbacks: &[(&str, &str)]) -> Vec<u8> {
+    assembled("0_2_1", &IMPORTS, more, callbacks, |_, shape| shape)
+}
+
+/// The same for version 0.1.0, whose headers come without their end.
+pub(crate) fn old_module(more: &str, callbacks: &[(&str, &str)]) -> Vec<u8> {
+    let newer = ["continue", "close"];
+    let imports = IMPORTS.iter().filter(|(name, ..)| !newer.contains(name));
+    let imports: Vec<_> = imports.chain(&OLD_IMPORTS).copied().collect();
+    assembled(
+        "0_1_0",
+        &imports,
+        more,
+        callbacks,
+        |name, shape| match name.ends_with("_headers") {
+            true => "(param i32 i32) (result i32)",
+            false => shape,
+        },
+    )
+}
+
+fn assembled(
+    version: &str,
+    imports: &[(&str, &str, &str)],
+    more: &str,
+    callbacks: &[(&str, &str)],
+    shaped: fn(&str, &'static str) -> &'static str,
+) -> Vec<u8> {
     let mut text = "(module\n".to_owned();
-    for (name, function, parameters) in IMPORTS {
+    for (name, function, parameters) in imports {
         text += &format!(
             "(import \"env\" \"proxy_{function}\" (func ${name} (param {parameters}) (result i32)))\n"
         );
     }
-    text += "(memory (export \"memory\") 4)\n(func (export \"proxy_abi_version_0_2_1\"))\n";
+    text += &format!(
+        "(memory (export \"memory\") 4)\n(func (export \"proxy_abi_version_{version}\"))\n"
+    );
     text += HELPERS;
     text += more;
     for (name, shape) in CALLBACKS {
         let given = callbacks.iter().find(|(known, _)| *known == name);
         let body = given.map(|(_, body)| *body).or_else(|| silent(name));
         if let Some(body) = body {
+            let shape = shaped(name, shape);
             text += &format!("(func (export \"{name}\") {shape} {body})\n");
         }
     }
@@ -149,7 +187,12 @@ fn with_texts(text: &str) -> (String, String) {
                 let shown = bytes.iter().map(|byte| format!("\\{byte:02x}")).collect();
                 (before, shown, bytes.len())
             }
-            None => (before, inner.to_owned(), inner.replace("\\00", "0").len()),
+            // Each escape is a backslash and two digits for one byte.
+            None => (
+                before,
+                inner.to_owned(),
+                inner.len() - 2 * inner.matches('\\').count(),
+            ),
         };
         out += &format!("{before}(i32.const {at}) (i32.const {size})");
         data += &format!("(data (i32.const {at}) \"{inner}\")\n");

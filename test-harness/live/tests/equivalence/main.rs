@@ -6,12 +6,13 @@
 #![allow(missing_docs, reason = "tests")]
 
 mod cases;
+mod group;
 mod guest;
 mod real;
 
 use std::path::Path;
 
-use seawall_harness::host::{Headers, Host, Options, Request, Response, Rule, Seen};
+use seawall_harness::host::{Bytes, Headers, Host, Options, Request, Response, Rule, Seen};
 use seawall_harness::worker::FailurePolicy;
 
 use real::Run;
@@ -30,6 +31,10 @@ pub(crate) struct Case {
     pub(crate) ends_with: Option<(&'static str, usize)>,
     /// Whether the guest traps: then its streams have no end.
     pub(crate) dies: bool,
+    /// Whether the process ends in the end, as it was told to.
+    pub(crate) ends: bool,
+    /// How long a stream may stand still, in milliseconds.
+    pub(crate) idle_ms: Option<u64>,
 }
 
 /// Runs a case on both sides and compares.
@@ -61,6 +66,9 @@ fn ours(case: &Case, module: &Path) -> anyhow::Result<Run> {
     options.process.failure_policy = FailurePolicy::Closed;
     case.root_id.clone_into(&mut options.process.root_id);
     options.upstream.clone_from(&case.upstream);
+    if let Some(idle) = case.idle_ms {
+        options.idle_timeout = idle * 1_000_000;
+    }
     let mut host = Host::start(module, options)?;
     if case.ticks_before > 0 {
         host.pass(1_000_000_000);
@@ -72,6 +80,9 @@ fn ours(case: &Case, module: &Path) -> anyhow::Result<Run> {
     if case.ends_with.is_some() {
         host.pass(1_000_000_000);
     }
+    if case.ends {
+        host.stop();
+    }
     run.seen = host.take_seen();
     for line in host.take_trace() {
         match line.vm {
@@ -82,6 +93,7 @@ fn ours(case: &Case, module: &Path) -> anyhow::Result<Run> {
     let log = host.take_log().into_iter();
     run.log = log
         .filter(|line| line.vm == 1 && !line.text.starts_with("the VM trapped"))
+        .filter(|line| !line.text.starts_with("host: "))
         .map(|line| line.text)
         .collect();
     Ok(run)
@@ -95,7 +107,7 @@ fn differs(what: &str, theirs: &[String], ours: &[String]) -> String {
         return String::new();
     }
     let part = |lines: &[String]| {
-        let from = same.saturating_sub(3);
+        let from = same.saturating_sub(6);
         let lines = lines.iter().skip(from).take(12);
         lines
             .map(|line| format!("    {line}\n"))
@@ -149,13 +161,18 @@ fn headers(headers: &Headers) -> Vec<String> {
         .collect()
 }
 
+/// A body as text, or what its bytes are.
+fn shown(text: &str, bytes: Option<&Bytes>) -> String {
+    bytes.map_or(text.to_owned(), |bytes| format!("{:?}", bytes.0))
+}
+
 fn answers(responses: &[Response]) -> Vec<String> {
     let show = |response: &Response| {
         let status = response.status;
         if response.reset {
             return format!("{status}, cut off");
         }
-        let body = &response.body;
+        let body = shown(&response.body, response.body_base64.as_ref());
         let (headers, trailers) = (headers(&response.headers), &response.trailers);
         format!("{status} {headers:?} {body:?} {trailers:?}")
     };
@@ -168,10 +185,10 @@ fn arrivals(seen: &[Seen]) -> Vec<String> {
         let Seen {
             method,
             path,
-            body,
             trailers,
             ..
         } = seen;
+        let body = shown(&seen.body, seen.body_base64.as_ref());
         format!("{method} {path} {headers:?} {body:?} {trailers:?}")
     };
     seen.iter().map(show).collect()

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context;
-use seawall_harness::host::{Headers, Request, Response, Rule, Seen};
+use seawall_harness::host::{Bytes, Headers, Request, Response, Rule, Seen};
 use seawall_live::envoy::Envoy;
 use seawall_live::envoy::bootstrap::{Cluster, Listener, Route, bootstrap};
 use seawall_live::raw;
@@ -36,18 +36,13 @@ type Arrivals = Arc<Mutex<Vec<Seen>>>;
 pub(crate) async fn run(case: &Case, module: &Path) -> anyhow::Result<Run> {
     let arrivals = Arrivals::default();
     let upstream = serve(case.upstream.clone(), Arc::clone(&arrivals)).await?;
-    let envoy = Envoy::start_with(
-        &configuration(case, module, upstream),
-        1,
-        &["--component-log-level", "wasm:trace"],
-    )
-    .await?;
+    let mut envoy = start(case, module, upstream).await?;
     let at = envoy.listener("filter")?;
     until(&envoy, "[host->vm] proxy_on_tick(", case.ticks_before).await?;
     let mut responses = Vec::new();
     for request in &case.requests {
         let answer = raw::exchange(at, &wire(request), Duration::from_secs(10)).await?;
-        responses.push(parse(&answer));
+        responses.push(parse(&answer, request.method == "HEAD"));
         if !case.dies {
             until(&envoy, "[host->vm] proxy_on_delete(", responses.len()).await?;
         }
@@ -55,10 +50,41 @@ pub(crate) async fn run(case: &Case, module: &Path) -> anyhow::Result<Run> {
     if let Some((part, count)) = case.ends_with {
         until(&envoy, part, count).await?;
     }
+    if case.ends {
+        envoy.admin_post("/quitquitquit").await?;
+        ended(&mut envoy).await?;
+    }
     let mut run = lines(&envoy.log());
     run.responses = responses;
     run.seen = std::mem::take(&mut *arrivals.lock().unwrap());
     Ok(run)
+}
+
+async fn start(case: &Case, module: &Path, upstream: SocketAddr) -> anyhow::Result<Envoy> {
+    let configuration = configuration(case, module, upstream);
+    let trace = ["--component-log-level", "wasm:trace"];
+    Envoy::start_with(&configuration, 1, &trace).await
+}
+
+async fn ended(envoy: &mut Envoy) -> anyhow::Result<()> {
+    for _ in 0..1_000 {
+        if envoy.has_ended()? {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    anyhow::bail!("Envoy goes on:\n{}", envoy.log())
+}
+
+/// Waits until Envoy has died of the first request; what it logged.
+pub(crate) async fn killed(case: &Case, module: &Path) -> anyhow::Result<String> {
+    let upstream = serve(case.upstream.clone(), Arrivals::default()).await?;
+    let mut envoy = start(case, module, upstream).await?;
+    let at = envoy.listener("filter")?;
+    let request = case.requests.first().context("a request")?;
+    let _ = raw::exchange(at, &wire(request), Duration::from_secs(10)).await;
+    ended(&mut envoy).await?;
+    Ok(envoy.log())
 }
 
 /// Waits until the log holds a line so many times. Main thread and worker both tick.
@@ -116,6 +142,10 @@ fn configuration(case: &Case, module: &Path, upstream: SocketAddr) -> Value {
     let mut all = bootstrap(module, &[listener], &[cluster]);
     let manager = &mut all["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0];
     manager["typed_config"]["http_protocol_options"] = json!({"enable_trailers": true});
+    if let Some(idle) = case.idle_ms {
+        let idle = format!("{}.{:03}s", idle / 1_000, idle % 1_000);
+        manager["typed_config"]["stream_idle_timeout"] = json!(idle);
+    }
     manager["typed_config"]["route_config"]["virtual_hosts"][0]["routes"][0]["name"] =
         json!("upstream");
     all
@@ -152,43 +182,58 @@ fn lines(log: &str) -> Run {
 
 /// A request as bytes.
 fn wire(request: &Request) -> Vec<u8> {
-    let mut text = format!(
+    let mut bytes = format!(
         "{} {} HTTP/1.1\r\nhost: seawall.test\r\n",
         request.method, request.path
-    );
+    )
+    .into_bytes();
     for (name, value) in &request.headers {
-        text += &format!("{name}: {value}\r\n");
+        bytes.extend(format!("{name}: {value}\r\n").into_bytes());
     }
-    text += "connection: close\r\n";
-    text += &framed(&request.body, &request.trailers, false);
-    text.into_bytes()
+    for (name, value) in &request.headers_base64 {
+        bytes.extend([name.as_bytes(), b": ", &value.0, b"\r\n"].concat());
+    }
+    bytes.extend(b"connection: close\r\n");
+    bytes.extend(framed(request.payload(), &request.trailers, false));
+    bytes
 }
 
 /// The rest of a message: what frames its body, the body, its trailers.
-fn framed(body: &str, trailers: &Headers, always: bool) -> String {
+fn framed(body: &[u8], trailers: &Headers, always: bool) -> Vec<u8> {
     if trailers.is_empty() {
         let length = match body.is_empty() && !always {
             true => String::new(),
             false => format!("content-length: {}\r\n", body.len()),
         };
-        return format!("{length}\r\n{body}");
+        return [length.as_bytes(), b"\r\n", body].concat();
     }
     let trailers: String = trailers
         .iter()
         .map(|(name, value)| format!("{name}: {value}\r\n"))
         .collect();
     let chunk = match body.is_empty() {
-        true => String::new(),
-        false => format!("{:x}\r\n{body}\r\n", body.len()),
+        true => Vec::new(),
+        false => [format!("{:x}\r\n", body.len()).as_bytes(), body, b"\r\n"].concat(),
     };
-    format!("transfer-encoding: chunked\r\n\r\n{chunk}0\r\n{trailers}\r\n")
+    let end = format!("0\r\n{trailers}\r\n");
+    [
+        &b"transfer-encoding: chunked\r\n\r\n"[..],
+        &chunk,
+        end.as_bytes(),
+    ]
+    .concat()
 }
 
-/// A message from its bytes: first line, headers, body, trailers.
-fn message(bytes: &[u8]) -> Option<(String, Headers, String, Headers)> {
-    let text = String::from_utf8_lossy(bytes);
-    let (head, mut rest) = text.split_once("\r\n\r\n")?;
-    let (first, headers) = head.split_once("\r\n").unwrap_or((head, ""));
+fn split<'a>(bytes: &'a [u8], at: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
+    let place = bytes.windows(at.len()).position(|part| part == at)?;
+    Some((&bytes[..place], &bytes[place + at.len()..]))
+}
+
+/// A message from its bytes: first line, headers, body, trailers. The answer to a HEAD has no body.
+fn message(bytes: &[u8], is_head: bool) -> Option<(String, Headers, Vec<u8>, Headers)> {
+    let (head, mut rest) = split(bytes, b"\r\n\r\n")?;
+    let head = String::from_utf8_lossy(head).into_owned();
+    let (first, headers) = head.split_once("\r\n").unwrap_or((&head, ""));
     let pairs = |text: &str| -> Headers {
         let lines = text.split("\r\n").filter_map(|line| line.split_once(": "));
         lines
@@ -197,29 +242,40 @@ fn message(bytes: &[u8]) -> Option<(String, Headers, String, Headers)> {
     };
     let headers = pairs(headers);
     let has = |name: &str| headers.iter().find(|(known, _)| known == name);
+    if is_head {
+        return Some((first.to_owned(), headers, Vec::new(), Headers::new()));
+    }
     if has("transfer-encoding").is_none() {
         let length = has("content-length").and_then(|(_, value)| value.parse().ok());
-        let body = rest.get(..length.unwrap_or(0))?.to_owned();
+        let body = rest.get(..length.unwrap_or(0))?.to_vec();
         return Some((first.to_owned(), headers, body, Headers::new()));
     }
-    let mut body = String::new();
+    let mut body = Vec::new();
     loop {
-        let (size, after) = rest.split_once("\r\n")?;
-        let size = usize::from_str_radix(size, 16).ok()?;
+        let (size, after) = split(rest, b"\r\n")?;
+        let size = usize::from_str_radix(std::str::from_utf8(size).ok()?, 16).ok()?;
         if size == 0 {
-            let (trailers, _) = match after.strip_prefix("\r\n") {
-                Some(_) => ("", ""),
-                None => after.split_once("\r\n\r\n")?,
+            let trailers = match after.strip_prefix(b"\r\n") {
+                Some(_) => b"",
+                None => split(after, b"\r\n\r\n")?.0,
             };
-            return Some((first.to_owned(), headers, body, pairs(trailers)));
+            let trailers = pairs(&String::from_utf8_lossy(trailers));
+            return Some((first.to_owned(), headers, body, trailers));
         }
-        body += after.get(..size)?;
+        body.extend(after.get(..size)?);
         rest = after.get(size + 2..)?;
     }
 }
 
-fn parse(bytes: &[u8]) -> Response {
-    let Some((first, headers, body, trailers)) = message(bytes) else {
+fn text(body: Vec<u8>) -> (String, Option<Bytes>) {
+    match String::from_utf8(body) {
+        Ok(text) => (text, None),
+        Err(error) => (String::new(), Some(Bytes(error.into_bytes()))),
+    }
+}
+
+fn parse(bytes: &[u8], is_head: bool) -> Response {
+    let Some((first, headers, body, trailers)) = message(bytes, is_head) else {
         let status = raw::status(bytes).unwrap_or(0);
         return Response {
             status: u32::from(status),
@@ -231,10 +287,12 @@ fn parse(bytes: &[u8]) -> Response {
         .split(' ')
         .nth(1)
         .and_then(|status| status.parse().ok());
+    let (body, body_base64) = text(body);
     Response {
         status: status.unwrap_or(0),
         headers,
         body,
+        body_base64,
         trailers,
         ..Response::default()
     }
@@ -266,7 +324,7 @@ async fn connection(
             return Ok(());
         }
         bytes.extend_from_slice(&buffer[..read]);
-        let Some((first, headers, body, trailers)) = message(&bytes) else {
+        let Some((first, headers, body, trailers)) = message(&bytes, false) else {
             continue;
         };
         bytes.clear();
@@ -277,21 +335,33 @@ async fn connection(
             .iter()
             .find(|rule| path.starts_with(&rule.path_prefix));
         let rule = rule.cloned().unwrap_or_default();
+        let is_head = method == "HEAD";
+        let (body, body_base64) = text(body);
         arrivals.lock().unwrap().push(Seen {
             method,
             path,
             headers,
             body,
+            body_base64,
             trailers,
+            ..Seen::default()
         });
         if rule.reset {
             return Ok(());
         }
-        let mut text = format!("HTTP/1.1 {} answer\r\n", rule.status);
+        tokio::time::sleep(Duration::from_millis(rule.delay_ms)).await;
+        let mut answer = format!("HTTP/1.1 {} answer\r\n", rule.status).into_bytes();
         for (name, value) in &rule.headers {
-            text += &format!("{name}: {value}\r\n");
+            answer.extend(format!("{name}: {value}\r\n").into_bytes());
         }
-        text += &framed(&rule.body, &rule.trailers, true);
-        stream.write_all(text.as_bytes()).await?;
+        for (name, value) in &rule.headers_base64 {
+            answer.extend([name.as_bytes(), b": ", &value.0, b"\r\n"].concat());
+        }
+        let whole = framed(rule.payload(), &rule.trailers, true);
+        answer.extend(match split(&whole, b"\r\n\r\n") {
+            Some((head, _)) if is_head => [head, b"\r\n\r\n"].concat(),
+            _ => whole,
+        });
+        stream.write_all(&answer).await?;
     }
 }

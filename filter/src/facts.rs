@@ -2,6 +2,7 @@
 
 use seawall_policy::control::steers;
 use seawall_policy::deadline::Form;
+use seawall_policy::event_stream::Accepted;
 use seawall_policy::fallback::Kind;
 use seawall_policy::grpc::is_grpc;
 use seawall_policy::policy::Policy;
@@ -23,13 +24,13 @@ pub(crate) struct RequestFacts {
     pub(crate) length: u64,
     /// Whether it says what Envoy expects of its time.
     pub(crate) expected: bool,
-    /// Upgrades, CONNECT, event streams, long polls: they take their time.
+    /// Upgrades, CONNECT, requests for nothing but an event stream, long polls: they take their time.
     pub(crate) never_slow: bool,
     /// Marked as a long poll by its policy.
     pub(crate) long_poll: bool,
     /// Upgrades and CONNECT.
     pub(crate) tunnel: bool,
-    /// Those and event streams: they last as long as they are wanted.
+    /// Those and what may become an event stream: they last as long as they are wanted.
     pub(crate) endless: bool,
     /// The limit that a gRPC caller brought.
     pub(crate) grpc_limit: Option<Span>,
@@ -47,7 +48,7 @@ impl RequestFacts {
     /// Reads them.
     pub(crate) fn read(pairs: &Pairs) -> Self {
         let mut facts = Self::default();
-        let mut endless = false;
+        let mut accepted = Accepted::default();
         let mut waits = false;
         for (key, value) in pairs.iter() {
             match key {
@@ -59,7 +60,7 @@ impl RequestFacts {
                 b"content-length" => facts.length = number(value),
                 b"x-envoy-expected-rq-timeout-ms" => facts.expected = true,
                 b"upgrade" => facts.tunnel = true,
-                b"accept" => endless |= has(value, b"text/event-stream"),
+                b"accept" => accepted.line(value),
                 b"prefer" => waits |= has(value, b"wait"),
                 b"content-type" => facts.grpc = is_grpc(value),
                 b"grpc-timeout" => {
@@ -75,9 +76,9 @@ impl RequestFacts {
                 _ => {}
             }
         }
-        endless |= facts.tunnel;
+        let endless = facts.tunnel || accepted.events;
         facts.endless = endless;
-        facts.never_slow = endless || waits;
+        facts.never_slow = facts.tunnel || accepted.only_events() || waits;
         facts.grpc_limit = facts.grpc_limit.filter(|_| facts.grpc);
         facts.open_ended = endless || (facts.grpc && facts.grpc_limit.is_none());
         facts

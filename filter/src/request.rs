@@ -14,9 +14,10 @@ use seawall_policy::admission::Reason;
 use seawall_policy::breaker::Verdict;
 use seawall_policy::deadline::Limit;
 use seawall_policy::fallback::Kind;
+use seawall_policy::grpc::ResponseStatus;
 use seawall_policy::latency::Ended;
 use seawall_policy::outcome::end::{Judgement, TimeLimits};
-use seawall_policy::outcome::{Ignored, Outcome, ResponseFacts, ResponseSource};
+use seawall_policy::outcome::{Ignored, Outcome, RefusedBehind, ResponseFacts, ResponseSource};
 use seawall_policy::retry::attempts::{Attempts, Denial, Flags};
 use seawall_policy::time::{Span, Timestamp};
 
@@ -39,6 +40,9 @@ use in_flight::InFlight;
 
 /// The status of what a Seawall before the upstream sheds.
 const SHED: u16 = 503;
+
+/// The status of every gRPC response.
+const OK: u16 = 200;
 
 /// The status of a tunnel: what its client sends is no body that the upstream waits for.
 const SWITCHED: u16 = 101;
@@ -101,6 +105,10 @@ struct Streaming {
     tunnel: bool,
     /// What the headers said.
     outcome: Outcome,
+    /// Whether a gRPC status has to come with its end.
+    grpc: bool,
+    /// Whether it ended, and its trailers had no such status.
+    ended: bool,
 }
 
 /// One request.
@@ -193,16 +201,27 @@ impl HttpRequest {
         if status == SWITCHED {
             self.is_finished();
         }
-        let grpc: Option<u16> = (waiting.grpc && end_of_stream)
-            .then(|| Map::Response.number("grpc-status"))
-            .flatten();
+        let said = match (waiting.grpc && end_of_stream, status) {
+            (true, OK) => Some(response::grpc_status()),
+            (true, _) => Map::Response
+                .number("grpc-status")
+                .map(ResponseStatus::Code),
+            (false, _) => None,
+        };
+        let grpc = match said {
+            Some(ResponseStatus::Code(code)) => Some(code),
+            Some(ResponseStatus::NotGrpc) | None => None,
+        };
+        let not_grpc = said == Some(ResponseStatus::NotGrpc);
         let bad = account::looks_bad(status, grpc);
         let known = self.account(&waiting, bad);
         let refused = known
             .as_ref()
             .filter(|known| known.flags.has(Flags::REFUSED))
             .map(|known| response::response_source(known.death));
-        let Some((judged, origin, latency)) = self.judge(&waiting, status, grpc, refused) else {
+        let Some((judged, origin, latency)) =
+            self.judge(&waiting, status, (grpc, not_grpc), refused)
+        else {
             return Action::Continue;
         };
         let outcome = judged.outcome;
@@ -282,6 +301,8 @@ impl HttpRequest {
                 host,
                 tunnel,
                 outcome,
+                grpc: waiting.grpc && status == OK,
+                ended: false,
             });
         }
         Action::Continue
@@ -330,12 +351,12 @@ impl HttpRequest {
         &self,
         waiting: &PendingRequest,
         status: u16,
-        grpc: Option<u16>,
+        (grpc, not_grpc): (Option<u16>, bool),
         refused: Option<ResponseSource>,
     ) -> Option<(Judgement, ResponseSource, Option<Span>)> {
         self.with(|worker| {
             let outcomes = &worker.policy(waiting.policy)?.outcomes;
-            let suspect = outcomes.is_suspect(status, grpc);
+            let suspect = not_grpc || outcomes.is_suspect(status, grpc);
             let probe = worker.exchange(waiting.exchange)?.waiting.probe;
             let origin = match refused {
                 Some(origin) => origin,
@@ -346,12 +367,16 @@ impl HttpRequest {
             let answer = ResponseFacts {
                 status,
                 grpc,
+                not_grpc,
                 origin,
-                shed: status == SHED && origin == ResponseSource::Upstream && response::shed(),
+                refused: match origin {
+                    ResponseSource::Upstream => refused_behind(waiting, status),
+                    ResponseSource::Local { .. } | ResponseSource::Unknown => None,
+                },
             };
             let local = matches!(origin, ResponseSource::Local { .. });
             let sent = !local || response::attempts() != Some(0);
-            let request = request(worker, waiting, sent)?;
+            let request = request(worker, waiting, sent, local)?;
             let judged = worker
                 .policy(waiting.policy)?
                 .outcomes
@@ -392,4 +417,16 @@ impl HttpRequest {
             Some(())
         });
     }
+}
+
+/// Why a Seawall before the upstream refused a request, where that can matter.
+#[cold]
+#[inline(never)]
+fn refused_behind(waiting: &PendingRequest, status: u16) -> Option<RefusedBehind> {
+    if status != SHED && !waiting.limits.has_caller() {
+        return None;
+    }
+    // A static answer may stand in for a refusal by any status; it is overload only by that of the plain one.
+    response::refused_behind()
+        .filter(|refused| status == SHED || *refused == RefusedBehind::Deadline)
 }

@@ -1,8 +1,10 @@
 //! What Envoy says of an answer: who gave it, from where, and when to come again.
 
 use seawall_policy::admission::Reason;
+use seawall_policy::event_stream::is_event_stream;
+use seawall_policy::grpc::ResponseStatus;
 use seawall_policy::http_date;
-use seawall_policy::outcome::{ResponseSource, blame, flag};
+use seawall_policy::outcome::{RefusedBehind, ResponseSource, blame, flag};
 use seawall_policy::retry::attempts::AttemptFailure;
 use seawall_policy::time::Span;
 
@@ -83,11 +85,40 @@ pub(crate) fn host() -> u32 {
     properties::bytes("upstream\0address").map_or(0, |address| facts::hash(&address))
 }
 
-/// Whether a Seawall before the upstream refused the request for too much load.
-pub(crate) fn shed() -> bool {
+/// Why a Seawall before the upstream refused the request, if one did.
+#[cold]
+#[inline(never)]
+pub(crate) fn refused_behind() -> Option<RefusedBehind> {
+    Reason::refused_behind(&Map::Response.value(REASON)?)
+}
+
+/// How long the request waited until a connection took it; nothing while it waits. Envoy names the upstream's address sooner, and
+/// counts the attempt too.
+#[cold]
+#[inline(never)]
+pub(crate) fn pool_wait() -> Option<Span> {
+    properties::number("upstream\0cx_pool_ready_duration").map(Span::nanos)
+}
+
+/// The gRPC status in the headers of a response that has ended. Envoy shows them with the headers and at the request's end only.
+pub(crate) fn grpc_status() -> ResponseStatus {
+    let status = Map::Response.value("grpc-status");
+    ResponseStatus::of(status.as_deref(), || Map::Response.value("content-type"))
+}
+
+/// The gRPC status in the trailers of a response, if there is any.
+pub(crate) fn trailing_grpc_status() -> Option<ResponseStatus> {
+    let status = Map::ResponseTrailers.value("grpc-status")?;
+    Some(ResponseStatus::of(Some(&status), || None))
+}
+
+/// Whether the response is an event stream.
+#[cold]
+#[inline(never)]
+pub(crate) fn is_events() -> bool {
     Map::Response
-        .value(REASON)
-        .is_some_and(|name| Reason::is_overload(&name))
+        .value("content-type")
+        .is_some_and(|media_type| is_event_stream(&media_type))
 }
 
 /// When the upstream asked to be tried again: `retry-after`, or gRPC's pushback in milliseconds.

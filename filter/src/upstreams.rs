@@ -6,6 +6,7 @@
 use seawall_policy::breaker::{Holding, Phase};
 use seawall_policy::latency::Histogram;
 use seawall_policy::liveness::LivenessMonitor;
+use seawall_policy::outcome::pool::PoolEvidence;
 use seawall_policy::shared::authorities::{Found, Remembered};
 use seawall_policy::shared::keys::{self, Part};
 use seawall_policy::time::{Span, Timestamp};
@@ -128,8 +129,12 @@ pub(crate) struct Upstream {
 /// What is known of the responses of one upstream since the last tick.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Responses {
-    /// When one ended well last.
-    pub(crate) ended_at: Timestamp,
+    /// When one ended well last, and when a client held a connection.
+    pub(crate) pool: PoolEvidence,
+    /// Whether Envoy was seen to say when a connection took a request: releases before 1.31 never do.
+    pub(crate) pool_known: bool,
+    /// Whether a request waits that may be slow soon.
+    pub(crate) awaited: bool,
     /// What other workers were told of that.
     pub(crate) told: Timestamp,
     /// Whether one stands still.

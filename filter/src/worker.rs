@@ -13,6 +13,7 @@ mod limit_reached;
 mod liveness;
 mod pending_settlements;
 mod permits;
+mod pool;
 mod retry_budget;
 pub(crate) mod selection;
 mod shapes;

@@ -26,6 +26,7 @@ pub mod concurrency;
 pub mod config;
 pub mod control;
 pub mod deadline;
+pub mod event_stream;
 pub mod exempt;
 pub mod fallback;
 pub mod glob;

@@ -1,12 +1,14 @@
 //! How a request ends: what its response brings after the headers, and the last word on its verdict.
 
 use seawall_policy::breaker::Verdict;
+use seawall_policy::grpc::ResponseStatus;
 use seawall_policy::outcome::end::{Afterwards, Judgement, RequestTiming};
+use seawall_policy::outcome::pool::PoolWait;
 use seawall_policy::outcome::{Ignored, Outcome};
+use seawall_policy::time::Timestamp;
 
 use super::{HttpRequest, PendingRequest, Stage, Streaming};
 use crate::host::clock;
-use crate::host::headers::Map;
 use crate::response;
 use crate::telemetry::Event;
 use crate::worker::Worker;
@@ -36,7 +38,10 @@ impl HttpRequest {
             return;
         };
         if end_of_stream {
-            self.ended(streaming, streaming.outcome.into());
+            match streaming.grpc {
+                true => self.ended_without_status(streaming),
+                false => self.ended(streaming, streaming.outcome.into()),
+            }
         } else {
             self.with(|worker| {
                 worker.chunk(streaming.waiting.exchange);
@@ -52,20 +57,41 @@ impl HttpRequest {
             Stage::Streaming(streaming) => streaming,
             Stage::Outside | Stage::Waiting(_) => return self.record_late_failure(false),
         };
-        let status: Option<u16> = match streaming.waiting.grpc {
-            true => Map::ResponseTrailers.number("grpc-status"),
+        let said = match streaming.grpc {
+            true => response::trailing_grpc_status(),
             false => None,
         };
-        let judged = status.and_then(|status| {
-            self.with(|worker| {
-                let request = request(worker, &streaming.waiting, true)?;
-                let outcomes = &worker.policy(streaming.waiting.policy)?.outcomes;
-                outcomes.judge_trailers(status, &request)
-            })
+        if streaming.grpc && said.is_none() {
+            self.record_late_failure(false);
+            return self.ended_without_status(streaming);
+        }
+        let judged = said.map_or(streaming.outcome.into(), |said| {
+            self.judge_grpc_end(&streaming, said)
         });
-        let judged = judged.unwrap_or(streaming.outcome.into());
         self.record_late_failure(judged.outcome == Outcome::Overloaded);
         self.ended(streaming, judged);
+    }
+
+    /// What the status of a gRPC response says that has ended.
+    fn judge_grpc_end(&self, streaming: &Streaming, said: ResponseStatus) -> Judgement {
+        let judged = match said {
+            ResponseStatus::NotGrpc => Some(Ignored::NotGrpc.into()),
+            ResponseStatus::Code(status) => self.with(|worker| {
+                let request = request(worker, &streaming.waiting, true, false)?;
+                let outcomes = &worker.policy(streaming.waiting.policy)?.outcomes;
+                outcomes.judge_trailers(status, &request)
+            }),
+        };
+        judged.unwrap_or(streaming.outcome.into())
+    }
+
+    /// A gRPC response ended and its trailers had no status: its headers are looked at once the request is over.
+    #[cold]
+    fn ended_without_status(&mut self, streaming: Streaming) {
+        self.stage = Stage::Streaming(Streaming {
+            ended: true,
+            ..streaming
+        });
     }
 
     /// The end of a response was seen: its verdict is final.
@@ -94,7 +120,7 @@ impl HttpRequest {
     /// The request is over, one way or another. Whatever comes after the first time finds nothing left to do.
     pub(crate) fn on_end(&mut self) {
         if let Stage::Waiting(waiting) = self.stage {
-            let latency = self.with(|worker| request(worker, &waiting, true)?.latency());
+            let latency = self.with(|worker| request(worker, &waiting, true, false)?.latency());
             self.record_no_response(latency.filter(|_| !waiting.exempt));
         }
         self.release();
@@ -107,12 +133,16 @@ impl HttpRequest {
                 let flags = response::flags();
                 let sent = response::attempts() != Some(0);
                 let judged = self.with(|worker| {
-                    let request = request(worker, &waiting, sent)?;
+                    let request = request(worker, &waiting, sent, true)?;
                     let outcomes = &worker.policy(waiting.policy)?.outcomes;
                     Some(outcomes.judge_end(flags, &request))
                 });
                 let judged = judged.unwrap_or(Ignored::Ours.into());
                 self.finish(&waiting, judged, 0);
+            }
+            Stage::Streaming(streaming) if streaming.ended => {
+                let judged = self.judge_grpc_end(&streaming, response::grpc_status());
+                self.ended(streaming, judged);
             }
             Stage::Streaming(streaming) => self.cut(&streaming),
         }
@@ -128,7 +158,10 @@ impl HttpRequest {
         } = *streaming;
         let flags = response::flags();
         let judged = self.with(|worker| {
-            let request = request(worker, &waiting, true)?;
+            let request = RequestTiming {
+                exempt: waiting.exempt || response::is_events(),
+                ..request(worker, &waiting, true, false)?
+            };
             let flowing = worker.is_flowing(waiting.exchange);
             let outcomes = &worker.policy(waiting.policy)?.outcomes;
             let judged = outcomes.judge_afterwards(flags, tunnel, flowing, &request);
@@ -179,21 +212,40 @@ impl HttpRequest {
     }
 }
 
-/// What is known of a request now.
+/// What is known of a request now. `ended` is whether it ended without a response of the upstream.
 pub(super) fn request(
     worker: &mut Worker,
     waiting: &PendingRequest,
     sent: bool,
+    ended: bool,
 ) -> Option<RequestTiming> {
     let slow_over = slow_over(worker.policy(waiting.policy)?);
     let exchange = worker.exchange(waiting.exchange)?;
-    Some(RequestTiming {
+    let mut request = RequestTiming {
         exempt: waiting.exempt,
         sent,
         admitted_at: waiting.at,
         complete_at: exchange.waiting.complete_at,
+        pool: PoolWait::None,
         limits: waiting.limits,
         slow_over,
         now: clock::now(),
-    })
+    };
+    if ended || request.is_silent() {
+        request.pool = pool(worker, waiting, request.complete_at);
+    }
+    Some(request)
+}
+
+/// How a request that was complete at this time stands with Envoy's connection pool.
+#[cold]
+#[inline(never)]
+fn pool(worker: &mut Worker, waiting: &PendingRequest, complete: Option<Timestamp>) -> PoolWait {
+    match complete {
+        Some(since) if worker.takes_connections_since(waiting.upstream, since) => {
+            let left = |waited| PoolWait::Left(waiting.at.after(waited));
+            response::pool_wait().map_or(PoolWait::Waits, left)
+        }
+        Some(_) | None => PoolWait::None,
+    }
 }

@@ -13,10 +13,11 @@ use seawall_policy::shared::store;
 use seawall_policy::time::{Span, Timestamp};
 use slab::Slab;
 
+use super::pool::Asked;
 use super::{Settlement, Worker};
-use crate::host::clock;
 use crate::host::shared::Shared;
-use crate::host::{properties, streams};
+use crate::host::{clock, streams};
+use crate::response;
 use crate::telemetry::Event;
 
 /// The most verdicts that fall due in one tick; the others do in the next ones, which come sooner.
@@ -41,13 +42,17 @@ pub(crate) struct Exchange {
     pub(crate) limit: Option<Span>,
     /// Where its verdict stands.
     pub(crate) stage: Stage,
+    /// Until when it waited in Envoy's connection pool, as far as that is known and the upstream takes connections.
+    queued_until: Timestamp,
     /// Chunks of the response's body so far, and how many there were at the last tick.
     chunks: u32,
     chunks_seen: u32,
     /// Since when no chunk came, to a tick.
     quiet_since: Timestamp,
     /// Whether the headers of the response came.
-    answered: bool,
+    pub(super) answered: bool,
+    /// What Envoy said of its connection.
+    pub(super) connection: Asked,
     /// Whether it is counted as a failure: it cannot get worse.
     failed: bool,
 }
@@ -90,10 +95,12 @@ impl Exchange {
             waiting,
             limit,
             stage: Stage::Waiting,
+            queued_until: Timestamp::ZERO,
             chunks: 0,
             chunks_seen: 0,
             quiet_since: waiting.admitted_at,
             answered: false,
+            connection: Asked::default(),
             failed: false,
         }
     }
@@ -106,13 +113,23 @@ impl Exchange {
                     wait: policy.breaker.half_open.wait,
                     limit: self.limit,
                 };
-                self.waiting.due(&patience, now).map(Work::Due)
+                let waiting = exchange::Waiting {
+                    complete_at: self.waiting.complete_at.map(|_| self.silent_since()),
+                    ..self.waiting
+                };
+                waiting.due(&patience, now).map(Work::Due)
             }
             Stage::Streaming(verdict, since) if now.since(since) >= exchange::GRACE => {
                 Some(Work::Count(verdict))
             }
             Stage::Streaming(..) | Stage::Counted(_) => None,
         }
+    }
+
+    /// Since when a complete request waits for its upstream.
+    fn silent_since(&self) -> Timestamp {
+        let complete = self.waiting.complete_at.unwrap_or_default();
+        complete.max(self.queued_until)
     }
 
     fn is_quiet(&self, now: Timestamp) -> bool {
@@ -239,7 +256,7 @@ impl Worker {
     /// A response ended well.
     pub(crate) fn response_ended(&mut self, upstream: usize) {
         if let Some(entry) = self.upstreams.entry(upstream) {
-            entry.responses.ended_at = clock::now();
+            entry.responses.pool.ended_at = clock::now();
         }
     }
 
@@ -261,7 +278,7 @@ impl Worker {
         let Some(key) = entry.key.as_deref().map(keys::stalls) else {
             return false;
         };
-        let ended_at = entry.responses.ended_at;
+        let ended_at = entry.responses.pool.ended_at;
         let mut blamed = false;
         let step = &mut |bytes: &[u8]| {
             let mut stalls = Stalls::decode(bytes);
@@ -298,7 +315,9 @@ impl Worker {
             }
             entry.responses.stand_still |=
                 exchange.answered && !exchange.waiting.exempt && exchange.is_quiet(now);
+            entry.responses.awaited |= !exchange.answered && exchange.waiting.is_awaited(now);
         }
+        self.look_for_held_connections(now);
         self.more_is_due = more;
         if more {
             self.tick_often();
@@ -309,24 +328,42 @@ impl Worker {
         for (number, work) in works {
             match work {
                 Work::Count(verdict) => self.conclude(number, verdict.outcome.into(), verdict),
-                Work::Due(Due::Lapse) => self.lapse(number),
+                Work::Due(Due::Lapse) => self.lapse(number, Ignored::Unfinished),
                 Work::Due(Due::Slow) => self.silent(number, Outcome::Slow, now),
                 Work::Due(Due::Failed) => self.silent(number, Outcome::Failure, now),
             }
         }
     }
 
-    /// The upstream has been silent for too long; unless a filter behind this one holds the request, so that the upstream
-    /// did not get it.
+    /// The upstream has been silent for too long; unless it did not get the request, since a filter behind this one holds it, or
+    /// others hold all connections.
     fn silent(&mut self, number: usize, outcome: Outcome, now: Timestamp) {
-        let Some(exchange) = self.exchanges.get_mut(number) else {
+        let Some(exchange) = self.exchanges.get(number).copied() else {
             return;
         };
-        if streams::speak_for(exchange.context)
-            && properties::number("upstream\0request_attempt_count") == Some(0)
-        {
-            exchange.waiting.complete_at = Some(now);
-            return;
+        let takes_connections = exchange
+            .waiting
+            .complete_at
+            .is_some_and(|since| self.takes_connections_since(exchange.upstream, since));
+        if streams::speak_for(exchange.context) {
+            if response::attempts() == Some(0) {
+                if let Some(exchange) = self.exchanges.get_mut(number) {
+                    exchange.waiting.complete_at = Some(now);
+                }
+                return;
+            }
+            let admitted_at = exchange.waiting.admitted_at;
+            let waited = takes_connections.then(response::pool_wait);
+            let until = waited.map(|waited| waited.map_or(now, |waited| admitted_at.after(waited)));
+            if let Some(until) = until.filter(|until| *until > exchange.silent_since()) {
+                if let Some(exchange) = self.exchanges.get_mut(number) {
+                    exchange.queued_until = until;
+                }
+                if exchange.waiting.probe {
+                    self.lapse(number, Ignored::Envoy);
+                }
+                return;
+            }
         }
         let verdict = Verdict {
             outcome,
@@ -338,7 +375,7 @@ impl Worker {
     }
 
     /// A probe without a verdict gives its permit back, and goes on without one.
-    fn lapse(&mut self, number: usize) {
+    fn lapse(&mut self, number: usize, why: Ignored) {
         let Some(exchange) = self.exchanges.get_mut(number) else {
             return;
         };
@@ -351,7 +388,7 @@ impl Worker {
             probe: None,
             ..permit
         });
-        self.count(upstream, Event::Ignored(Ignored::Unfinished));
+        self.count(upstream, Event::Ignored(why));
         self.settle(upstream, permit, Settlement::GiveBack { peer });
     }
 
@@ -360,7 +397,7 @@ impl Worker {
             return;
         };
         let stand_still = std::mem::take(&mut entry.responses.stand_still);
-        let ended_at = entry.responses.ended_at;
+        let ended_at = entry.responses.pool.ended_at;
         if !stand_still && ended_at == std::mem::replace(&mut entry.responses.told, ended_at) {
             return;
         }

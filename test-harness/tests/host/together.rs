@@ -183,7 +183,7 @@ const BUSY: (&str, &str) = ("endpoint-load-metrics", "TEXT cpu_utilization=0.95"
 
 fn answer(process: &Process, stream: StreamId, report: bool) {
     process.set_property(stream, "response\0code_details", b"via_upstream".to_vec());
-    let mut answer = vec![(":status", "200")];
+    let mut answer = vec![(":status", "200"), ("grpc-status", "0")];
     answer.extend(report.then_some(BUSY));
     process.response_headers(stream, headers(&answer), true);
     process.close(stream);
@@ -394,8 +394,9 @@ fn what_is_learned_costs_no_more_than_it_must() {
         };
         let ask_once = || {
             let stream = ask(&process, &[GRPC]).expect("it goes");
-            let answer = headers(&[(":status", "200"), GRPC, BUSY]);
-            process.response_headers(stream, answer, end);
+            let mut answer = vec![(":status", "200"), GRPC, BUSY];
+            answer.extend(end.then_some(("grpc-status", "0")));
+            process.response_headers(stream, headers(&answer), end);
             if !end {
                 process.response_trailers(stream, headers(&[("grpc-status", "0")]));
             }

@@ -15,6 +15,7 @@ use seawall_policy::admission::{self, Settlement};
 use seawall_policy::breaker::{Breaker, Holding, Moment, Permit, Phase, State, Transition};
 use seawall_policy::breaker::{Counted, Verdict};
 use seawall_policy::outcome::end::{Afterwards, Judgement, TimeLimits};
+use seawall_policy::outcome::pool::PoolWait;
 use seawall_policy::outcome::stall::Stalls;
 use seawall_policy::outcome::{Ignored, Outcome, exchange as rules};
 use seawall_policy::policy::Policy;
@@ -240,6 +241,7 @@ impl Native {
             sent: sent && !self.is(Former::Silence),
             admitted_at: exchange.waiting.admitted_at,
             complete_at: exchange.waiting.complete_at,
+            pool: PoolWait::None,
             limits: match caller_limits {
                 true => TimeLimits::default(),
                 false => exchange.limits,

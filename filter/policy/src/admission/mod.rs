@@ -9,6 +9,7 @@ use crate::breaker::{
 };
 use crate::fallback::Cause;
 use crate::liveness::Liveness;
+use crate::outcome::RefusedBehind;
 use crate::ratio;
 use crate::retry::payment;
 use crate::shared::record::Record;
@@ -75,17 +76,18 @@ impl Reason {
         }
     }
 
-    /// Whether an answer of a Seawall before the upstream, with this reason, says that there is too much to do there.
-    pub fn is_overload(name: &[u8]) -> bool {
+    /// What a refusal of a Seawall before the upstream, with this reason, says; nothing where it says nothing of its own.
+    pub fn refused_behind(name: &[u8]) -> Option<RefusedBehind> {
         let reasons = [
-            Self::BulkheadFull,
-            Self::ShedLimit,
-            Self::ShedLoad,
-            Self::Unfinished,
+            (Self::BulkheadFull, RefusedBehind::Load),
+            (Self::ShedLimit, RefusedBehind::Load),
+            (Self::ShedLoad, RefusedBehind::Load),
+            (Self::Unfinished, RefusedBehind::Load),
+            (Self::Deadline, RefusedBehind::Deadline),
         ];
-        reasons
-            .iter()
-            .any(|reason| reason.name().as_bytes() == name)
+        let mut reasons = reasons.into_iter();
+        let (_, refused) = reasons.find(|(reason, _)| reason.name().as_bytes() == name)?;
+        Some(refused)
     }
 
     /// The cause that the fallback ladder knows it by.

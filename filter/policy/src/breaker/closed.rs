@@ -3,10 +3,11 @@
 //! A request that fails after it was counted takes its verdict back and becomes a failure. Where no verdict but failures
 //! came in between, the row of failures is as if the failure had been told at once; otherwise it grows by one.
 
-use super::rules::{due_trip, host_clock};
+use super::rules::host_clock;
 use super::{Cause, HostId, Hosts, Settings, Verdict};
 use crate::breaker::window::{Geometry, Place, Window};
 use crate::outcome::Outcome;
+use crate::ratio::Share;
 use crate::time::{Span, Timestamp};
 
 /// What a closed breaker keeps.
@@ -135,4 +136,44 @@ impl Closed {
         let (tick, horizon) = host_clock(geometry, self.verdicts, now);
         self.hosts.note(host, failed, tick, horizon);
     }
+}
+
+/// What would make a closed breaker trip now.
+fn due_trip(
+    settings: &Settings,
+    geometry: Geometry,
+    closed: &mut Closed,
+    now: Timestamp,
+) -> Option<Cause> {
+    let thresholds = &settings.thresholds;
+    let counts = closed.window.counts(now);
+    let minimum = match geometry {
+        Geometry::Time { .. } => thresholds.minimum_calls,
+        Geometry::Count { calls } => thresholds.minimum_calls.min(u32::from(calls)),
+    };
+    let reached = |threshold: Share, part| {
+        threshold > Share::NONE
+            && counts.calls >= minimum
+            && threshold.is_reached_by(part, counts.calls)
+    };
+    if reached(thresholds.failure_rate, counts.failures) {
+        return Some(Cause::FailureRate {
+            counts,
+            threshold: thresholds.failure_rate,
+        });
+    }
+    if reached(thresholds.slow_rate, counts.slow) {
+        return Some(Cause::SlowRate {
+            counts,
+            threshold: thresholds.slow_rate,
+        });
+    }
+    // Where there is enough for a failure rate, the rate decides: a row comes about by chance in many calls of which some
+    // fail. Where that rate is off, nothing but the row sees failures.
+    let row = thresholds.consecutive > 0
+        && closed.consecutive >= thresholds.consecutive
+        && (counts.calls < minimum || thresholds.failure_rate == Share::NONE);
+    row.then_some(Cause::Consecutive {
+        failures: closed.consecutive,
+    })
 }

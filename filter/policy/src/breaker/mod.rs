@@ -20,6 +20,7 @@ mod settings;
 mod starvation;
 mod state;
 mod transition;
+mod verdict;
 pub mod window;
 
 pub use candidates::{Asker, Candidates, MARKS_MAX};
@@ -32,9 +33,9 @@ pub use settings::{HalfOpen, Mode, OpenTime, Settings, Thresholds};
 pub use starvation::{GOOD_PROBES, Starvation};
 pub use state::{
     Admission, Breaker, Counted, Holding, Moment, Permit, Refusal, Settled, State, Transitions,
-    Verdict,
 };
 pub use transition::{Cause, Phase, Transition};
+pub use verdict::Verdict;
 
 use crate::breaker::window::Geometry;
 use crate::outcome::Outcome;

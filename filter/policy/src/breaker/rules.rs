@@ -1,52 +1,12 @@
 //! The arithmetic of the breaker: when it trips, how long it stays open, what it lets in after closing.
 
-use super::{Cause, Closed, OpenTime, Settings, Thresholds};
+use super::{OpenTime, Thresholds};
 use crate::breaker::window::{Counts, Geometry, SLICES};
 use crate::ratio::Share;
 use crate::time::{Span, Timestamp};
 
 /// The share admitted at the beginning of a ramp.
 const RAMP_FLOOR: Share = Share::percent(10);
-
-/// What would make a closed breaker trip now.
-pub(super) fn due_trip(
-    settings: &Settings,
-    geometry: Geometry,
-    closed: &mut Closed,
-    now: Timestamp,
-) -> Option<Cause> {
-    let thresholds = &settings.thresholds;
-    let counts = closed.window.counts(now);
-    let minimum = match geometry {
-        Geometry::Time { .. } => thresholds.minimum_calls,
-        Geometry::Count { calls } => thresholds.minimum_calls.min(u32::from(calls)),
-    };
-    let reached = |threshold: Share, part| {
-        threshold > Share::NONE
-            && counts.calls >= minimum
-            && threshold.is_reached_by(part, counts.calls)
-    };
-    if reached(thresholds.failure_rate, counts.failures) {
-        return Some(Cause::FailureRate {
-            counts,
-            threshold: thresholds.failure_rate,
-        });
-    }
-    if reached(thresholds.slow_rate, counts.slow) {
-        return Some(Cause::SlowRate {
-            counts,
-            threshold: thresholds.slow_rate,
-        });
-    }
-    // Where there is enough for a failure rate, the rate decides: a row comes about by chance in many calls of which some
-    // fail. Where that rate is off, nothing but the row sees failures.
-    let row = thresholds.consecutive > 0
-        && closed.consecutive >= thresholds.consecutive
-        && (counts.calls < minimum || thresholds.failure_rate == Share::NONE);
-    row.then_some(Cause::Consecutive {
-        failures: closed.consecutive,
-    })
-}
 
 /// Whether one failed probe opens the breaker again: where failures in a row are what trips it, and not their rate, and
 /// where no rate is on at all.

@@ -1,7 +1,7 @@
 //! What a breaker holds, is asked and says, as data. It changes only in the transitions of the module above.
 
 use super::closed::{Closed, Entry};
-use super::{HostId, Probing, Transition};
+use super::{Probing, Transition};
 use crate::breaker::window::Geometry;
 use crate::outcome::Outcome;
 use crate::time::{Span, Timestamp};
@@ -87,19 +87,6 @@ pub enum Admission {
         /// When it may be worth another try.
         retry_after: Span,
     },
-}
-
-/// What became of an admitted request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Verdict {
-    /// The judgement.
-    pub outcome: Outcome,
-    /// The host that answered, 0 if unknown.
-    pub host: HostId,
-    /// What the answer said about when to come again.
-    pub retry_after: Option<Span>,
-    /// Who asked, as in [`super::Asker`]: remembered where it held a permit and this is no verdict.
-    pub peer: u32,
 }
 
 /// Where a verdict was counted. A request that fails later hands it back, so that it is counted once, as a failure.

@@ -10,7 +10,9 @@ use std::ops::Deref;
 use super::error::Wrong;
 use super::path::Path;
 use super::schema;
-use super::units::{self, Decimal, Duration, GrpcStatus, HttpStatus, Percent, Ratio};
+use super::units::{
+    self, AnyGrpcStatus, Decimal, Duration, GrpcStatus, HttpStatus, Percent, Ratio,
+};
 use super::value_kind::Named;
 use crate::json::Value;
 use crate::ratio::Share;
@@ -217,6 +219,14 @@ impl Cursor<'_, GrpcStatus> {
     #[inline(never)]
     pub(super) fn get(&self) -> Option<u16> {
         units::grpc_status(self.value?)
+    }
+}
+
+impl Cursor<'_, AnyGrpcStatus> {
+    /// What is said.
+    #[inline(never)]
+    pub(super) fn get(&self) -> Option<u16> {
+        units::any_grpc_status(self.value?)
     }
 }
 

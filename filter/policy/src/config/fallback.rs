@@ -136,10 +136,10 @@ fn one_line(at: &Place<'_>, value: &str) {
 fn grpc(raw: &Cursor<'_, RawGrpc>) -> Grpc {
     let (status, message) = (raw.status(), raw.message());
     if status.given().is_none() {
-        status.refuse("missing: 0 to 16");
+        status.refuse("missing: 0 to 16, or a name such as \"unavailable\"");
     }
     Grpc {
-        status: u8::try_from(status.within(2, 0, 16)).unwrap_or(2),
+        status: status.get().map_or(2, |status| status as u8),
         message: template(&message, message.text()),
     }
 }

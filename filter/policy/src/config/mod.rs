@@ -18,6 +18,7 @@ pub mod raw;
 mod requests;
 mod retries;
 mod schema;
+mod tables;
 mod timeout;
 mod units;
 mod value_kind;

@@ -6,7 +6,7 @@
 pub mod concurrency;
 pub mod fallback;
 
-use super::schema::{choice, object};
+use super::tables::{choice, object};
 use super::units::{Decimal, Duration, GrpcStatus, HttpStatus, Percent, Ratio};
 use super::value_kind::Named;
 use concurrency::{RawBulkhead, RawShedding};

@@ -1,6 +1,6 @@
 //! What may stand where: the keys of each object and the kind of each value, as tables.
 //!
-//! Two macros make a type, its table, its schema and its readers (see [`super::at`]) from one list of keys. One function holds
+//! Two macros ([`super::tables`]) make a type, its table, its schema and its readers from one list of keys. One function holds
 //! a file against the tables; code for each key, by Serde's derive or by traits, is several times as large.
 //!
 //! YAML 1.1 takes a plain `off` for false and a plain `on` for true. Envoy does so with values, Kubernetes with keys too,
@@ -13,73 +13,6 @@ use super::value_kind::{Field, Known, Named, ValueKind};
 use crate::json::{Object, Value};
 use crate::text;
 use crate::time::parse_duration;
-
-/// An object: its type, its table, its schema, and what stands under each key.
-macro_rules! object {
-    ($(#[$about:meta])* $name:ident {
-        $($(#[$doc:meta])* $field:ident ($key:literal): $type:ty),* $(,)?
-    }) => {
-        $(#[$about])*
-        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-        #[cfg_attr(feature = "schema", schemars(deny_unknown_fields))]
-        pub struct $name {
-            $(
-                $(#[$doc])*
-                #[cfg_attr(feature = "schema", schemars(rename = $key))]
-                pub $field: Option<$type>,
-            )*
-        }
-
-        impl $crate::config::value_kind::Known for $name {
-            const KIND: $crate::config::value_kind::ValueKind = $crate::config::value_kind::ValueKind::Object(&[$(
-                $crate::config::value_kind::Field {
-                    key: $key,
-                    kind: &<$type as $crate::config::value_kind::Known>::KIND,
-                },
-            )*]);
-        }
-
-        impl $crate::config::cursor::Cursor<'_, $name> {
-            $(
-                $(#[$doc])*
-                pub(in $crate::config) fn $field(&self) -> $crate::config::cursor::Cursor<'_, $type> {
-                    self.child($key)
-                }
-            )*
-        }
-    };
-}
-
-/// One of several words: its type, its table, its schema, its reader.
-macro_rules! choice {
-    ($(#[$about:meta])* $name:ident {
-        $($(#[$doc:meta])* $variant:ident ($word:literal)),* $(,)?
-    }) => {
-        $(#[$about])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-        pub enum $name {
-            $(
-                $(#[$doc])*
-                #[cfg_attr(feature = "schema", schemars(rename = $word))]
-                $variant,
-            )*
-        }
-
-        impl $crate::config::value_kind::Known for $name {
-            const KIND: $crate::config::value_kind::ValueKind = $crate::config::value_kind::ValueKind::Word(&[$($word),*]);
-        }
-
-        impl $crate::config::cursor::Cursor<'_, $name> {
-            /// Which word it is.
-            pub(in $crate::config) fn get(&self) -> Option<$name> {
-                [$($name::$variant),*].get(self.word(&[$($word),*])?).copied()
-            }
-        }
-    };
-}
-
-pub(super) use {choice, object};
 
 /// Holds a value against a kind.
 pub(super) fn check(value: &Value, kind: &ValueKind, path: &Path<'_>, wrong: &Wrong) {
@@ -113,6 +46,10 @@ pub(super) fn check(value: &Value, kind: &ValueKind, path: &Path<'_>, wrong: &Wr
         (ValueKind::Ratio, _) if units::ratio(value).is_some() => return,
         (ValueKind::HttpStatus, _) if units::http_statuses(value).is_some() => return,
         (ValueKind::GrpcStatus, _) if units::grpc_status(value).is_some() => return,
+        (ValueKind::AnyGrpcStatus, _) if units::any_grpc_status(value).is_some() => return,
+        (ValueKind::Object(fields), _) if is_off(value) => {
+            return off(fields, path, wrong);
+        }
         (ValueKind::Truth, _) => "true or false",
         (ValueKind::Whole, _) => "a whole number",
         (ValueKind::Decimal, _) => {
@@ -131,11 +68,33 @@ pub(super) fn check(value: &Value, kind: &ValueKind, path: &Path<'_>, wrong: &Wr
         (ValueKind::GrpcStatus, _) => {
             "a gRPC status from 1 to 16, or its name, such as 14 or \"unavailable\""
         }
+        (ValueKind::AnyGrpcStatus, _) => {
+            "a gRPC status from 0 to 16, or its name, such as 0, \"ok\" or \"unavailable\""
+        }
         (ValueKind::Text, _) => "text",
         (ValueKind::List(_), _) => "a list",
         (ValueKind::Named(_) | ValueKind::Object(_), _) => "an object",
     };
     expected(what, value, path, wrong);
+}
+
+fn is_off(value: &Value) -> bool {
+    matches!(value, Value::Bool(false)) || value.text() == Some("off")
+}
+
+/// Where an object stands, `off` is no word: says what switches off what can be.
+fn off(fields: &[Field], path: &Path<'_>, wrong: &Wrong) {
+    let has_off = |field: &Field| matches!(field.kind, ValueKind::Word(words) if field.key == "mode" && words.contains(&"off"));
+    let known: Vec<&str> = fields.iter().map(|field| field.key).collect();
+    let instead = match fields.iter().any(has_off) {
+        true => "write {mode: off}",
+        false => "leave it out",
+    };
+    let known = text::join(&known, ", ");
+    wrong.note(
+        path,
+        format_args!("expected an object, got off; {instead}, or write an object with {known}"),
+    );
 }
 
 /// A key without a value is as if it were not there.

@@ -48,6 +48,16 @@ impl Known for GrpcStatus {
     const KIND: ValueKind = ValueKind::GrpcStatus;
 }
 
+/// A gRPC status that may be 0.
+pub struct AnyGrpcStatus;
+
+impl Known for AnyGrpcStatus {
+    const KIND: ValueKind = ValueKind::AnyGrpcStatus;
+}
+
+/// The name of the gRPC status 0.
+const GRPC_OK: &str = "ok";
+
 /// The names of gRPC statuses, from 1 on.
 const GRPC_NAMES: [&str; 16] = [
     "cancelled",
@@ -96,22 +106,26 @@ fn status(text: &str) -> Option<u64> {
     text::number(text::trimmed(text.as_bytes()))
 }
 
-/// A gRPC status; a name may be written as in gRPC's own constants, too.
+/// A gRPC status that says that something failed.
 pub(super) fn grpc_status(value: &Value) -> Option<u16> {
+    any_grpc_status(value).filter(|status| *status != 0)
+}
+
+/// A gRPC status; a name may be written as in gRPC's own constants, too.
+pub(super) fn any_grpc_status(value: &Value) -> Option<u16> {
     let status = match value.text() {
         Some(text) => {
             let name = text.trim_ascii().replace('_', "-").to_ascii_lowercase();
             let known = GRPC_NAMES.iter().position(|known| *known == name);
             match known {
                 Some(place) => place.checked_add(1)?,
+                None if name == GRPC_OK => 0,
                 None => status(text)? as usize,
             }
         }
         None => whole(value)? as usize,
     };
-    (1..=GRPC_NAMES.len())
-        .contains(&status)
-        .then_some(status as u16)
+    (status <= GRPC_NAMES.len()).then_some(status as u16)
 }
 
 /// A whole number; it may come as `1.0`, since a protobuf Struct knows no other numbers.
@@ -168,7 +182,10 @@ mod schema {
 
     use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-    use super::{Decimal, Duration, GRPC_NAMES, GrpcStatus, HttpStatus, Percent, Ratio};
+    use super::{
+        AnyGrpcStatus, Decimal, Duration, GRPC_NAMES, GRPC_OK, GrpcStatus, HttpStatus, Percent,
+        Ratio,
+    };
     use crate::config::value_kind::Named;
 
     impl<T: JsonSchema> JsonSchema for Named<T> {
@@ -237,6 +254,23 @@ mod schema {
                 "description": "A gRPC status, or its name.",
                 "anyOf": [
                     {"type": "integer", "minimum": 1, "maximum": 16},
+                    {"enum": GRPC_NAMES}
+                ]
+            })
+        }
+    }
+
+    impl JsonSchema for AnyGrpcStatus {
+        fn schema_name() -> Cow<'static, str> {
+            "AnyGrpcStatus".into()
+        }
+
+        fn json_schema(_generator: &mut SchemaGenerator) -> Schema {
+            json_schema!({
+                "description": "A gRPC status, 0 among them, or its name.",
+                "anyOf": [
+                    {"type": "integer", "minimum": 0, "maximum": 16},
+                    {"const": GRPC_OK},
                     {"enum": GRPC_NAMES}
                 ]
             })

@@ -16,8 +16,10 @@ pub(super) enum ValueKind {
     Duration,
     /// One or several HTTP statuses.
     HttpStatus,
-    /// A gRPC status.
+    /// A gRPC status that says that something failed.
     GrpcStatus,
+    /// Any gRPC status.
+    AnyGrpcStatus,
     /// Any text.
     Text,
     /// One of these words.

@@ -1,6 +1,8 @@
 //! What the end of a stream says about the upstream: the flags' class, whose limit it was, how far the request had come.
 
 use super::blame::{Class, class_of};
+use super::exchange::GRACE;
+use super::pool::PoolWait;
 use super::{Ignored, Outcome, Rules, flag};
 use crate::deadline::LimitSource;
 use crate::time::{Span, Timestamp};
@@ -75,6 +77,8 @@ pub struct RequestTiming {
     pub admitted_at: Timestamp,
     /// When its last byte had come; nothing where that is not known or has not happened.
     pub complete_at: Option<Timestamp>,
+    /// How it stands with Envoy's connection pool.
+    pub pool: PoolWait,
     /// Its time limits.
     pub limits: TimeLimits,
     /// Later than this is slow; `None` where slow calls are off.
@@ -84,9 +88,25 @@ pub struct RequestTiming {
 }
 
 impl RequestTiming {
-    /// How long the upstream took since the request was complete; nothing where it was not.
+    /// How long the upstream took since the request was complete, and had a connection; nothing where it was not.
     pub fn latency(&self) -> Option<Span> {
-        self.complete_at.map(|complete| self.now.since(complete))
+        let complete = self.complete_at?;
+        Some(self.now.since(match self.pool {
+            PoolWait::Left(at) => complete.max(at),
+            PoolWait::None | PoolWait::Waits => complete,
+        }))
+    }
+
+    /// Whether the upstream was silent for so long that the call was slow.
+    pub fn is_silent(&self) -> bool {
+        self.latency()
+            .zip(self.slow_over)
+            .is_some_and(|(latency, over)| latency >= over)
+    }
+
+    /// Whether its client had time to complete it, and did not.
+    pub(super) fn is_left_unfinished(&self) -> bool {
+        self.complete_at.is_none() && self.now.since(self.admitted_at) > GRACE
     }
 
     /// Whether a limit that the caller brought passed, and no smaller one.
@@ -108,11 +128,10 @@ impl RequestTiming {
 
     /// A slow call where the upstream was silent for long enough, else nothing for this reason.
     pub(super) fn slow_or(&self, why: Ignored) -> Judgement {
-        let silent = self
-            .latency()
-            .zip(self.slow_over)
-            .is_some_and(|(latency, over)| latency >= over);
-        match silent && self.sent && !self.exempt {
+        if self.pool == PoolWait::Waits {
+            return Ignored::Envoy.into();
+        }
+        match self.is_silent() && self.sent && !self.exempt {
             true => Outcome::Slow.into(),
             false => why.into(),
         }
@@ -198,6 +217,9 @@ impl Rules {
         match request.limit_owner() {
             LimitSource::Caller => request.slow_or(Ignored::CallerLimit),
             LimitSource::Adaptive => request.slow_or(Ignored::Ours),
+            LimitSource::Policy | LimitSource::Route if request.pool == PoolWait::Waits => {
+                Ignored::Envoy.into()
+            }
             LimitSource::Policy | LimitSource::Route => self.failure_if(flag::UPSTREAM_TIMEOUT),
         }
     }

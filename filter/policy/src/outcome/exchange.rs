@@ -43,6 +43,12 @@ pub enum Due {
 }
 
 impl Waiting {
+    /// Whether its upstream has been silent for a while, so that it may be slow soon.
+    pub fn is_awaited(&self, now: Timestamp) -> bool {
+        let silent = |since| now.since(since) >= GRACE;
+        !self.exempt && self.complete_at.is_some_and(silent)
+    }
+
     /// What is due now, if anything.
     pub fn due(&self, patience: &Patience, now: Timestamp) -> Option<Due> {
         let silent_for = |since: Timestamp, at_least: Span| now.since(since) >= at_least;

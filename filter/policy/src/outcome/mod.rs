@@ -8,8 +8,9 @@
 //! caller ended sooner is no evidence. Tunnels, event streams and long polls are exempt. No single peer decides for all.
 //!
 //! [`blame::ROWS`] has a row for each of Envoy's response flags with the side that it blames; [`end`] says what follows
-//! before and after the response's headers; [`exchange`] says when a verdict is due; [`stall`] asks other requests
-//! whether a response stands still because of its upstream or because of its reader.
+//! before and after the response's headers; [`exchange`] says when a verdict is due; [`pool`] asks other requests whether one
+//! waits for a connection because of the upstream; [`stall`] asks them whether a response stands still because of its
+//! upstream or because of its reader.
 //!
 //! 4xx is a success: an upstream that says "not found" is alive.
 
@@ -17,6 +18,7 @@ pub mod blame;
 mod codes;
 pub mod end;
 pub mod exchange;
+pub mod pool;
 mod rules;
 pub mod stall;
 
@@ -77,7 +79,7 @@ pub enum Ignored {
     StalledAfterHeaders,
     /// A tunnel ended, or a limit ended an event stream or a long poll.
     TunnelEnd,
-    /// Envoy had no host, no cluster, no room.
+    /// Envoy had no host, no cluster, no room, or no connection free.
     Envoy,
     /// Another filter answered.
     OtherFilter,
@@ -85,11 +87,13 @@ pub enum Ignored {
     Ours,
     /// The request was not complete.
     Unfinished,
+    /// The request said that it was gRPC, and the response was not.
+    NotGrpc,
 }
 
 impl Ignored {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::ClientGone,
         Self::CallerLimit,
         Self::StalledAfterHeaders,
@@ -98,6 +102,7 @@ impl Ignored {
         Self::OtherFilter,
         Self::Ours,
         Self::Unfinished,
+        Self::NotGrpc,
     ];
 
     /// The label in metrics.
@@ -111,6 +116,7 @@ impl Ignored {
             Self::OtherFilter => "other_filter",
             Self::Ours => "ours",
             Self::Unfinished => "unfinished",
+            Self::NotGrpc => "not_grpc",
         }
     }
 }
@@ -169,11 +175,22 @@ pub struct ResponseFacts {
     pub status: u16,
     /// `grpc-status`, where it came with the headers of a gRPC answer.
     pub grpc: Option<u16>,
+    /// Whether it ended with its headers, is not gRPC, and answers a request that is.
+    pub not_grpc: bool,
     /// Who gave it.
     pub origin: ResponseSource,
-    /// Whether a Seawall before the upstream refused it for too much load. It needs no trust: whoever answers can say
-    /// the same by 429.
-    pub shed: bool,
+    /// Why a Seawall before the upstream refused it, if one did. It needs no trust: whoever answers can say the same by
+    /// 429, or by an answer that is no failure.
+    pub refused: Option<RefusedBehind>,
+}
+
+/// Why a Seawall before the upstream refused a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusedBehind {
+    /// There is too much to do.
+    Load,
+    /// Too little of the request's time was left.
+    Deadline,
 }
 
 impl Rules {
@@ -182,7 +199,13 @@ impl Rules {
         match answer.origin {
             ResponseSource::Local { flags } => self.judge_end(flags, request),
             ResponseSource::Upstream | ResponseSource::Unknown => {
-                self.judge_upstream(answer, request)
+                let judged = self.judge_upstream(answer, request);
+                // An upstream may well answer with an error where a client does not finish.
+                let failed = self.verdict(judged.outcome) == Outcome::Failure;
+                match failed && request.is_left_unfinished() {
+                    true => Ignored::Unfinished.into(),
+                    false => judged,
+                }
             }
         }
     }
@@ -206,8 +229,12 @@ impl Rules {
 
     fn judge_upstream(&self, answer: &ResponseFacts, request: &RequestTiming) -> Judgement {
         const GATEWAY_TIMEOUT: u16 = 504;
-        if answer.shed {
-            return Outcome::Overloaded.into();
+        match answer.refused {
+            Some(RefusedBehind::Load) => return Outcome::Overloaded.into(),
+            Some(RefusedBehind::Deadline) if request.limits.has_caller() => {
+                return request.slow_or(Ignored::CallerLimit);
+            }
+            Some(RefusedBehind::Deadline) | None => {}
         }
         if let Some(judged) = answer.grpc.and_then(|grpc| self.judge_grpc(grpc, request)) {
             return judged;
@@ -220,6 +247,9 @@ impl Rules {
         }
         if self.failure_status(answer.status) {
             return Outcome::Failure.into();
+        }
+        if answer.not_grpc {
+            return Ignored::NotGrpc.into();
         }
         request.success()
     }

@@ -1,5 +1,8 @@
+mod evidence;
+
 use super::blame::{Class, ROWS, Side};
 use super::end::{Afterwards, Judgement, RequestTiming, TimeLimits};
+use super::pool::PoolWait;
 use super::*;
 use crate::deadline::LimitSource;
 use crate::time::{Span, Timestamp};
@@ -15,6 +18,7 @@ fn after(millis: u64) -> RequestTiming {
         sent: true,
         admitted_at: at(0),
         complete_at: Some(at(0)),
+        pool: PoolWait::None,
         limits: TimeLimits::default(),
         slow_over: Some(Span::secs(2)),
         now: at(millis),
@@ -29,13 +33,17 @@ fn set(millis: u64, owner: LimitSource) -> TimeLimits {
 }
 
 fn judge(status: u16, grpc: Option<u16>, request: &RequestTiming) -> Judgement {
-    let answer = ResponseFacts {
+    Rules::default().judge(&facts(status, grpc), request)
+}
+
+fn facts(status: u16, grpc: Option<u16>) -> ResponseFacts {
+    ResponseFacts {
         status,
         grpc,
+        not_grpc: false,
         origin: ResponseSource::Upstream,
-        shed: false,
-    };
-    Rules::default().judge(&answer, request)
+        refused: None,
+    }
 }
 
 #[test]

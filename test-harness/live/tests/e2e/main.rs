@@ -16,6 +16,7 @@ mod demo;
 mod diamond;
 mod dumps;
 mod dynamic;
+mod evidence;
 mod failover;
 mod fire;
 mod flags;

@@ -1,3 +1,3 @@
 # the wait runs on though no permit is held
 # file: filter/policy/src/breaker/half_open.rs
-/fn rest\(/,/^    }/ s/self\.wait_from = None;//
+/fn remaining\(/,/^    }/ s/self\.wait_from = None;//

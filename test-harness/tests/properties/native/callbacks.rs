@@ -132,7 +132,8 @@ impl Filter for Native {
             status: head.status,
             grpc: head.grpc.filter(|_| head.end),
             origin,
-            shed: false,
+            not_grpc: false,
+            refused: None,
         };
         let request = self.request(&exchange, true);
         let mut judged = self.policy.outcomes.judge(&answer, &request);

@@ -1,6 +1,6 @@
 //! The keys of what keeps load away: bulkhead and shedding.
 
-use super::super::schema::{choice, object};
+use super::super::tables::{choice, object};
 use super::super::units::{Duration, Percent};
 
 choice! {

@@ -1,7 +1,7 @@
 //! The keys of the fallback ladder.
 
-use super::super::schema::{choice, object};
-use super::super::units::Duration;
+use super::super::tables::{choice, object};
+use super::super::units::{AnyGrpcStatus, Duration};
 use super::super::value_kind::Named;
 
 object! {
@@ -68,8 +68,8 @@ object! {
 object! {
     /// A gRPC answer.
     RawGrpc {
-        /// gRPC status, 0 to 16.
-        status ("status"): u32,
+        /// gRPC status, 0 to 16, or its name.
+        status ("status"): AnyGrpcStatus,
         /// gRPC status message; filled in like a body.
         message ("message"): String,
     }

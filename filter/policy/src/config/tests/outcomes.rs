@@ -158,3 +158,73 @@ fn overload_counts_for_the_breaker_by_choice() {
         "policies.p.outcomes.overloaded.flags: unknown key; known: status, grpc, breaker",
     );
 }
+
+#[test]
+fn a_static_answer_names_its_grpc_status_as_outcomes_do_and_may_be_ok() {
+    let rung = |status: &Value| json!({"fallback": [{"static": {"grpc": {"status": status}}}]});
+    for (written, expected) in [
+        (json!(0), 0),
+        (json!("ok"), 0),
+        (json!("OK"), 0),
+        (json!(14), 14),
+        (json!("14"), 14),
+        (json!("unavailable"), 14),
+        (json!("RESOURCE_EXHAUSTED"), 8),
+        (json!("resource-exhausted"), 8),
+    ] {
+        let read = policy(rung(&written)).unwrap();
+        let answer = &read.fallback.rungs[0].answer;
+        let crate::fallback::Fallback::Static(fixed) = answer else {
+            panic!("{answer:?}");
+        };
+        assert_eq!(fixed.grpc.as_ref().unwrap().status, expected, "{written}");
+    }
+    for written in [json!("unavail"), json!("17"), json!("")] {
+        let text = written.as_str().unwrap();
+        refused(
+            rung(&written),
+            &format!(
+                "policies.p.fallback[0].static.grpc.status: expected a gRPC status from 0 to 16, or its name, such as 0, \
+                 \"ok\" or \"unavailable\", got \"{text}\""
+            ),
+        );
+    }
+}
+
+/// A YAML 1.1 parser makes false of a plain `off`.
+#[test]
+fn off_in_the_place_of_an_object_is_told_what_switches_it_off() {
+    for off in [json!("off"), json!(false)] {
+        refused(
+            json!({"timeout": {"adaptive": off}}),
+            "policies.p.timeout.adaptive: expected an object, got off; leave it out, or write an object with percentile, \
+             factor, min, max, minimum_samples",
+        );
+        for key in ["breaker", "shedding"] {
+            let wrong = policy(json!({key: off})).unwrap_err();
+            let expected = format!(
+                "policies.p.{key}: expected an object, got off; write {{mode: off}}, or write an object with mode, "
+            );
+            assert!(wrong.starts_with(&expected), "{wrong}");
+        }
+    }
+}
+
+#[test]
+fn a_probe_is_judged_after_at_least_two_seconds_whatever_the_defaults() {
+    for wait in ["1s", "1999ms"] {
+        let wrong = policy(json!({"breaker": {"half_open": {"wait": wait}}})).unwrap_err();
+        let expected =
+            "is shorter than slow_call.over (1s) and a second: a probe is judged that late";
+        assert!(
+            wrong.starts_with("policies.p.breaker.half_open.wait: "),
+            "{wrong}"
+        );
+        assert!(wrong.ends_with(expected), "{wrong}");
+    }
+    let read = policy(json!({"breaker": {"half_open": {"wait": "2s"}}})).unwrap();
+    assert_eq!(
+        read.breaker.thresholds.slow_over,
+        crate::time::Span::secs(1)
+    );
+}

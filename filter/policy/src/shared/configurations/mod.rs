@@ -10,6 +10,7 @@
 //! nothing, and are as if they were not there: that is how it was with them.
 
 use crate::shared::envelope::{Reader, Writer};
+use crate::shared::record::Shape;
 use crate::shared::store::{HostError, SharedStore, exchange};
 use crate::time::{Span, Timestamp};
 
@@ -24,15 +25,6 @@ const WRITTEN: Span = Span::millis(300);
 const REMEMBERED: Span = Span::secs(4);
 const VERSION: u16 = 1;
 const MAGIC: [u8; 2] = *b"SH";
-
-/// What a root wants a policy's records to look like.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shape {
-    /// Equal for equal ones.
-    pub id: u64,
-    /// How far ahead of now times in its records may lie.
-    pub ahead: Span,
-}
 
 /// What is known of other shapes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

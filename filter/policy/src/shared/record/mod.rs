@@ -13,7 +13,7 @@ use crate::breaker::{
 use crate::retry_budget::Budget;
 use crate::shared::envelope::{Reader, Writer};
 use crate::time::{Span, Timestamp};
-pub use shape::RecordShape;
+pub use shape::{RecordShape, Shape};
 
 /// The version of the layout: 2 has the retry budget.
 pub const VERSION: u16 = 2;

@@ -4,8 +4,16 @@ use super::Record;
 use crate::breaker::window::Geometry;
 use crate::breaker::{Phase, State, Transition};
 use crate::retry_budget::Budget;
-use crate::shared::configurations::Shape;
 use crate::time::{Span, Timestamp};
+
+/// What a root wants a policy's records to look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Equal for equal ones.
+    pub id: u64,
+    /// How far ahead of now times in its records may lie.
+    pub ahead: Span,
+}
 
 /// A root's claim on the shape of a record: the later one wins, once no other is in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

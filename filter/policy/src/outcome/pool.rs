@@ -1,0 +1,100 @@
+//! Requests that wait in Envoy's connection pool: whether that is the upstream's silence, or the work of those who hold the
+//! connections.
+//!
+//! Envoy counts an attempt from its start, though no connection took it yet. Clients can hold all connections: by bodies that
+//! they do not finish, by responses that they do not read, by streams. An upstream that takes no connections looks the
+//! same from one request. So another request decides: the wait says nothing only if the upstream ended a response meanwhile, or
+//! a client holds a connection meanwhile. A complete request without a response is no such holder, since its own silence counts.
+
+use crate::time::Timestamp;
+
+/// How a request stands with Envoy's connection pool, where the upstream is known to take connections.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PoolWait {
+    /// It waits for the upstream, as far as is known.
+    #[default]
+    None,
+    /// It waits for a connection.
+    Waits,
+    /// A connection took it at this time.
+    Left(Timestamp),
+}
+
+/// What a request tells of its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// It holds one for as long as its client likes.
+    Holds,
+    /// If it has one, its client holds it: Envoy has to be asked.
+    Perhaps,
+    /// Nothing: it waits for the upstream.
+    No,
+}
+
+impl Holder {
+    /// By how far a request has come.
+    pub const fn of(complete: bool, exempt: bool, answered: bool) -> Self {
+        match (answered, !complete || exempt) {
+            (true, _) => Self::Holds,
+            (false, true) => Self::Perhaps,
+            (false, false) => Self::No,
+        }
+    }
+}
+
+/// What shows that an upstream takes connections.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PoolEvidence {
+    /// When a response ended last.
+    pub ended_at: Timestamp,
+    /// When a client was last seen to hold a connection.
+    pub held_at: Timestamp,
+}
+
+impl PoolEvidence {
+    /// Whether it did so while a request waited that was complete at `since`.
+    pub fn takes_connections_since(&self, since: Timestamp) -> bool {
+        self.ended_at.max(self.held_at) > since
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_waits_for_the_upstream_is_no_evidence_that_it_takes_connections() {
+        for (complete, exempt, answered, expected) in [
+            (true, false, false, Holder::No),
+            (true, true, false, Holder::Perhaps),
+            (false, false, false, Holder::Perhaps),
+            (false, true, false, Holder::Perhaps),
+            (true, false, true, Holder::Holds),
+            (false, false, true, Holder::Holds),
+            (true, true, true, Holder::Holds),
+            (false, true, true, Holder::Holds),
+        ] {
+            let holder = Holder::of(complete, exempt, answered);
+            assert_eq!(holder, expected, "{complete} {exempt} {answered}");
+        }
+    }
+
+    #[test]
+    fn only_what_was_seen_while_a_request_waited_says_anything_about_it() {
+        let at = Timestamp::nanos;
+        for (ended, held, since, expected) in [
+            (0, 0, 5, false),
+            (5, 5, 5, false),
+            (6, 0, 5, true),
+            (0, 6, 5, true),
+            (4, 3, 5, false),
+        ] {
+            let evidence = PoolEvidence {
+                ended_at: at(ended),
+                held_at: at(held),
+            };
+            let takes = evidence.takes_connections_since(at(since));
+            assert_eq!(takes, expected, "{ended} {held} {since}");
+        }
+    }
+}

@@ -48,6 +48,9 @@ flags() {
     printf '%s' "-C llvm-args=-inline-threshold=60 --cfg getrandom_backend=\"custom\" --remap-path-prefix=$PWD=/seawall --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo"
 }
 
+# Incremental compilation splits the crates into many units, which inline less of each other.
+export CARGO_INCREMENTAL=0
+
 build() {
     CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS="$(flags)" \
         cargo build --quiet -p seawall-filter --lib --profile wasm --target "$target" --target-dir target/wasm --locked "$@"

@@ -26,4 +26,20 @@ if [ -n "$long" ]; then
     printf 'lint: over 500 lines:\n%s\n' "$long"
     exit 1
 fi
+# Private words for what the field has names for (ARCHITECTURE.md, "Words"), as names of items and in metrics.
+old='Places?|Seats?|Taken|Holders?|Holding|Sign|Watch|Asked|Asking|Admitted|Selected|Leave|Debts?|Concern|Death|Judged|Notes|Lesson|Offer|Unkept|Kept'
+old="$old|seats?|debts?|owed?|tend|tended|bury|glance|sit|seated|let_go|let_be|hush|came_to|say_whose|elsewhere|teach|fits|mixed|foreseen"
+if git grep -nE "\b(fn|struct|enum|type|trait|mod) ($old)\b" -- 'filter/src/*.rs' 'filter/policy/src/*.rs' | grep -v '/tests'; then
+    echo "lint: a private word above is the name of an item: take the standard term"
+    exit 1
+fi
+if git grep -nE 'seawall_([a-z0-9]+_)*(places?|seats?|debts?|owed)(_[a-z_]+)?\b' -- ':!CHANGELOG.md' ':!scripts/lint.sh'; then
+    echo "lint: a private word above stands in a metric's name"
+    exit 1
+fi
+if command -v python3 >/dev/null; then
+    scripts/circles.py filter/policy/src filter/src
+else
+    echo "lint: SKIPPED the circles of imports: there is no python3"
+fi
 echo "lint: well"

@@ -23,7 +23,7 @@ pub(crate) struct LocalHolding {
 }
 
 impl LocalHolding {
-    /// A seat under this instance number.
+    /// A holding under this instance number.
     pub(crate) fn new(instance: u64) -> Self {
         Self {
             holding: LocalLease { instance, held: 0 },
@@ -31,7 +31,7 @@ impl LocalHolding {
         }
     }
 
-    /// The same seat under another number: what was held is void, or given up.
+    /// The same holding under another number: what was held is void, or given up.
     pub(crate) fn reset(&self) -> Self {
         Self::new(members::next(self.holding.instance))
     }
@@ -66,7 +66,7 @@ pub(crate) struct LocalHoldings {
     pub(crate) observed: Observed,
     /// Those in slots, in their order: where this VM holds places, or watches somebody.
     slots: Vec<(Partition, LocalHolding)>,
-    /// What each further seat takes its number from.
+    /// What each further holding takes its number from.
     instance: u64,
     /// Whether the tick has to look at what all share.
     pub(crate) shared_used: bool,
@@ -83,7 +83,7 @@ pub(crate) struct LocalHoldings {
 }
 
 impl LocalHoldings {
-    /// The seats at the upstream with this key, where the policy counts any.
+    /// The holdings at the upstream with this key, where the policy counts any.
     pub(crate) fn of(policy: &Policy, key: Option<&str>, instance: u64) -> Option<Self> {
         Some(Self {
             key: keys::places(key.filter(|_| policy.counts_slots())?),
@@ -107,17 +107,17 @@ impl LocalHoldings {
             held: 0,
         };
         let known = self.find(slot).ok().and_then(|at| self.slots.get(at));
-        known.map_or(unknown, |(_, seat)| seat.holding)
+        known.map_or(unknown, |(_, local)| local.holding)
     }
 
-    /// The seat in a slot.
+    /// The holding in a slot.
     pub(crate) fn slot(&mut self, slot: Partition) -> Option<&mut LocalHolding> {
         let at = self.find(slot).unwrap_or_else(|at| {
             self.slots
                 .insert(at, (slot, LocalHolding::new(self.instance)));
             at
         });
-        self.slots.get_mut(at).map(|(_, seat)| seat)
+        self.slots.get_mut(at).map(|(_, local)| local)
     }
 
     /// The slots that this VM holds places in, or watches somebody in.
@@ -132,9 +132,9 @@ impl LocalHoldings {
             held: 0,
         };
         if let Ok(at) = self.find(slot)
-            && let Some((_, seat)) = self.slots.get(at)
-            && seat.holding == fresh
-            && seat.watch.is_idle()
+            && let Some((_, local)) = self.slots.get(at)
+            && local.holding == fresh
+            && local.watch.is_idle()
         {
             self.slots.remove(at);
         }
@@ -147,10 +147,10 @@ impl LocalHoldings {
 
     /// Whether this VM holds anything.
     pub(crate) fn holds_any(&self) -> bool {
-        let slots = self.slots.iter().map(|(_, seat)| seat);
+        let slots = self.slots.iter().map(|(_, local)| local);
         slots
             .chain([&self.shared])
-            .any(|seat| seat.holding.held > 0)
+            .any(|local| local.holding.held > 0)
     }
 
     /// Somebody died: everything is looked at, from the start.

@@ -201,18 +201,7 @@ impl HttpRequest {
         if status == SWITCHED {
             self.is_finished();
         }
-        let said = match (waiting.grpc && end_of_stream, status) {
-            (true, OK) => Some(response::grpc_status()),
-            (true, _) => Map::Response
-                .number("grpc-status")
-                .map(ResponseStatus::Code),
-            (false, _) => None,
-        };
-        let grpc = match said {
-            Some(ResponseStatus::Code(code)) => Some(code),
-            Some(ResponseStatus::NotGrpc) | None => None,
-        };
-        let not_grpc = said == Some(ResponseStatus::NotGrpc);
+        let (grpc, not_grpc) = grpc_status(&waiting, status, end_of_stream);
         let bad = account::looks_bad(status, grpc);
         let known = self.account(&waiting, bad);
         let refused = known
@@ -226,19 +215,7 @@ impl HttpRequest {
         };
         let outcome = judged.outcome;
         let failed = outcome == Outcome::Failure;
-        let counts = failed || self.verdict(&waiting, outcome) == Outcome::Failure;
-        let host = if counts || waiting.wants_host {
-            response::host()
-        } else {
-            0
-        };
-        let retry_after = counts.then(response::retry_after).flatten();
-        let verdict = Verdict {
-            outcome,
-            host,
-            retry_after,
-            peer: waiting.peer,
-        };
+        let verdict = self.verdict_at_headers(&waiting, outcome);
         let good = matches!(outcome, Outcome::Success | Outcome::Slow);
         let tunnel = waiting.tunnel && matches!(status, 101 | 200);
         let goes_on = !end_of_stream && !matches!(origin, ResponseSource::Local { .. });
@@ -260,36 +237,16 @@ impl HttpRequest {
         });
         self.record_outcome(&waiting, outcome, origin, latency);
         if bad {
-            let enforced = waiting
-                .accounted
-                .is_some_and(|accounted| accounted.enforced);
-            let retried = (failed || refused.is_some()) && enforced;
-            if failed
-                && waiting
-                    .accounted
-                    .is_some_and(|accounted| accounted.unsafe_coarse)
-            {
-                self.count(waiting.upstream, Event::RetryDenied(Denial::UnsafeCoarse));
-            }
-            self.with(|worker| {
-                account::strip_attempt_headers(worker, &self.arrival, known.as_ref(), retried);
-                Some(())
-            });
+            self.settle_retries(&waiting, known.as_ref(), failed, refused.is_some());
         }
         let stands_in = refused.is_some() || response::is_cache_hit(origin);
         if (failed || stands_in) && self.replace(&waiting) {
             self.forget(&waiting, goes_on);
             return Action::Pause;
         }
-        if waiting.grpc && bad && response::timed_out(origin) {
-            let replaced = self.with(|worker| {
-                let policy = worker.policy(waiting.policy)?;
-                Some(local_reply::deadline_exceeded(&policy.name))
-            });
-            if replaced == Some(true) {
-                self.forget(&waiting, goes_on);
-                return Action::Pause;
-            }
+        if waiting.grpc && bad && response::timed_out(origin) && self.answer_in_grpc(&waiting) {
+            self.forget(&waiting, goes_on);
+            return Action::Pause;
         }
         self.mark_provenance(&waiting);
         if good && waiting.elsewhere.is_none() {
@@ -298,7 +255,7 @@ impl HttpRequest {
         if goes_on {
             self.stage = Stage::Streaming(Streaming {
                 waiting,
-                host,
+                host: verdict.host,
                 tunnel,
                 outcome,
                 grpc: waiting.grpc && status == OK,
@@ -306,6 +263,52 @@ impl HttpRequest {
             });
         }
         Action::Continue
+    }
+
+    /// The verdict with what the answer's headers say beside it. The host and `retry-after` are asked for only where they count.
+    fn verdict_at_headers(&self, waiting: &PendingRequest, outcome: Outcome) -> Verdict {
+        let counts =
+            outcome == Outcome::Failure || self.verdict(waiting, outcome) == Outcome::Failure;
+        let host = if counts || waiting.wants_host {
+            response::host()
+        } else {
+            0
+        };
+        Verdict {
+            outcome,
+            host,
+            retry_after: counts.then(response::retry_after).flatten(),
+            peer: waiting.peer,
+        }
+    }
+
+    /// Counts a retry that was not safe to make, and takes off the answer what only the two positions tell each other.
+    fn settle_retries(
+        &self,
+        waiting: &PendingRequest,
+        known: Option<&Attempts>,
+        failed: bool,
+        refused: bool,
+    ) {
+        let settlement = waiting.accounted;
+        let enforced = settlement.is_some_and(|settlement| settlement.enforced);
+        if failed && settlement.is_some_and(|settlement| settlement.unsafe_coarse) {
+            self.count(waiting.upstream, Event::RetryDenied(Denial::UnsafeCoarse));
+        }
+        let retried = (failed || refused) && enforced;
+        self.with(|worker| {
+            account::strip_attempt_headers(worker, &self.arrival, known, retried);
+            Some(())
+        });
+    }
+
+    /// Envoy answers a gRPC request whose time is over with "unavailable": it was a deadline.
+    fn answer_in_grpc(&self, waiting: &PendingRequest) -> bool {
+        let replaced = self.with(|worker| {
+            let policy = worker.policy(waiting.policy)?;
+            Some(local_reply::deadline_exceeded(&policy.name))
+        });
+        replaced == Some(true)
     }
 
     /// A response of our own took the place of the upstream's: what becomes of that is not looked at any more.
@@ -429,4 +432,20 @@ fn refused_behind(waiting: &PendingRequest, status: u16) -> Option<RefusedBehind
     // A static answer may stand in for a refusal by any status; it is overload only by that of the plain one.
     response::refused_behind()
         .filter(|refused| status == SHED || *refused == RefusedBehind::Deadline)
+}
+
+/// The gRPC status of a response that its headers end, and whether it is no gRPC response at all.
+fn grpc_status(waiting: &PendingRequest, status: u16, end_of_stream: bool) -> (Option<u16>, bool) {
+    let said = match (waiting.grpc && end_of_stream, status) {
+        (true, OK) => Some(response::grpc_status()),
+        (true, _) => Map::Response
+            .number("grpc-status")
+            .map(ResponseStatus::Code),
+        (false, _) => None,
+    };
+    match said {
+        Some(ResponseStatus::Code(code)) => (Some(code), false),
+        Some(ResponseStatus::NotGrpc) => (None, true),
+        None => (None, false),
+    }
 }

@@ -41,7 +41,7 @@ const HEAD_BYTES_MAX: usize = 16 * 1_024;
 
 thread_local! {
     static RECENT: RefCell<Sampling> = RefCell::new(Sampling::default());
-    static PLACES: RefCell<[Taken; CAPTURES_MAX]> =
+    static PLACES: RefCell<[SharedBody; CAPTURES_MAX]> =
         const { RefCell::new([const { (Timestamp::ZERO, Weak::new()) }; CAPTURES_MAX]) };
 }
 
@@ -67,14 +67,14 @@ struct Capture {
 /// The body of a capture: its stream's, until it has to give way to another.
 type Body = Rc<RefCell<Option<Vec<u8>>>>;
 /// Since when a place is taken, and by whom, if he is still there.
-type Taken = (Timestamp, Weak<RefCell<Option<Vec<u8>>>>);
+type SharedBody = (Timestamp, Weak<RefCell<Option<Vec<u8>>>>);
 
 /// A place for a body; nothing if all are taken by others who were not there for long.
 fn place() -> Option<Body> {
     PLACES.with(|places| {
         let mut places = places.try_borrow_mut().ok()?;
         let now = clock::now();
-        let since = |taken: &Taken| match taken.1.strong_count() {
+        let since = |taken: &SharedBody| match taken.1.strong_count() {
             0 => Timestamp::ZERO,
             _ => taken.0,
         };

@@ -132,7 +132,7 @@ impl InternalEvent {
             Self::Expired => "instances_expired",
             Self::ControlHeader => "control_headers_removed",
             Self::HedgeNotAllowed => "hedges_not_allowed",
-            Self::Crowded => "places_uncounted",
+            Self::Crowded => "slots_uncounted",
             Self::Misrouted => "failovers_misrouted",
             Self::Stale(result) => return format!("seawall_stale..outcome={result}"),
             Self::HostError(call) => return format!("seawall_host_errors..call={call}"),
@@ -340,8 +340,8 @@ impl OwnSeries {
     /// Shows how many keys with places a whole round looked at, and how long it took.
     pub(crate) fn round(&mut self, looks: u32, took: Span) {
         if looks > 0 || self.watched.is_some() {
-            show(&mut self.watched, "places_watched", "", looks.into());
-            show(&mut self.round, "places_round_ms", "", took.as_millis());
+            show(&mut self.watched, "slots_watched", "", looks.into());
+            show(&mut self.round, "slots_round_ms", "", took.as_millis());
         }
     }
 

@@ -3,7 +3,7 @@
 //! The state itself stands in shared data. Here stands what belongs to this VM: which permits it holds, whom it watches,
 //! what it counted since the last tick.
 
-use seawall_policy::breaker::{Holding, Phase};
+use seawall_policy::breaker::{LocalPermits, Phase};
 use seawall_policy::latency::Histogram;
 use seawall_policy::liveness::LivenessMonitor;
 use seawall_policy::outcome::pool::PoolEvidence;
@@ -98,7 +98,7 @@ pub(crate) struct Upstream {
     /// Where its state stands; `None` where it has none.
     pub(crate) key: Option<String>,
     /// The permits of this VM.
-    pub(crate) holding: Holding,
+    pub(crate) holding: LocalPermits,
     /// The other VMs that hold permits.
     pub(crate) watch: LivenessMonitor,
     /// The state as last seen.
@@ -302,9 +302,9 @@ fn upstream(
         authority: name.authority().map(str::to_owned),
         owned: None,
         key,
-        holding: Holding {
+        holding: LocalPermits {
             instance,
-            ..Holding::default()
+            ..LocalPermits::default()
         },
         watch: LivenessMonitor::default(),
         phase: Phase::Closed,

@@ -36,7 +36,7 @@ use seawall_policy::retry::attempts::Denial;
 use seawall_policy::retry::payment::Entry;
 use seawall_policy::route::Routing;
 use seawall_policy::shared::configurations::Standing;
-use seawall_policy::shared::upstream::GovernedUpstream;
+use seawall_policy::shared::upstream::{GovernedUpstream, StepReport};
 use seawall_policy::time::{Span, Timestamp};
 use seawall_policy::trust::Trust;
 
@@ -225,7 +225,7 @@ impl Worker {
         asking: &AdmissionInput<'_>,
     ) -> Option<AdmissionOutput> {
         let (at, moment) = self.moment();
-        let spare = self.draws.next_u64();
+        let next_instance = self.draws.next_u64();
         let draw = asking.draw.unwrap_or_else(|| self.draws.next_u32());
         let entry = self.upstreams.entry(upstream)?;
         let policy = self.routing.policies.get(entry.policy)?;
@@ -242,7 +242,7 @@ impl Worker {
             },
             draw,
             local_permits: entry.holding,
-            next_instance: spare,
+            next_instance,
             deposits: entry.deposits,
         };
         let place = upstream_of(
@@ -252,7 +252,7 @@ impl Worker {
         );
         let (mut decision, notes) = admission::admit(&Shared, &place, &request, moment);
         if notes.expired {
-            entry.holding = fresh(spare);
+            entry.holding = fresh(next_instance);
         }
         if let Decision::Admit(Some(permit)) = decision {
             take(&mut entry.holding, permit);
@@ -265,6 +265,18 @@ impl Worker {
             Decision::Mark(reason) => Some(reason),
             Decision::Admit(_) | Decision::Refuse { .. } => full,
         };
+        self.admitted(upstream, (decision, marked), taken, &notes, (at, peer))
+    }
+
+    /// Counts a decision, and says what goes with it.
+    fn admitted(
+        &mut self,
+        upstream: usize,
+        (decision, marked): (Decision, Option<Reason>),
+        taken: HeldSlots,
+        notes: &StepReport,
+        (at, peer): (Timestamp, u32),
+    ) -> Option<AdmissionOutput> {
         let entry = self.upstreams.entry(upstream)?;
         let policy = self.routing.policies.get(entry.policy)?;
         entry.series.count(match (decision, marked) {
@@ -273,7 +285,7 @@ impl Worker {
             (_, None) => Event::Admitted,
         });
         let wants_host = entry.wants_host() && policy.breaker.host_grace > Span::ZERO;
-        note(entry, &mut self.own, &notes);
+        note(entry, &mut self.own, notes);
         let (position, hedge) = (entry.position, entry.hedge);
         let asks_position = policy.retries.is_some() && entry.asks_position();
         let unasked = policy.retries.is_some() && position != Position::Present;
@@ -295,7 +307,7 @@ impl Worker {
         })
     }
 
-    /// Takes the places of a request that the breaker lets go, and says why it would have been refused one. Without one
+    /// Takes the slots of a request that the breaker lets go, and says why it would have been refused one. Without one
     /// its permit is given back, and it is refused.
     fn acquire_after_breaker(
         &mut self,
@@ -331,7 +343,7 @@ impl Worker {
         permit: Permit,
         settlement: Settlement,
     ) -> Option<Counted> {
-        let debt = PendingSettlement {
+        let pending = PendingSettlement {
             upstream,
             permit,
             settlement,
@@ -339,9 +351,9 @@ impl Worker {
         if let Some(entry) = self.upstreams.entry(upstream) {
             give_back(&mut entry.holding, permit, settlement);
         }
-        let notes = self.try_settlement(debt);
+        let notes = self.try_settlement(pending);
         if !notes.is_committed() {
-            self.queue_settlement(debt);
+            self.queue_settlement(pending);
         }
         notes.counted
     }
@@ -414,7 +426,7 @@ impl Worker {
 
     fn maintain(&mut self, number: usize, on_time: bool) {
         let (_, moment) = self.moment();
-        let spare = self.draws.next_u64();
+        let next_instance = self.draws.next_u64();
         let Some(entry) = self
             .upstreams
             .entry(number)
@@ -443,7 +455,7 @@ impl Worker {
         });
         for notes in [Some(notes), taken_back].into_iter().flatten() {
             if notes.expired {
-                entry.holding = fresh(spare);
+                entry.holding = fresh(next_instance);
             }
             note(entry, &mut self.own, &notes);
         }

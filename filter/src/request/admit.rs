@@ -1,6 +1,7 @@
 //! The way of a request up to the router: what came with it, whether it goes, and what it takes along.
 
 use seawall_policy::admission::{Decision, Reason};
+use seawall_policy::breaker::Permit;
 use seawall_policy::concurrency::partitions;
 use seawall_policy::deadline::Limit;
 use seawall_policy::outcome::end::TimeLimits;
@@ -185,65 +186,13 @@ impl HttpRequest {
             Limit::None | Limit::Doomed => None,
         };
         let marks = self.arrival.marks;
-        let mut unhedged = false;
-        let accounted = self.with(|worker| {
-            let known = worker.policy(policy)?;
-            // Before its own application nothing is repeated: whoever called does that.
-            let retries = known.retries.as_ref().filter(|_| !asking.inbound);
-            let leave = retries.map(|retries| {
-                let wanted = RetryAllowance::of(retries, facts, admitted, marks.retry);
-                let leave = wanted.with_parking(|places| worker.reserve(places));
-                unhedged = leave.hedge != wanted.hedge;
-                (retries, leave)
-            });
-            let hedge = leave.and_then(|(_, leave)| leave.hedge);
-            let told = steer::time(known, limit, facts, hedge) && !asking.inbound;
-            let mut attempts = match leave {
-                Some((retries, leave)) => {
-                    steer::retries(retries, leave);
-                    attempts_of(retries, leave, admitted, marks)
-                }
-                // Where the route retries as it likes, the other position only looks where the request went.
-                None if elsewhere.is_some() => Attempts {
-                    flags: Flags(Flags::SHADOW),
-                    ..Attempts::default()
-                },
-                None if told => Attempts {
-                    flags: Flags(Flags::SHADOW | Flags::ROUTES),
-                    ..Attempts::default()
-                },
-                None => return None,
-            };
-            if elsewhere.is_some() {
-                attempts.flags.set(Flags::ELSEWHERE);
-            }
-            let attempts = Attempts {
-                deadline: deadline.unwrap_or(Timestamp::ZERO),
-                policy: known.name.clone(),
-                cluster: asking.cluster.to_owned(),
-                part: asking
-                    .part
-                    .map(|(kind, part)| (kind.to_owned(), part.to_owned())),
-                ..attempts
-            };
-            attempt_state::store(&attempts);
-            leave.map(|(retries, leave)| RetrySettlement {
-                position: admitted.position,
-                asks: admitted.asks_position,
-                marked: marks.retry,
-                enforced: retries.mode == Mode::Enforce,
-                unsafe_coarse: leave.denied == Some(Denial::UnsafeCoarse)
-                    && !marks.retry
-                    && retries.attempts > 1,
-                places: leave.places,
-            })
-        });
-        if unhedged {
-            self.with(|worker| {
-                worker.count_event(InternalEvent::HedgeNotAllowed);
-                Some(())
-            });
-        }
+        let accounted = self.tell_router(
+            asking,
+            admitted,
+            facts,
+            (limit, deadline),
+            elsewhere.is_some(),
+        );
         if let Some(rank) = marks.priority {
             Map::Request.set(PRIORITY, Priority::of_rank(rank).name());
         }
@@ -263,26 +212,7 @@ impl HttpRequest {
         };
         self.held = InFlight::of(admitted.taken, upstream);
         let limits = time_limits(limit, facts);
-        let waiting = exchange::Waiting {
-            admitted_at: admitted.at,
-            complete_at: self.complete.then_some(admitted.at),
-            exempt: facts.never_slow,
-            probe: permit.is_some_and(|permit| permit.probe.is_some()),
-        };
-        let operators = match limits.set {
-            Some((limit, by)) if by.is_operators() => Some(limit),
-            _ => None,
-        };
-        let exchange = Exchange::new(
-            self.context,
-            upstream,
-            permit,
-            marked.is_some(),
-            admitted.peer,
-            waiting,
-            operators,
-        );
-        let exchange = self.with(|worker| Some(worker.begin(exchange)));
+        let exchange = self.begin_exchange(upstream, permit, admitted, facts, &limits);
         let Some(exchange) = exchange else {
             return;
         };
@@ -303,6 +233,107 @@ impl HttpRequest {
             ladder: elsewhere.map_or(policy, |elsewhere| elsewhere.ladder),
             elsewhere: elsewhere.map(|elsewhere| elsewhere.reason),
         });
+    }
+
+    /// Tells the router its time limits and which retries it may make, and the upstream position what it needs to know. What is
+    /// to be settled of the retries at the end; `None` where nothing is.
+    fn tell_router(
+        &self,
+        asking: &AdmissionInput<'_>,
+        admitted: &AdmissionOutput,
+        facts: &RequestFacts,
+        (limit, deadline): (Limit, Option<Timestamp>),
+        elsewhere: bool,
+    ) -> Option<RetrySettlement> {
+        let marks = self.arrival.marks;
+        self.with(|worker| {
+            let known = worker.policy(asking.selected.policy)?;
+            // Before its own application nothing is repeated: whoever called does that.
+            let retries = known.retries.as_ref().filter(|_| !asking.inbound);
+            let mut unhedged = false;
+            let leave = retries.map(|retries| {
+                let wanted = RetryAllowance::of(retries, facts, admitted, marks.retry);
+                let leave = wanted.with_parking(|places| worker.reserve(places));
+                unhedged = leave.hedge != wanted.hedge;
+                (retries, leave)
+            });
+            let hedge = leave.and_then(|(_, leave)| leave.hedge);
+            let told = steer::time(known, limit, facts, hedge) && !asking.inbound;
+            let mut attempts = match leave {
+                Some((retries, leave)) => {
+                    steer::retries(retries, leave);
+                    attempts_of(retries, leave, admitted, marks)
+                }
+                // Where the route retries as it likes, the other position only looks where the request went.
+                None if elsewhere => Attempts {
+                    flags: Flags(Flags::SHADOW),
+                    ..Attempts::default()
+                },
+                None if told => Attempts {
+                    flags: Flags(Flags::SHADOW | Flags::ROUTES),
+                    ..Attempts::default()
+                },
+                None => return None,
+            };
+            if elsewhere {
+                attempts.flags.set(Flags::ELSEWHERE);
+            }
+            let attempts = Attempts {
+                deadline: deadline.unwrap_or(Timestamp::ZERO),
+                policy: known.name.clone(),
+                cluster: asking.cluster.to_owned(),
+                part: asking
+                    .part
+                    .map(|(kind, part)| (kind.to_owned(), part.to_owned())),
+                ..attempts
+            };
+            attempt_state::store(&attempts);
+            let settlement = leave.map(|(retries, leave)| RetrySettlement {
+                position: admitted.position,
+                asks: admitted.asks_position,
+                marked: marks.retry,
+                enforced: retries.mode == Mode::Enforce,
+                unsafe_coarse: leave.denied == Some(Denial::UnsafeCoarse)
+                    && !marks.retry
+                    && retries.attempts > 1,
+                places: leave.places,
+            });
+            if unhedged {
+                worker.count_event(InternalEvent::HedgeNotAllowed);
+            }
+            settlement
+        })
+    }
+
+    /// From here on the worker follows the request until its verdict; `None` where there is no worker.
+    fn begin_exchange(
+        &self,
+        upstream: usize,
+        permit: Option<Permit>,
+        admitted: &AdmissionOutput,
+        facts: &RequestFacts,
+        limits: &TimeLimits,
+    ) -> Option<usize> {
+        let waiting = exchange::Waiting {
+            admitted_at: admitted.at,
+            complete_at: self.complete.then_some(admitted.at),
+            exempt: facts.never_slow,
+            probe: permit.is_some_and(|permit| permit.probe.is_some()),
+        };
+        let operators = match limits.set {
+            Some((limit, by)) if by.is_operators() => Some(limit),
+            _ => None,
+        };
+        let exchange = Exchange::new(
+            self.context,
+            upstream,
+            permit,
+            admitted.marked.is_some(),
+            admitted.peer,
+            waiting,
+            operators,
+        );
+        self.with(|worker| Some(worker.begin(exchange)))
     }
 
     /// Removes what a client may not send: router control where we steer, our own headers everywhere. Marks of a peer that

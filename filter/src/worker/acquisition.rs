@@ -16,7 +16,7 @@ use crate::telemetry::OwnSeries;
 /// A request on its way to its places.
 pub(super) struct Acquisition<'a> {
     pub(super) policy: &'a Policy,
-    pub(super) seats: &'a mut LocalHoldings,
+    pub(super) holdings: &'a mut LocalHoldings,
     pub(super) own: &'a mut OwnSeries,
     pub(super) draw: u32,
     /// What it got.
@@ -41,20 +41,20 @@ impl Acquisition<'_> {
         bound: Bound,
         asked: &AcquireRequest<'_>,
     ) {
-        self.seats.slots_used = true;
+        self.holdings.slots_used = true;
         let asked = AcquireRequest {
             tag: asking.tag.filter(|_| count > 0),
             bound,
             load: None,
             ..*asked
         };
-        let seats = &*self.seats;
-        let holding = |slot| seats.holding(slot);
+        let holdings = &*self.holdings;
+        let holding = |slot| holdings.holding(slot);
         let ActivePartitions {
             places,
             taking,
             notes,
-        } = partitions::take(&Shared, &seats.key, count, &asked, &holding);
+        } = partitions::take(&Shared, &holdings.key, count, &asked, &holding);
         note(self.own, &notes);
         for (slot, place) in places.into_iter().flatten() {
             self.took(slot, place);
@@ -95,14 +95,14 @@ impl Acquisition<'_> {
         asking: &AdmissionInput<'_>,
         asked: &AcquireRequest<'_>,
     ) {
-        self.seats.shared_used = true;
-        let (taking, notes) = concurrency::acquire(&Shared, &self.seats.key, asked);
+        self.holdings.shared_used = true;
+        let (taking, notes) = concurrency::acquire(&Shared, &self.holdings.key, asked);
         note(self.own, &notes);
         let policy = self.policy;
         let (bulkhead, shedding) = (policy.bulkhead.as_ref(), policy.shedding.as_ref());
         let reason = match taking {
             Acquired::Taken(place) => {
-                self.seats.shared.acquire(place);
+                self.holdings.shared.acquire(place);
                 self.taken.shared = Some(place);
                 let share = shedding.map(|shedding| shedding.unfinished);
                 let share = share.or(bulkhead.map(|bulkhead| bulkhead.unfinished));
@@ -145,16 +145,16 @@ impl Acquisition<'_> {
     ) -> Option<Reason> {
         let connection = asking.unfinished?;
         let most = unfinished::most(limit, share?)?;
-        let seats = &mut *self.seats;
-        seats.slots_used = true;
+        let holdings = &mut *self.holdings;
+        holdings.slots_used = true;
         let asked = AcquireRequest {
-            bound: seats.connections.bound(connection, most, asked.now),
+            bound: holdings.connections.bound(connection, most, asked.now),
             load: None,
             tag: None,
             ..*asked
         };
-        let (taking, notes) = partitions::take_in(&Shared, &seats.key, slot, &asked, &|slot| {
-            seats.holding(slot)
+        let (taking, notes) = partitions::take_in(&Shared, &holdings.key, slot, &asked, &|slot| {
+            holdings.holding(slot)
         });
         note(self.own, &notes);
         match taking {
@@ -162,12 +162,12 @@ impl Acquisition<'_> {
                 self.took(slot, place);
                 // A request counts once for its connection.
                 if self.taken.connection.replace(connection).is_none() {
-                    self.seats.connections.acquired(connection);
+                    self.holdings.connections.acquired(connection);
                 }
                 None
             }
             Acquired::Full { .. } => {
-                seats.connections.refused(connection, asked.now);
+                holdings.connections.refused(connection, asked.now);
                 Some(Reason::Unfinished)
             }
             Acquired::Loaded | Acquired::Elsewhere | Acquired::Undecided => None,
@@ -175,8 +175,8 @@ impl Acquisition<'_> {
     }
 
     fn took(&mut self, slot: Partition, place: concurrency::SlotId) {
-        if let Some(seat) = self.seats.slot(slot) {
-            seat.acquire(place);
+        if let Some(local) = self.holdings.slot(slot) {
+            local.acquire(place);
         }
         self.taken.add(slot, place);
     }

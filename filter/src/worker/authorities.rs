@@ -58,7 +58,7 @@ impl Worker {
             self.own.count(InternalEvent::UndecidedHost);
         }
         let instance = self.draws.next_u64();
-        let seats = LocalHoldings::of(policy, Some(&key), self.liveness.vm);
+        let holdings = LocalHoldings::of(policy, Some(&key), self.liveness.vm);
         let upstream = upstream_of(policy, Some(&key), self.shapes.standing(name.policy));
         let counting = policy.breaker.mode.counts();
         let notes = (!counting).then(|| admission::claim(&Shared, &upstream, moment));
@@ -66,7 +66,7 @@ impl Worker {
             .upstreams
             .own(name, (key, index, directory), (found, id), instance);
         let entry = self.upstreams.entry(number)?;
-        entry.holdings = seats;
+        entry.holdings = holdings;
         if let Some(notes) = notes {
             note(entry, &mut self.own, &notes);
         }

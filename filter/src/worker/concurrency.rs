@@ -67,10 +67,10 @@ impl Worker {
             return Ok((taken, None));
         };
         let policy = self.routing.policies.get(entry.policy);
-        let (Some(policy), Some(seats)) = (policy, entry.holdings.as_mut()) else {
+        let (Some(policy), Some(holdings)) = (policy, entry.holdings.as_mut()) else {
             return Ok((taken, None));
         };
-        if asking.exempt && seats.exempt.take(clock::now()) {
+        if asking.exempt && holdings.exempt.take(clock::now()) {
             return Ok((taken, None));
         }
         let Bounds {
@@ -79,11 +79,11 @@ impl Worker {
             load,
         } = bounds(policy);
         if load {
-            seats.observed.traffic.came(asking.priority);
+            holdings.observed.traffic.came(asking.priority);
         }
         let asked = AcquireRequest {
-            holding: seats.shared.holding,
-            spare: members::next(seats.shared.holding.instance),
+            holding: holdings.shared.holding,
+            next_instance: members::next(holdings.shared.holding.instance),
             priority: asking.priority,
             bound: shared,
             load: load.then_some(by_load),
@@ -94,7 +94,7 @@ impl Worker {
         };
         let mut sitting = Acquisition {
             policy,
-            seats,
+            holdings,
             own: &mut self.own,
             draw,
             taken: &mut taken,
@@ -131,16 +131,16 @@ impl Worker {
             return;
         };
         let policy = self.routing.policies.get(entry.policy);
-        let (Some(policy), Some(seats)) = (policy, entry.holdings.as_mut()) else {
+        let (Some(policy), Some(holdings)) = (policy, entry.holdings.as_mut()) else {
             return;
         };
         if let Some(connection) = taken.connection {
-            seats.connections.released(connection);
+            holdings.connections.released(connection);
         }
         let slots = taken.slots.map(|taken| {
             let (slot, place) = taken?;
-            if let Some(seat) = seats.slot(slot) {
-                seat.release(place);
+            if let Some(local) = holdings.slot(slot) {
+                local.release(place);
             }
             let returned = Returned {
                 place,
@@ -149,7 +149,7 @@ impl Worker {
             Some((Some(slot), returned))
         });
         let shared = taken.shared.map(|place| {
-            seats.shared.release(place);
+            holdings.shared.release(place);
             let returned = Returned {
                 place,
                 sample: sample.zip(adaptive(policy)),
@@ -174,7 +174,7 @@ impl Worker {
             return;
         };
         let policy = self.routing.policies.get(entry.policy);
-        let (Some(policy), Some(seats)) = (policy, entry.holdings.as_mut()) else {
+        let (Some(policy), Some(holdings)) = (policy, entry.holdings.as_mut()) else {
             return;
         };
         let Some(shedding) = &policy.shedding else {
@@ -188,12 +188,17 @@ impl Worker {
             (Feedback::Sample(_), _) => return,
             (Feedback::Report { host, utilisation }, _) => {
                 let wanted = u32::from(shedding.load_over.as_basis_points());
-                concurrency::Feedback::Report(seats.observed.report(host, utilisation, wanted, now))
+                concurrency::Feedback::Report(holdings.observed.report(
+                    host,
+                    utilisation,
+                    wanted,
+                    now,
+                ))
             }
         };
-        let notes = concurrency::record_feedback(&Shared, &seats.key, lesson, now);
+        let notes = concurrency::record_feedback(&Shared, &holdings.key, lesson, now);
         if let (concurrency::Feedback::Report(_), Some(shed)) = (lesson, notes.shed) {
-            seats.observed.traffic.stands(shed, now);
+            holdings.observed.traffic.stands(shed, now);
         }
         note(&mut self.own, &notes);
     }
@@ -219,7 +224,7 @@ impl Worker {
             slot,
             returned,
         } = unreturned;
-        let Some(seats) = self
+        let Some(holdings) = self
             .upstreams
             .entry(upstream)
             .and_then(|entry| entry.holdings.as_ref())
@@ -228,9 +233,9 @@ impl Worker {
         };
         let notes = match slot {
             Some(slot) => {
-                concurrency::release(&Shared, &slot.key(&seats.key), &returned, clock::now())
+                concurrency::release(&Shared, &slot.key(&holdings.key), &returned, clock::now())
             }
-            None => concurrency::release(&Shared, &seats.key, &returned, clock::now()),
+            None => concurrency::release(&Shared, &holdings.key, &returned, clock::now()),
         };
         note(&mut self.own, &notes);
         notes.stands()
@@ -245,14 +250,14 @@ impl Worker {
         }
         self.own.count(InternalEvent::DebtDropped);
         let entry = self.upstreams.entry(unreturned.upstream);
-        if let Some(seats) = entry.and_then(|entry| entry.holdings.as_mut()) {
-            let seat = match unreturned.slot {
-                Some(slot) => seats.slot(slot),
-                None => Some(&mut seats.shared),
+        if let Some(holdings) = entry.and_then(|entry| entry.holdings.as_mut()) {
+            let local = match unreturned.slot {
+                Some(slot) => holdings.slot(slot),
+                None => Some(&mut holdings.shared),
             };
             let place = unreturned.returned.place;
-            if let Some(seat) = seat.filter(|seat| seat.holding.instance == place.instance) {
-                *seat = seat.reset();
+            if let Some(local) = local.filter(|local| local.holding.instance == place.instance) {
+                *local = local.reset();
             }
         }
     }

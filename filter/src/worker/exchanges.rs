@@ -13,7 +13,7 @@ use seawall_policy::shared::store;
 use seawall_policy::time::{Span, Timestamp};
 use slab::Slab;
 
-use super::pool::Asked;
+use super::pool::PropertyReads;
 use super::{Settlement, Worker};
 use crate::host::shared::Shared;
 use crate::host::{clock, streams};
@@ -52,7 +52,7 @@ pub(crate) struct Exchange {
     /// Whether the headers of the response came.
     pub(super) answered: bool,
     /// What Envoy said of its connection.
-    pub(super) connection: Asked,
+    pub(super) connection: PropertyReads,
     /// Whether it is counted as a failure: it cannot get worse.
     failed: bool,
 }
@@ -100,7 +100,7 @@ impl Exchange {
             chunks_seen: 0,
             quiet_since: waiting.admitted_at,
             answered: false,
-            connection: Asked::default(),
+            connection: PropertyReads::default(),
             failed: false,
         }
     }

@@ -129,7 +129,7 @@ impl Worker {
             self.own.count(InternalEvent::Expired);
             self.liveness.vm = members::vm(self.draws.next_u64());
             let vm = self.liveness.vm;
-            self.each_holdings(|seats| seats.reset_all(vm));
+            self.each_holdings(|holdings| holdings.reset_all(vm));
             self.liveness.listed = false;
             return self.enroll();
         }
@@ -144,8 +144,8 @@ impl Worker {
     fn each_holdings(&mut self, change: impl Fn(&mut LocalHoldings)) {
         for number in 0..self.upstreams.len() {
             let entry = self.upstreams.entry(number);
-            if let Some(seats) = entry.and_then(|entry| entry.holdings.as_mut()) {
-                change(seats);
+            if let Some(holdings) = entry.and_then(|entry| entry.holdings.as_mut()) {
+                change(holdings);
             }
         }
     }
@@ -183,59 +183,59 @@ impl Worker {
             return true;
         };
         let policy = self.routing.policies.get(entry.policy);
-        let (Some(policy), Some(seats)) = (policy, entry.holdings.as_mut()) else {
+        let (Some(policy), Some(holdings)) = (policy, entry.holdings.as_mut()) else {
             return true;
         };
         let members = &self.liveness.members;
-        let mut look = |key: &str, seat: &mut LocalHolding| {
-            let notes = maintain_membership(key, seat, members, on_time, now);
+        let mut look = |key: &str, local: &mut LocalHolding| {
+            let notes = maintain_membership(key, local, members, on_time, now);
             note(&mut self.own, &notes);
             notes
         };
         let bounds = bounds(policy);
-        let mut round = match seats.round.take() {
+        let mut round = match holdings.round.take() {
             Some(round) => round,
-            None if !seats.is_used() => return true,
+            None if !holdings.is_used() => return true,
             None => {
-                seats.seen = (0, None);
+                holdings.seen = (0, None);
                 if bounds.shared != Bound::default() || bounds.load {
                     *left = left.saturating_sub(1);
-                    let notes = look(&seats.key, &mut seats.shared);
-                    seats.shared_used = notes.in_flight != Some(0);
-                    seats.seen = (notes.in_flight.unwrap_or(0), notes.limit);
+                    let notes = look(&holdings.key, &mut holdings.shared);
+                    holdings.shared_used = notes.in_flight != Some(0);
+                    holdings.seen = (notes.in_flight.unwrap_or(0), notes.limit);
                 } else {
-                    seats.shared_used = false;
+                    holdings.shared_used = false;
                 }
-                match bounds.apart.filter(|_| seats.slots_used) {
+                match bounds.apart.filter(|_| holdings.slots_used) {
                     Some((count, _)) if count > 0 => {
-                        Round::begin(Index::load(&Shared, &seats.key), seats.slots())
+                        Round::begin(Index::load(&Shared, &holdings.key), holdings.slots())
                     }
                     // There are no others.
-                    _ if seats.slots_used => Round::begin(Index::default(), FEW.into_iter()),
+                    _ if holdings.slots_used => Round::begin(Index::default(), FEW.into_iter()),
                     _ => Round::default(),
                 }
             }
         };
         while let Some(slot) = round.next_slot() {
-            let key = slot.key(&seats.key);
+            let key = slot.key(&holdings.key);
             *left = left.saturating_sub(1);
-            if let Some(seat) = seats.slot(slot) {
-                round.saw(slot, look(&key, seat).in_flight);
+            if let Some(local) = holdings.slot(slot) {
+                round.saw(slot, look(&key, local).in_flight);
             }
-            seats.forget(slot);
+            holdings.forget(slot);
             if *left == 0 {
                 break;
             }
         }
         if !round.is_through() {
-            seats.round = Some(round);
+            holdings.round = Some(round);
             return false;
         }
-        seats.slots_used = match bounds.apart {
-            Some((count, _)) if count > 0 => round.tell(&Shared, &seats.key),
+        holdings.slots_used = match bounds.apart {
+            Some((count, _)) if count > 0 => round.tell(&Shared, &holdings.key),
             _ => round.is_any_used(),
         };
-        let (shared, limit) = seats.seen;
+        let (shared, limit) = holdings.seen;
         let limit = policy
             .shedding
             .as_ref()
@@ -250,21 +250,21 @@ impl Worker {
 /// One look at one key. Who showed no life for long enough is given up in the same look.
 fn maintain_membership(
     key: &str,
-    seat: &mut LocalHolding,
+    local: &mut LocalHolding,
     members: &Members,
     on_time: bool,
     now: Timestamp,
 ) -> SlotReport {
     let (mut notes, mut signs) =
-        concurrency::maintain(&Shared, key, seat.holding, members, &[], now);
+        concurrency::maintain(&Shared, key, local.holding, members, &[], now);
     if notes.expired {
-        *seat = seat.reset();
+        *local = local.reset();
     }
-    seat.watch.observe(&signs, on_time);
-    let silent = seat.watch.dead();
+    local.watch.observe(&signs, on_time);
+    let silent = local.watch.dead();
     if !silent.is_empty() {
-        (notes, signs) = concurrency::maintain(&Shared, key, seat.holding, members, &silent, now);
-        seat.watch.observe(&signs, false);
+        (notes, signs) = concurrency::maintain(&Shared, key, local.holding, members, &silent, now);
+        local.watch.observe(&signs, false);
     }
     if !notes.stands() {
         // It was read, and not made so.

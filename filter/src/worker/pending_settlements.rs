@@ -25,12 +25,12 @@ impl Worker {
     /// Tries again what could not be stored.
     pub(super) fn retry_pending_settlements(&mut self) {
         for _ in 0..self.pending_settlements.len() {
-            if let Some(debt) = self
+            if let Some(pending) = self
                 .pending_settlements
                 .pop_front()
-                .filter(|debt| !self.try_settlement(*debt).is_committed())
+                .filter(|pending| !self.try_settlement(*pending).is_committed())
             {
-                self.queue_settlement(debt);
+                self.queue_settlement(pending);
             }
         }
         self.enter_unstored();
@@ -38,9 +38,9 @@ impl Worker {
     }
 
     /// Tries to store a settlement; one that does not stand has to be tried again.
-    pub(super) fn try_settlement(&mut self, debt: PendingSettlement) -> StepReport {
+    pub(super) fn try_settlement(&mut self, pending: PendingSettlement) -> StepReport {
         let (_, moment) = self.moment();
-        let Some(entry) = self.upstreams.entry(debt.upstream) else {
+        let Some(entry) = self.upstreams.entry(pending.upstream) else {
             return StepReport::default();
         };
         let Some(policy) = self.routing.policies.get(entry.policy) else {
@@ -51,23 +51,23 @@ impl Worker {
             entry.key.as_deref(),
             self.shapes.standing(entry.policy),
         );
-        let notes = admission::settle(&Shared, &place, debt.permit, debt.settlement, moment);
+        let notes = admission::settle(&Shared, &place, pending.permit, pending.settlement, moment);
         note(entry, &mut self.own, &notes);
         notes
     }
 
     /// Keeps a settlement for the next tick. Beyond the bound it is dropped; a permit then comes back as that of a dead
     /// VM does, because this one takes another instance number.
-    pub(super) fn queue_settlement(&mut self, debt: PendingSettlement) {
+    pub(super) fn queue_settlement(&mut self, pending: PendingSettlement) {
         if self.pending_settlements.len() < PENDING_MAX {
-            self.pending_settlements.push_back(debt);
+            self.pending_settlements.push_back(pending);
             return;
         }
         self.own.count(InternalEvent::DebtDropped);
-        let spare = self.draws.next_u64();
-        let entry = self.upstreams.entry(debt.upstream);
-        if let Some(entry) = entry.filter(|_| debt.permit.probe.is_some()) {
-            entry.holding = fresh(spare);
+        let next_instance = self.draws.next_u64();
+        let entry = self.upstreams.entry(pending.upstream);
+        if let Some(entry) = entry.filter(|_| pending.permit.probe.is_some()) {
+            entry.holding = fresh(next_instance);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What a VM knows of its own half-open permits, and of who asks for one.
 
 use seawall_policy::admission::Settlement;
-use seawall_policy::breaker::{Holding, Permit};
+use seawall_policy::breaker::{LocalPermits, Permit};
 
 use crate::host::properties;
 
@@ -15,15 +15,15 @@ pub(super) fn peer() -> u32 {
 }
 
 /// What a VM holds under a new number: nothing.
-pub(super) fn fresh(instance: u64) -> Holding {
-    Holding {
+pub(super) fn fresh(instance: u64) -> LocalPermits {
+    LocalPermits {
         instance,
-        ..Holding::default()
+        ..LocalPermits::default()
     }
 }
 
 /// One more permit of this VM.
-pub(super) fn take(holding: &mut Holding, permit: Permit) {
+pub(super) fn take(holding: &mut LocalPermits, permit: Permit) {
     if permit.probe.is_none() {
         return;
     }
@@ -35,7 +35,7 @@ pub(super) fn take(holding: &mut Holding, permit: Permit) {
 }
 
 /// One permit of this VM less. It may still stand in shared data for a while, never the other way round.
-pub(super) fn give_back(holding: &mut Holding, permit: Permit, settlement: Settlement) {
+pub(super) fn give_back(holding: &mut LocalPermits, permit: Permit, settlement: Settlement) {
     let mine = permit.probe == Some(holding.instance) && permit.generation == holding.generation;
     if settlement.gives_back() && mine {
         holding.permits = holding.permits.saturating_sub(1);

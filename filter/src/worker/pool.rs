@@ -1,6 +1,6 @@
 //! Whether the upstreams of this VM take connections while requests wait for one. The rules are `seawall_policy::outcome::pool`.
 
-use seawall_policy::outcome::pool::Holder;
+use seawall_policy::outcome::pool::ConnectionUse;
 use seawall_policy::time::Timestamp;
 
 use super::Worker;
@@ -12,7 +12,7 @@ const ASKED_MAX: usize = 16;
 
 /// What Envoy said of the connection of a request.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Asked {
+pub(crate) struct PropertyReads {
     /// Whether it has one.
     held: bool,
     /// When it was asked last.
@@ -36,14 +36,14 @@ impl Worker {
         for (number, exchange) in &self.exchanges {
             let waiting = &exchange.waiting;
             let complete = waiting.complete_at.is_some();
-            let holder = Holder::of(complete, waiting.exempt, exchange.answered);
+            let holder = ConnectionUse::of(complete, waiting.exempt, exchange.answered);
             let Some(entry) = self.upstreams.entry(exchange.upstream) else {
                 continue;
             };
-            if holder == Holder::No || !entry.responses.awaited {
+            if holder == ConnectionUse::No || !entry.responses.awaited {
                 continue;
             }
-            let answered = holder == Holder::Holds && entry.responses.pool_known;
+            let answered = holder == ConnectionUse::Holds && entry.responses.pool_known;
             match answered || exchange.connection.held {
                 true => entry.responses.pool.held_at = now,
                 false => unknown.push((exchange.connection.at, waiting.admitted_at, number)),
@@ -66,7 +66,7 @@ impl Worker {
             }
             asked = asked.saturating_add(1);
             let held = streams::speak_for(exchange.context) && response::pool_wait().is_some();
-            exchange.connection = Asked { held, at: now };
+            exchange.connection = PropertyReads { held, at: now };
             if held {
                 entry.responses.pool.held_at = now;
                 entry.responses.pool_known = true;

@@ -130,10 +130,10 @@ impl Worker {
         if let Some(key) = kept {
             let notes = (!counting).then(|| admission::claim(&Shared, &place, moment));
             let key = key.to_owned();
-            let seats = LocalHoldings::of(policy, Some(&key), self.liveness.vm);
+            let holdings = LocalHoldings::of(policy, Some(&key), self.liveness.vm);
             let number = self.upstreams.add(&name, Some(key), instance);
             if let Some(entry) = self.upstreams.entry(number) {
-                entry.holdings = seats;
+                entry.holdings = holdings;
                 if let Some(notes) = notes {
                     note(entry, &mut self.own, &notes);
                 }

@@ -35,12 +35,12 @@ impl Worker {
                 continue;
             };
             // Where each value of a header has places of its own, they stand under up to two thousand keys: not shown.
-            let seats = entry.holdings.as_ref().filter(|_| counts_all(policy));
+            let holdings = entry.holdings.as_ref().filter(|_| counts_all(policy));
             let upstream = state_page::UpstreamView {
                 policy,
                 cluster: &entry.cluster,
                 key: entry.key.as_deref(),
-                places: seats.map(|seats| seats.key.as_str()),
+                places: holdings.map(|holdings| holdings.key.as_str()),
                 position: position(entry),
             };
             if !state_page::add(&mut json, &Shared, &upstream, moment) {

@@ -11,6 +11,8 @@ use super::{joined, list, text};
 
 /// The end of the type that Seawall runs as.
 const WASM: &str = "http.wasm.v3.Wasm";
+/// The end of the type that holds a list of HTTP filters.
+const CONNECTION_MANAGER: &str = "http_connection_manager.v3.HttpConnectionManager";
 
 /// One filter.
 pub(super) struct Filter<'a> {
@@ -148,7 +150,7 @@ impl<'a> Filter<'a> {
         let configuration = &config["configuration"];
         self.name.contains("seawall")
             || names.any(|name| name.contains("seawall"))
-            || text(configuration, "/value").contains("\"policies\"")
+            || holds_policies(text(configuration, "/value"))
             || configuration.get("policies").is_some()
             || configuration.pointer("/value/policies").is_some()
     }
@@ -158,7 +160,8 @@ impl<'a> Filter<'a> {
         let named = is_http && self.name.contains("seawall");
         if let Some(discovery) = self.elsewhere {
             let mut types = list(&discovery["type_urls"]).iter().map(Value::as_str);
-            let may_be = types.any(|kind| kind.is_some_and(|kind| kind.ends_with(WASM)));
+            let may_hold = |kind: &str| kind.ends_with(WASM) || kind.ends_with(CONNECTION_MANAGER);
+            let may_be = types.any(|kind| kind.is_some_and(may_hold));
             return (named || may_be).then(|| {
                 format!(
                     "its configuration comes from elsewhere ({}): check it together with that, or what Envoy's /config_dump says",
@@ -190,6 +193,11 @@ impl<'a> Filter<'a> {
     pub(super) fn vm_id(&self) -> &'a str {
         text(self.config(), "/vm_config/vm_id")
     }
+}
+
+/// Whether a text is a policy file, as JSON or, where somebody took it for that, as YAML.
+fn holds_policies(text: &str) -> bool {
+    text.contains("\"policies\"") || text.lines().any(|line| line.starts_with("policies:"))
 }
 
 /// Where a configuration comes from, in words.

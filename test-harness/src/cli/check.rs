@@ -1,6 +1,6 @@
 //! `seawall check`: is this configuration right, and will it work where it stands?
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -8,6 +8,8 @@ use clap::Args;
 use serde_json::json;
 
 use crate::check::{self, Finding, Findings, Verdict};
+
+use super::stdout::say;
 
 /// The exit code where something was not read.
 const INCOMPLETE: u8 = 3;
@@ -57,12 +59,23 @@ pub(super) struct Check {
 impl Check {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         if self.schema {
-            println!("{}", check::schema());
+            say!("{}", check::schema());
             return Ok(ExitCode::SUCCESS);
         }
         let mut verdicts = Vec::new();
         let mut all = Vec::new();
+        let mut unreadable = false;
         for (name, findings) in self.findings()? {
+            let findings = match findings {
+                Ok(findings) => findings,
+                Err(error) => {
+                    unreadable = true;
+                    eprintln!("seawall: {name}: {error:#}");
+                    let problem = format!("{error:#}");
+                    all.push(json!({"file": name, "verdict": "unreadable", "problem": problem}));
+                    continue;
+                }
+            };
             verdicts.push(self.counted(&findings));
             if self.json {
                 let verdict = findings.verdict();
@@ -72,9 +85,11 @@ impl Check {
             }
         }
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&all)?);
+            say!("{}", serde_json::to_string_pretty(&all)?);
         }
-        let code = if verdicts.contains(&Verdict::Invalid) {
+        let code = if unreadable {
+            super::BAD_INPUT
+        } else if verdicts.contains(&Verdict::Invalid) {
             super::FAILED
         } else if verdicts.contains(&Verdict::Incomplete) {
             INCOMPLETE
@@ -84,21 +99,24 @@ impl Check {
         Ok(ExitCode::from(code))
     }
 
-    /// What is found in each file, or in all of them together.
-    fn findings(&self) -> anyhow::Result<Vec<(String, Findings)>> {
-        let mut files = Vec::new();
-        for file in &self.files {
-            let name = file.display().to_string();
-            let documents = check::parse(&super::text(file)?).with_context(|| name.clone())?;
-            files.push((name, documents));
-        }
+    /// What is found in each file, or why it cannot be read; or what is found in all of them together.
+    fn findings(&self) -> anyhow::Result<Vec<(String, anyhow::Result<Findings>)>> {
+        let documents = |file: &Path| Ok(check::parse(&super::text(file)?)?);
+        let named = self
+            .files
+            .iter()
+            .map(|file| (file.display().to_string(), file));
         if self.together {
-            return Ok(vec![("together".to_owned(), check::together(files))]);
+            let mut files = Vec::new();
+            for (name, file) in named {
+                let documents: anyhow::Result<_> = documents(file);
+                files.push((name.clone(), documents.context(name)?));
+            }
+            return Ok(vec![("together".to_owned(), Ok(check::together(files)))]);
         }
         let alone = |documents| check::together(vec![(String::new(), documents)]);
-        let each = files.into_iter();
-        Ok(each
-            .map(|(name, documents)| (name, alone(documents)))
+        Ok(named
+            .map(|(name, file)| (name, documents(file).map(alone)))
             .collect())
     }
 
@@ -121,8 +139,8 @@ fn print(file: &str, findings: &Findings) {
     ] {
         for Finding { path, problem } in found.iter().take(PRINTED_MAX) {
             match path.as_str() {
-                "" => println!("{file}: {kind}: {problem}"),
-                path => println!("{file}: {kind}: {path}: {problem}"),
+                "" => say!("{file}: {kind}: {problem}"),
+                path => say!("{file}: {kind}: {path}: {problem}"),
             }
         }
         if let Some(more) = found
@@ -130,7 +148,7 @@ fn print(file: &str, findings: &Findings) {
             .checked_sub(PRINTED_MAX)
             .filter(|more| *more > 0)
         {
-            println!("{file}: {kind}: and {more} more; --json has them all");
+            say!("{file}: {kind}: and {more} more; --json has them all");
         }
     }
     let count = match findings.configurations {
@@ -139,14 +157,14 @@ fn print(file: &str, findings: &Findings) {
         count => format!("{count} configurations"),
     };
     match findings.verdict() {
-        Verdict::Valid => println!("{file}: valid, {count}"),
-        Verdict::Incomplete => println!(
+        Verdict::Valid => say!("{file}: valid, {count}"),
+        Verdict::Incomplete => say!(
             "{file}: incomplete, {count} without an error; {} not read",
             match findings.unread.len() {
                 1 => "1 place was".to_owned(),
                 places => format!("{places} places were"),
             }
         ),
-        Verdict::Invalid => println!("{file}: not valid"),
+        Verdict::Invalid => say!("{file}: not valid"),
     }
 }

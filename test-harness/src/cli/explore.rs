@@ -9,6 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use super::filter::Filter;
+use super::stdout::say;
 use super::{BAD_INPUT, BROKEN, FAILED};
 use crate::explore::{
     Bounds, HostFault, Progress, Report, Scenario, Schedule, all, explore, named, replay,
@@ -84,7 +85,7 @@ impl Explore {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         if self.list {
             for scenario in all() {
-                println!("{:12} {}", scenario.name, scenario.about);
+                say!("{:12} {}", scenario.name, scenario.about);
             }
             return Ok(ExitCode::SUCCESS);
         }
@@ -104,7 +105,7 @@ impl Explore {
         }
         bar.finish_and_clear();
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&told)?);
+            say!("{}", serde_json::to_string_pretty(&told)?);
         }
         let broken = told.iter().any(|told| told.report.broken.is_some());
         let complete = told.iter().all(|told| told.report.complete);
@@ -148,10 +149,10 @@ impl Explore {
         if self.json {
             let json = serde_json::json!({"scenario": scenario.name, "seed": self.seed,
                 "schedule": schedule.to_string(), "steps": steps, "broken": broken});
-            println!("{}", serde_json::to_string_pretty(&json)?);
+            say!("{}", serde_json::to_string_pretty(&json)?);
         } else {
-            steps.iter().for_each(|step| println!("{step}"));
-            println!("{}", broken.as_deref().unwrap_or("all holds"));
+            steps.iter().for_each(|step| say!("{step}"));
+            say!("{}", broken.as_deref().unwrap_or("all holds"));
         }
         Ok(match broken {
             Some(_) => ExitCode::from(BROKEN),
@@ -194,7 +195,7 @@ impl Explore {
             }
         }
         if !self.json {
-            println!("{:12} {tried} faults of the host", scenario.name);
+            say!("{:12} {tried} faults of the host", scenario.name);
         }
         Ok(())
     }
@@ -263,19 +264,24 @@ impl Explore {
             (None, true) => "holds",
             (None, false) => "given up",
         };
-        println!(
+        say!(
             "{:12} {end:8} {bound:14} {:>8} states {:>8} choices {:>6} ends {:>6} runs {:>7.2} s",
-            report.scenario, report.states, report.choices, report.ends, report.runs, told.seconds
+            report.scenario,
+            report.states,
+            report.choices,
+            report.ends,
+            report.runs,
+            told.seconds
         );
         if let Some(broken) = &report.broken {
-            println!("  {}", broken.invariant);
-            println!("  schedule {}", broken.schedule);
+            say!("  {}", broken.invariant);
+            say!("  schedule {}", broken.schedule);
             for step in broken.steps.iter().flat_map(|step| step.lines()) {
-                println!("    {step}");
+                say!("    {step}");
             }
         }
         if let Some(line) = &told.reproduce {
-            println!("  again: {line}");
+            say!("  again: {line}");
         }
     }
 }

@@ -16,6 +16,8 @@ use crate::worker::{FailurePolicy, ProcessOptions};
 use around::Around;
 use outcome::Outcome;
 
+use super::stdout::say;
+
 /// So long after a trap a reload begins, in nanoseconds: Envoy's default.
 const RELOAD: u64 = 1_000_000_000;
 
@@ -73,7 +75,7 @@ pub(super) struct Run {
     #[arg(long)]
     strict_cas: bool,
     /// Time goes on until then, such as 2s: for ticks.
-    #[arg(long, value_parser = super::nanos, value_name = "TIME")]
+    #[arg(long, value_parser = at_most_a_day, value_name = "TIME")]
     until: Option<u64>,
     /// Seed of all chance.
     #[arg(long, default_value_t = 1)]
@@ -86,6 +88,17 @@ pub(super) struct Run {
     /// Prints everything as JSON.
     #[arg(long)]
     json: bool,
+}
+
+/// No run lasts longer: each tick on the way is run.
+const DAY_MS: u64 = 24 * 3_600 * 1_000;
+
+fn at_most_a_day(text: &str) -> Result<u64, String> {
+    let nanos = super::nanos(text)?;
+    match nanos <= DAY_MS * 1_000_000 {
+        true => Ok(nanos),
+        false => Err("longer than a day (24h), and each tick on the way is run".to_owned()),
+    }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -113,13 +126,20 @@ impl Run {
         let bytes = std::fs::read(&self.module);
         let bytes = bytes.with_context(|| self.module.display().to_string())?;
         let requests: Vec<Request> = from_json(&self.requests)?;
+        for (number, request) in requests.iter().enumerate() {
+            anyhow::ensure!(
+                request.at_ms.is_none_or(|at| at <= DAY_MS),
+                "{}: [{number}].at_ms: longer than a day ({DAY_MS}), and each tick on the way is run",
+                self.requests.display()
+            );
+        }
         let options = self.options()?;
         let outcome = match Module::from_bytes(&bytes) {
             Ok(module) => self.outcome(&module, options, requests),
             Err(error) => Outcome::unreadable(&error),
         };
         if self.json {
-            println!(
+            say!(
                 "{}",
                 serde_json::to_string_pretty(&outcome.json(self.trace))?
             );

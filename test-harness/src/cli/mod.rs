@@ -10,6 +10,7 @@ mod output;
 mod progress;
 mod reading;
 mod replay;
+mod stdout;
 mod trace;
 mod unmatched;
 

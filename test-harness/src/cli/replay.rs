@@ -10,6 +10,7 @@ use seawall_policy::route::Routing;
 use super::filter::Filter;
 use super::progress;
 use super::reading::Reading;
+use super::stdout::say;
 use super::unmatched::unmatched;
 use crate::check;
 use crate::fault::Fault;
@@ -94,9 +95,9 @@ impl Replay {
             std::fs::write(&file, &json).with_context(|| format!("writing {}", file.display()))?;
         }
         if self.json {
-            println!("{json}");
+            say!("{json}");
         } else {
-            print!("{}", table(&report));
+            super::stdout::text(&table(&report).to_string());
         }
         Ok(())
     }
@@ -175,6 +176,20 @@ impl Replay {
             *clusters.entry(cluster).or_default() += 1;
         }
         let mut warnings = unmatched(routing, &clusters);
+        let end = trace
+            .last()
+            .map_or(0, |last| last.at_us.saturating_mul(1_000));
+        let late = self.fault.iter().filter(|fault| fault.at > end);
+        warnings.extend(late.map(|fault| {
+            let seconds = end as f64 / 1e9;
+            format!(
+                "--fault {fault} begins after the trace's end at {seconds:.1} s: it hits nothing"
+            )
+        }));
+        if self.recorded_outcomes && outages.is_empty() {
+            warnings
+                .push("--recorded-outcomes: the log holds no outage, so nothing fails".to_owned());
+        }
         let hint = match self.recorded_outcomes {
             true => "",
             false => {

@@ -90,6 +90,13 @@ impl Trace {
 
 impl Import {
     fn run(&self) -> anyhow::Result<()> {
+        if let (Ok(log), Ok(trace)) = (self.file.canonicalize(), self.output.canonicalize()) {
+            anyhow::ensure!(
+                log != trace || self.file == Path::new("-"),
+                "{}: the trace would take the log's place: name another file with --output",
+                shown(&self.file)
+            );
+        }
         let mut output = Output::create(&self.output)?;
         let summary = self.reading.each(&self.file, &mut |request| {
             output.write(&request)?;

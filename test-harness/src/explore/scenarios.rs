@@ -7,7 +7,13 @@ const SECOND: u64 = 1_000_000_000;
 const TICK: u64 = 400_000_000;
 
 /// Scenarios of more than a tenth of a second, in the order in which they are explored.
-const LONG: [&str; 5] = ["failing", "again", "first", "probes", "six"];
+const LONG: [&str; 5] = [
+    "failing-probe",
+    "after-probes",
+    "first-record",
+    "probes",
+    "six-workers",
+];
 
 /// A breaker that trips at so many failures and lets so many probes through.
 fn breaker(minimum: u32, permits: u32) -> String {
@@ -111,16 +117,16 @@ fn places() -> Vec<Scenario> {
     vec![
         Scenario {
             scripts: vec![vec![Step::Ask]; 3],
-            ..scenario("places", "three workers ask for two places", bulkhead(2))
+            ..scenario("slots", "three workers ask for two places", bulkhead(2))
         },
         Scenario {
             scripts: vec![vec![Step::Ask, good], vec![Step::Ask, good, Step::Ask]],
-            ..scenario("seat", "one place goes to and fro", bulkhead(1))
+            ..scenario("one-slot", "one place goes to and fro", bulkhead(1))
         },
         Scenario {
             scripts: vec![vec![Step::Ask, Step::Leave], vec![Step::Ask, Step::Tick]],
             ..scenario(
-                "leaving",
+                "client-cancels",
                 "a client goes away while another worker asks and ticks",
                 bulkhead(1),
             )
@@ -130,7 +136,7 @@ fn places() -> Vec<Scenario> {
             kills: 1,
             after: ticks(6),
             ..scenario(
-                "widow",
+                "holder-killed",
                 "a worker dies with its places, and they come back",
                 bulkhead(2),
             )
@@ -140,7 +146,7 @@ fn places() -> Vec<Scenario> {
             scripts: vec![vec![good], vec![Step::Tick], vec![Step::Ask]],
             time: vec![TICK; 4],
             ..scenario(
-                "slow",
+                "stalled-worker",
                 "a worker that does not tick for long gives its place back",
                 bulkhead(1),
             )
@@ -179,7 +185,7 @@ fn half_open() -> Vec<Scenario> {
                 vec![Step::Ask, Step::Leave],
             ],
             ..scenario(
-                "failing",
+                "failing-probe",
                 "of three probes one fails and one is left",
                 breaker(3, 2),
             )
@@ -189,7 +195,7 @@ fn half_open() -> Vec<Scenario> {
             scripts: vec![vec![Step::Ask], vec![Step::Tick], vec![Step::Ask, good]],
             time: vec![SECOND],
             ..scenario(
-                "time",
+                "open-time-ends",
                 "the open time ends while workers ask and tick",
                 breaker(3, 1),
             )
@@ -199,13 +205,17 @@ fn half_open() -> Vec<Scenario> {
             scripts: vec![vec![Step::Ask]; 6],
             preemptions: Some(3),
             probes: Some(3),
-            ..scenario("six", "six workers ask for three permits", breaker(6, 3))
+            ..scenario(
+                "six-workers",
+                "six workers ask for three permits",
+                breaker(6, 3),
+            )
         },
         Scenario {
             before: tripped(),
             scripts: vec![vec![Step::Ask, good, Step::Ask]; 3],
             ..scenario(
-                "again",
+                "after-probes",
                 "probes, their verdicts, and who comes after",
                 breaker(3, 2),
             )
@@ -241,7 +251,7 @@ fn closed() -> Vec<Scenario> {
             ],
             verdicts: Some(1),
             ..scenario(
-                "stale",
+                "late-response",
                 "an answer comes two generations late",
                 breaker(2, 1),
             )
@@ -260,7 +270,7 @@ fn closed() -> Vec<Scenario> {
             verdicts: Some(3),
             preemptions: Some(3),
             ..scenario(
-                "first",
+                "first-record",
                 "nobody was there before: one record is made",
                 breaker(20, 3),
             )
@@ -320,7 +330,7 @@ fn budgets() -> Vec<Scenario> {
             retries: Some(1),
             after: after.clone(),
             ..scenario(
-                "exact",
+                "one-retry-left",
                 "exactly one retry is there when a request comes",
                 both(),
             )
@@ -331,7 +341,7 @@ fn budgets() -> Vec<Scenario> {
             retries: Some(1),
             after: after.clone(),
             ..scenario(
-                "scarce",
+                "budget-exhausted",
                 "three failures, and enough for one retry",
                 budget().replace(r#""ratio":50"#, r#""ratio":20"#),
             )
@@ -418,7 +428,7 @@ fn failures() -> Vec<Scenario> {
             after: ticks(1),
             verdicts: Some(3),
             ..scenario(
-                "debts",
+                "unstored-verdicts",
                 "a verdict that could not be stored is stored later",
                 breaker(20, 3),
             )
@@ -434,7 +444,7 @@ fn failures() -> Vec<Scenario> {
             fault: failing(2),
             after: [vec![Forced::Each(bad)], ticks(1)].concat(),
             ..scenario(
-                "late",
+                "unstored-deposits",
                 "deposits that could not be stored are stored later",
                 budget(),
             )

@@ -124,3 +124,37 @@ fn files_that_are_judged_together_are_named_in_what_is_found() {
     let (said, _) = run(&files, &["plugin"]);
     assert!(!said.contains("warning"), "{said}");
 }
+
+#[test]
+fn a_file_that_cannot_be_read_hides_no_other() {
+    let files = all();
+    let (said, code) = run(&files, &["--json", "good", "broken", "nothere", "bad"]);
+    assert_eq!(code, Some(2));
+    let told: Value = serde_json::from_str(&said).expect("JSON");
+    let verdicts: Vec<_> = told
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|file| &file["verdict"])
+        .collect();
+    assert_eq!(verdicts, ["valid", "unreadable", "unreadable", "invalid"]);
+    let (said, code) = run(&files, &["broken", "good"]);
+    assert_eq!(
+        (said.as_str(), code),
+        ("good: valid, 1 configuration\n", Some(2))
+    );
+}
+
+#[test]
+fn a_file_in_a_config_map_that_cannot_be_read_is_named() {
+    let map = "kind: ConfigMap\nmetadata: {name: a}\ndata:\n  policy.yaml: |\n    version: 1\n    policies: {default: {}}\n  envoy.yaml: |\n    \
+               dynamic_resources: {\n  notes.txt: |\n    {{ none of ours\n";
+    let files = Files::new(&[("map", map)]);
+    let (said, code) = run(&files, &["map"]);
+    assert!(
+        said.contains("not read: ") && said.contains("envoy.yaml"),
+        "{said}"
+    );
+    assert!(!said.contains("notes.txt"), "{said}");
+    assert_eq!(code, Some(3), "{said}");
+}

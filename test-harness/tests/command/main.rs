@@ -4,3 +4,4 @@
 mod around;
 mod check;
 mod host;
+mod printing;

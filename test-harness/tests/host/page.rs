@@ -79,7 +79,7 @@ fn those_who_are_trusted_see_every_upstream_as_it_is() {
     ] {
         assert_eq!(seen[key], expected, "{key} of {page}");
     }
-    assert_eq!(page["worker"]["settlements_owed"], json!(0));
+    assert_eq!(page["worker"]["settlements_pending"], json!(0));
     assert_eq!(page["omitted"], json!(0));
     assert_eq!(traps(&process), Vec::<String>::new());
 }

@@ -81,8 +81,8 @@ fn a_thousand_slots_cost_a_tick_so_much_and_are_free_two_seconds_after_their_vm_
     println!("{most} calls in a tick at most");
     assert!(most <= CALLS_MAX, "{most}");
     assert_eq!(gauge(&process, "seawall_in_flight"), held + 1);
-    assert!(gauge(&process, "seawall_places_watched") > held);
-    let round = gauge(&process, "seawall_places_round_ms");
+    assert!(gauge(&process, "seawall_slots_watched") > held);
+    let round = gauge(&process, "seawall_slots_round_ms");
     assert!((1_600..=2_000).contains(&round), "{round} ms");
 
     process.kill(0);

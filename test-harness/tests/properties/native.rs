@@ -12,7 +12,7 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use seawall_harness::sim::chance;
 use seawall_policy::admission::{self, Settlement};
-use seawall_policy::breaker::{Breaker, Holding, Moment, Permit, Phase, State, Transition};
+use seawall_policy::breaker::{Breaker, LocalPermits, Moment, Permit, Phase, State, Transition};
 use seawall_policy::breaker::{Counted, Verdict};
 use seawall_policy::outcome::end::{Afterwards, Judgement, TimeLimits};
 use seawall_policy::outcome::pool::PoolWait;
@@ -38,7 +38,7 @@ const STALLS: &str = "stalls";
 
 #[derive(Debug)]
 struct Worker {
-    holding: Holding,
+    holding: LocalPermits,
     /// What it saw last.
     phase: Phase,
     exchanges: Exchanges,
@@ -407,9 +407,9 @@ impl Native {
 
 use seawall_policy::outcome::end as rules_request;
 
-fn fresh(instance: u64) -> Holding {
-    Holding {
+fn fresh(instance: u64) -> LocalPermits {
+    LocalPermits {
         instance,
-        ..Holding::default()
+        ..LocalPermits::default()
     }
 }

@@ -4,7 +4,7 @@
 //! is no permit. Whoever calls counts what was undecided.
 
 use crate::breaker::{
-    Admission, Asker, Counted, Holding, Mode, Moment, Permit, PermitLease, Refusal, State,
+    Admission, Asker, Counted, LocalPermits, Mode, Moment, Permit, PermitLease, Refusal, State,
     Transitions, Verdict,
 };
 use crate::fallback::Cause;
@@ -13,7 +13,7 @@ use crate::outcome::RefusedBehind;
 use crate::ratio;
 use crate::retry::payment;
 use crate::shared::record::Record;
-use crate::shared::store::{Change, SharedStore, update};
+use crate::shared::store::{Change, Committed, SharedStore, Undecided, update};
 use crate::shared::upstream::{
     GovernedUpstream, StepReport, committed, report_of, stored_if, update_record,
 };
@@ -30,7 +30,7 @@ pub struct Request {
     /// chosen an id that is always let in.
     pub draw: u32,
     /// What this VM holds of half-open permits of this upstream.
-    pub local_permits: Holding,
+    pub local_permits: LocalPermits,
     /// The instance number it takes if it finds that it was given up for dead.
     pub next_instance: u64,
     /// First attempts of this VM that did not pay into the retry budget yet.
@@ -182,6 +182,16 @@ pub fn admit(
         change
     };
     let taken = update(store, key, &upstream.claim(), moment.now, &mut step);
+    decided(settings.mode, request.draw, taken, found)
+}
+
+/// The decision that follows from what the breaker said and from whether that is stored.
+fn decided(
+    mode: Mode,
+    draw: u32,
+    taken: Result<Committed, Undecided>,
+    found: Option<(Admission, StepReport)>,
+) -> (Decision, StepReport) {
     let (admission, notes) = match (taken, found) {
         (Ok(taken), Some((admission, notes))) => (admission, committed(&taken, notes)),
         (Ok(_), None) => return (Decision::Admit(None), StepReport::default()),
@@ -201,17 +211,14 @@ pub fn admit(
     };
     let decision = match admission {
         // A permit that could not be stored is none.
-        Admission::Admitted(Permit { probe: Some(_), .. }) if !notes.is_committed() => refusal(
-            settings.mode,
-            request.draw,
-            Reason::BreakerHalfOpen,
-            Span::secs(1),
-        ),
+        Admission::Admitted(Permit { probe: Some(_), .. }) if !notes.is_committed() => {
+            refusal(mode, draw, Reason::BreakerHalfOpen, Span::secs(1))
+        }
         Admission::Admitted(permit) => Decision::Admit(Some(permit)),
         Admission::Refused {
             refusal: reason,
             retry_after,
-        } => refusal(settings.mode, request.draw, reason.into(), retry_after),
+        } => refusal(mode, draw, reason.into(), retry_after),
     };
     (decision, notes)
 }
@@ -286,7 +293,7 @@ pub fn claim(
 pub fn maintain(
     store: &impl SharedStore,
     upstream: &GovernedUpstream<'_>,
-    holding: Holding,
+    holding: LocalPermits,
     dead: &[Liveness],
     moment: Moment,
 ) -> (StepReport, Vec<Liveness>) {

@@ -52,8 +52,8 @@ fn request(draw: u32) -> Request {
 }
 
 /// What this VM believes to hold of the first half-open generation.
-fn holding(permits: u32) -> Holding {
-    Holding {
+fn holding(permits: u32) -> LocalPermits {
+    LocalPermits {
         instance: INSTANCE,
         generation: 2,
         permits,

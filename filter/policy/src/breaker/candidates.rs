@@ -5,7 +5,8 @@
 //! a verdict stands back while others wait: else a few clients that abort what they ask would hold all permits for ever.
 //!
 //! **Complete requests go first only as long as they bring verdicts.** From a permit that was wasted until the next verdict
-//! the two kinds take turns: clients that abort complete requests must not keep every POST and every gRPC call away.
+//! one request in five seconds that is not complete gets a permit too: clients that abort complete requests must not keep
+//! every POST and every gRPC call away. Not more of them: each may hold its permit for a second until it lapses.
 //!
 //! **Nobody waits for ever.** A mark holds only while another peer, which could have had a permit, was refused for want of
 //! one within `open.for`, and for four times that at the most. A peer that is alone may use all permits. A request that
@@ -26,6 +27,8 @@ const PEER_BITS: u32 = 28;
 const UNKNOWN: u32 = (1 << PEER_BITS) - 1;
 /// Where no complete request asked since half-open began, others wait no longer than this.
 const FIRST_WAIT: Span = Span::secs(1);
+/// While permits are wasted, one request in this time that is not complete has its turn.
+const TURN: Span = Span::secs(5);
 /// A mark lasts for so many times `open.for` at the most.
 const MARK_LASTS: u64 = 4;
 
@@ -60,8 +63,8 @@ pub struct Candidates {
     pub(crate) marked: [Seen; MARKS_MAX],
     /// Whether a permit was wasted since the last verdict.
     pub(crate) wasted: bool,
-    /// Whether the last permit went to a request that was not complete.
-    pub(crate) last_incomplete: bool,
+    /// When a request that was not complete last got a permit.
+    pub(crate) incomplete_granted: u32,
     /// When a request that was not complete was last refused for that.
     pub(crate) incomplete: u32,
 }
@@ -114,7 +117,7 @@ impl Candidates {
         if self.stands_back(short(asker.peer), open_for, now) {
             return false;
         }
-        let turn_of_incomplete = self.wasted && !self.last_incomplete;
+        let turn_of_incomplete = self.wasted && since(now, self.incomplete_granted) >= TURN;
         if asker.complete {
             if turn_of_incomplete && since(now, self.incomplete) < FIRST_WAIT {
                 return false;
@@ -150,8 +153,10 @@ impl Candidates {
     }
 
     /// This peer got a permit: it waits no longer, and what its last one came to is the past.
-    pub(super) fn granted(&mut self, asker: Asker) {
-        self.last_incomplete = !asker.complete;
+    pub(super) fn granted(&mut self, asker: Asker, now: u32) {
+        if !asker.complete {
+            self.incomplete_granted = now;
+        }
         let peer = short(asker.peer);
         take_out(&mut self.refused, peer);
         take_out(&mut self.marked, peer);
@@ -177,9 +182,14 @@ impl Candidates {
         take_out(&mut self.marked, short(peer));
     }
 
+    /// How many places in the record it takes to know whose turn it is.
+    pub(super) fn turns(&self) -> usize {
+        usize::from(self.incomplete_granted != 0).saturating_add(usize::from(self.incomplete != 0))
+    }
+
     /// Forgets whose turn it is.
     pub(super) fn take_no_turns(&mut self) {
-        (self.wasted, self.last_incomplete, self.incomplete) = (false, false, 0);
+        (self.incomplete_granted, self.incomplete) = (0, 0);
     }
 
     /// Forgets the oldest marks, and then who was refused, until these fit into so many places.

@@ -5,7 +5,7 @@
 
 use super::rules::host_clock;
 use super::{Cause, HostId, Hosts, Settings, Verdict};
-use crate::breaker::window::{Geometry, Place, Window};
+use crate::breaker::window::{CountedIn, Geometry, Window};
 use crate::outcome::Outcome;
 use crate::ratio::Share;
 use crate::time::{Span, Timestamp};
@@ -33,7 +33,7 @@ pub struct Closed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
     /// In the window.
-    place: Place,
+    place: CountedIn,
     /// What it was counted as.
     outcome: Outcome,
     /// Its number.

@@ -60,7 +60,7 @@ impl Probing {
         let got = may && self.has_room(settings) && self.holders.acquire(instance, generation);
         if got {
             self.wait_from.get_or_insert(now);
-            self.candidates.granted(asker);
+            self.candidates.granted(asker, tenth);
         } else if may {
             self.candidates.refused(asker.peer, open_for, tenth);
         }
@@ -158,10 +158,12 @@ impl Probing {
     /// What is remembered fits into the places that the holders leave.
     fn trim(&mut self) {
         let free = HOLDERS_MAX.saturating_sub(self.holders.iter().count());
-        self.candidates.trim(free.saturating_sub(4));
-        if free < 4 {
+        let turns = self.candidates.turns();
+        if free < turns.saturating_add(3) {
             self.candidates.take_no_turns();
         }
+        self.candidates
+            .trim(free.saturating_sub(3).saturating_sub(turns));
         if free < 3 {
             self.starvation.asked = 0;
         }
@@ -170,6 +172,10 @@ impl Probing {
         }
         if free < 1 {
             self.candidates = Candidates::default();
+        }
+        // It stands beside the last verdict's time.
+        if self.starvation.verdict == 0 {
+            self.candidates.wasted = false;
         }
     }
 }

@@ -32,7 +32,7 @@ pub use hosts::{HostId, Hosts, TRACKED};
 pub use settings::{HalfOpen, Mode, OpenTime, Settings, Thresholds};
 pub use starvation::{GOOD_PROBES, Starvation};
 pub use state::{
-    Admission, Breaker, Counted, Holding, Moment, Permit, Refusal, Settled, State, Transitions,
+    Admission, Breaker, Counted, LocalPermits, Moment, Permit, Refusal, Settled, State, Transitions,
 };
 pub use transition::{Cause, Phase, Transition};
 pub use verdict::Verdict;
@@ -277,7 +277,7 @@ impl Breaker {
     }
 
     /// Whether a VM holds less than it believes: it was given up for dead.
-    pub fn has_lost(&self, holding: Holding) -> bool {
+    pub fn has_lost(&self, holding: LocalPermits) -> bool {
         match &self.state {
             State::HalfOpen(probing) if holding.generation == self.generation => {
                 probing.holders.held_by(holding.instance) < holding.permits

@@ -16,11 +16,12 @@ const VERDICT: u64 = 2;
 const ASKED: u64 = 3;
 const REFUSED: u64 = 4;
 const MARKED: u64 = 5;
-const TURN: u64 = 6;
-/// Bits of [`TURN`]: one is always set, so that the word is never empty.
-const TURN_IS_THERE: u64 = 1;
-const TURN_WASTED: u64 = 2;
-const TURN_LAST_INCOMPLETE: u64 = 4;
+/// The last permit of a request that was not complete.
+const INCOMPLETE_GRANTED: u64 = 6;
+/// The last such request that was refused.
+const INCOMPLETE: u64 = 7;
+/// In [`VERDICT`], beside the good probes: whether a permit was wasted since.
+const WASTED: u32 = 1 << 8;
 /// What is older says nothing about who waits now.
 const PEER_LASTS: Span = Span::secs(3_600);
 
@@ -44,21 +45,17 @@ pub(crate) fn words(candidates: &Candidates, starvation: &Starvation) -> Vec<u64
         words.push(word(BEGUN, small, candidates.begun));
     }
     if verdict != 0 {
-        words.push(word(VERDICT, u64::from(good), verdict));
+        let wasted = if candidates.wasted { WASTED } else { 0 };
+        words.push(word(VERDICT, u64::from(u32::from(good) | wasted), verdict));
     }
     if asked != 0 {
         words.push(word(ASKED, 0, asked));
     }
-    if candidates.wasted || candidates.last_incomplete || candidates.incomplete != 0 {
-        let mut small = TURN_IS_THERE;
-        if candidates.wasted {
-            small |= TURN_WASTED;
-        }
-        if candidates.last_incomplete {
-            small |= TURN_LAST_INCOMPLETE;
-        }
-        // A time is never 0; the first tenth of a second of all stands for never.
-        words.push(word(TURN, small, candidates.incomplete.max(1)));
+    if candidates.incomplete_granted != 0 {
+        words.push(word(INCOMPLETE_GRANTED, 0, candidates.incomplete_granted));
+    }
+    if candidates.incomplete != 0 {
+        words.push(word(INCOMPLETE, 0, candidates.incomplete));
     }
     let refused = candidates.refused.iter().map(|seen| (REFUSED, seen));
     let marked = candidates.marked.iter().map(|seen| (MARKED, seen));
@@ -92,13 +89,11 @@ pub(crate) fn read(words: impl Iterator<Item = u64>, last: u32) -> (Candidates, 
             VERDICT => {
                 starvation.verdict = at;
                 starvation.good = small as u8;
+                candidates.wasted = small & WASTED != 0;
             }
             ASKED => starvation.asked = at,
-            TURN => {
-                candidates.wasted = u64::from(small) & TURN_WASTED != 0;
-                candidates.last_incomplete = u64::from(small) & TURN_LAST_INCOMPLETE != 0;
-                candidates.incomplete = if at == 1 { 0 } else { at };
-            }
+            INCOMPLETE_GRANTED => candidates.incomplete_granted = at,
+            INCOMPLETE => candidates.incomplete = at,
             REFUSED if lasts => {
                 if let Some(place) = refused.next() {
                     *place = seen;

@@ -55,7 +55,7 @@ pub struct Permit {
 
 /// What a VM believes to hold of a half-open generation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Holding {
+pub struct LocalPermits {
     /// Its instance number.
     pub instance: u64,
     /// The generation of its permits.

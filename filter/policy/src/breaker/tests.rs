@@ -2,6 +2,7 @@
 //! ever but the want of verdicts.
 
 mod starvation;
+mod turns;
 
 use super::*;
 use crate::breaker::window::Window;
@@ -216,58 +217,6 @@ fn complete_requests_go_first_and_others_when_none_came() {
         stage.ask(17_000, upload(3)).is_some(),
         "none came for open.for"
     );
-}
-
-/// Clients that abort complete requests, each time by another connection or always by one, so often a second; beside them good
-/// requests that are not complete at their headers, five a second. Both directions: `aborts` of uploads beside good GETs.
-fn aborts_beside(
-    good: fn(u32) -> Asker,
-    bad: fn(u32) -> Asker,
-    every: u64,
-    lasts: u64,
-    new_connections: bool,
-) -> Option<u64> {
-    let mut stage = Stage::new(settings());
-    let mut held: Vec<(u64, u32, Permit)> = Vec::new();
-    let mut peer = 1_000;
-    for now in (10_000..100_000).step_by(10) {
-        for (_, peer, permit) in held.extract_if(.., |(until, ..)| *until <= now) {
-            stage.give_back(now, permit, peer);
-        }
-        if now % every == 0 {
-            peer += u32::from(new_connections);
-            if let Some(permit) = stage.ask(now, bad(peer)) {
-                held.push((now + lasts, peer, permit));
-            }
-        }
-        if now % 200 == 0
-            && let Some(permit) = stage.ask(now, good(7))
-        {
-            stage.end(now, permit, GOOD, 7);
-        }
-        if stage.breaker.phase() == Phase::Closed {
-            return Some(now - 10_000);
-        }
-    }
-    None
-}
-
-#[test]
-fn clients_that_abort_one_kind_of_request_never_keep_the_other_kind_away() {
-    for new_connections in [false, true] {
-        for every in [10, 50, 100, 670, 1_000, 4_000] {
-            for lasts in [20, 500, 1_000] {
-                for (good, bad) in [
-                    (upload as fn(u32) -> Asker, whole as fn(u32) -> Asker),
-                    (whole, upload),
-                ] {
-                    let closed = aborts_beside(good, bad, every, lasts, new_connections);
-                    let what = format!("{} {every} {lasts} {new_connections}", good(1).complete);
-                    assert!(closed.expect(&what) < 30_000, "{what}: {closed:?} ms");
-                }
-            }
-        }
-    }
 }
 
 #[test]

@@ -26,7 +26,7 @@ pub struct AcquireRequest<'a> {
     /// What this VM holds under the key.
     pub holding: LocalLease,
     /// The instance number it takes if it finds that it was given up.
-    pub spare: u64,
+    pub next_instance: u64,
     /// How much the request matters.
     pub priority: Priority,
     /// What bounds it.
@@ -172,7 +172,7 @@ pub fn acquire(
             return Change::Nothing;
         }
         let instance = match seen.expired {
-            true => asked.spare,
+            true => asked.next_instance,
             false => asked.holding.instance,
         };
         if !places.acquire(instance) {

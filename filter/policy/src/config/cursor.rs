@@ -7,7 +7,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Deref;
 
-use super::error::Wrong;
+use super::error::Errors;
 use super::path::Path;
 use super::schema;
 use super::units::{
@@ -20,29 +20,29 @@ use crate::time::{Span, parse_duration};
 
 /// A place for a `T`.
 pub(super) struct Cursor<'a, T> {
-    place: Place<'a>,
+    place: Location<'a>,
     of: PhantomData<fn() -> T>,
 }
 
 /// A place for anything.
-pub(super) struct Place<'a> {
+pub(super) struct Location<'a> {
     path: Path<'a>,
     value: Option<&'a Value>,
-    wrong: &'a Wrong,
+    wrong: &'a Errors,
 }
 
 impl<'a, T> Deref for Cursor<'a, T> {
-    type Target = Place<'a>;
+    type Target = Location<'a>;
 
-    fn deref(&self) -> &Place<'a> {
+    fn deref(&self) -> &Location<'a> {
         &self.place
     }
 }
 
 impl<'a, T> Cursor<'a, T> {
     /// A place for a value.
-    pub(super) fn new(path: Path<'a>, value: Option<&'a Value>, wrong: &'a Wrong) -> Self {
-        Self::of(Place { path, value, wrong })
+    pub(super) fn new(path: Path<'a>, value: Option<&'a Value>, wrong: &'a Errors) -> Self {
+        Self::of(Location { path, value, wrong })
     }
 
     /// A key of an object here.
@@ -55,13 +55,13 @@ impl<'a, T> Cursor<'a, T> {
         self.value.map(|_| self)
     }
 
-    fn of(place: Place<'a>) -> Self {
+    fn of(place: Location<'a>) -> Self {
         let of = PhantomData;
         Self { place, of }
     }
 }
 
-impl Place<'_> {
+impl Location<'_> {
     /// Where it is.
     pub(super) fn path(&self) -> &Path<'_> {
         &self.path
@@ -82,7 +82,7 @@ impl Place<'_> {
     }
 
     /// Where to note what is wrong elsewhere.
-    pub(super) fn wrong(&self) -> &Wrong {
+    pub(super) fn wrong(&self) -> &Errors {
         self.wrong
     }
 
@@ -101,9 +101,9 @@ impl Place<'_> {
     }
 
     #[inline(never)]
-    fn under<'b>(&'b self, key: &'b str) -> Place<'b> {
+    fn under<'b>(&'b self, key: &'b str) -> Location<'b> {
         let object = self.value.and_then(Value::object);
-        Place {
+        Location {
             path: Path::Key(&self.path, key),
             value: object.and_then(|object| schema::member(object, key)),
             wrong: self.wrong,

@@ -39,9 +39,9 @@ impl Error {
 
 /// The first thing that is wrong, once something is.
 #[derive(Default)]
-pub(super) struct Wrong(OnceCell<Error>);
+pub(super) struct Errors(OnceCell<Error>);
 
-impl Wrong {
+impl Errors {
     /// Notes it.
     #[cold]
     #[inline(never)]

@@ -31,10 +31,10 @@ use std::fmt;
 use crate::json::{self, Value};
 use crate::route::Routing;
 use cursor::Cursor;
-use error::Wrong;
+use error::Errors;
 use path::Path;
 use raw::File;
-use value_kind::Known;
+use value_kind::Schema;
 
 /// The longest configuration, in bytes.
 pub const BYTES_MAX: usize = 1024 * 1024;
@@ -85,7 +85,7 @@ fn read(value: &Value) -> Result<Routing, Error> {
             format_args!("not an object: write an object with \"version\" and \"policies\"");
         return refused(problem);
     }
-    let wrong = Wrong::default();
+    let wrong = Errors::default();
     schema::check(value, &File::KIND, &Path::Root, &wrong);
     let mut routing = Routing::default();
     if !wrong.is_noted() {

@@ -6,16 +6,16 @@
 //! YAML 1.1 takes a plain `off` for false and a plain `on` for true. Envoy does so with values, Kubernetes with keys too,
 //! before the filter sees them; so false is read as the word `off`, and the key `true` as `on`, where those are known.
 
-use super::error::{Wrong, suggestion};
+use super::error::{Errors, suggestion};
 use super::path::Path;
 use super::units;
-use super::value_kind::{Field, Known, Named, ValueKind};
+use super::value_kind::{Field, Named, Schema, ValueKind};
 use crate::json::{Object, Value};
 use crate::text;
 use crate::time::parse_duration;
 
 /// Holds a value against a kind.
-pub(super) fn check(value: &Value, kind: &ValueKind, path: &Path<'_>, wrong: &Wrong) {
+pub(super) fn check(value: &Value, kind: &ValueKind, path: &Path<'_>, wrong: &Errors) {
     let what = match (kind, value) {
         (ValueKind::Truth, Value::Bool(_)) | (ValueKind::Text, Value::Text(_)) => return,
         (ValueKind::Object(fields), Value::Object(object)) => {
@@ -83,7 +83,7 @@ fn is_off(value: &Value) -> bool {
 }
 
 /// Where an object stands, `off` is no word: says what switches off what can be.
-fn off(fields: &[Field], path: &Path<'_>, wrong: &Wrong) {
+fn off(fields: &[Field], path: &Path<'_>, wrong: &Errors) {
     let has_off = |field: &Field| matches!(field.kind, ValueKind::Word(words) if field.key == "mode" && words.contains(&"off"));
     let known: Vec<&str> = fields.iter().map(|field| field.key).collect();
     let instead = match fields.iter().any(has_off) {
@@ -98,7 +98,7 @@ fn off(fields: &[Field], path: &Path<'_>, wrong: &Wrong) {
 }
 
 /// A key without a value is as if it were not there.
-fn members(object: &Object, fields: &[Field], path: &Path<'_>, wrong: &Wrong) {
+fn members(object: &Object, fields: &[Field], path: &Path<'_>, wrong: &Errors) {
     for (key, _) in object.iter() {
         let is = |word: &str| fields.iter().any(|field| field.key == word);
         let is_known = is(key) || key == "true" && is("on") && object.get("on").is_none();
@@ -138,7 +138,7 @@ fn written<'a>(value: &'a Value, known: &[&str]) -> Option<&'a str> {
     }
 }
 
-fn one_of(value: &Value, known: &[&str], path: &Path<'_>, wrong: &Wrong) {
+fn one_of(value: &Value, known: &[&str], path: &Path<'_>, wrong: &Errors) {
     if word(value, known).is_some() {
         return;
     }
@@ -153,7 +153,7 @@ fn one_of(value: &Value, known: &[&str], path: &Path<'_>, wrong: &Wrong) {
     }
 }
 
-fn expected(what: &str, value: &Value, path: &Path<'_>, wrong: &Wrong) {
+fn expected(what: &str, value: &Value, path: &Path<'_>, wrong: &Errors) {
     let got = match value {
         Value::Null => "nothing",
         Value::Bool(_) => "a truth value",
@@ -167,22 +167,22 @@ fn expected(what: &str, value: &Value, path: &Path<'_>, wrong: &Wrong) {
     wrong.note(path, format_args!("expected {what}, got {got}"));
 }
 
-impl Known for bool {
+impl Schema for bool {
     const KIND: ValueKind = ValueKind::Truth;
 }
 
-impl Known for u32 {
+impl Schema for u32 {
     const KIND: ValueKind = ValueKind::Whole;
 }
 
-impl Known for String {
+impl Schema for String {
     const KIND: ValueKind = ValueKind::Text;
 }
 
-impl<T: Known> Known for Vec<T> {
+impl<T: Schema> Schema for Vec<T> {
     const KIND: ValueKind = ValueKind::List(&T::KIND);
 }
 
-impl<T: Known> Known for Named<T> {
+impl<T: Schema> Schema for Named<T> {
     const KIND: ValueKind = ValueKind::Named(&T::KIND);
 }

@@ -16,11 +16,11 @@ macro_rules! object {
             )*
         }
 
-        impl $crate::config::value_kind::Known for $name {
+        impl $crate::config::value_kind::Schema for $name {
             const KIND: $crate::config::value_kind::ValueKind = $crate::config::value_kind::ValueKind::Object(&[$(
                 $crate::config::value_kind::Field {
                     key: $key,
-                    kind: &<$type as $crate::config::value_kind::Known>::KIND,
+                    kind: &<$type as $crate::config::value_kind::Schema>::KIND,
                 },
             )*]);
         }
@@ -52,7 +52,7 @@ macro_rules! choice {
             )*
         }
 
-        impl $crate::config::value_kind::Known for $name {
+        impl $crate::config::value_kind::Schema for $name {
             const KIND: $crate::config::value_kind::ValueKind = $crate::config::value_kind::ValueKind::Word(&[$($word),*]);
         }
 

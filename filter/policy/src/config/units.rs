@@ -1,6 +1,6 @@
 //! Numbers with a meaning: lengths of time, shares, decimals.
 
-use super::value_kind::{Known, ValueKind};
+use super::value_kind::{Schema, ValueKind};
 use crate::decimal::{self, ONE};
 use crate::json::Value;
 use crate::ratio::Share;
@@ -9,49 +9,49 @@ use crate::text;
 /// A length of time with its unit.
 pub struct Duration;
 
-impl Known for Duration {
+impl Schema for Duration {
     const KIND: ValueKind = ValueKind::Duration;
 }
 
 /// A share in percent: a number from 0 to 100, or text such as `5%`.
 pub struct Percent;
 
-impl Known for Percent {
+impl Schema for Percent {
     const KIND: ValueKind = ValueKind::Percent;
 }
 
 /// What is paid in for another thing, in percent of it: a number from 0 to 1,000, or text such as `150%`.
 pub struct Ratio;
 
-impl Known for Ratio {
+impl Schema for Ratio {
     const KIND: ValueKind = ValueKind::Ratio;
 }
 
 /// A number with at most four decimals.
 pub struct Decimal;
 
-impl Known for Decimal {
+impl Schema for Decimal {
     const KIND: ValueKind = ValueKind::Decimal;
 }
 
 /// One or several HTTP statuses: a number, or text such as `5xx` or `520-527`.
 pub struct HttpStatus;
 
-impl Known for HttpStatus {
+impl Schema for HttpStatus {
     const KIND: ValueKind = ValueKind::HttpStatus;
 }
 
 /// A gRPC status: a number or a name.
 pub struct GrpcStatus;
 
-impl Known for GrpcStatus {
+impl Schema for GrpcStatus {
     const KIND: ValueKind = ValueKind::GrpcStatus;
 }
 
 /// A gRPC status that may be 0.
 pub struct AnyGrpcStatus;
 
-impl Known for AnyGrpcStatus {
+impl Schema for AnyGrpcStatus {
     const KIND: ValueKind = ValueKind::AnyGrpcStatus;
 }
 

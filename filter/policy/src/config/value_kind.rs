@@ -39,7 +39,7 @@ pub(super) struct Field {
 }
 
 /// A type and its kind.
-pub(super) trait Known {
+pub(super) trait Schema {
     const KIND: ValueKind;
 }
 

@@ -52,7 +52,7 @@ impl Limiter {
             if self.returns() {
                 self.before = 0;
             }
-            self.learn(seen);
+            self.observe(seen);
             self.follow(settings, seen);
             self.latest = seen.latency;
         }
@@ -79,7 +79,7 @@ impl Limiter {
 
     /// The base follows: down always, up where nothing is held back for a while. Where it is set anew while requests are
     /// held back, the latency has a queue in it, perhaps: that shows as the limit grows.
-    fn learn(&mut self, seen: &Seen) {
+    fn observe(&mut self, seen: &Seen) {
         let (base, latency) = (self.base, seen.latency);
         if seen.pressure > Pressure::None {
             self.calm = 0;

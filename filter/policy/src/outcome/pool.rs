@@ -22,7 +22,7 @@ pub enum PoolWait {
 
 /// What a request tells of its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Holder {
+pub enum ConnectionUse {
     /// It holds one for as long as its client likes.
     Holds,
     /// If it has one, its client holds it: Envoy has to be asked.
@@ -31,7 +31,7 @@ pub enum Holder {
     No,
 }
 
-impl Holder {
+impl ConnectionUse {
     /// By how far a request has come.
     pub const fn of(complete: bool, exempt: bool, answered: bool) -> Self {
         match (answered, !complete || exempt) {
@@ -65,16 +65,16 @@ mod tests {
     #[test]
     fn who_waits_for_the_upstream_is_no_evidence_that_it_takes_connections() {
         for (complete, exempt, answered, expected) in [
-            (true, false, false, Holder::No),
-            (true, true, false, Holder::Perhaps),
-            (false, false, false, Holder::Perhaps),
-            (false, true, false, Holder::Perhaps),
-            (true, false, true, Holder::Holds),
-            (false, false, true, Holder::Holds),
-            (true, true, true, Holder::Holds),
-            (false, true, true, Holder::Holds),
+            (true, false, false, ConnectionUse::No),
+            (true, true, false, ConnectionUse::Perhaps),
+            (false, false, false, ConnectionUse::Perhaps),
+            (false, true, false, ConnectionUse::Perhaps),
+            (true, false, true, ConnectionUse::Holds),
+            (false, false, true, ConnectionUse::Holds),
+            (true, true, true, ConnectionUse::Holds),
+            (false, true, true, ConnectionUse::Holds),
         ] {
-            let holder = Holder::of(complete, exempt, answered);
+            let holder = ConnectionUse::of(complete, exempt, answered);
             assert_eq!(holder, expected, "{complete} {exempt} {answered}");
         }
     }

@@ -45,7 +45,7 @@ impl Ignored {
         if plain.is_empty() || !plain.iter().all(letter) {
             return Err(Unlistable::NoName);
         }
-        let covers = |never: &&[u8]| fits(&name, never);
+        let covers = |never: &&[u8]| matches(&name, never);
         if NEVER.iter().any(covers) || is_credential(plain) || is_a_key(plain) {
             return Err(Unlistable::Credential);
         }
@@ -57,7 +57,7 @@ impl Ignored {
 
     /// Whether a name, in lower case, is listed.
     pub(super) fn holds(&self, name: &[u8]) -> bool {
-        self.0.iter().any(|pattern| fits(pattern, name))
+        self.0.iter().any(|pattern| matches(pattern, name))
     }
 
     /// All names, so that two lists never have the same: they are part of a key.
@@ -66,7 +66,7 @@ impl Ignored {
     }
 }
 
-fn fits(pattern: &[u8], name: &[u8]) -> bool {
+fn matches(pattern: &[u8], name: &[u8]) -> bool {
     match pattern.strip_suffix(b"*") {
         Some(beginning) => name.starts_with(beginning),
         None => pattern == name,

@@ -68,9 +68,9 @@ pub fn begin(own: FilterView) -> Json {
     json.key("worker");
     json.begin(b'{');
     for (key, count) in [
-        ("settlements_owed", own.settlements),
-        ("budget_entries_owed", own.entries),
-        ("places_owed", own.places),
+        ("settlements_pending", own.settlements),
+        ("budget_entries_pending", own.entries),
+        ("slots_unreturned", own.places),
         ("hedges_parked", own.parked),
     ] {
         json.number(key, count as u64);

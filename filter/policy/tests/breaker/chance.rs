@@ -7,7 +7,7 @@
 use std::cell::Cell;
 
 use seawall_policy::admission::{self, Decision, Request, Settlement};
-use seawall_policy::breaker::{Asker, Holding, Moment, Phase, Verdict};
+use seawall_policy::breaker::{Asker, LocalPermits, Moment, Phase, Verdict};
 use seawall_policy::outcome::Outcome;
 use seawall_policy::policy::Policy;
 use seawall_policy::shared::upstream::GovernedUpstream;
@@ -69,9 +69,9 @@ impl<'a> Run<'a> {
             },
             deposits: 0,
             draw: 0,
-            local_permits: Holding {
+            local_permits: LocalPermits {
                 instance: worker,
-                ..Holding::default()
+                ..LocalPermits::default()
             },
             next_instance: worker + 100,
         };

@@ -164,7 +164,9 @@ impl Model {
                 }
                 asked.refused.retain(|(refused, _)| *refused != peer);
                 asked.marked.retain(|(marked, _)| *marked != peer);
-                asked.last_incomplete = !complete;
+                if !complete {
+                    asked.incomplete_granted = Some(tenth);
+                }
                 held.push(instance);
                 wait_from.get_or_insert(now);
                 Told::Admitted {

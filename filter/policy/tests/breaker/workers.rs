@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRng, TestRunner};
 use seawall_policy::admission::{Decision, Request, Settlement, admit, maintain, settle};
 use seawall_policy::breaker::{
-    Asker, HalfOpen, Holding, Moment, OpenTime, Permit, Settings, State, Thresholds, Verdict,
+    Asker, HalfOpen, LocalPermits, Moment, OpenTime, Permit, Settings, State, Thresholds, Verdict,
 };
 use seawall_policy::liveness::LivenessMonitor;
 use seawall_policy::outcome::Outcome;
@@ -203,14 +203,14 @@ impl World {
     }
 
     /// What a worker believes to hold, of the generation that it last got a probe of.
-    fn holding(&self, worker: usize) -> Holding {
+    fn holding(&self, worker: usize) -> LocalPermits {
         self.worker(worker, |worker| {
             let instance = worker.instance;
             let mine = worker.held.iter().map(|held| held.permit);
             let mine = mine.filter(|permit| permit.probe == Some(instance));
             let generation = mine.clone().map(|own| own.generation).max().unwrap_or(0);
             let permits = mine.filter(|own| own.generation == generation).count() as u32;
-            Holding {
+            LocalPermits {
                 instance,
                 generation,
                 permits,

@@ -142,9 +142,9 @@ async fn assert_nothing_is_owed(envoy: &Envoy, address: SocketAddr) -> anyhow::R
 
 fn is_settled(page: &Value) -> bool {
     let owed = [
-        "settlements_owed",
-        "budget_entries_owed",
-        "places_owed",
+        "settlements_pending",
+        "budget_entries_pending",
+        "slots_unreturned",
         "hedges_parked",
     ];
     let held = ["in_flight", "probes_in_flight"];

@@ -135,7 +135,7 @@ async fn all_logged(
     for look in 0_u32.. {
         // Pressure comes and goes, until what it is to hit has grown.
         if look % LOOKS == 0 {
-            stand::press(files, look / LOOKS % 2 == 0)?;
+            stand::press(files, (look / LOOKS).is_multiple_of(2))?;
         }
         let log = envoy.access_log();
         let of = |name: &str| {

@@ -149,12 +149,20 @@ async fn no_request_fails_while_the_filter_alone_is_replaced_and_an_open_breaker
     Ok(())
 }
 
-/// Publishes one module after the other under load.
+/// Publishes one module after the other under load: another one and this one again. The other one is an earlier module where
+/// `SEAWALL_OLD_WASM` says where that is, and otherwise one with the same code.
 async fn change_modules(what: &str, discovery: Discovery) -> anyhow::Result<()> {
     let ground = Ground::new(discovery).await?;
     let envoy = ground.envoy(&lasting(json!({})), DRAIN).await?;
     ground.trip().await?;
-    let versions = [ground.version("second")?, ground.version("third")?];
+    let other = match std::env::var_os("SEAWALL_OLD_WASM") {
+        Some(earlier) => {
+            println!("{what}: beside {}", earlier.display());
+            earlier.into()
+        }
+        None => ground.version("second")?,
+    };
+    let versions = [other, ground.version("third")?];
     let created = ["wasm.envoy.wasm.runtime.v8.created"];
     let before = envoy.sum(&created).await?;
     let seen = load(&ground, async || {

@@ -26,7 +26,7 @@ impl Layers<'_> {
             for (name, text) in files {
                 let path = place.inner(&format!("{field}.{name}"), false);
                 match text.as_str() {
-                    Some(text) if is_text => self.file(path, text),
+                    Some(text) if is_text => self.file(path, text, is_configuration(name)),
                     Some(_) if is_configuration(name) => {
                         let problem = "packed in base64: check the file that it was made of";
                         self.findings.unread(&path.at, problem);
@@ -38,12 +38,13 @@ impl Layers<'_> {
         }
     }
 
-    /// A file that is no configuration of Envoy is none of ours.
-    fn file(&mut self, place: Place, text: &str) {
+    /// A file that is no configuration of Envoy is none of ours. One that cannot be read, and is named as one or looks like one, may
+    /// be.
+    fn file(&mut self, place: Place, text: &str, is_named_so: bool) {
         let documents = match parse(text) {
             Ok(documents) => documents,
             Err(error) => {
-                if is_suspicious_text(text) {
+                if is_named_so || is_suspicious_text(text) {
                     self.findings.unread(&place.at, error);
                 }
                 return;

@@ -363,3 +363,34 @@ fn beside_envoy_gateways_own_limits_a_policy_with_limits_is_not_valid() {
         assert_eq!(plain.verdict(), Verdict::Valid);
     }
 }
+
+#[test]
+fn a_connection_manager_that_comes_from_elsewhere_is_named() {
+    let kind = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
+    let found = with(|document| {
+        let mut other = listener(filter(RETRIES));
+        other["name"] = json!("other");
+        other["filter_chains"][0]["filters"][0] = json!({
+            "name": "hcm",
+            "config_discovery": {"config_source": {"ads": {}}, "type_urls": [kind]},
+        });
+        let listeners = document["static_resources"]["listeners"].as_array_mut();
+        listeners.unwrap().push(other);
+    });
+    is_unread(&found, "filters[0]", "from elsewhere (ADS)");
+}
+
+#[test]
+fn a_policy_file_in_yaml_is_found_under_any_name() {
+    let found = beside(json!({
+        "name": "resilience",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
+            "config": {"configuration": {
+                "@type": "type.googleapis.com/google.protobuf.StringValue",
+                "value": "version: 1\npolicies: {default: {}}\n",
+            }},
+        },
+    }));
+    assert_eq!(found.verdict(), Verdict::Invalid, "{found:#?}");
+}

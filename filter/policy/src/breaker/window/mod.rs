@@ -128,7 +128,7 @@ impl Counts {
 
 /// Where a verdict stands in a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum CountedIn {
     /// In the slice of this number.
     Slice(u64),
     /// In a call of its own.
@@ -159,7 +159,7 @@ impl Window {
 
     /// One more verdict at `now`, which must not lie before the last one. Says where it stands; `None` if it does not
     /// count.
-    pub fn add(&mut self, outcome: Outcome, now: Timestamp) -> Option<Place> {
+    pub fn add(&mut self, outcome: Outcome, now: Timestamp) -> Option<CountedIn> {
         if !outcome.counts() {
             return None;
         }
@@ -167,20 +167,26 @@ impl Window {
             Self::Time(window) => {
                 window.advance(now);
                 window.running().add(outcome);
-                Place::Slice(window.newest)
+                CountedIn::Slice(window.newest)
             }
             Self::Count(window) => {
                 window.add(outcome);
-                Place::Call
+                CountedIn::Call
             }
         })
     }
 
     /// A verdict that was counted as `outcome`, so many verdicts ago, is a failure after all. In a time window it fails
     /// now; in a count window the call has failed. `false` if it no longer stands there.
-    pub fn fail(&mut self, place: Place, outcome: Outcome, verdicts: u32, now: Timestamp) -> bool {
+    pub fn fail(
+        &mut self,
+        place: CountedIn,
+        outcome: Outcome,
+        verdicts: u32,
+        now: Timestamp,
+    ) -> bool {
         match (self, place) {
-            (Self::Time(window), Place::Slice(number)) => {
+            (Self::Time(window), CountedIn::Slice(number)) => {
                 window.advance(now);
                 let taken_out = window.holds(number) && window.at(number).take_out(outcome);
                 if taken_out {
@@ -188,7 +194,7 @@ impl Window {
                 }
                 taken_out
             }
-            (Self::Count(window), Place::Call) => window.fail(outcome, verdicts),
+            (Self::Count(window), CountedIn::Call) => window.fail(outcome, verdicts),
             (Self::Time(_) | Self::Count(_), _) => false,
         }
     }

@@ -241,7 +241,7 @@ pub fn take_in(
     let holding = holding(slot);
     let asked = AcquireRequest {
         holding,
-        spare: members::next(holding.instance),
+        next_instance: members::next(holding.instance),
         tag: asked.tag.filter(|_| matches!(slot, Partition::Own(_))),
         keep: slot.keeps(),
         ..*asked

@@ -40,11 +40,11 @@ impl Vm {
     }
 
     fn take(&self, value: &str, places_max: u32) -> (Partition, Acquired) {
-        let (slot, taking, _) = self.seat(value, places_max);
+        let (slot, taking, _) = self.acquire(value, places_max);
         (slot, taking)
     }
 
-    fn seat(
+    fn acquire(
         &self,
         value: &str,
         places_max: u32,
@@ -55,7 +55,7 @@ impl Vm {
         };
         let asked = AcquireRequest {
             holding: LocalLease::default(),
-            spare: 99,
+            next_instance: 99,
             priority: Priority::Critical,
             bound,
             tag: Some(self.tag(value)),
@@ -98,7 +98,7 @@ impl Vm {
 
     /// One request that ends at once; whether it was let in.
     fn pass(&self, value: &str, places_max: u32) -> bool {
-        let (_, taking, places) = self.seat(value, places_max);
+        let (_, taking, places) = self.acquire(value, places_max);
         let passed = taking.place().is_some();
         if passed {
             places
@@ -132,7 +132,7 @@ fn nobody_can_aim_at_another_without_the_key() {
     let mut held = BTreeMap::new();
     for number in 0..5_000 {
         let value = format!("attacker {number}");
-        match known.seat(&value, 20) {
+        match known.acquire(&value, 20) {
             (Partition::Own(own), Acquired::Taken(place), _) => {
                 drop(held.insert(own, (value, place)))
             }
@@ -200,7 +200,7 @@ fn a_value_that_fills_its_part_of_the_rest_leaves_it_to_others() {
         let mut owned = 0;
         for number in 0.. {
             let value = format!("holder {number}");
-            let (slot, taking, places) = vm.seat(&value, 8);
+            let (slot, taking, places) = vm.acquire(&value, 8);
             match slot {
                 Partition::Own(_) => owned += 1,
                 _ if taking.place().is_some() => {
@@ -291,7 +291,7 @@ fn the_slot_of_a_value_whose_vm_died_is_anybodys() {
             };
             let asked = AcquireRequest {
                 holding: LocalLease::default(),
-                spare: 99,
+                next_instance: 99,
                 priority: Priority::Critical,
                 bound,
                 tag: Some(asks),

@@ -146,7 +146,7 @@ impl World {
         let limit = Limit::Fixed(self.limit);
         let asked = AcquireRequest {
             holding: self.vm(vm, |vm| vm.holding),
-            spare,
+            next_instance: spare,
             priority,
             bound: Bound {
                 places_max: None,
@@ -198,7 +198,7 @@ impl World {
     fn tick(&self, vm: usize) {
         let holding = self.vm(vm, |vm| vm.holding);
         let dead = self.vm(vm, |vm| vm.watch.dead());
-        let (notes, signs) = tend(self, "k", holding, &dead, Timestamp::nanos(7));
+        let (notes, signs) = maintain_alone(self, "k", holding, &dead, Timestamp::nanos(7));
         if notes.expired {
             let spare = self.fresh();
             self.give_up(vm, spare);

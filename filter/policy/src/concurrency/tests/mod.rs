@@ -17,7 +17,7 @@ use crate::time::Span;
 const SPARE: u64 = 99;
 
 /// Where no VM is listed: all are watched here.
-fn tend(
+fn maintain_alone(
     store: &impl SharedStore,
     key: &str,
     holding: LocalLease,
@@ -30,7 +30,7 @@ fn tend(
 fn asked(instance: u64, held: u32, places_max: u32) -> AcquireRequest<'static> {
     AcquireRequest {
         holding: LocalLease { instance, held },
-        spare: SPARE,
+        next_instance: SPARE,
         priority: Priority::Critical,
         bound: Bound {
             places_max: Some(places_max),
@@ -148,7 +148,7 @@ fn samples_enter_with_the_place_and_move_the_limit() {
 fn a_vm_that_was_given_up_takes_another_number_and_what_it_held_is_void() {
     let store = Memory::default();
     let old = taken(acquire(&store, "k", &asked(1, 0, 2)).0);
-    let (notes, signs) = tend(
+    let (notes, signs) = maintain_alone(
         &store,
         "k",
         LocalLease {
@@ -159,7 +159,7 @@ fn a_vm_that_was_given_up_takes_another_number_and_what_it_held_is_void() {
         old_now(),
     );
     assert!(notes.stands() && signs.len() == 1);
-    let (_, signs) = tend(
+    let (_, signs) = maintain_alone(
         &store,
         "k",
         LocalLease {
@@ -174,7 +174,11 @@ fn a_vm_that_was_given_up_takes_another_number_and_what_it_held_is_void() {
         instance: 1,
         held: 1,
     };
-    assert!(tend(&store, "k", holding, &[], old_now()).0.expired);
+    assert!(
+        maintain_alone(&store, "k", holding, &[], old_now())
+            .0
+            .expired
+    );
     let (taking, notes) = acquire(&store, "k", &asked(1, 1, 2));
     assert!(notes.expired && taken(taking).instance == SPARE);
     let notes = release(&store, "k", &returned(old), old_now());
@@ -193,12 +197,12 @@ fn whoever_shows_life_between_two_looks_is_not_given_up() {
         held: 0,
     };
     let place = taken(acquire(&store, "k", &asked(1, 0, 2)).0);
-    let (_, signs) = tend(&store, "k", watcher, &[], old_now());
+    let (_, signs) = maintain_alone(&store, "k", watcher, &[], old_now());
     release(&store, "k", &returned(place), old_now());
     taken(acquire(&store, "k", &asked(1, 0, 2)).0);
-    let (_, still) = tend(&store, "k", watcher, &signs, old_now());
+    let (_, still) = maintain_alone(&store, "k", watcher, &signs, old_now());
     assert!(still.len() == 1 && still != signs, "it is another place");
-    tend(
+    maintain_alone(
         &store,
         "k",
         LocalLease {
@@ -208,7 +212,7 @@ fn whoever_shows_life_between_two_looks_is_not_given_up() {
         &[],
         old_now(),
     );
-    let (_, beaten) = tend(&store, "k", watcher, &still, old_now());
+    let (_, beaten) = maintain_alone(&store, "k", watcher, &still, old_now());
     assert!(beaten.len() == 1 && beaten != still);
 }
 

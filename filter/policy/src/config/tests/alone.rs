@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::super::raw::File;
-use super::super::value_kind::{Known, ValueKind};
+use super::super::value_kind::{Schema, ValueKind};
 use super::from_value;
 use crate::breaker::Settings;
 use crate::policy::Policy;

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::admission::{self, Decision, Request, Settlement};
 use crate::breaker::window::Geometry;
-use crate::breaker::{Asker, Holding, Moment, Permit, Phase, Settings, State, Verdict};
+use crate::breaker::{Asker, LocalPermits, Moment, Permit, Phase, Settings, State, Verdict};
 use crate::outcome::Outcome;
 use crate::policy::Policy;
 use crate::shared::record::Record;
@@ -149,7 +149,7 @@ impl Side {
                 complete: true,
             },
             draw: 0,
-            local_permits: Holding::default(),
+            local_permits: LocalPermits::default(),
             next_instance: 1,
             deposits: 0,
         };

@@ -12,8 +12,8 @@ pub(super) struct Asked {
     pub(super) marked: Vec<(u32, u64)>,
     /// Whether a permit ended without a verdict since the last one that brought one.
     pub(super) wasted: bool,
-    /// Whether the last permit went to a request that was not complete.
-    pub(super) last_incomplete: bool,
+    /// When a request that was not complete last got a permit.
+    pub(super) incomplete_granted: Option<u64>,
     /// When a request that was not complete last asked in vain, or in its turn.
     pub(super) incomplete: Option<u64>,
     /// When the last verdict came, or half-open began.
@@ -47,8 +47,9 @@ impl Asked {
             return false;
         }
         const SECOND: u64 = 1_000_000_000;
-        // The two kinds take turns as long as permits are wasted.
-        let turn_of_incomplete = self.wasted && !self.last_incomplete;
+        // As long as permits are wasted, one that is not complete goes in five seconds.
+        let long_ago = |at: u64| tenth_span(at, now) >= 5 * SECOND;
+        let turn_of_incomplete = self.wasted && self.incomplete_granted.is_none_or(long_ago);
         if complete {
             let waits = |at: u64| tenth_span(at, now) < SECOND;
             if turn_of_incomplete && self.incomplete.is_some_and(waits) {

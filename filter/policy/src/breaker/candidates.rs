@@ -27,7 +27,8 @@ const PEER_BITS: u32 = 28;
 const UNKNOWN: u32 = (1 << PEER_BITS) - 1;
 /// Where no complete request asked since half-open began, others wait no longer than this.
 const FIRST_WAIT: Span = Span::secs(1);
-/// While permits are wasted, one request in this time that is not complete has its turn.
+/// While permits are wasted, one request in this time that is not complete has its turn. The next permit is kept for it for as
+/// long after it asked, since a client may come back only then.
 const TURN: Span = Span::secs(5);
 /// A mark lasts for so many times `open.for` at the most.
 const MARK_LASTS: u64 = 4;
@@ -119,7 +120,7 @@ impl Candidates {
         }
         let turn_of_incomplete = self.wasted && since(now, self.incomplete_granted) >= TURN;
         if asker.complete {
-            if turn_of_incomplete && since(now, self.incomplete) < FIRST_WAIT {
+            if turn_of_incomplete && since(now, self.incomplete) < TURN {
                 return false;
             }
             if self.begun == 0 {
@@ -134,8 +135,7 @@ impl Candidates {
         };
         let may = turn_of_incomplete || none_complete;
         if !may || turn_of_incomplete {
-            let often = step(open_for).min(FIRST_WAIT.share(1, 2));
-            renew(&mut self.incomplete, now, often);
+            renew(&mut self.incomplete, now, step(open_for).min(FIRST_WAIT));
         }
         may
     }

@@ -51,7 +51,7 @@ impl Asked {
         let long_ago = |at: u64| tenth_span(at, now) >= 5 * SECOND;
         let turn_of_incomplete = self.wasted && self.incomplete_granted.is_none_or(long_ago);
         if complete {
-            let waits = |at: u64| tenth_span(at, now) < SECOND;
+            let waits = |at: u64| tenth_span(at, now) < 5 * SECOND;
             if turn_of_incomplete && self.incomplete.is_some_and(waits) {
                 return false;
             }

@@ -105,7 +105,7 @@ const SAMPLES: &[Sample] = &[
                10.0.0.1 - - [05/Apr/2026:06:00:04 +0000] \"GET /c HTTP/1.1\" 200 612 \"-\" \"curl/8\"\n",
         rows: &[
             (0, 24_000, "GET", "/a", 200, "", ""),
-            (25_000, 0, "POST", "/b", 502, "", ""),
+            (25_000, 1_000_000, "POST", "/b", 502, "", ""),
             (3_025_000, 20_000, "GET", "/c", 200, "", ""),
         ],
         left: &[(Left::Unreadable, 1)],
@@ -357,6 +357,24 @@ fn what_is_cut_or_lacks_something_is_told() {
     };
     let (requests, _) = taken(b"{\"begin\":1775368800,\"spent\":7}\n", &options).unwrap();
     assert_eq!(requests[0].service_us, 7);
+}
+
+#[test]
+fn packed_bytes_with_a_wrong_checksum_are_told_however_short_they_are() {
+    let line = "{\"start_time\":\"2026-04-05T06:00:00Z\",\"duration\":1}\n";
+    for lines in [1, 20_000] {
+        let mut packed = gz(line.repeat(lines).as_bytes());
+        let checksum = packed.len() - 8;
+        packed[checksum] ^= 1;
+        let (requests, summary) = taken(&packed, &Options::default()).expect("requests");
+        assert_eq!(requests.len(), lines);
+        assert!(summary.named[0].problem.contains("gzip"), "{summary}");
+        let strict = Options {
+            strict: true,
+            ..Options::default()
+        };
+        assert!(taken(&packed, &strict).is_err(), "{lines}");
+    }
 }
 
 #[test]

@@ -159,7 +159,7 @@ pub fn read(format: Format, input: impl Read) -> Result<Vec<Request>, TraceError
 /// Reads all of a log, in the order of time, and says what was found in it.
 ///
 /// # Errors
-/// As [`import`], and if what it has is beyond the bounds.
+/// As [`mod@import`], and if what it has is beyond the bounds.
 pub fn collect(input: Input<'_>, options: &Options) -> Result<(Vec<Request>, Summary), TraceError> {
     let mut requests = Vec::new();
     let summary = import(input, options, &mut |request| {

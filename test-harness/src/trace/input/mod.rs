@@ -19,6 +19,15 @@ const HEAD: u64 = 256 * 1024;
 const BOM: &[u8] = b"\xEF\xBB\xBF";
 const GZIP: &[u8] = b"\x1F\x8B";
 
+/// Gives an error once, at the place where it was found, and no byte.
+struct Damage(Option<std::io::Error>);
+
+impl Read for Damage {
+    fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+        self.0.take().map_or(Ok(0), Err)
+    }
+}
+
 /// A log that was opened.
 pub struct Input<'a> {
     reader: Box<dyn BufRead + 'a>,
@@ -64,11 +73,13 @@ impl<'a> Input<'a> {
             false => Box::new(input),
         };
         let mut head = Vec::new();
-        // What is wrong with packed bytes is told when it is reached.
         let read = plain.by_ref().take(HEAD).read_to_end(&mut head);
-        if !packed {
-            read?;
-        }
+        // What is wrong with packed bytes is told when it is reached. Asked again, the decoder would say that they ended.
+        let damage = match read {
+            Ok(_) => None,
+            Err(error) if packed => Some(error),
+            Err(error) => return Err(error),
+        };
         if head.starts_with(b"\xFF\xFE") || head.starts_with(b"\xFE\xFF") {
             let problem = "it is written in UTF-16: convert it to UTF-8 (iconv -f UTF-16 -t UTF-8)";
             return Err(std::io::Error::new(
@@ -79,7 +90,7 @@ impl<'a> Input<'a> {
         if head.starts_with(BOM) {
             head.drain(..BOM.len());
         }
-        let rest = Cursor::new(head.clone()).chain(plain);
+        let rest = Cursor::new(head.clone()).chain(Damage(damage)).chain(plain);
         Ok(Self {
             reader: Box::new(BufReader::with_capacity(64 * 1024, rest)),
             head,

@@ -3,7 +3,7 @@
 //! Here first attempts pay into the budget, each failed answer is voted on, and an attempt that nobody voted for, after
 //! a reset or a time-out or as a hedge, is paid for or not sent. A refusal ends the whole request, with the failure that
 //! came before it; a hedge that cannot be paid for waits instead, since the attempt beside it may still win. The place where it waits was
-//! reserved when its request was let go ([`crate::steer::Leave::with_places`]).
+//! reserved when its request was let go ([`crate::steer::RetryAllowance::with_parking`]).
 
 use seawall_policy::retry::attempts::{AttemptFailure, AttemptResponse, Attempts, Denial, Flags};
 use seawall_policy::text;

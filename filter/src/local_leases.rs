@@ -1,4 +1,4 @@
-//! What this VM holds of the places of one upstream: in the record that all requests share, and in slots, where the
+//! What this VM holds of the slots of one upstream: in the record that all requests share, and in partitions, where the
 //! bulkhead has some for each value of a header.
 
 use seawall_policy::concurrency::partitions::Partition;
@@ -18,7 +18,7 @@ use seawall_policy::shedding::reported_load::Observed;
 pub(crate) struct LocalHolding {
     /// What it holds.
     pub(crate) holding: LocalLease,
-    /// The other VMs that hold places.
+    /// The other VMs that hold slots.
     pub(crate) watch: LivenessMonitor,
 }
 
@@ -36,7 +36,7 @@ impl LocalHolding {
         Self::new(members::next(self.holding.instance))
     }
 
-    /// One place more, under whichever number it was taken.
+    /// One slot more, under whichever number it was taken.
     pub(crate) fn acquire(&mut self, place: SlotId) {
         if self.holding.instance != place.instance {
             self.holding = LocalLease {
@@ -47,7 +47,7 @@ impl LocalHolding {
         self.holding.held = self.holding.held.saturating_add(1);
     }
 
-    /// One place less, unless it was taken under another number.
+    /// One slot less, unless it was taken under another number.
     pub(crate) fn release(&mut self, place: SlotId) {
         if self.holding.instance == place.instance {
             self.holding.held = self.holding.held.saturating_sub(1);
@@ -64,15 +64,15 @@ pub(crate) struct LocalHoldings {
     pub(crate) shared: LocalHolding,
     /// What the upstream's hosts report, as this VM hears it.
     pub(crate) observed: Observed,
-    /// Those in slots, in their order: where this VM holds places, or watches somebody.
+    /// Those in partitions, in their order: where this VM holds slots, or watches somebody.
     slots: Vec<(Partition, LocalHolding)>,
     /// What each further holding takes its number from.
     instance: u64,
     /// Whether the tick has to look at what all share.
     pub(crate) shared_used: bool,
-    /// Whether it has to look at slots.
+    /// Whether it has to look at partitions.
     pub(crate) slots_used: bool,
-    /// A round over the slots that is under way, and what was seen before it where all share.
+    /// A round over the partitions that is under way, and what was seen before it where all share.
     pub(crate) round: Option<Round>,
     /// How many were in flight there, and the limit.
     pub(crate) seen: (u32, Option<u32>),
@@ -100,7 +100,7 @@ impl LocalHoldings {
         })
     }
 
-    /// What is held in a slot.
+    /// What is held in a partition.
     pub(crate) fn holding(&self, slot: Partition) -> LocalLease {
         let unknown = LocalLease {
             instance: self.instance,
@@ -110,7 +110,7 @@ impl LocalHoldings {
         known.map_or(unknown, |(_, local)| local.holding)
     }
 
-    /// The holding in a slot.
+    /// The holding in a partition.
     pub(crate) fn slot(&mut self, slot: Partition) -> Option<&mut LocalHolding> {
         let at = self.find(slot).unwrap_or_else(|at| {
             self.slots
@@ -120,12 +120,12 @@ impl LocalHoldings {
         self.slots.get_mut(at).map(|(_, local)| local)
     }
 
-    /// The slots that this VM holds places in, or watches somebody in.
+    /// The partitions that this VM holds slots in, or watches somebody in.
     pub(crate) fn slots(&self) -> impl Iterator<Item = Partition> {
         self.slots.iter().map(|(slot, _)| *slot)
     }
 
-    /// Keeps nothing of a slot where there is nothing to keep.
+    /// Keeps nothing of a partition where there is nothing to keep.
     pub(crate) fn forget(&mut self, slot: Partition) {
         let fresh = LocalLease {
             instance: self.instance,
@@ -154,7 +154,7 @@ impl LocalHoldings {
     }
 
     /// Somebody died: everything is looked at, from the start.
-    pub(crate) fn mark_unseen(&mut self) {
+    pub(crate) fn restart_round(&mut self) {
         (self.shared_used, self.slots_used, self.round) = (true, true, None);
     }
 
@@ -163,7 +163,7 @@ impl LocalHoldings {
         self.shared = LocalHolding::new(instance);
         self.slots.clear();
         self.instance = instance;
-        self.mark_unseen();
+        self.restart_round();
     }
 
     fn find(&self, slot: Partition) -> Result<usize, usize> {
@@ -171,12 +171,12 @@ impl LocalHoldings {
     }
 }
 
-/// The places of one request.
+/// The slots of one request.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct HeldSlots {
     /// Of those that all share.
     pub(crate) shared: Option<SlotId>,
-    /// In slots: of its value of the header, of its part of the rest, and as an unfinished request beside either.
+    /// In partitions: of its value of the header, of its part of the rest, and as an unfinished request beside either.
     pub(crate) slots: [Option<(Partition, SlotId)>; 4],
     /// The connection that it is unfinished on.
     pub(crate) connection: Option<u64>,
@@ -194,14 +194,14 @@ impl HeldSlots {
         slots.any(|(slot, _)| slot.is_unfinished())
     }
 
-    /// One more in a slot.
+    /// One more in a partition.
     pub(crate) fn add(&mut self, slot: Partition, place: SlotId) {
         if let Some(free) = self.slots.iter_mut().find(|free| free.is_none()) {
             *free = Some((slot, place));
         }
     }
 
-    /// The places in those slots, which are no longer among these.
+    /// The slots in those partitions, which are no longer among these.
     pub(crate) fn split(&mut self, wanted: impl Fn(Partition) -> bool) -> Self {
         let mut others = Self::default();
         for known in &mut self.slots {

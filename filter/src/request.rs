@@ -120,7 +120,7 @@ pub(crate) struct HttpRequest {
     /// Whether its last byte came.
     complete: bool,
     stage: Stage,
-    /// The places that it holds; few requests hold any.
+    /// The slots that it holds; few requests hold any.
     held: Option<Box<InFlight>>,
     /// What came with it, where marks are believed from anybody.
     arrival: PropagatedContext,
@@ -239,7 +239,7 @@ impl HttpRequest {
         if bad {
             self.settle_retries(&waiting, known.as_ref(), failed, refused.is_some());
         }
-        let stands_in = refused.is_some() || response::is_cache_hit(origin);
+        let stands_in = refused.is_some() || response::had_no_upstream(origin);
         if (failed || stands_in) && self.replace(&waiting) {
             self.forget(&waiting, goes_on);
             return Action::Pause;

@@ -69,7 +69,7 @@ pub(crate) fn response_source(death: AttemptFailure) -> ResponseSource {
 }
 
 /// Whether Envoy answered because there was nobody who could: no failure of the upstream, but one for the client.
-pub(crate) fn is_cache_hit(origin: ResponseSource) -> bool {
+pub(crate) fn had_no_upstream(origin: ResponseSource) -> bool {
     const NOBODY: u64 = flag::NO_HEALTHY_UPSTREAM | flag::UPSTREAM_OVERFLOW | flag::NO_CLUSTER;
     matches!(origin, ResponseSource::Local { flags } if flags & NOBODY != 0)
 }

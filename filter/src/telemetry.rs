@@ -102,14 +102,14 @@ pub(crate) enum InternalEvent {
     /// Route metadata names a policy that does not exist.
     UnknownPolicy,
     /// A settlement was given up.
-    DebtDropped,
+    SettlementDropped,
     /// This VM was given up for dead.
     Expired,
     /// A client sent a header that is not its to send.
     ControlHeader,
     /// A hedge was not allowed for want of a place to wait.
     HedgeNotAllowed,
-    /// More VMs hold places of one upstream than can be counted.
+    /// More VMs hold slots of one upstream than can be counted.
     Crowded,
     /// A request that was to go to another cluster would not have: there is no route for it.
     Misrouted,
@@ -128,7 +128,7 @@ impl InternalEvent {
             Self::RecordReplaced => "records_replaced",
             Self::OverLimit => "requests_over_limit",
             Self::UnknownPolicy => "unknown_policy",
-            Self::DebtDropped => "settlements_dropped",
+            Self::SettlementDropped => "settlements_dropped",
             Self::Expired => "instances_expired",
             Self::ControlHeader => "control_headers_removed",
             Self::HedgeNotAllowed => "hedges_not_allowed",
@@ -259,7 +259,7 @@ impl UpstreamSeries {
         );
     }
 
-    /// Shows how many requests hold places, and how many may where that follows latency.
+    /// Shows how many requests hold slots, and how many may where that follows latency.
     pub(crate) fn slots(&mut self, in_flight: u32, limit: Option<u32>) {
         show(
             &mut self.in_flight,
@@ -337,7 +337,7 @@ impl OwnSeries {
         show(&mut self.upstreams, "upstreams", "", count.into());
     }
 
-    /// Shows how many keys with places a whole round looked at, and how long it took.
+    /// Shows how many keys with slots a whole round looked at, and how long it took.
     pub(crate) fn round(&mut self, looks: u32, took: Span) {
         if looks > 0 || self.watched.is_some() {
             show(&mut self.watched, "slots_watched", "", looks.into());

@@ -73,7 +73,7 @@ impl Name<'_> {
 
 /// The slot of an authority, as this VM remembers it.
 #[derive(Debug)]
-pub(crate) struct Detached {
+pub(crate) struct AuthorityEntry {
     /// The directory's key.
     pub(crate) directory: String,
     /// Which one it is, and whose.
@@ -94,7 +94,7 @@ pub(crate) struct Upstream {
     /// The authority that its state is for, where the cluster has a state for each.
     pub(crate) authority: Option<String>,
     /// The slot of that authority.
-    pub(crate) owned: Option<Detached>,
+    pub(crate) owned: Option<AuthorityEntry>,
     /// Where its state stands; `None` where it has none.
     pub(crate) key: Option<String>,
     /// The permits of this VM.
@@ -107,7 +107,7 @@ pub(crate) struct Upstream {
     pub(crate) failing: bool,
     /// Whether a draw could decide about a request when one was last admitted.
     pub(crate) gated: bool,
-    /// The places of this VM, where they are counted.
+    /// The slots of this VM, where they are counted.
     pub(crate) holdings: Option<LocalHoldings>,
     /// What is counted.
     pub(crate) series: UpstreamSeries,
@@ -242,7 +242,7 @@ impl Upstreams {
     ) -> usize {
         let known = self.find(&key);
         let number = known.unwrap_or(self.entries.len());
-        self.detach(number);
+        self.disown(number);
         let before = self.entry(number).and_then(|entry| {
             let shared = entry.owned.as_ref().is_some_and(|owned| owned.shared);
             entry.series.flush();
@@ -258,7 +258,7 @@ impl Upstreams {
         });
         let mut entry = upstream(name, Some(key.clone()), instance, series);
         entry.series.tell_state_again();
-        entry.owned = Some(Detached {
+        entry.owned = Some(AuthorityEntry {
             directory,
             remembered: Remembered {
                 slot: found.slot,
@@ -281,7 +281,7 @@ impl Upstreams {
     }
 
     /// The slot is no longer its authority's.
-    pub(crate) fn detach(&mut self, number: usize) {
+    pub(crate) fn disown(&mut self, number: usize) {
         if let Some(owned) = self.entry(number).and_then(|entry| entry.owned.as_mut()) {
             let index = std::mem::take(&mut owned.index);
             self.index.remove(&index);

@@ -89,7 +89,7 @@ pub(crate) struct AdmissionInput<'a> {
     pub(crate) trusted: bool,
     /// How important it is.
     pub(crate) priority: Priority,
-    /// Whose places of the bulkhead it needs, where each value of a header has its own.
+    /// Whose slots of the bulkhead it needs, where each value of a header has its own.
     pub(crate) tag: Option<u64>,
     /// Its connection, where its body is not complete and that counts.
     pub(crate) unfinished: Option<u64>,
@@ -104,7 +104,7 @@ pub(crate) struct AdmissionOutput {
     pub(crate) decision: Decision,
     /// Why it would have been refused if all were enforced for it.
     pub(crate) marked: Option<Reason>,
-    /// The places that it holds.
+    /// The slots that it holds.
     pub(crate) taken: HeldSlots,
     /// Whether a retry would be paid for, where the policy has retries.
     pub(crate) retries: Option<Result<(), Denial>>,
@@ -139,7 +139,7 @@ pub(crate) struct Worker {
     unstored_entries: Vec<(usize, Entry)>,
     /// Places that could not be given back.
     unreturned_slots: concurrency::UnreturnedSlots,
-    /// Which VMs hold places, and which of them live.
+    /// Which VMs hold slots, and which of them live.
     liveness: liveness::Liveness,
     /// Own probes on their way.
     probes: Vec<health_check::ProbeInFlight>,
@@ -165,7 +165,7 @@ impl Worker {
     pub(crate) fn new(routing: Routing) -> Self {
         let now = clock::now();
         let mut draws = Draws::seeded(now.as_nanos());
-        // Only who holds places needs a number of its own.
+        // Only who holds slots needs a number of its own.
         let vm = match routing.policies.iter().any(Policy::counts_slots) {
             true => draws.next_u64(),
             false => 0,
@@ -195,8 +195,8 @@ impl Worker {
     }
 
     /// Counts something about the filter itself.
-    pub(crate) fn count_event(&mut self, concern: InternalEvent) {
-        self.own.count(concern);
+    pub(crate) fn count_event(&mut self, event: InternalEvent) {
+        self.own.count(event);
     }
 
     /// A policy by its number.
@@ -378,7 +378,7 @@ impl Worker {
         let (now, moment) = self.moment();
         if self.often && now.since(self.last_tick) < TICK_DUE {
             if self.hurries() {
-                self.look_at_members(false);
+                self.look_at_next_keys(false);
             }
             if self.more_is_due {
                 self.count_due_verdicts(now);

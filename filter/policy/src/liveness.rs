@@ -1,4 +1,4 @@
-//! Who is dead: a holder of permits or places that showed no life over three ticks of ours.
+//! Who is dead: a holder of permits or slots that showed no life over three ticks of ours.
 //!
 //! Liveness is counted in the observer's own ticks, never in time alone, and only in ticks that came on time: when the
 //! whole process was frozen, everybody's beat is late, and nobody is given up for it.

@@ -113,7 +113,7 @@ impl HttpRequest {
         (believed == Some(true)).then_some(draw)
     }
 
-    /// What decides which places the request gets, as far as the policy asks.
+    /// What decides which slots the request gets, as far as the policy asks.
     pub(super) fn priority_and_partition(
         &mut self,
         policy: usize,
@@ -385,12 +385,12 @@ impl HttpRequest {
     }
 }
 
-/// What decides which places a request gets.
+/// What decides which slots a request gets.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PriorityAndPartition {
     /// How important it is.
     pub(super) priority: Priority,
-    /// Whose places of the bulkhead it needs, where each value of a header has its own.
+    /// Whose slots of the bulkhead it needs, where each value of a header has its own.
     pub(super) tag: Option<u64>,
     /// Its connection, where its body is not complete and that counts.
     pub(super) unfinished: Option<u64>,

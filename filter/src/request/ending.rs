@@ -55,20 +55,20 @@ impl HttpRequest {
         self.stale = None;
         let streaming = match self.stage {
             Stage::Streaming(streaming) => streaming,
-            Stage::Outside | Stage::Waiting(_) => return self.record_late_failure(false),
+            Stage::Outside | Stage::Waiting(_) => return self.record_trailers(false),
         };
         let said = match streaming.grpc {
             true => response::trailing_grpc_status(),
             false => None,
         };
         if streaming.grpc && said.is_none() {
-            self.record_late_failure(false);
+            self.record_trailers(false);
             return self.ended_without_status(streaming);
         }
         let judged = said.map_or(streaming.outcome.into(), |said| {
             self.judge_grpc_end(&streaming, said)
         });
-        self.record_late_failure(judged.outcome == Outcome::Overloaded);
+        self.record_trailers(judged.outcome == Outcome::Overloaded);
         self.ended(streaming, judged);
     }
 

@@ -1,7 +1,7 @@
-//! The places that a request holds: given back once, at the headers of its answer or at its end.
+//! The slots that a request holds: given back once, at the headers of its answer or at its end.
 //!
 //! What a request teaches about the limit is how long its answer's headers took: the time that the upstream needed, not
-//! the client that reads slowly. It enters together with the place, if that is given back soon after; otherwise by a step
+//! the client that reads slowly. It enters together with the slot, if that is given back soon after; otherwise by a step
 //! of its own, as what an upstream says of its load always does: both are about now, and a body may take minutes.
 
 use seawall_policy::bulkhead::Until;
@@ -19,12 +19,12 @@ use crate::local_leases::HeldSlots;
 use crate::response;
 use crate::worker::Feedback;
 
-/// What was learned so long ago is not kept back for the place any longer,
+/// What was learned so long ago is not kept back for the slot any longer,
 const SOON: Span = Span::millis(100);
 /// and after so long says nothing any more.
 const STALE: Span = Span::secs(1);
 
-/// The places of one request, and what it learned meanwhile.
+/// The slots of one request, and what it learned meanwhile.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct InFlight {
     taken: HeldSlots,
@@ -76,7 +76,7 @@ impl HttpRequest {
         held.sample = latency.and_then(|latency| sample(held.taken, latency, kind));
         held.learned_at = clock::now();
         held.reports = asks_load;
-        self.forward_limits(&held, Map::Response);
+        self.record_reports(&held, Map::Response);
         let mut taken = held.taken;
         let mut leaving = taken.split(|place| match place {
             Partition::Unfinished => shared == Until::Headers,
@@ -110,7 +110,7 @@ impl HttpRequest {
     }
 
     /// The trailers of the answer are there: gRPC reports its load in them, and says there that it has too much to do.
-    pub(super) fn record_late_failure(&mut self, overloaded: bool) {
+    pub(super) fn record_trailers(&mut self, overloaded: bool) {
         let Some(held) = &mut self.held else {
             return;
         };
@@ -118,7 +118,7 @@ impl HttpRequest {
             sample.kind = Kind::Dropped;
         }
         let held = **held;
-        self.forward_limits(&held, Map::ResponseTrailers);
+        self.record_reports(&held, Map::ResponseTrailers);
     }
 
     /// The body of the request is complete: it is one like any other from now on.
@@ -163,7 +163,7 @@ impl HttpRequest {
     }
 
     /// Passes on what the upstream reports here, if anybody asks.
-    fn forward_limits(&self, held: &InFlight, map: Map) {
+    fn record_reports(&self, held: &InFlight, map: Map) {
         if let Some(utilisation) = held.reports.then(|| reported(map)).flatten() {
             let host = response::host();
             self.feed_limiter(held.upstream, Feedback::Report { host, utilisation });
@@ -177,7 +177,7 @@ impl HttpRequest {
         });
     }
 
-    /// Whether the upstream's reports are asked for, and until when places are held: those that all share, and those of a
+    /// Whether the upstream's reports are asked for, and until when slots are held: those that all share, and those of a
     /// header's value.
     fn until(&self, policy: usize) -> (bool, Until, Until) {
         let told = self.with(|worker| Some(until(worker.policy(policy)?)));
@@ -193,7 +193,7 @@ fn until(policy: &Policy) -> (bool, Until, Until) {
     (asks_load, shared, slot)
 }
 
-/// What a request with these places says about the limit, if it counts for one.
+/// What a request with these slots says about the limit, if it counts for one.
 fn sample(taken: HeldSlots, latency: Span, kind: Kind) -> Option<Sample> {
     taken.shared.map(|place| Sample {
         latency,

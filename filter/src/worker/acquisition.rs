@@ -1,7 +1,7 @@
-//! One request that looks for the places it needs: in a slot, among those that all share, and as an unfinished one.
+//! One request that looks for the slots it needs: in a partition, among those that all share, and as an unfinished one.
 
 use seawall_policy::admission::Reason;
-use seawall_policy::concurrency::partitions::{self, ActivePartitions, Partition};
+use seawall_policy::concurrency::partitions::{self, Partition, PartitionSlots};
 use seawall_policy::concurrency::unfinished;
 use seawall_policy::concurrency::{self, AcquireRequest, Acquired, Bound, SlotReport};
 use seawall_policy::policy::Policy;
@@ -13,7 +13,7 @@ use crate::host::shared::Shared;
 use crate::local_leases::{HeldSlots, LocalHoldings};
 use crate::telemetry::OwnSeries;
 
-/// A request on its way to its places.
+/// A request on its way to its slots.
 pub(super) struct Acquisition<'a> {
     pub(super) policy: &'a Policy,
     pub(super) holdings: &'a mut LocalHoldings,
@@ -23,17 +23,17 @@ pub(super) struct Acquisition<'a> {
     pub(super) taken: &'a mut HeldSlots,
     /// What it got and has no use for.
     pub(super) void: HeldSlots,
-    /// Why it has no place.
+    /// Why it has no slot.
     pub(super) full: Option<LimitReached>,
 }
 
 impl Acquisition<'_> {
-    /// Whether it was refused a place, and is not only marked.
+    /// Whether it was refused a slot, and is not only marked.
     pub(super) fn is_refused(&self) -> bool {
         self.full.is_some_and(|full| full.refused)
     }
 
-    /// A place of a bulkhead that counts by itself.
+    /// A slot of a bulkhead that counts by itself.
     pub(super) fn acquire_separately(
         &mut self,
         asking: &AdmissionInput<'_>,
@@ -50,7 +50,7 @@ impl Acquisition<'_> {
         };
         let holdings = &*self.holdings;
         let holding = |slot| holdings.holding(slot);
-        let ActivePartitions {
+        let PartitionSlots {
             places,
             taking,
             notes,
@@ -89,7 +89,7 @@ impl Acquisition<'_> {
         }
     }
 
-    /// A place among those that all share.
+    /// A slot among those that all share.
     pub(super) fn acquire_together(
         &mut self,
         asking: &AdmissionInput<'_>,
@@ -133,7 +133,7 @@ impl Acquisition<'_> {
         });
     }
 
-    /// Where the body of the request is not complete: a second place beside the first, which bounds how many of those
+    /// Where the body of the request is not complete: a second slot beside the first, which bounds how many of those
     /// there are. Why it has none.
     fn acquire_unfinished(
         &mut self,

@@ -103,7 +103,7 @@ impl Worker {
             match renew(&Shared, &directory, &known, moment.now) {
                 Ok(lost) => {
                     for number in lost.iter().filter_map(|place| numbers.get(*place)) {
-                        self.upstreams.detach(*number);
+                        self.upstreams.disown(*number);
                     }
                 }
                 Err(_) => self.own.count(InternalEvent::UndecidedHost),
@@ -112,7 +112,7 @@ impl Worker {
     }
 }
 
-/// Whether nothing is in flight that holds a place under this key.
+/// Whether nothing is in flight that holds a slot under this key.
 fn is_unused(key: &str) -> Result<bool, HostError> {
     let found = Shared.load(key)?.filter(|found| !found.bytes.is_empty());
     let places = found.and_then(|found| InFlightSlots::decode(&found.bytes).ok());

@@ -21,7 +21,7 @@ use crate::host::shared::Shared;
 use crate::local_leases::{HeldSlots, adaptive};
 use crate::telemetry::InternalEvent;
 
-/// A place that could not be given back.
+/// A slot that could not be given back.
 #[derive(Clone, Copy, Debug)]
 struct UnreturnedSlot {
     upstream: usize,
@@ -29,7 +29,7 @@ struct UnreturnedSlot {
     returned: Returned,
 }
 
-/// Places that could not be given back; bounded by [`DEBTS_MAX`].
+/// Slots that could not be given back; bounded by [`PENDING_MAX`].
 #[derive(Debug, Default)]
 pub(super) struct UnreturnedSlots(VecDeque<UnreturnedSlot>);
 
@@ -48,7 +48,7 @@ pub(crate) enum Feedback {
 }
 
 impl Worker {
-    /// Takes the places that a request needs, with why it would have been refused one if it were enforced. What it got
+    /// Takes the slots that a request needs, with why it would have been refused one if it were enforced. What it got
     /// before it was refused one is given back; what only marks it is not held, and takes nothing from the others.
     pub(crate) fn acquire_slots(
         &mut self,
@@ -204,7 +204,7 @@ impl Worker {
     }
 
     /// How many could not be given back yet.
-    pub(super) fn has_unreturned_slots(&self) -> usize {
+    pub(super) fn unreturned_count(&self) -> usize {
         self.unreturned_slots.0.len()
     }
 
@@ -241,14 +241,14 @@ impl Worker {
         notes.stands()
     }
 
-    /// Keeps a place for the next tick. Beyond the bound it is dropped; it then comes back as that of a dead VM does,
+    /// Keeps a slot for the next tick. Beyond the bound it is dropped; it then comes back as that of a dead VM does,
     /// because this one takes another instance number.
     fn keep_for_return(&mut self, unreturned: UnreturnedSlot) {
         if self.unreturned_slots.0.len() < PENDING_MAX {
             self.unreturned_slots.0.push_back(unreturned);
             return;
         }
-        self.own.count(InternalEvent::DebtDropped);
+        self.own.count(InternalEvent::SettlementDropped);
         let entry = self.upstreams.entry(unreturned.upstream);
         if let Some(holdings) = entry.and_then(|entry| entry.holdings.as_mut()) {
             let local = match unreturned.slot {
@@ -271,8 +271,8 @@ pub(super) fn counts_all(policy: &Policy) -> bool {
 
 /// What bounds a request.
 pub(super) struct Bounds {
-    /// The slots of the bulkhead, and their bound, where it counts by itself: for each value of a header, or otherwise than
-    /// shedding does. Without slots there is only the rest.
+    /// The partitions of the bulkhead, and their bound, where it counts by itself: for each value of a header, or otherwise than
+    /// shedding does. Without partitions there is only the rest.
     pub(super) apart: Option<(u32, Bound)>,
     /// What all share.
     pub(super) shared: Bound,

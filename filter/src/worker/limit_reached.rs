@@ -8,7 +8,7 @@ use seawall_policy::ratio::{self, Enforcement};
 use seawall_policy::shedding::{Settings, spread};
 use seawall_policy::time::Span;
 
-/// Why a request has no place.
+/// Why a request has no slot.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LimitReached {
     /// The reason.
@@ -19,7 +19,7 @@ pub(crate) struct LimitReached {
     pub(crate) retry_after: Span,
 }
 
-/// What is done with a request that found no place for this reason, by the one of both that counts there.
+/// What is done with a request that found no slot for this reason, by the one of both that counts there.
 pub(super) fn limit_reached(
     policy: &Policy,
     reason: Reason,

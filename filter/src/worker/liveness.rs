@@ -1,4 +1,4 @@
-//! What a worker does so that places come back: it gives signs of life, watches those of the other VMs, and looks at what
+//! What a worker does so that slots come back: it gives signs of life, watches those of the other VMs, and looks at what
 //! is in use, a bounded number of keys at each tick.
 
 use seawall_policy::concurrency::members::{self, Members, heartbeat};
@@ -16,7 +16,7 @@ use crate::host::shared::Shared;
 use crate::local_leases::{LocalHolding, LocalHoldings};
 use crate::telemetry::InternalEvent;
 
-/// The slots of a policy that has none for values of a header.
+/// The partitions of a policy that has none for values of a header.
 const FEW: [Partition; 3] = [
     Partition::Rest,
     Partition::Unfinished,
@@ -28,7 +28,7 @@ const FEW: [Partition; 3] = [
 pub(super) struct Liveness {
     /// The number of this VM.
     pub(super) vm: u64,
-    /// Whether it is listed: it is from its first place on.
+    /// Whether it is listed: it is from its first slot on.
     listed: bool,
     /// Who else lives.
     pub(super) members: Members,
@@ -79,14 +79,14 @@ impl Worker {
     pub(super) fn maintain_slots(&mut self, on_time: bool) {
         if self.liveness.listed {
             self.beat(on_time);
-            self.look_at_members(on_time);
+            self.look_at_next_keys(on_time);
         }
     }
 
     /// This VM goes; what it still holds comes back as that of a dead one.
     pub(super) fn sign_off(&mut self) {
-        self.look_at_members(false);
-        let mut holds = self.has_unreturned_slots() > 0;
+        self.look_at_next_keys(false);
+        let mut holds = self.unreturned_count() > 0;
         for number in 0..self.upstreams.len() {
             let entry = self.upstreams.entry(number);
             holds |= entry.is_some_and(|entry| {
@@ -134,7 +134,7 @@ impl Worker {
             return self.enroll();
         }
         if died {
-            self.each_holdings(LocalHoldings::mark_unseen);
+            self.each_holdings(LocalHoldings::restart_round);
             self.liveness.next = 0;
             self.liveness.hurries = true;
             self.tick_often();
@@ -151,7 +151,7 @@ impl Worker {
     }
 
     /// Looks at the next keys of the round.
-    pub(super) fn look_at_members(&mut self, on_time: bool) {
+    pub(super) fn look_at_next_keys(&mut self, on_time: bool) {
         let mut left = LOOKS_MAX;
         for _ in 0..self.upstreams.len() {
             let before = left;
@@ -240,7 +240,7 @@ impl Worker {
             .shedding
             .as_ref()
             .and_then(|shedding| shedding.limit.in_force(limit));
-        // Who holds a place in a slot may hold one of all as well: it is one request.
+        // Who holds a slot in a partition may hold one of all as well: it is one request.
         let in_flight = shared.max(round.in_flight());
         entry.series.slots(in_flight, limit);
         true

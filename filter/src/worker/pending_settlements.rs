@@ -63,7 +63,7 @@ impl Worker {
             self.pending_settlements.push_back(pending);
             return;
         }
-        self.own.count(InternalEvent::DebtDropped);
+        self.own.count(InternalEvent::SettlementDropped);
         let next_instance = self.draws.next_u64();
         let entry = self.upstreams.entry(pending.upstream);
         if let Some(entry) = entry.filter(|_| pending.permit.probe.is_some()) {

@@ -44,14 +44,14 @@ impl Worker {
     ) -> Result<(), Denial> {
         let upstream = self.upstream_of(known).ok_or(Denial::Undecided)?;
         let may = self.judge(known, |on, left| known.may_follow(number, answer, on, left));
-        self.on_payment(upstream, known, may)
+        self.withdraw_and_count(upstream, known, may)
     }
 
     /// Attempt `number` is about to start without a vote: pays for it, if it may.
     pub(crate) fn pay_for_start(&mut self, known: &Attempts, number: u8) -> Result<(), Denial> {
         let upstream = self.upstream_of(known).ok_or(Denial::Undecided)?;
         let may = self.judge(known, |on, left| known.may_start_unvoted(number, on, left));
-        self.on_payment(upstream, known, may)
+        self.withdraw_and_count(upstream, known, may)
     }
 
     /// The limit of one attempt.
@@ -209,7 +209,7 @@ impl Worker {
             if self.unstored_entries.len() < PENDING_MAX {
                 self.unstored_entries.push((upstream, what));
             } else {
-                self.own.count(InternalEvent::DebtDropped);
+                self.own.count(InternalEvent::SettlementDropped);
             }
         }
         if let (Some(Some(left)), Some(entry)) = (left, self.upstreams.entry(upstream)) {
@@ -217,7 +217,7 @@ impl Worker {
         }
     }
 
-    fn on_payment(
+    fn withdraw_and_count(
         &mut self,
         upstream: usize,
         known: &Attempts,

@@ -1,6 +1,6 @@
 //! What a worker has to say on the state page.
 
-use seawall_policy::state_page::{self, FilterView};
+use seawall_policy::state_page::{self, PendingWork};
 
 use super::Worker;
 use super::concurrency::counts_all;
@@ -20,10 +20,10 @@ impl Worker {
     #[inline(never)]
     fn shown(&mut self) -> Vec<u8> {
         let (_, moment) = self.moment();
-        let mut json = state_page::begin(FilterView {
+        let mut json = state_page::begin(PendingWork {
             settlements: self.pending_settlements.len(),
             entries: self.unstored_entries.len(),
-            places: self.has_unreturned_slots(),
+            places: self.unreturned_count(),
             parked: self.parked.len(),
         });
         let mut omitted: usize = 0;
@@ -34,7 +34,7 @@ impl Worker {
             let Some(policy) = self.routing.policies.get(entry.policy) else {
                 continue;
             };
-            // Where each value of a header has places of its own, they stand under up to two thousand keys: not shown.
+            // Where each value of a header has slots of its own, they stand under up to two thousand keys: not shown.
             let holdings = entry.holdings.as_ref().filter(|_| counts_all(policy));
             let upstream = state_page::UpstreamView {
                 policy,

@@ -51,7 +51,7 @@ pub(super) struct Replay {
     /// What the log says failed fails, as its status and flags say, after the time that it says, on every attempt.
     #[arg(long)]
     recorded_outcomes: bool,
-    /// What goes wrong: KIND,at=TIME,for=TIME[,share=PERCENT][,by=TIME][,attempts=COUNT]; may be given several times.
+    /// What goes wrong: `KIND,at=TIME,for=TIME[,share=PERCENT][,by=TIME][,attempts=COUNT]`; may be given several times.
     #[arg(long, value_name = "FAULT")]
     fault: Vec<Fault>,
     /// Envoy's workers.

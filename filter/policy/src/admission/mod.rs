@@ -50,7 +50,7 @@ pub enum Reason {
     BreakerForcedOpen,
     /// There is too little time left.
     Deadline,
-    /// All places of the bulkhead are taken.
+    /// All slots of the bulkhead are taken.
     BulkheadFull,
     /// As many requests are in flight as this priority may have.
     ShedLimit,

@@ -1,4 +1,4 @@
-//! Places as bytes: sealed as every record is, as long as there are holders.
+//! Slots as bytes: sealed as every record is, as long as there are holders.
 
 use super::{HOLDERS_MAX, InFlightSlots, Lease};
 use crate::limiter::Limiter;
@@ -33,20 +33,30 @@ impl InFlightSlots {
         out.sealed(VERSION)
     }
 
-    /// Reads what [`Places::encode`] wrote. No bytes at all are places that nobody holds.
+    /// Reads what [`InFlightSlots::encode`] wrote. No bytes at all are slots that nobody holds.
     pub fn decode(bytes: &[u8]) -> Result<Self, Unreadable> {
-        if bytes.is_empty() {
-            return Ok(Self::default());
-        }
-        let mut reader = opened(bytes, MAGIC, VERSION)?;
-        read(&mut reader)
-            .filter(|_| reader.is_empty())
-            .ok_or(Unreadable::Damaged)
+        decoded(bytes, MAGIC, VERSION, read)
     }
 }
 
+/// Reads bytes of this version to their end. No bytes at all are what there is at the beginning.
+pub(super) fn decoded<T: Default>(
+    bytes: &[u8],
+    magic: [u8; 2],
+    version: u16,
+    read: fn(&mut Reader<'_>) -> Option<T>,
+) -> Result<T, Unreadable> {
+    if bytes.is_empty() {
+        return Ok(T::default());
+    }
+    let mut reader = opened(bytes, magic, version)?;
+    read(&mut reader)
+        .filter(|_| reader.is_empty())
+        .ok_or(Unreadable::Damaged)
+}
+
 /// Opens bytes that are not empty, if they are of this version.
-pub(super) fn opened(bytes: &[u8], magic: [u8; 2], version: u16) -> Result<Reader<'_>, Unreadable> {
+fn opened(bytes: &[u8], magic: [u8; 2], version: u16) -> Result<Reader<'_>, Unreadable> {
     match Reader::open(bytes, magic) {
         Some((found, reader)) if found == version => Ok(reader),
         Some((found, _)) if found > version => Err(Unreadable::Later(found)),

@@ -1,15 +1,15 @@
-//! Which VMs live: one record with a heartbeat of each VM that holds places anywhere.
+//! Which VMs live: one record with a heartbeat of each VM that holds slots anywhere.
 //!
-//! A VM may hold places under thousands of keys, and cannot give a sign of life under each of them in every tick. So it
+//! A VM may hold slots under thousands of keys, and cannot give a sign of life under each of them in every tick. So it
 //! gives one here, in every tick, however long its round over the keys takes. Who is silent here for three ticks of an
-//! observer ([`crate::watch`]) is dead under every key at once: what it held counts no longer for anybody who takes a
-//! place, and is removed by whoever looks next.
+//! observer ([`crate::liveness`]) is dead under every key at once: what it held counts no longer for anybody who takes a
+//! slot, and is removed by whoever looks next.
 //!
 //! An instance number is the VM's number and, in its lowest eight bits, how often the VM had to begin anew under that key.
 //! Holders whose VM is not listed (an older filter, or one of more than [`MEMBERS_MAX`]) are watched under each key, by the
 //! signs that they give there.
 
-use super::codec::{bounded, opened};
+use super::codec::{bounded, decoded};
 use crate::liveness::Liveness;
 use crate::shared::envelope::{Reader, Writer};
 use crate::shared::keys;
@@ -123,13 +123,7 @@ impl Members {
 
     /// Reads what [`Members::encode`] wrote. No bytes at all list nobody.
     pub fn decode(bytes: &[u8]) -> Result<Self, Unreadable> {
-        if bytes.is_empty() {
-            return Ok(Self::default());
-        }
-        let mut reader = opened(bytes, MAGIC, VERSION)?;
-        read(&mut reader)
-            .filter(|_| reader.is_empty())
-            .ok_or(Unreadable::Damaged)
+        decoded(bytes, MAGIC, VERSION, read)
     }
 }
 

@@ -1,16 +1,16 @@
 //! Places: how many requests are in flight at one upstream, counted exactly over all VMs.
 //!
-//! Every request that goes takes one place under its VM's instance number, and gives it back at its end, each by one
-//! compare-and-swap. Credits that VMs hold in advance would save writes and strand places where they are not used; one
+//! Every request that goes takes one slot under its VM's instance number, and gives it back at its end, each by one
+//! compare-and-swap. Credits that VMs hold in advance would save writes and strand slots where they are not used; one
 //! swap costs a microsecond, so there are none. The record lists who holds how many: a VM that dies is seen by its silence
 //! ([`members`]) and loses all it held. One that was only slow finds that it was given up, takes another instance number,
 //! and what it gives back under the old one finds no holder and changes nothing. A tick looks at a bounded number of keys
 //! ([`rounds`]).
 //!
-//! **Invariant:** places held by live VMs never exceed the limit they were taken under, whatever the interleaving. What a
+//! **Invariant:** slots held by live VMs never exceed the limit they were taken under, whatever the interleaving. What a
 //! stalled VM had in flight when it was given up comes on top until it ends; so does what was in flight when the limit
-//! fell, or when a damaged record was replaced. Of a limit that follows latency the highest priority has some places
-//! beyond ([`crate::shedding::OWN_PLACES`]).
+//! fell, or when a damaged record was replaced. Of a limit that follows latency the highest priority has some slots
+//! beyond ([`crate::shedding::RESERVED_SLOTS`]).
 
 mod codec;
 pub mod members;
@@ -31,15 +31,15 @@ use crate::shedding::reported_load::ReportedLoad;
 use crate::time::Timestamp;
 use members::{Members, vm_of};
 
-/// How many VMs may hold places at the same time; what another one lets go is not counted.
+/// How many VMs may hold slots at the same time; what another one lets go is not counted.
 pub const HOLDERS_MAX: usize = 256;
 
-/// One VM and its places.
+/// One VM and its slots.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lease {
     /// The VM's instance number.
     pub instance: u64,
-    /// How many places it holds, at least 1.
+    /// How many slots it holds, at least 1.
     pub held: u32,
     /// Moves while the VM lives.
     pub beat: u32,
@@ -47,17 +47,17 @@ pub struct Lease {
 
 /// What a VM believes to hold under one key.
 ///
-/// It counts a place before it gives it back in shared data, and after it took it there: so it never believes to hold
+/// It counts a slot before it gives it back in shared data, and after it took it there: so it never believes to hold
 /// more than it does, unless it was given up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LocalLease {
     /// Its instance number.
     pub instance: u64,
-    /// How many places.
+    /// How many slots.
     pub held: u32,
 }
 
-/// A place that a request holds.
+/// A slot that a request holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SlotId {
     /// The instance number under which it was taken.
@@ -71,7 +71,7 @@ pub struct SlotId {
 /// The state of one key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InFlightSlots {
-    /// Whose they are, where the key is one of many slots: a hash that is never 0; 0 says nobody's.
+    /// Whose they are, where the key is one of many partitions: a hash that is never 0; 0 says nobody's.
     pub tag: u64,
     /// The adaptive limit, where there is one.
     pub limiter: Option<Limiter>,
@@ -84,7 +84,7 @@ pub struct InFlightSlots {
 }
 
 impl InFlightSlots {
-    /// Places held by all VMs together.
+    /// Slots held by all VMs together.
     pub fn in_flight(&self) -> u32 {
         self.holders
             .iter()

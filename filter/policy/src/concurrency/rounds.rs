@@ -1,8 +1,8 @@
-//! Which slots a tick looks at: those in use, a bounded number at a time.
+//! Which partitions a tick looks at: those in use, a bounded number at a time.
 //!
-//! A bulkhead has up to two thousand slots under each key, and few of them are in use. Those that are stand in an index
-//! beside them, one bit each, that every VM reads at its tick: it adds the slots that it uses itself, and removes those
-//! that it found idle. A slot that is missing there is no harm: whoever holds places in it adds it at its next tick.
+//! A bulkhead has up to two thousand partitions under each key, and few of them are in use. Those that are stand in an index
+//! beside them, one bit each, that every VM reads at its tick: it adds the partitions that it uses itself, and removes those
+//! that it found idle. A partition that is missing there is no harm: whoever holds slots in it adds it at its next tick.
 
 use super::partitions::{NUMBERS, Partition};
 use crate::shared::envelope::{Reader, Writer};
@@ -20,7 +20,7 @@ const MAGIC: [u8; 2] = *b"SI";
 pub struct Index(Vec<u32>);
 
 impl Index {
-    /// The slots of this key that are in use; none where that cannot be read.
+    /// The partitions of this key that are in use; none where that cannot be read.
     pub fn load(store: &impl SharedStore, prefix: &str) -> Self {
         let found = store.load(&key(prefix)).ok().flatten();
         found.map_or_else(Self::default, |found| {
@@ -63,7 +63,7 @@ fn key(prefix: &str) -> String {
     keys::named_slot(prefix, "index")
 }
 
-/// One look at each slot under a key, over as many ticks as it takes.
+/// One look at each partition under a key, over as many ticks as it takes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Round {
     /// What the index said at the start.
@@ -92,12 +92,12 @@ impl Round {
         }
     }
 
-    /// The next slot to look at.
+    /// The next partition to look at.
     pub fn next_slot(&mut self) -> Option<Partition> {
         self.pending.pop().map(Partition::of)
     }
 
-    /// How many are in flight in a slot; `None` where that could not be found out.
+    /// How many are in flight in a partition; `None` where that could not be found out.
     pub fn saw(&mut self, slot: Partition, in_flight: Option<u32>) {
         if slot.counts_all() {
             self.in_flight = self.in_flight.saturating_add(in_flight.unwrap_or(0));
@@ -113,17 +113,17 @@ impl Round {
         self.pending.is_empty()
     }
 
-    /// How many are in flight in all slots, once there is none left to look at.
+    /// How many are in flight in all partitions, once there is none left to look at.
     pub const fn in_flight(&self) -> u32 {
         self.in_flight
     }
 
-    /// Whether anything is in flight in any slot, or may be.
+    /// Whether anything is in flight in any partition, or may be.
     pub const fn is_any_used(&self) -> bool {
         !self.used.is_empty()
     }
 
-    /// Tells the others which slots are in use; says whether any is.
+    /// Tells the others which partitions are in use; says whether any is.
     pub fn tell(&self, store: &impl SharedStore, prefix: &str) -> bool {
         let news = self.used.iter().any(|slot| !self.index.has(*slot))
             || self.idle.iter().any(|slot| self.index.has(*slot));
@@ -150,7 +150,7 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 
-    /// A whole round of one VM; what is in flight in each slot.
+    /// A whole round of one VM; what is in flight in each partition.
     fn round(
         store: &Memory,
         own: &[Partition],

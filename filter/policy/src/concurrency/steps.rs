@@ -1,4 +1,4 @@
-//! What is done with places in shared data: one step each for a request that comes, one that ended, and the tick.
+//! What is done with slots in shared data: one step each for a request that comes, one that ended, and the tick.
 
 use super::members::Members;
 use super::{InFlightSlots, LocalLease, SlotId};
@@ -14,13 +14,13 @@ use crate::time::{Span, Timestamp};
 /// What bounds how many are in flight.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Bound {
-    /// The bulkhead's places, the same for every priority; `None` where there is no bulkhead.
+    /// The bulkhead's slots, the same for every priority; `None` where there is no bulkhead.
     pub places_max: Option<u32>,
     /// The limit of shedding, with the share of it that each priority may fill; `None` where nothing is shed.
     pub limit: Option<(Limit, Shares)>,
 }
 
-/// A request that asks for a place.
+/// A request that asks for a slot.
 #[derive(Clone, Copy, Debug)]
 pub struct AcquireRequest<'a> {
     /// What this VM holds under the key.
@@ -33,10 +33,10 @@ pub struct AcquireRequest<'a> {
     pub bound: Bound,
     /// Where the upstream's reports are looked at: uniform over all of `u32`, and the same for the same request.
     pub load: Option<u32>,
-    /// Whose places these must be, where the key is one of many slots. The places of another are not taken, unless they
+    /// Whose slots these must be, where the key is one of many partitions. The slots of another are not taken, unless they
     /// are idle.
     pub tag: Option<u64>,
-    /// So long the places of another stay whose they were though they are idle.
+    /// So long the slots of another stay whose they were though they are idle.
     pub keep: Span,
     /// VMs that are known to be dead: what they hold does not count.
     pub dead: &'a [u64],
@@ -44,7 +44,7 @@ pub struct AcquireRequest<'a> {
     pub now: Timestamp,
 }
 
-/// Whether a request has a place.
+/// Whether a request has a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Acquired {
     /// It has, and must give it back.
@@ -53,29 +53,29 @@ pub enum Acquired {
     Full {
         /// How many are in flight.
         in_flight: u32,
-        /// How many may be: the bulkhead's places, or the whole limit of shedding.
+        /// How many may be: the bulkhead's slots, or the whole limit of shedding.
         limit: u32,
         /// Whether the bulkhead refuses, and not the limit of shedding.
         bulkhead: bool,
     },
     /// The upstream reports too much load for its priority.
     Loaded,
-    /// The slot belongs to somebody else by now.
+    /// The partition belongs to somebody else by now.
     Elsewhere,
-    /// It could not be found out: the request goes without a place, and the caller counts it.
+    /// It could not be found out: the request goes without a slot, and the caller counts it.
     Undecided,
 }
 
-/// A place that is given back, and what was learned meanwhile.
+/// A slot that is given back, and what was learned meanwhile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Returned {
-    /// The place.
+    /// The slot.
     pub place: SlotId,
     /// What the request says about the limit, with the settings by which it is understood.
     pub sample: Option<(Sample, limiter::Settings)>,
 }
 
-/// What was learned while a place is held, or after it was given back.
+/// What was learned while a slot is held, or after it was given back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Feedback {
     /// As in [`Returned`].
@@ -101,12 +101,12 @@ pub struct SlotReport {
     pub crowded: bool,
     /// Whether a damaged record was replaced.
     pub healed: bool,
-    /// Whether this VM was given up: what it held is void, and it goes on under the spare number.
+    /// Whether this VM was given up: what it held is void, and it goes on under the next instance number.
     pub expired: bool,
 }
 
 impl Acquired {
-    /// The place.
+    /// The slot.
     pub const fn place(&self) -> Option<SlotId> {
         match self {
             Self::Taken(place) => Some(*place),
@@ -134,9 +134,9 @@ impl SlotReport {
     }
 }
 
-/// Takes a place for a request, if there is one.
+/// Takes a slot for a request, if there is one.
 ///
-/// Where the notes say that this VM was given up, the place is held under the spare number, and nothing else is.
+/// Where the notes say that this VM was given up, the slot is held under the next instance number, and nothing else is.
 pub fn acquire(
     store: &impl SharedStore,
     key: &str,
@@ -199,7 +199,7 @@ pub fn acquire(
     }
 }
 
-/// Gives a place back. What does not stand is to be tried again later, with the same `returned`: it is a debt.
+/// Gives a slot back. What does not stand is to be tried again later, with the same `returned`: it is a debt.
 pub fn release(
     store: &impl SharedStore,
     key: &str,
@@ -236,7 +236,7 @@ pub fn record_feedback(
     })
 }
 
-/// Gives a sign of life if this VM holds places, and takes back what dead VMs held: those that the members know, and those
+/// Gives a sign of life if this VM holds slots, and takes back what dead VMs held: those that the members know, and those
 /// in `silent`, as long as they showed no life since. Returns the signs that are to be watched here, which are those of VMs
 /// that are no members. What this VM believes not to hold is watched as well: nobody will give it back.
 pub fn maintain(
@@ -270,7 +270,7 @@ pub fn maintain(
     (SlotReport { expired, ..notes }, signs)
 }
 
-/// Looks at the places under a key and changes nothing; `None` where they cannot be read, or are of a later version.
+/// Looks at the slots under a key and changes nothing; `None` where they cannot be read, or are of a later version.
 pub fn peek(store: &impl SharedStore, key: &str) -> Option<InFlightSlots> {
     let found = store.load(key).ok()?;
     let bytes = found.map_or(Vec::new(), |found| found.bytes);
@@ -309,7 +309,7 @@ impl InFlightSlots {
     }
 }
 
-/// Takes a step on the places under a key; a damaged record is as a new one.
+/// Takes a step on the slots under a key; a damaged record is as a new one.
 fn changed(
     store: &impl SharedStore,
     key: &str,

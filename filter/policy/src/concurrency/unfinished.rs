@@ -1,7 +1,7 @@
 //! Unfinished requests: those whose body is not complete yet.
 //!
 //! The upstream waits for their clients, who may take as long as they like: some twenty uploads that never end would hold
-//! every place of an upstream that has nothing to do. So they hold a part of the places at most, each a second place under
+//! every slot of an upstream that has nothing to do. So they hold a part of the slots at most, each a second slot under
 //! a key of its own beside that of the first, and give it back when the body is complete. Beyond that part a new one is
 //! refused. One connection has at most a quarter of the part where others have any, or were refused a short time ago: a
 //! lone connection, such as that of a proxy in front, may use all of it.
@@ -15,7 +15,7 @@ const SHARE_OF_CONNECTION: u32 = 4;
 /// So long it counts that somebody was refused.
 const WAITED: Span = Span::secs(10);
 
-/// How many places unfinished requests may hold of so many, at least one; `None` where they may hold all.
+/// How many slots unfinished requests may hold of so many, at least one; `None` where they may hold all.
 pub fn most(limit: u32, share: Share) -> Option<u32> {
     let points = u64::from(share.as_basis_points());
     let scaled = u64::from(limit).saturating_mul(points) / 10_000;
@@ -23,7 +23,7 @@ pub fn most(limit: u32, share: Share) -> Option<u32> {
     (share < Share::ALL).then_some(places)
 }
 
-/// The unfinished requests of one VM at one upstream, by their connection. There are no more entries than places.
+/// The unfinished requests of one VM at one upstream, by their connection. There are no more entries than slots.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Connections {
     held: Vec<(u64, u32)>,
@@ -32,7 +32,7 @@ pub struct Connections {
 }
 
 impl Connections {
-    /// What bounds one more of this connection where unfinished requests may hold so many places.
+    /// What bounds one more of this connection where unfinished requests may hold so many slots.
     pub fn bound(&self, connection: u64, most: u32, now: Timestamp) -> Bound {
         let known = self.held.iter().find(|(known, _)| *known == connection);
         let own = known.map_or(0, |(_, held)| *held);

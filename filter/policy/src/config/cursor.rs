@@ -1,6 +1,6 @@
 //! A place in a configuration whose kinds have been checked: what stands there, and where that is.
 //!
-//! The checks of [`super::kinds`] come first, so that what cannot be read here is not there. What is left to find are
+//! The checks of [`super::tables`] come first, so that what cannot be read here is not there. What is left to find are
 //! bounds and what cannot work together; both are noted where they are, and a value is given all the same.
 
 use std::fmt;

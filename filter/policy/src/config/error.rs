@@ -1,6 +1,6 @@
 //! What is wrong with a configuration: where it is, what stood there, what would be right.
 //!
-//! Whoever finds something wrong notes it in [`Wrong`] and goes on as if it was not there; the first note refuses the whole.
+//! Whoever finds something wrong notes it in [`Errors`] and goes on as if it was not there; the first note refuses the whole.
 //! So reading and checking give plain values, and no path through them turns back half-way.
 
 use std::cell::OnceCell;

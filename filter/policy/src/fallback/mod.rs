@@ -16,7 +16,7 @@ pub enum Cause {
     Open,
     /// There was too much to do, and others were more important.
     Shed,
-    /// All places of the bulkhead were taken.
+    /// All slots of the bulkhead were taken.
     Bulkhead,
     /// There was too little time left for it.
     Deadline,

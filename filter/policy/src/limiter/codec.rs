@@ -1,4 +1,4 @@
-//! A limiter as bytes, within the record of the places it limits.
+//! A limiter as bytes, within the record of the slots it limits.
 
 use super::{Limiter, Point, Trial, Window};
 use crate::shared::envelope::{Reader, Writer};

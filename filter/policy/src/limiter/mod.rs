@@ -12,7 +12,7 @@
 //!   fall). If latency then rises again along with what is in flight, that was wrong, and is taken back.
 //!
 //! So nothing is ever held back to find something out. One state in shared data serves all VMs: samples enter in the swap
-//! that gives a place back. Integers only: limits are in 1/256 places, latencies in nanoseconds.
+//! that gives a slot back. Integers only: limits are in 1/256 slots, latencies in nanoseconds.
 
 mod codec;
 mod rules;
@@ -21,7 +21,7 @@ mod window;
 use crate::time::{Span, Timestamp};
 use window::Window;
 
-/// A place in the units of the limit.
+/// A slot in the units of the limit.
 const PLACE: u64 = 256;
 /// The limit is thought about after this time at the earliest,
 const WINDOW: Span = Span::millis(250);
@@ -38,7 +38,7 @@ const LATENCY_MAX: u64 = 8;
 /// a queue of six times the time of service, and nothing could be done about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Never fewer places, at least 1.
+    /// Never fewer slots, at least 1.
     pub floor: u32,
     /// Never more.
     pub ceiling: u32,
@@ -87,7 +87,7 @@ pub struct Sample {
     pub latency: Span,
     /// How many were in flight when it was admitted, with it.
     pub in_flight: u32,
-    /// Whether it got one of the last places for its priority.
+    /// Whether it got one of the last slots for its priority.
     pub pressed: bool,
     /// What became of it.
     pub kind: Kind,

@@ -2,7 +2,7 @@
 //!
 //! Envoy's router sends the attempts; Seawall alone decides. Before the router, a request gets leave for a number of
 //! attempts. In the upstream position each failed answer is voted on ([`attempts`]), and each retry is paid from one
-//! budget over all workers ([`budget`], [`account`]). An attempt that nobody paid for is not sent.
+//! budget over all workers ([`crate::retry_budget`], [`payment`]). An attempt that nobody paid for is not sent.
 
 pub mod attempts;
 pub mod payment;

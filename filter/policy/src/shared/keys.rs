@@ -12,7 +12,7 @@
 //! | `.../latency`, `.../probe`, `.../stalls` | its latencies; whose turn it is to probe it; which responses came to a halt |
 //! | `seawall/places/v1/POLICY/CLUSTER...`, `.../slot=NUMBER`, `.../slot=rest` | places; those for values of a header |
 //! | `.../slot=rest.NUMBER`, `.../slot=unfinished`, `....unfinished`, `.../slot=index` | parts of the rest; unfinished requests; which slots are in use |
-//! | `seawall/members/v1` | which VMs hold places, and which of them live |
+//! | `seawall/members/v1` | which VMs hold slots, and which of them live |
 //! | `seawall/v1/across/NUMBER` | what is kept across an application |
 //! | `seawall/authorities/v2/POLICY/CLUSTER` | which authority has which slot |
 //! | `seawall/v1-records`, `seawall/v1` | which upstreams have a record; how many, for earlier modules |
@@ -24,7 +24,7 @@
 pub const COUNT: &str = "seawall/v1";
 /// Which upstreams have a record.
 pub const REGISTRY: &str = "seawall/v1-records";
-/// Which VMs hold places, and which of them live.
+/// Which VMs hold slots, and which of them live.
 pub const MEMBERS: &str = "seawall/members/v1";
 /// Where the process's key stands.
 pub const PROCESS: &str = "seawall/v1-process-key";
@@ -97,19 +97,19 @@ pub fn stalls(record: &str) -> String {
     with(record, "/stalls")
 }
 
-/// Where the places of the upstream with this record stand.
+/// Where the slots of the upstream with this record stand.
 pub fn places(record: &str) -> String {
     let rest = record.strip_prefix("seawall").unwrap_or(record);
     with("seawall/places", rest)
 }
 
-/// Where the places of a slot for a header's value stand; of the one that all others share without a number.
+/// Where the slots of a partition for a header's value stand; of the one that all others share without a number.
 pub fn slot(places: &str, number: Option<u32>) -> String {
     let number = number.map(|number| crate::text::written(number.into()));
     with(&with(places, "/slot="), number.as_deref().unwrap_or("rest"))
 }
 
-/// Where the places of a slot with a name of its own stand, and where the index of slots does.
+/// Where the slots of a partition with a name of its own stand, and where the index of partitions does.
 pub fn named_slot(places: &str, name: &str) -> String {
     with(&with(places, "/slot="), name)
 }

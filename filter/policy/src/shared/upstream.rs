@@ -55,7 +55,7 @@ pub struct StepReport {
     pub lost_races: bool,
     /// Whether a damaged record was replaced.
     pub repaired: bool,
-    /// Where a settled verdict was counted, for [`Settlement::Late`].
+    /// Where a settled verdict was counted, for [`crate::admission::Settlement::Late`].
     pub counted: Option<Counted>,
     /// Whether half-open went without a verdict for `half_open.wait`, and nobody counted that span yet.
     pub starved: bool,

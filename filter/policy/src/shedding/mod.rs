@@ -11,8 +11,8 @@ use crate::priority::{self, Priority};
 use crate::ratio::{Enforcement, Share};
 use crate::time::Span;
 
-/// So many places the highest priority has for itself at least. Where the others keep the rest full, and it offers half of
-/// what the upstream can do, each of these places halves how often it finds all taken: twelve of them leave one in 8,000.
+/// So many slots the highest priority has for itself at least. Where the others keep the rest full, and it offers half of
+/// what the upstream can do, each of these slots halves how often it finds all taken: twelve of them leave one in 8,000.
 pub const RESERVED_SLOTS: u32 = 12;
 
 /// The limit on requests in flight.
@@ -49,7 +49,7 @@ impl Limit {
 pub struct Shares(pub [Share; 4]);
 
 impl Shares {
-    /// Of how many places a request of this priority may take the last one, where there are `limit`: rounded up, and at
+    /// Of how many slots a request of this priority may take the last one, where there are `limit`: rounded up, and at
     /// least one, so that every priority gets in where nothing is in flight.
     pub fn slots(&self, priority: Priority, limit: u32) -> u32 {
         let share = self.0.get(usize::from(priority.rank()));
@@ -60,7 +60,7 @@ impl Shares {
     }
 
     /// The same for a limit that follows latency, and so may be small: the highest priority then has at least
-    /// [`OWN_PLACES`] beyond the next one, if need be beyond the limit.
+    /// [`RESERVED_SLOTS`] beyond the next one, if need be beyond the limit.
     pub fn soft_slots(&self, priority: Priority, limit: u32) -> u32 {
         let places = self.slots(priority, limit);
         let next = self.slots(Priority::Critical, limit);

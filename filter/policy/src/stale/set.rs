@@ -1,6 +1,6 @@
 //! A set of slots: which answer stands in which, and which one goes when another comes.
 //!
-//! The coolest goes: each answer comes with how often it was asked for ([`super::heat`]), each time it is kept anew counts
+//! The coolest goes: each answer comes with how often it was asked for ([`super::frequency`]), each time it is kept anew counts
 //! one more, and that is halved for each minute in which nobody asked. Of equals the last to come goes. So a newcomer always
 //! gets a place, and an upstream with few requests has its answers kept at once; but newcomers drive out each other, and
 //! what is asked for at least once a minute stays, however many URLs are asked for once.

@@ -28,7 +28,7 @@ pub enum Outcome {
     Broken,
 }
 
-/// Keeps an answer that was asked for so often of late (what [`super::Recent::look`] said). `body` is all that came of it.
+/// Keeps an answer that was asked for so often of late (what [`super::Sampling::sample`] said). `body` is all that came of it.
 ///
 /// # Errors
 /// The host's status.
@@ -125,7 +125,7 @@ pub fn find(
 }
 
 /// Forgets what this request might have been given: its last answer was good and may not be kept, so that an older one is no
-/// longer the last. Only for answers that say something about the resource ([`Asked::is_told_by`]).
+/// longer the last. Only for answers that say something about the resource ([`RequestDirectives::is_told_by`]).
 ///
 /// # Errors
 /// The host's status.

@@ -41,7 +41,7 @@ pub struct UpstreamView<'a> {
     pub cluster: &'a str,
     /// Its key in shared data; `None` where it has no state.
     pub key: Option<&'a str>,
-    /// The key of its places, where they are counted.
+    /// The key of its slots, where they are counted.
     pub places: Option<&'a str>,
     /// Whether there is a filter in the upstream position, in a word.
     pub position: &'a str,
@@ -49,7 +49,7 @@ pub struct UpstreamView<'a> {
 
 /// What a VM could not store yet.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct FilterView {
+pub struct PendingWork {
     /// Settlements of permits.
     pub settlements: usize,
     /// Entries into retry budgets.
@@ -61,7 +61,7 @@ pub struct FilterView {
 }
 
 /// Begins a page.
-pub fn begin(own: FilterView) -> Json {
+pub fn begin(own: PendingWork) -> Json {
     let mut json = Json::default();
     json.begin(b'{');
     json.number("version", 1);

@@ -90,7 +90,7 @@ fn record(policy: &Policy, outcomes: &[Outcome]) -> Record {
 }
 
 fn shown(store: &Memory, upstream: &UpstreamView<'_>, millis: u64) -> Value {
-    let mut json = begin(FilterView::default());
+    let mut json = begin(PendingWork::default());
     assert!(add(&mut json, store, upstream, at(millis)));
     let page: Value = serde_json::from_slice(&end(json, 0)).expect("JSON");
     page["upstreams"][0].clone()
@@ -188,9 +188,9 @@ fn places_show_what_is_in_flight_and_how_loaded_the_upstream_is() {
 fn a_page_is_bounded_and_says_what_is_missing() {
     let (store, policy) = (Memory::default(), policy());
     let upstream = upstream(&policy);
-    let mut json = begin(FilterView {
+    let mut json = begin(PendingWork {
         parked: 3,
-        ..FilterView::default()
+        ..PendingWork::default()
     });
     let added = (0..10_000)
         .filter(|_| add(&mut json, &store, &upstream, at(0)))
@@ -209,7 +209,7 @@ proptest! {
         let (store, mut policy) = (Memory::default(), policy());
         policy.name = name.clone();
         let upstream = UpstreamView { cluster: &cluster, ..upstream(&policy) };
-        let mut json = begin(FilterView::default());
+        let mut json = begin(PendingWork::default());
         add(&mut json, &store, &upstream, at(0));
         let page = end(json, 0);
         prop_assert!(page.trim_ascii_end().iter().all(|byte| *byte >= b' ' && *byte != b'<'));

@@ -1,23 +1,23 @@
-//! Places for each value of a header: a fixed number of slots, so that nothing is ever registered for good.
+//! Slots for each value of a header: a fixed number of partitions, so that nothing is ever registered for good.
 //!
-//! A value has a tag, its hash, and may use any of eight slots that follow from it; whose places a slot holds stands in
-//! its record. A slot where nothing is in flight is anybody's. Who finds none shares the *rest*, one more slot for all of
-//! them. There are twice as many slots as values are promised one: with as many as that, of 100 values at the same time 14
+//! A value has a tag, its hash, and may use any of eight partitions that follow from it; whose slots a partition holds stands in
+//! its record. A partition where nothing is in flight is anybody's. Who finds none shares the *rest*, one more partition for all of
+//! them. There are twice as many partitions as values are promised one: with as many as that, of 100 values at the same time 14
 //! share the rest if each may use four, and with twice as many and eight it is one in 2,000 (Azar, Broder, Karlin, Upfal,
-//! "Balanced allocations", 1999). A flood of values that nobody ever used before takes idle slots and the rest, never one
+//! "Balanced allocations", 1999). A flood of values that nobody ever used before takes idle partitions and the rest, never one
 //! that is in use.
 //!
 //! **Values may be chosen by an attacker.** The hash has a key that is random in each process ([`crate::shared::process_key`]), so
-//! that nobody can choose values that take the slots of a certain other one. Half of the slots, which are asked for first,
+//! that nobody can choose values that take the partitions of a certain other one. Half of the partitions, which are asked for first,
 //! stay for [`KEEP`] whose they were though nothing is in flight: a flood cannot take them between two requests of one
-//! value. In the rest, a value has at most a quarter of the places, so that one alone never fills it; requests without
+//! value. In the rest, a value has at most a quarter of the slots, so that one alone never fills it; requests without
 //! the header are a value like any other. What remains: who holds requests of hundreds of values at the same time keeps
 //! new values out, for as long as those requests last and no longer.
 //!
-//! **What is not exact:** a value may hold places in more than one slot for as long as requests last that came before it
-//! moved, if one of its candidates became idle between the looks of two VMs, or if it was in the rest before. Each slot
-//! by itself is within the bound always, so a value never has more than nine times the places, and never for longer than
-//! its requests take: who comes next is led to the first slot that is its own.
+//! **What is not exact:** a value may hold slots in more than one partition for as long as requests last that came before it
+//! moved, if one of its candidates became idle between the looks of two VMs, or if it was in the rest before. Each partition
+//! by itself is within the bound always, so a value never has more than nine times the slots, and never for longer than
+//! its requests take: who comes next is led to the first partition that is its own.
 
 use super::{
     AcquireRequest, Acquired, Bound, InFlightSlots, LocalLease, SlotId, SlotReport, members, peek,
@@ -29,21 +29,21 @@ use crate::shared::process_key::ProcessKey;
 use crate::shared::store::SharedStore;
 use crate::time::{Span, Timestamp};
 
-/// How many values have a slot unless something else is asked for.
+/// How many values have a partition unless something else is asked for.
 pub const VALUES: u32 = 100;
-/// The most that can be asked for: each slot is a key in shared data, and one bit in an index ([`super::rounds`]).
+/// The most that can be asked for: each partition is a key in shared data, and one bit in an index ([`super::rounds`]).
 pub const VALUES_MAX: u32 = 1_000;
-/// So long a slot of the half that is kept stays whose it was.
+/// So long a partition of the half that is kept stays whose it was.
 pub const KEEP: Span = Span::secs(1);
-/// How many slots a value may use.
+/// How many partitions a value may use.
 const CHOICES: u32 = 8;
 /// Into so many parts those who share the rest are divided: a value is in one of them, and two are in the same one by
 /// chance only.
 const PARTS: u32 = 64;
-/// A part has this share of the rest's places.
+/// A part has this share of the rest's slots.
 const PART_OF_REST: u32 = 4;
 
-/// How many slots there are for so many values.
+/// How many partitions there are for so many values.
 pub const fn all(values: u32) -> u32 {
     let values = if values > VALUES_MAX {
         VALUES_MAX
@@ -53,7 +53,7 @@ pub const fn all(values: u32) -> u32 {
     values.saturating_mul(2)
 }
 
-/// One of the slots under a key.
+/// One of the partitions under a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Partition {
     /// One for a single value at a time.
@@ -62,9 +62,9 @@ pub enum Partition {
     Rest,
     /// What a part of those holds there.
     Part(u32),
-    /// What unfinished requests hold of the places that all share.
+    /// What unfinished requests hold of the slots that all share.
     Unfinished,
-    /// What they hold of an own slot, or of the rest, by its number.
+    /// What they hold of an own partition, or of the rest, by its number.
     UnfinishedOf(u32),
 }
 
@@ -86,7 +86,7 @@ impl Partition {
         }
     }
 
-    /// Its number among all slots under a key.
+    /// Its number among all partitions under a key.
     pub const fn number(self) -> u32 {
         match self {
             Self::Rest => 0,
@@ -97,19 +97,19 @@ impl Partition {
         }
     }
 
-    /// The slot with this number.
+    /// The partition with this number.
     pub const fn of(number: u32) -> Self {
         match number {
             0 => Self::Rest,
             UNFINISHED_AT => Self::Unfinished,
             1..PARTS_AT => Self::Own(number.saturating_sub(1)),
             PARTS_AT..UNFINISHED_AT => Self::Part(number.saturating_sub(PARTS_AT)),
-            // Of an own slot or the rest, never of one of these.
+            // Of an own partition or the rest, never of one of these.
             _ => Self::UnfinishedOf(number.saturating_sub(UNFINISHED_AT + 1) % PARTS_AT),
         }
     }
 
-    /// Where unfinished requests with a place in this slot are counted.
+    /// Where unfinished requests with a slot in this partition are counted.
     pub const fn unfinished(self) -> Self {
         Self::UnfinishedOf(self.number())
     }
@@ -153,10 +153,10 @@ pub fn tag(key: Option<&ProcessKey>, value: Option<&[u8]>) -> u64 {
     (hash ^ (hash >> 33)).max(1)
 }
 
-/// What a request got in slots.
+/// What a request got in partitions.
 #[derive(Clone, Copy, Debug)]
-pub struct ActivePartitions {
-    /// Each goes back under the key of its slot, also where the request is refused.
+pub struct PartitionSlots {
+    /// Each goes back under the key of its partition, also where the request is refused.
     pub places: [Option<(Partition, SlotId)>; 2],
     /// Whether the request has what it needs.
     pub taking: Acquired,
@@ -164,17 +164,17 @@ pub struct ActivePartitions {
     pub notes: SlotReport,
 }
 
-/// Takes a place for a request with this tag, in its own slot or the rest. `holding` says what this VM holds in a slot;
-/// that of `asked`, and its spare number, do not matter.
+/// Takes a slot for a request with this tag, in its own partition or the rest. `holding` says what this VM holds in a partition;
+/// that of `asked`, and its next instance number, do not matter.
 pub fn take(
     store: &impl SharedStore,
     prefix: &str,
     values: u32,
     asked: &AcquireRequest<'_>,
     holding: &dyn Fn(Partition) -> LocalLease,
-) -> ActivePartitions {
+) -> PartitionSlots {
     let count = all(values);
-    // Somebody may take a slot between the look and the step, which is seen by the tag; each time another one did.
+    // Somebody may take a partition between the look and the step, which is seen by the tag; each time another one did.
     for _ in 0..CHOICES {
         let chosen = asked
             .tag
@@ -184,7 +184,7 @@ pub fn take(
         };
         let (taking, notes) = take_in(store, prefix, slot, asked, holding);
         if taking != Acquired::Elsewhere {
-            return ActivePartitions {
+            return PartitionSlots {
                 places: [taking.place().map(|place| (slot, place)), None],
                 taking,
                 notes,
@@ -194,13 +194,13 @@ pub fn take(
     shared_partition(store, prefix, asked, holding)
 }
 
-/// A place in the rest, and in the part of it that the tag falls into.
+/// A slot in the rest, and in the part of it that the tag falls into.
 fn shared_partition(
     store: &impl SharedStore,
     prefix: &str,
     asked: &AcquireRequest<'_>,
     holding: &dyn Fn(Partition) -> LocalLease,
-) -> ActivePartitions {
+) -> PartitionSlots {
     let mut of_part = None;
     let mut seen = SlotReport::default();
     if let (Some(tag), Some(most)) = (asked.tag, asked.bound.places_max) {
@@ -214,7 +214,7 @@ fn shared_partition(
         of_part = taking.place().map(|place| (part, place));
         seen = notes;
         if matches!(taking, Acquired::Full { .. }) {
-            return ActivePartitions {
+            return PartitionSlots {
                 places: [None; 2],
                 taking,
                 notes,
@@ -223,14 +223,14 @@ fn shared_partition(
     }
     let (taking, notes) = take_in(store, prefix, Partition::Rest, asked, holding);
     let of_rest = taking.place().map(|place| (Partition::Rest, place));
-    ActivePartitions {
+    PartitionSlots {
         places: [of_rest, of_part],
         taking,
         notes: notes.and(&seen),
     }
 }
 
-/// Takes a place in this slot.
+/// Takes a slot in this partition.
 pub fn take_in(
     store: &impl SharedStore,
     prefix: &str,
@@ -249,7 +249,7 @@ pub fn take_in(
     steps::acquire(store, &slot.key(prefix), &asked)
 }
 
-/// The slot that is the tag's, else the first one that is idle, and rather one that is kept.
+/// The partition that is the tag's, else the first one that is idle, and rather one that is kept.
 fn choose(
     store: &impl SharedStore,
     prefix: &str,
@@ -280,14 +280,14 @@ fn choose(
 }
 
 impl InFlightSlots {
-    /// Whether a slot may be taken by another value: nothing is in flight, and it is not kept for the last one.
+    /// Whether a partition may be taken by another value: nothing is in flight, and it is not kept for the last one.
     pub(super) fn is_anybodys(&self, keep: Span, now: Timestamp) -> bool {
         let kept = self.tag != 0 && now.since(self.last) < keep;
         self.in_flight() == 0 && !kept
     }
 }
 
-/// One of the slots that a tag may use: each choice is a draw of its own, one half of them from each half of the slots.
+/// One of the partitions that a tag may use: each choice is a draw of its own, one half of them from each half of the partitions.
 fn candidate(tag: u64, choice: u32, count: u32) -> u32 {
     let number = draw(tag, choice, count / 2);
     number.saturating_mul(2).saturating_add(choice % 2)

@@ -68,7 +68,7 @@ impl Vm {
             instance: 7,
             held: self.held.borrow().get(&slot).copied().unwrap_or(0),
         };
-        let ActivePartitions {
+        let PartitionSlots {
             places,
             taking,
             notes,
@@ -124,7 +124,7 @@ impl Vm {
 
 #[test]
 fn nobody_can_aim_at_another_without_the_key() {
-    // Values that take all slots which a victim may use in a process with one key take them in none with another.
+    // Values that take all partitions which a victim may use in a process with one key take them in none with another.
     let known = Vm::of(0);
     let targets: Vec<_> = (0..CHOICES)
         .map(|choice| candidate(known.tag("victim"), choice, all(VALUES)))
@@ -196,7 +196,7 @@ fn a_value_that_fills_its_part_of_the_rest_leaves_it_to_others() {
     let mut shut_out = 0;
     for process in 0..50 {
         let vm = Vm::of(process);
-        // Every slot is held.
+        // Every partition is held.
         let mut owned = 0;
         for number in 0.. {
             let value = format!("holder {number}");
@@ -300,7 +300,7 @@ fn the_slot_of_a_value_whose_vm_died_is_anybodys() {
                 dead,
                 now: NOW,
             };
-            // Both slots that there are.
+            // Both partitions that there are.
             for slot in [slot, 1 - slot] {
                 let key = Partition::Own(slot).key("k");
                 assert!(matches!(

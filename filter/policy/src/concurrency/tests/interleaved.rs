@@ -1,6 +1,6 @@
 //! VMs that share one key: whole steps of others run between a VM's load and its swap.
 //!
-//! A ledger beside the record knows who went and who ended. Whatever the order, the places of live VMs stay within the
+//! A ledger beside the record knows who went and who ended. Whatever the order, the slots of live VMs stay within the
 //! limit, the record agrees with the ledger after every step, and once all is over nothing is in flight.
 
 use std::cell::{Cell, RefCell};
@@ -234,7 +234,7 @@ impl World {
         });
     }
 
-    /// The record against what VMs hold. One that is inside a step is between two truths by one place.
+    /// The record against what VMs hold. One that is inside a step is between two truths by one slot.
     fn check(&self, after: Turn) {
         let places = self.places();
         for vm in self.vms.borrow().iter().filter(|vm| !vm.busy) {

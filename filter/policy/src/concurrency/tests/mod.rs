@@ -1,4 +1,4 @@
-//! Places by themselves, and over VMs whose steps come between each other's.
+//! Slots by themselves, and over VMs whose steps come between each other's.
 
 mod interleaved;
 

@@ -36,9 +36,9 @@ object! {
         max_concurrent ("max_concurrent"): u32,
         /// Not for the whole upstream, but for each value of a header.
         per ("per"): RawPer,
-        /// Until when a request holds its place (end).
+        /// Until when a request holds its slot (end).
         until ("until"): RawUntil,
-        /// Which share of the places requests may hold whose body is not complete, 1 to 100 percent (50).
+        /// Which share of the slots requests may hold whose body is not complete, 1 to 100 percent (50).
         unfinished ("unfinished"): Percent,
     }
 }
@@ -48,7 +48,7 @@ object! {
     RawPer {
         /// The header's name, such as `x-tenant`; requests without it share one part.
         header ("header"): String,
-        /// How many values have places of their own at the same time, 1 to 1,000 (100); those beyond share one part.
+        /// How many values have slots of their own at the same time, 1 to 1,000 (100); those beyond share one part.
         max_keys ("max_keys"): u32,
     }
 }

@@ -25,7 +25,7 @@ choice! {
         Open ("open"),
         /// There was too much to do, and others were more important.
         Shed ("shed"),
-        /// All places of the bulkhead were taken.
+        /// All slots of the bulkhead were taken.
         Bulkhead ("bulkhead"),
         /// There was too little time left for it.
         Deadline ("deadline"),

@@ -24,7 +24,7 @@ use traffic::{Offered, admitted, weight};
 
 /// How many priorities there are; 0 is the highest.
 pub const PRIORITIES: u8 = 4;
-/// One priority, wholly shed, in [`Load::shed`].
+/// One priority, wholly shed, in [`ReportedLoad::shed`].
 pub const WHOLE: u32 = 1_000_000;
 /// Of so many reports one counts.
 pub const SAMPLE: Span = Span::millis(50);

@@ -1,7 +1,7 @@
-//! Seawall's filter: the policies of `seawall_policy` joined to Envoy by Proxy-Wasm.
+//! Seawall's Wasm body: the core, `seawall_policy`, joined to Envoy by Proxy-Wasm.
 //!
-//! **Architecture invariant:** nothing here decides. A request is read as facts, the policy is asked, and what it says is
-//! applied. No header byte, host status, record or configuration may panic: a panic kills the VM and every request in it.
+//! **Architecture invariant:** nothing here decides. A callback becomes an event, host calls answer the core's questions, and
+//! what the core wants done is applied. No header byte, host status, record or configuration may panic: a panic kills the VM and every request in it.
 #![cfg_attr(
     not(test),
     deny(
@@ -14,24 +14,9 @@
     )
 )]
 
-mod account;
-mod arrival;
-mod attempt;
-mod attempt_state;
+mod body;
 mod entry;
-mod facts;
 mod host;
-mod local_leases;
-mod local_reply;
-mod page;
-mod process_key;
-mod request;
-mod response;
 mod root;
-mod sorted_map;
-mod stale;
-mod steer;
 mod stream;
-mod telemetry;
-mod upstreams;
 mod worker;

@@ -4,18 +4,32 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use seawall_policy::config;
+use seawall_policy::environment::effects::Effects;
+use seawall_policy::environment::{Environment, Timer};
+use seawall_policy::stream::look_at_parked;
+use seawall_policy::worker::{TICK_MILLIS, Vm, Worker};
 
-use crate::host::plugin;
-use crate::stream::Stream;
-use crate::worker::{TICK_MILLIS, Worker};
+use crate::body::{AtRequest, Wasm, apply};
+use crate::host::{calls, plugin};
+use crate::stream::HttpStream;
+use crate::worker::{SharedWorker, with};
 
 /// One root: one configuration in one VM.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Root {
-    worker: Rc<RefCell<Option<Worker>>>,
+    vm: Rc<Vm>,
+    worker: SharedWorker,
 }
 
 impl Root {
+    /// A root of this VM, without a configuration.
+    pub(crate) fn new(vm: Rc<Vm>) -> Self {
+        Self {
+            vm,
+            worker: SharedWorker::default(),
+        }
+    }
+
     /// Takes a configuration. `false` makes Envoy refuse it and keep the one it has. Runs in canary VMs too: writes
     /// nothing.
     pub(crate) fn configure(&mut self) -> bool {
@@ -27,39 +41,38 @@ impl Root {
             }
         };
         // Streams of an earlier configuration keep their worker, whose numbers mean something else.
-        self.worker = Rc::new(RefCell::new(Some(Worker::new(routing))));
-        plugin::set_tick_period(TICK_MILLIS)
+        let worker = Worker::new(Wasm, Rc::clone(&self.vm), routing);
+        self.worker = Rc::new(RefCell::new(Some(worker)));
+        Wasm.set_tick_period(TICK_MILLIS)
     }
 
-    /// What is done every half second, and more often while something waits.
+    /// A tick. The hedges that wait come last: nothing can be done for the root once a stream was spoken for.
     pub(crate) fn tick(&self) {
-        if let Ok(mut worker) = self.worker.try_borrow_mut()
-            && let Some(worker) = worker.as_mut()
-        {
+        with(&self.worker, |worker| {
             worker.tick();
-        }
+            for context in worker.parked() {
+                let mut out = Effects::NONE;
+                if let Some(facts) = worker.env().stream(context) {
+                    look_at_parked(worker, context, (&facts, &AtRequest), &mut out);
+                    apply(&mut out);
+                }
+            }
+            worker.parked_seen();
+        });
     }
 
     /// It goes: what it has counted and owes does not go with it.
     pub(crate) fn done(&self) {
-        if let Ok(mut worker) = self.worker.try_borrow_mut()
-            && let Some(worker) = worker.as_mut()
-        {
-            worker.done();
-        }
+        with(&self.worker, Worker::done);
     }
 
-    /// The answer to a request of our own is there.
+    /// The response to a request of Seawall's own is there.
     pub(crate) fn called(&self, call: u32) {
-        if let Ok(mut worker) = self.worker.try_borrow_mut()
-            && let Some(worker) = worker.as_mut()
-        {
-            worker.called(call);
-        }
+        with(&self.worker, |worker| worker.called(call, calls::status()));
     }
 
     /// A stream of this root.
-    pub(crate) fn stream(&self) -> Stream {
-        Stream::new(Rc::clone(&self.worker))
+    pub(crate) fn stream(&self, context: u32) -> HttpStream {
+        HttpStream::new(Rc::clone(&self.worker), context)
     }
 }

@@ -1,92 +1,90 @@
-//! One stream, in whichever of the two positions it turns out to stand.
-//!
-//! The same configuration in both positions is the same root to Envoy, so that only the stream itself can tell: the
-//! router counts attempts, and before it the count is 0.
+//! A stream of the host: each callback is an event for the core, and what the core wants done follows.
 
-use crate::attempt::Attempt;
-use crate::host::action::Action;
-use crate::host::properties;
-use crate::request::HttpRequest;
-use crate::worker::handle::SharedWorker;
+use seawall_policy::environment::effects::{Action, Effects};
+use seawall_policy::stream::Stream;
 
-/// One stream.
+use crate::body::{AtBody, AtRequest, AtResponse, AtTrailers, Wasm, apply};
+use crate::host::headers::Pairs;
+use crate::worker::{SharedWorker, with};
+
+/// One stream and the worker of its root.
 #[derive(Debug)]
-#[allow(
-    clippy::large_enum_variant,
-    reason = "each stream stands in a box of its own, and most are requests"
-)]
-pub(crate) enum Stream {
-    /// A client's request, before the router.
-    Request(HttpRequest),
-    /// An attempt, behind it.
-    Attempt(Attempt),
+pub(crate) struct HttpStream {
+    worker: SharedWorker,
+    core: Stream<Pairs>,
 }
 
-impl Stream {
+impl HttpStream {
     /// A stream of the root that this worker belongs to.
-    pub(crate) fn new(worker: SharedWorker) -> Self {
-        Self::Request(HttpRequest::new(worker))
+    pub(crate) fn new(worker: SharedWorker, context: u32) -> Self {
+        Self {
+            worker,
+            core: Stream::new(context),
+        }
     }
 
     /// The headers of the request are there.
-    pub(crate) fn request_headers(&mut self, id: u32, end_of_stream: bool) -> Action {
-        let number = properties::number("upstream\0request_attempt_count").unwrap_or(0);
-        if let Self::Request(request) = self
-            && number > 0
-        {
-            *self = Self::Attempt(Attempt::new(request.worker(), number));
+    pub(crate) fn request_headers(&mut self, end_of_stream: bool) -> Action {
+        let mut out = Effects::NONE;
+        let (worker, core) = (&self.worker, &mut self.core);
+        let mut action = with(worker, |worker| {
+            core.request_headers(worker, &AtRequest, end_of_stream, &mut out)
+        });
+        while let Some(accepted) = apply(&mut out) {
+            action = with(worker, |worker| {
+                core.replied_to_request(worker, &AtRequest, accepted, &mut out)
+            });
         }
-        match self {
-            Self::Request(request) => request.request_headers(id, end_of_stream),
-            Self::Attempt(attempt) => attempt.request_headers(id),
-        }
+        action.unwrap_or(Action::Continue)
     }
 
     /// The last byte of the request is there.
     pub(crate) fn request_ended(&mut self) {
-        if let Self::Request(request) = self {
-            request.request_ended();
-        }
+        with(&self.worker, |worker| self.core.request_ended(worker));
     }
 
-    /// The headers of the answer are there.
+    /// The headers of the response are there.
     pub(crate) fn response_headers(&mut self, end_of_stream: bool) -> Action {
-        match self {
-            Self::Request(request) => request.response_headers(end_of_stream),
-            Self::Attempt(attempt) => {
-                attempt.response_headers();
-                Action::Continue
-            }
+        let mut out = Effects::NONE;
+        let (worker, core) = (&self.worker, &mut self.core);
+        let mut action = with(worker, |worker| {
+            core.response_headers(worker, &AtResponse, end_of_stream, &mut out)
+        });
+        while let Some(accepted) = apply(&mut out) {
+            action = with(worker, |worker| {
+                core.replied_to_response(worker, &AtResponse, accepted, &mut out)
+            });
         }
+        action.unwrap_or(Action::Continue)
     }
 
-    /// A chunk of the answer's body passes.
+    /// A chunk of the response's body passes.
     pub(crate) fn response_body(&mut self, size: usize, end_of_stream: bool) {
-        if let Self::Request(request) = self {
-            request.response_body(size, end_of_stream);
-        }
+        let chunk = (size, end_of_stream);
+        with(&self.worker, |worker: &mut _| {
+            self.core
+                .response_body::<Wasm>(worker, &AtResponse, &AtBody, chunk);
+        });
     }
 
-    /// The trailers of the answer are there.
+    /// The trailers of the response are there.
     pub(crate) fn response_trailers(&mut self) {
-        if let Self::Request(request) = self {
-            request.response_trailers();
-        }
+        with(&self.worker, |worker| {
+            self.core.response_trailers(worker, &AtTrailers);
+        });
     }
 
     /// The request is over.
     pub(crate) fn log(&mut self) {
-        if let Self::Request(request) = self {
-            request.on_end();
-        }
+        with(&self.worker, |worker| self.core.log(worker, &AtResponse));
     }
 
-    /// The stream is over. A request that was not logged before never is, or only when its context is gone: so Envoy does
-    /// with HTTP/3, where it logs once the client has acknowledged the answer.
-    pub(crate) fn done(&mut self, id: u32) {
-        match self {
-            Self::Request(request) => request.on_end(),
-            Self::Attempt(attempt) => attempt.done(id),
-        }
+    /// The stream is over.
+    pub(crate) fn done(&mut self) {
+        let mut out = Effects::NONE;
+        with(&self.worker, |worker| {
+            self.core.done(worker, &AtResponse, &mut out);
+        });
+        apply(&mut out);
     }
 }

@@ -1,7 +1,9 @@
-//! The pure core of Seawall: what each policy decides, as functions of a configuration, a record, facts and a time.
+//! The core of Seawall: it decides everything that a proxy does with a request, and does no I/O.
 //!
-//! **Architecture invariant:** this crate knows no Envoy, no clock, no randomness and no I/O. Time and random draws are
-//! parameters, shared data is a trait. Everything here runs in tests, in the harness and in the data plane alike.
+//! A body tells it of events ([`stream::Stream`], [`worker::Worker`]), answers its questions and applies its effects ([`environment`]).
+//!
+//! **Architecture invariant:** this crate knows no Envoy, no clock, no randomness and no I/O: they are traits of the environment.
+//! Everything here runs in tests, in the harness and in the data plane alike.
 #![cfg_attr(
     not(test),
     deny(
@@ -15,9 +17,15 @@
 )]
 #![forbid(unsafe_code)]
 
+mod attempt;
 mod decimal;
+mod draws;
+mod hash;
 mod json;
 mod protobuf_wire;
+mod request;
+mod response_facts;
+mod telemetry;
 
 pub mod admission;
 pub mod authority;
@@ -27,6 +35,7 @@ pub mod concurrency;
 pub mod config;
 pub mod control;
 pub mod deadline;
+pub mod environment;
 pub mod event_stream;
 pub mod exempt;
 pub mod fallback;
@@ -52,6 +61,8 @@ pub mod shared;
 pub mod shedding;
 pub mod stale;
 pub mod state_page;
+pub mod stream;
 pub mod text;
 pub mod time;
 pub mod trust;
+pub mod worker;

@@ -11,13 +11,16 @@
 )]
 
 use std::cell::RefCell;
+use std::rc::Rc;
 
 mod stream_table;
 
-use crate::host::action::Action;
+use seawall_policy::environment::effects::Action;
+use seawall_policy::worker::Vm;
+
 use crate::host::clock;
 use crate::root::Root;
-use crate::stream::Stream;
+use crate::stream::HttpStream;
 use stream_table::StreamTable;
 
 #[derive(Debug)]
@@ -25,7 +28,9 @@ struct Contexts {
     /// One or two.
     roots: Vec<(u32, Root)>,
     /// Boxed, since a list moves what it holds.
-    streams: StreamTable<Box<Stream>>,
+    streams: StreamTable<Box<HttpStream>>,
+    /// What all roots share.
+    vm: Option<Rc<Vm>>,
 }
 
 impl Contexts {
@@ -46,6 +51,7 @@ thread_local! {
         RefCell::new(Contexts {
             roots: Vec::new(),
             streams: StreamTable::EMPTY,
+            vm: None,
         })
     };
 }
@@ -56,7 +62,7 @@ fn contexts<T>(run: impl FnOnce(&mut Contexts) -> Option<T>) -> Option<T> {
     CONTEXTS.with(|contexts| run(&mut *contexts.try_borrow_mut().ok()?))
 }
 
-fn stream<T>(id: u32, run: impl FnOnce(&mut Stream) -> T) -> Option<T> {
+fn stream<T>(id: u32, run: impl FnOnce(&mut HttpStream) -> T) -> Option<T> {
     contexts(|contexts| contexts.streams.get_mut(id).map(|stream| run(stream)))
 }
 
@@ -64,8 +70,16 @@ fn root<T>(id: u32, run: impl FnOnce(&mut Root) -> T) -> Option<T> {
     contexts(|contexts| contexts.root(id).map(run))
 }
 
+/// The stream goes on.
+const CONTINUE: u32 = 0;
+/// It stays: a local reply was sent, or it waits.
+const PAUSE: u32 = 1;
+
 fn action(action: Option<Action>) -> u32 {
-    action.unwrap_or(Action::Continue) as u32
+    match action.unwrap_or(Action::Continue) {
+        Action::Continue => CONTINUE,
+        Action::Pause => PAUSE,
+    }
 }
 
 /// Says which version of the interface this module speaks.
@@ -90,12 +104,13 @@ pub(crate) extern "C" fn proxy_on_context_create(id: u32, parent: u32) {
     contexts(|contexts| {
         match contexts.root(parent) {
             Some(root) => {
-                let stream = Box::new(root.stream());
+                let stream = Box::new(root.stream(id));
                 contexts.streams.insert(id, stream);
             }
             None if parent == 0 => {
                 contexts.forget_root(id);
-                contexts.roots.push((id, Root::default()));
+                let vm = Rc::clone(contexts.vm.get_or_insert_default());
+                contexts.roots.push((id, Root::new(vm)));
             }
             None => {}
         }
@@ -136,23 +151,23 @@ pub(crate) extern "C" fn proxy_on_http_call_response(
 /// The headers of a request.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn proxy_on_request_headers(id: u32, _count: usize, end: u32) -> u32 {
-    action(stream(id, |stream| stream.request_headers(id, end != 0)))
+    action(stream(id, |stream| stream.request_headers(end != 0)))
 }
 
 /// A chunk of a request's body.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn proxy_on_request_body(id: u32, _size: usize, end: u32) -> u32 {
     if end != 0 {
-        stream(id, Stream::request_ended);
+        stream(id, HttpStream::request_ended);
     }
-    Action::Continue as u32
+    CONTINUE
 }
 
 /// The trailers of a request.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn proxy_on_request_trailers(id: u32, _count: usize) -> u32 {
-    stream(id, Stream::request_ended);
-    Action::Continue as u32
+    stream(id, HttpStream::request_ended);
+    CONTINUE
 }
 
 /// The headers of an answer.
@@ -165,26 +180,26 @@ pub(crate) extern "C" fn proxy_on_response_headers(id: u32, _count: usize, end: 
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn proxy_on_response_body(id: u32, size: usize, end: u32) -> u32 {
     stream(id, |stream| stream.response_body(size, end != 0));
-    Action::Continue as u32
+    CONTINUE
 }
 
 /// The trailers of an answer.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn proxy_on_response_trailers(id: u32, _count: usize) -> u32 {
-    stream(id, Stream::response_trailers);
-    Action::Continue as u32
+    stream(id, HttpStream::response_trailers);
+    CONTINUE
 }
 
 /// A request is over.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn proxy_on_log(id: u32) {
-    stream(id, Stream::log);
+    stream(id, HttpStream::log);
 }
 
 /// A context may go.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn proxy_on_done(id: u32) -> u32 {
-    if stream(id, |stream| stream.done(id)).is_none() {
+    if stream(id, HttpStream::done).is_none() {
         root(id, |root| root.done());
     }
     1

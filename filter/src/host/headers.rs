@@ -1,6 +1,6 @@
 //! Header maps: pairs as bytes, so that no byte a client sends can do harm.
 
-use seawall_policy::text;
+use seawall_policy::environment::headers::HeaderMap;
 
 use super::{abi, errors};
 
@@ -29,11 +29,6 @@ impl Map {
         errors::found("get_header_map_value", abi::header(self as u32, key))
     }
 
-    /// The first value of a header, as a decimal number.
-    pub(crate) fn number<T: TryFrom<u64>>(self, key: &str) -> Option<T> {
-        T::try_from(decimal(&self.value(key)?)?).ok()
-    }
-
     /// Sets a header.
     pub(crate) fn set(self, key: &str, value: &str) {
         errors::succeeded(
@@ -51,35 +46,18 @@ impl Map {
     }
 }
 
-/// A decimal number.
-pub(crate) fn decimal(value: &[u8]) -> Option<u64> {
-    text::number(text::trimmed(value))
-}
-
 /// A header map as the host serialises it: a count, the sizes of all keys and values, then the bytes, each with a NUL
 /// behind it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Pairs(Vec<u8>);
 
-impl Pairs {
-    /// The first value of a header.
-    pub(crate) fn value(&self, name: &str) -> Option<&[u8]> {
-        let found = self.iter().find(|(key, _)| *key == name.as_bytes());
-        found.map(|(_, value)| value)
-    }
-
-    /// The first value of a header, as a decimal number.
-    pub(crate) fn number<T: TryFrom<u64>>(&self, name: &str) -> Option<T> {
-        T::try_from(decimal(self.value(name)?)?).ok()
-    }
-
-    /// How many bytes they take.
-    pub(crate) fn size(&self) -> usize {
+impl HeaderMap for Pairs {
+    fn size(&self) -> usize {
         self.0.len()
     }
 
     /// Keys and values, in order. What does not fit the serialisation ends it.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+    fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         let (count, rest) = self.0.split_first_chunk::<4>().unwrap_or((&[0; 4], &[]));
         let count = u32::from_le_bytes(*count) as usize;
         let sizes_end = count.saturating_mul(8).min(rest.len());

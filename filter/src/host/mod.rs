@@ -4,17 +4,16 @@
 //! asked goes on without.
 
 mod abi;
-pub(crate) mod action;
 pub(crate) mod body;
 pub(crate) mod calls;
 pub(crate) mod clock;
 pub(crate) mod errors;
 pub(crate) mod headers;
 pub(crate) mod log;
-pub(crate) mod metrics;
+mod metrics;
 pub(crate) mod plugin;
 pub(crate) mod properties;
-pub(crate) mod random;
+mod random;
 pub(crate) mod reply;
-pub(crate) mod shared;
+mod shared;
 pub(crate) mod streams;

@@ -1,6 +1,9 @@
 //! What the host tells a root about itself.
 
+use seawall_policy::environment::Timer;
+
 use super::{abi, errors};
+use crate::body::Wasm;
 
 /// The plugin's configuration as it stands in Envoy's.
 pub(crate) fn configuration() -> Vec<u8> {
@@ -9,7 +12,8 @@ pub(crate) fn configuration() -> Vec<u8> {
     errors::found("get_buffer_bytes", bytes).unwrap_or_default()
 }
 
-/// Asks for a tick every so many milliseconds.
-pub(crate) fn set_tick_period(millis: u32) -> bool {
-    errors::succeeded("set_tick_period_milliseconds", abi::set_tick_period(millis))
+impl Timer for Wasm {
+    fn set_tick_period(&self, millis: u32) -> bool {
+        errors::succeeded("set_tick_period_milliseconds", abi::set_tick_period(millis))
+    }
 }

@@ -4,12 +4,9 @@ use seawall_policy::shared::store::{Found, HostError, SharedStore};
 
 use super::abi::{self, Status};
 use super::errors;
+use crate::body::Wasm;
 
-/// The shared data of the process.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Shared;
-
-impl SharedStore for Shared {
+impl SharedStore for Wasm {
     fn load(&self, key: &str) -> Result<Option<Found>, HostError> {
         match abi::shared_data(key) {
             Ok((bytes, cas)) => Ok(Some(Found { bytes, cas })),

@@ -61,6 +61,19 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Every reason.
+    pub const ALL: [Self; 9] = [
+        Self::Deadline,
+        Self::BreakerForcedOpen,
+        Self::BreakerOpen,
+        Self::BreakerHalfOpen,
+        Self::BreakerRamp,
+        Self::BulkheadFull,
+        Self::ShedLimit,
+        Self::ShedLoad,
+        Self::Unfinished,
+    ];
+
     /// The label in metrics, headers and logs.
     pub const fn name(self) -> &'static str {
         match self {

@@ -156,12 +156,6 @@ pub fn acquire(
             places.tag = tag;
         }
         seen.expired = places.has_lost(asked.holding);
-        let now = asked.now.max(places.last);
-        let refused = |draw| places.load.refuses(asked.priority.rank(), draw, now);
-        if asked.load.is_some_and(refused) {
-            taking = Acquired::Loaded;
-            return Change::Nothing;
-        }
         let (bulkhead, limit, room) = places.room(asked);
         if in_flight >= room {
             taking = Acquired::Full {
@@ -169,6 +163,12 @@ pub fn acquire(
                 limit,
                 bulkhead,
             };
+            return Change::Nothing;
+        }
+        let now = asked.now.max(places.last);
+        let refused = |draw| places.load.refuses(asked.priority.rank(), draw, now);
+        if asked.load.is_some_and(refused) {
+            taking = Acquired::Loaded;
             return Change::Nothing;
         }
         let instance = match seen.expired {

@@ -1,3 +1,3 @@
 # an answered request is settled again when it is logged
-# file: filter/src/request.rs
+# file: filter/policy/src/request/response.rs
 /fn on_response/,/^    }/ s/self\.stage = Stage::Outside;//

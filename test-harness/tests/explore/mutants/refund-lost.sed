@@ -1,3 +1,3 @@
 # what was paid for and not sent is not given back
-# file: filter/src/worker/retry_budget.rs
+# file: filter/policy/src/worker/retry_budget.rs
 s/self\.enter\(upstream, Entry::Refund\(retries\)\);//

@@ -1,3 +1,3 @@
 # a transition is made and not told
-# file: filter/src/worker/step_reports.rs
-s/entry\.series\.transition\(transition\);/let _ = transition;/
+# file: filter/policy/src/worker/step_reports.rs
+s/entry\.series\.transition\(env, transition\);/let _ = transition;/

@@ -1,0 +1,258 @@
+//! What is counted, under which name, and when it goes to the host.
+//!
+//! Events are counted here and flushed at the tick: a host call for each would cost every request. A name carries its
+//! labels as `seawall_decisions..policy=P..upstream=C..decision=refused..reason=R`, which the stats tags of the shipped
+//! bootstrap take apart. The number of series is bounded by the number of events times that of upstreams.
+
+mod events;
+
+pub(crate) use events::{Event, InternalEvent};
+
+use crate::admission::Reason;
+use crate::breaker::{Phase, Transition};
+use crate::outcome::Outcome;
+use crate::time::Span;
+
+use crate::environment::{MetricId, MetricKind, Metrics};
+
+/// A counter of the host and what it does not know yet.
+#[derive(Debug, Default)]
+struct Series {
+    metric: Option<MetricId>,
+    pending: u64,
+}
+
+impl Series {
+    fn one(pending: u64) -> Self {
+        Self {
+            metric: None,
+            pending,
+        }
+    }
+
+    fn add(&mut self, count: u64) {
+        self.pending = self.pending.saturating_add(count);
+    }
+
+    fn flush(&mut self, env: &impl Metrics, name: impl FnOnce() -> String) {
+        if self.metric.is_none() {
+            self.metric = env.define(MetricKind::Counter, &name());
+        }
+        if let Some(metric) = self.metric.filter(|_| self.pending > 0) {
+            env.add(metric, std::mem::take(&mut self.pending));
+        }
+    }
+}
+
+/// What is counted for one upstream.
+#[derive(Debug, Default)]
+pub(crate) struct UpstreamSeries {
+    labels: String,
+    events: Vec<(Event, Series)>,
+    state: Option<MetricId>,
+    shown: Option<Phase>,
+    budget: Option<MetricId>,
+    position: Option<MetricId>,
+    in_flight: Option<MetricId>,
+    limit: Option<MetricId>,
+    stale_age: Option<MetricId>,
+    dirty: bool,
+}
+
+impl UpstreamSeries {
+    /// The series that everybody looks at stand at zero from the start, so that rates begin right.
+    pub(crate) fn new(env: &impl Metrics, policy: &str, upstream: &str) -> Self {
+        let labels = format!("policy={}..upstream={}", label(policy), label(upstream));
+        let name = format!("seawall_state..{labels}");
+        let first = [
+            Event::Admitted,
+            Event::Refused(Reason::BreakerOpen),
+            Event::Outcome(Outcome::Success),
+            Event::Outcome(Outcome::Failure),
+            Event::Transition(Phase::Closed, Phase::Open),
+        ];
+        Self {
+            state: env.define(MetricKind::Gauge, &name),
+            shown: None,
+            events: first.map(|event| (event, Series::default())).into(),
+            budget: None,
+            position: None,
+            in_flight: None,
+            limit: None,
+            stale_age: None,
+            labels,
+            dirty: true,
+        }
+    }
+
+    /// Counts one.
+    pub(crate) fn count(&mut self, event: Event) {
+        match self.events.iter_mut().find(|(known, _)| *known == event) {
+            Some((_, series)) => series.add(1),
+            None => self.events.push((event, Series::one(1))),
+        }
+        self.dirty = true;
+    }
+
+    /// Shows the state; it is told to the host when it is not the one that was shown last.
+    pub(crate) fn state(&mut self, env: &impl Metrics, phase: Phase) {
+        if let Some(state) = self.state
+            && self.shown.replace(phase) != Some(phase)
+        {
+            env.set(state, phase.gauge());
+        }
+    }
+
+    /// The state is told again when it is next seen: another worker may have told an older one meanwhile.
+    pub(crate) fn tell_state_again(&mut self) {
+        self.shown = None;
+    }
+
+    /// Counts a change of state and says why.
+    pub(crate) fn transition(&mut self, env: &impl Metrics, transition: &Transition) {
+        self.count(Event::Transition(transition.from, transition.to));
+        let labels = parted(&self.labels, " ");
+        let level = match transition.to {
+            Phase::Open => log::Level::Warn,
+            Phase::Closed | Phase::HalfOpen => log::Level::Info,
+        };
+        env.log(level, format_args!("seawall: {labels} {transition}"));
+    }
+
+    /// Shows what the retry budget holds, in retries, rounded down.
+    pub(crate) fn budget(&mut self, env: &impl Metrics, retries: u64) {
+        show(env, &mut self.budget, "retry_budget", &self.labels, retries);
+    }
+
+    /// Shows how retries are accounted: 1 for each request, 2 for each attempt, by the upstream position.
+    pub(crate) fn position(&mut self, env: &impl Metrics, accounted: u64) {
+        show(
+            env,
+            &mut self.position,
+            "retry_accounting",
+            &self.labels,
+            accounted,
+        );
+    }
+
+    /// Shows how many requests hold slots, and how many may where that follows latency.
+    pub(crate) fn slots(&mut self, env: &impl Metrics, in_flight: u32, limit: Option<u32>) {
+        show(
+            env,
+            &mut self.in_flight,
+            "in_flight",
+            &self.labels,
+            in_flight.into(),
+        );
+        if let Some(limit) = limit {
+            show(env, &mut self.limit, "limit", &self.labels, limit.into());
+        }
+    }
+
+    /// A stale answer of so many seconds stood in.
+    pub(crate) fn stale_age(&mut self, env: &impl Metrics, seconds: u64) {
+        let name = || format!("seawall_stale_age_seconds..{}", self.labels);
+        let age = self.stale_age;
+        self.stale_age = age.or_else(|| env.define(MetricKind::Histogram, &name()));
+        if let Some(age) = self.stale_age {
+            env.set(age, seconds);
+        }
+    }
+
+    /// Tells the host.
+    pub(crate) fn flush(&mut self, env: &impl Metrics) {
+        if !std::mem::take(&mut self.dirty) {
+            return;
+        }
+        for (event, series) in &mut self.events {
+            series.flush(env, || event.series(&self.labels));
+        }
+    }
+}
+
+/// Sets a gauge, which is made when it is first shown.
+fn show(env: &impl Metrics, gauge: &mut Option<MetricId>, family: &str, labels: &str, value: u64) {
+    let name = || match labels {
+        "" => format!("seawall_{family}"),
+        labels => format!("seawall_{family}..{labels}"),
+    };
+    *gauge = gauge.or_else(|| env.define(MetricKind::Gauge, &name()));
+    if let Some(gauge) = gauge {
+        env.set(*gauge, value);
+    }
+}
+
+/// What is counted about the filter itself.
+#[derive(Debug, Default)]
+pub(crate) struct OwnSeries {
+    concerns: Vec<(InternalEvent, Series)>,
+    upstreams: Option<MetricId>,
+    watched: Option<MetricId>,
+    round: Option<MetricId>,
+}
+
+impl OwnSeries {
+    /// Counts one.
+    pub(crate) fn count(&mut self, concern: InternalEvent) {
+        self.add(concern, 1);
+    }
+
+    /// Tells the host, its own errors among the rest.
+    pub(crate) fn flush(&mut self, env: &impl Metrics) {
+        for (call, count) in env.take_host_errors() {
+            self.add(InternalEvent::HostError(call), count);
+        }
+        for (concern, series) in &mut self.concerns {
+            if series.pending > 0 {
+                series.flush(env, || concern.series());
+            }
+        }
+    }
+
+    /// Shows how many states the process has.
+    pub(crate) fn upstreams(&mut self, env: &impl Metrics, count: u32) {
+        show(env, &mut self.upstreams, "upstreams", "", count.into());
+    }
+
+    /// Shows how many keys with slots a whole round looked at, and how long it took.
+    pub(crate) fn round(&mut self, env: &impl Metrics, looks: u32, took: Span) {
+        if looks > 0 || self.watched.is_some() {
+            show(env, &mut self.watched, "slots_watched", "", looks.into());
+            show(env, &mut self.round, "slots_round_ms", "", took.as_millis());
+        }
+    }
+
+    fn add(&mut self, concern: InternalEvent, count: u64) {
+        let mut known = self.concerns.iter_mut();
+        match known.find(|(known, _)| *known == concern) {
+            Some((_, series)) => series.add(count),
+            None => self.concerns.push((concern, Series::one(count))),
+        }
+    }
+}
+
+/// A name as a label: `..` parts labels, and control bytes have no place in a stat's name.
+fn label(name: &str) -> String {
+    let mut plain = String::new();
+    for (index, part) in name.split(|c: char| c.is_control() || c == ' ').enumerate() {
+        if index > 0 {
+            plain.push('_');
+        }
+        plain.push_str(part);
+    }
+    parted(&plain, "._")
+}
+
+/// Puts something else in the place of each `..`.
+fn parted(text: &str, instead: &str) -> String {
+    let mut parted = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.as_bytes().windows(2).position(|two| two == b"..") {
+        let (before, after) = rest.split_at_checked(at).unwrap_or((rest, ""));
+        parted.push_str(before);
+        parted.push_str(instead);
+        rest = after.get(2..).unwrap_or_default();
+    }
+    parted.push_str(rest);
+    parted
+}

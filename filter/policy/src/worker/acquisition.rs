@@ -1,0 +1,192 @@
+//! One request that looks for the slots it needs: in a partition, among those that all share, and as an unfinished one.
+
+use crate::admission::Reason;
+use crate::concurrency::partitions::{self, Partition, PartitionSlots};
+use crate::concurrency::unfinished;
+use crate::concurrency::{self, AcquireRequest, Acquired, Bound, SlotReport};
+use crate::policy::Policy;
+use crate::ratio::Share;
+use crate::shared::store::SharedStore;
+
+use super::AdmissionInput;
+use super::limit_reached::{LimitReached, limit_reached, note};
+use super::local_leases::{HeldSlots, LocalHoldings};
+use crate::telemetry::OwnSeries;
+
+/// A request on its way to its slots.
+pub(super) struct Acquisition<'a, S: SharedStore> {
+    pub(super) store: &'a S,
+    pub(super) policy: &'a Policy,
+    pub(super) holdings: &'a mut LocalHoldings,
+    pub(super) own: &'a mut OwnSeries,
+    pub(super) draw: u32,
+    /// What it got.
+    pub(super) taken: &'a mut HeldSlots,
+    /// What it got and has no use for.
+    pub(super) void: HeldSlots,
+    /// Why it has no slot.
+    pub(super) full: Option<LimitReached>,
+}
+
+impl<S: SharedStore> Acquisition<'_, S> {
+    /// Whether it was refused a slot, and is not only marked.
+    pub(super) fn is_refused(&self) -> bool {
+        self.full.is_some_and(|full| full.refused)
+    }
+
+    /// A slot of a bulkhead that counts by itself.
+    pub(super) fn acquire_separately(
+        &mut self,
+        asking: &AdmissionInput,
+        count: u32,
+        bound: Bound,
+        asked: &AcquireRequest<'_>,
+    ) {
+        self.holdings.slots_used = true;
+        let asked = AcquireRequest {
+            tag: asking.tag.filter(|_| count > 0),
+            bound,
+            load: None,
+            ..*asked
+        };
+        let holdings = &*self.holdings;
+        let holding = |slot| holdings.holding(slot);
+        let PartitionSlots {
+            places,
+            taking,
+            notes,
+        } = partitions::take(self.store, &holdings.key, count, &asked, &holding);
+        note(self.own, &notes);
+        for (slot, place) in places.into_iter().flatten() {
+            self.took(slot, place);
+        }
+        let share = self
+            .policy
+            .bulkhead
+            .as_ref()
+            .map(|bulkhead| bulkhead.unfinished);
+        let limit = bound.places_max.unwrap_or(u32::MAX);
+        let beside = match taking {
+            Acquired::Taken(_) => places.into_iter().flatten().next(),
+            _ => None,
+        };
+        let reason = match (taking, beside) {
+            (Acquired::Full { .. }, _) => Some(Reason::BulkheadFull),
+            (_, Some((slot, _))) => {
+                self.acquire_unfinished(asking, slot.unfinished(), share, limit, &asked)
+            }
+            _ => None,
+        };
+        if let Some(reason) = reason {
+            self.full = Some(limit_reached(
+                self.policy,
+                reason,
+                Reason::BulkheadFull,
+                self.draw,
+            ));
+            // Who is only marked holds nothing.
+            self.void = self.taken.split(|_| true);
+            self.void.connection = self.taken.connection.take();
+        }
+    }
+
+    /// A slot among those that all share.
+    pub(super) fn acquire_together(&mut self, asking: &AdmissionInput, asked: &AcquireRequest<'_>) {
+        self.holdings.shared_used = true;
+        let (taking, notes) = concurrency::acquire(self.store, &self.holdings.key, asked);
+        note(self.own, &notes);
+        let policy = self.policy;
+        let (bulkhead, shedding) = (policy.bulkhead.as_ref(), policy.shedding.as_ref());
+        let reason = match taking {
+            Acquired::Taken(place) => {
+                self.holdings.shared.acquire(place);
+                self.taken.shared = Some(place);
+                let share = shedding.map(|shedding| shedding.unfinished);
+                let share = share.or(bulkhead.map(|bulkhead| bulkhead.unfinished));
+                let limit = limit_of(asked.bound, &notes);
+                limit.and_then(|limit| {
+                    self.acquire_unfinished(asking, Partition::Unfinished, share, limit, asked)
+                })
+            }
+            Acquired::Full { bulkhead: true, .. } => Some(Reason::BulkheadFull),
+            Acquired::Full { .. } => Some(Reason::ShedLimit),
+            Acquired::Loaded => Some(Reason::ShedLoad),
+            Acquired::Elsewhere | Acquired::Undecided => None,
+        };
+        let Some(reason) = reason else {
+            return;
+        };
+        let by = match shedding {
+            None => Reason::BulkheadFull,
+            Some(_) => reason,
+        };
+        let found = limit_reached(policy, reason, by, self.draw);
+        if reason == Reason::Unfinished && !found.refused {
+            self.void.shared = self.taken.shared.take();
+        }
+        self.full = Some(match self.full {
+            Some(before) if !found.refused => before,
+            _ => found,
+        });
+    }
+
+    /// Where the body of the request is not complete: a second slot beside the first, which bounds how many of those
+    /// there are. Why it has none.
+    fn acquire_unfinished(
+        &mut self,
+        asking: &AdmissionInput,
+        slot: Partition,
+        share: Option<Share>,
+        limit: u32,
+        asked: &AcquireRequest<'_>,
+    ) -> Option<Reason> {
+        let connection = asking.unfinished?;
+        let most = unfinished::most(limit, share?)?;
+        let holdings = &mut *self.holdings;
+        holdings.slots_used = true;
+        let asked = AcquireRequest {
+            bound: holdings.connections.bound(connection, most, asked.now),
+            load: None,
+            tag: None,
+            ..*asked
+        };
+        let (taking, notes) =
+            partitions::take_in(self.store, &holdings.key, slot, &asked, &|slot| {
+                holdings.holding(slot)
+            });
+        note(self.own, &notes);
+        match taking {
+            Acquired::Taken(place) => {
+                self.took(slot, place);
+                // A request counts once for its connection.
+                if self.taken.connection.replace(connection).is_none() {
+                    self.holdings.connections.acquired(connection);
+                }
+                None
+            }
+            Acquired::Full { .. } => {
+                holdings.connections.refused(connection, asked.now);
+                Some(Reason::Unfinished)
+            }
+            Acquired::Loaded | Acquired::Elsewhere | Acquired::Undecided => None,
+        }
+    }
+
+    fn took(&mut self, slot: Partition, place: concurrency::SlotId) {
+        if let Some(local) = self.holdings.slot(slot) {
+            local.acquire(place);
+        }
+        self.taken.add(slot, place);
+    }
+}
+
+/// How many requests may be in flight among those that all share, where anything says so.
+fn limit_of(bound: Bound, notes: &SlotReport) -> Option<u32> {
+    let limit = bound
+        .limit
+        .and_then(|(limit, _)| limit.in_force(notes.limit));
+    match (limit, bound.places_max) {
+        (Some(limit), Some(places)) => Some(limit.min(places)),
+        (limit, places) => limit.or(places),
+    }
+}

@@ -1,0 +1,289 @@
+//! Whether a request goes: one function with the whole order, for the cluster of its route and for another alike.
+//!
+//! 1. *Deadline*: with too little time left it is refused before anything is asked.
+//! 2. *Breaker*: it may need a half-open permit.
+//! 3. *Concurrency*: it takes its slots; without one its permit is given back, and is no verdict.
+//! 4. *Retry allowance*: whether a retry would be paid for.
+
+use super::local_leases::HeldSlots;
+use super::permits::{self, fresh, take};
+use super::step_reports::note;
+use super::upstreams::Position;
+use super::{Worker, upstream_of};
+use crate::admission::{self, Decision, Reason, Request, Settlement};
+use crate::breaker::{Asker, Moment, Phase};
+use crate::deadline::Limit;
+use crate::environment::Environment;
+use crate::environment::facts::{Facts, StreamFact};
+use crate::policy::Policy;
+use crate::priority::Priority;
+use crate::retry::attempts::Denial;
+use crate::shared::upstream::StepReport;
+use crate::telemetry::Event;
+use crate::time::{Span, Timestamp};
+
+/// Which policy a request gets, and what else must be known of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PolicyMatch {
+    /// Index of the policy.
+    pub(crate) policy: usize,
+    /// Whether its route is part of the key.
+    pub(crate) by_route: bool,
+    /// Whether its authority is part of the key, and for how many authorities.
+    pub(crate) by_authority: Option<u32>,
+    /// The upstream's number, where the cluster alone names it and it was asked for before.
+    pub(crate) upstream: Option<usize>,
+}
+
+/// What is known of one request when it is admitted.
+#[derive(Clone, Debug)]
+pub(crate) struct AdmissionInput {
+    /// The policy.
+    pub(crate) selected: PolicyMatch,
+    /// The cluster.
+    pub(crate) cluster: String,
+    /// A route or an authority that is part of the key.
+    pub(crate) part: Option<(&'static str, String)>,
+    /// By an inbound listener.
+    pub(crate) inbound: bool,
+    /// Whether its headers ended it, and its silence says something: it gets a verdict for sure.
+    pub(crate) complete: bool,
+    /// From its id, where its peer is believed; all others get one at random.
+    pub(crate) draw: Option<u32>,
+    /// Whether its peer is believed, as far as anybody asked.
+    pub(crate) trusted: bool,
+    /// How important it is.
+    pub(crate) priority: Priority,
+    /// Whose slots of the bulkhead it needs, where each value of a header has its own.
+    pub(crate) tag: Option<u64>,
+    /// Its connection, where its body is not complete and that counts.
+    pub(crate) unfinished: Option<u64>,
+    /// Whether neither bulkhead nor shedding has to do with it.
+    pub(crate) exempt: bool,
+}
+
+impl AdmissionInput {
+    /// A route or an authority that is part of the key, borrowed.
+    pub(crate) fn part(&self) -> Option<(&'static str, &str)> {
+        self.part
+            .as_ref()
+            .map(|(kind, part)| (*kind, part.as_str()))
+    }
+}
+
+/// A decision and what goes with it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AdmissionOutput {
+    /// The decision.
+    pub(crate) decision: Decision,
+    /// Why it would have been refused if all were enforced for it.
+    pub(crate) marked: Option<Reason>,
+    /// The slots that it holds.
+    pub(crate) taken: HeldSlots,
+    /// Whether a retry would be paid for, where the policy has retries.
+    pub(crate) retries: Option<Result<(), Denial>>,
+    /// Whether attempts are accounted one by one.
+    pub(crate) position: Position,
+    /// Whether that is to be asked again.
+    pub(crate) asks_position: bool,
+    /// The hedging delay that follows latency.
+    pub(crate) hedge: Option<Span>,
+    /// When it was made.
+    pub(crate) at: Timestamp,
+    /// Whether the host of the answer is worth a host call.
+    pub(crate) wants_host: bool,
+    /// Who asked, where that was read; 0 otherwise.
+    pub(crate) peer: u32,
+}
+
+impl<E: Environment> Worker<E> {
+    /// Whether a draw may decide about the next request to this upstream, so that it is worth asking whose request it is.
+    pub(crate) fn uses_draw(&mut self, upstream: usize) -> bool {
+        let Some(entry) = self.upstreams.entry(upstream) else {
+            return false;
+        };
+        let policy = self.routing.policies.get(entry.policy);
+        entry.gated || policy.is_some_and(Policy::draws_for_slots)
+    }
+
+    /// Decides about a request to this upstream, and counts the decision. Nothing if the upstream is not known.
+    pub(crate) fn admit(
+        &mut self,
+        upstream: usize,
+        asking: &AdmissionInput,
+        limit: Limit,
+        facts: &impl Facts<StreamFact>,
+    ) -> Option<AdmissionOutput> {
+        let (at, moment) = self.moment();
+        if limit == Limit::Doomed {
+            let refused = Decision::Refuse {
+                reason: Reason::Deadline,
+                retry_after: Span::ZERO,
+            };
+            let asked = Asked {
+                at,
+                peer: 0,
+                report: StepReport::default(),
+            };
+            return self.decided(upstream, Decided::by(refused), &asked);
+        }
+        let next_instance = self.draws.next_u64();
+        let draw = asking.draw.unwrap_or_else(|| self.draws.next_u32());
+        let (decision, asked) =
+            self.ask_breaker(upstream, asking, (draw, next_instance), (at, moment), facts)?;
+        let decided = self.acquire_after_breaker(upstream, asking, draw, decision);
+        self.decided(upstream, decided, &asked)
+    }
+
+    /// Asks the breaker, which may give a half-open permit.
+    fn ask_breaker(
+        &mut self,
+        upstream: usize,
+        asking: &AdmissionInput,
+        (draw, next_instance): (u32, u64),
+        (at, moment): (Timestamp, Moment),
+        facts: &impl Facts<StreamFact>,
+    ) -> Option<(Decision, Asked)> {
+        let entry = self.upstreams.entry(upstream)?;
+        let policy = self.routing.policies.get(entry.policy)?;
+        // Who asks matters only where permits are counted: a host call less on the usual way.
+        let peer = match entry.phase {
+            Phase::HalfOpen => permits::peer(facts),
+            Phase::Closed | Phase::Open => 0,
+        };
+        let request = Request {
+            inbound: asking.inbound,
+            asker: Asker {
+                peer,
+                complete: asking.complete,
+            },
+            draw,
+            local_permits: entry.holding,
+            next_instance,
+            deposits: entry.deposits,
+        };
+        let governed = upstream_of(
+            policy,
+            entry.key.as_deref(),
+            self.shapes.standing(entry.policy),
+        );
+        let (decision, report) = admission::admit(&self.env, &governed, &request, moment);
+        if report.expired {
+            entry.holding = fresh(next_instance);
+        }
+        if let Decision::Admit(Some(permit)) = decision {
+            take(&mut entry.holding, permit);
+        }
+        Some((decision, Asked { at, peer, report }))
+    }
+
+    /// Takes the slots of a request that the breaker lets go, and says why it would have been refused one. Without one
+    /// its permit is given back, and it is refused.
+    fn acquire_after_breaker(
+        &mut self,
+        upstream: usize,
+        asking: &AdmissionInput,
+        draw: u32,
+        decision: Decision,
+    ) -> Decided {
+        let counted = self
+            .upstreams
+            .entry(upstream)
+            .is_some_and(|entry| entry.holdings.is_some());
+        if !counted || matches!(decision, Decision::Refuse { .. }) {
+            return Decided::by(decision);
+        }
+        let full = match self.acquire_slots(upstream, asking, draw) {
+            Ok((taken, marked)) => {
+                let decided = Decided::by(decision);
+                return Decided {
+                    taken,
+                    marked: decided.marked.or(marked),
+                    ..decided
+                };
+            }
+            Err(full) => full,
+        };
+        if let Decision::Admit(Some(permit)) = decision
+            && permit.probe.is_some()
+        {
+            // It is not for what this peer did.
+            self.settle(upstream, permit, Settlement::GiveBack { peer: 0 });
+        }
+        Decided::by(Decision::Refuse {
+            reason: full.reason,
+            retry_after: full.retry_after,
+        })
+    }
+
+    /// Counts a decision, and says what goes with it.
+    fn decided(
+        &mut self,
+        upstream: usize,
+        decided: Decided,
+        asked: &Asked,
+    ) -> Option<AdmissionOutput> {
+        let Decided {
+            decision,
+            marked,
+            taken,
+        } = decided;
+        let entry = self.upstreams.entry(upstream)?;
+        let policy = self.routing.policies.get(entry.policy)?;
+        entry.series.count(match (decision, marked) {
+            (Decision::Refuse { reason, .. }, _) => Event::Refused(reason),
+            (_, Some(reason)) => Event::Marked(reason),
+            (_, None) => Event::Admitted,
+        });
+        let wants_host = entry.wants_host() && policy.breaker.host_grace > Span::ZERO;
+        note(&self.env, entry, &mut self.own, &asked.report);
+        let (position, hedge) = (entry.position, entry.hedge);
+        let asks_position = policy.retries.is_some() && entry.asks_position();
+        let refused = matches!(decision, Decision::Refuse { .. });
+        let unasked = policy.retries.is_some() && position != Position::Present && !refused;
+        let retries = match asked.report.retries {
+            None if unasked => Some(self.affords(upstream)),
+            seen => seen,
+        };
+        Some(AdmissionOutput {
+            decision,
+            marked,
+            taken,
+            retries,
+            position,
+            asks_position,
+            hedge,
+            at: asked.at,
+            wants_host,
+            peer: asked.peer,
+        })
+    }
+}
+
+/// What was learned while the breaker was asked.
+struct Asked {
+    at: Timestamp,
+    /// Who asked, where that was read; 0 otherwise.
+    peer: u32,
+    report: StepReport,
+}
+
+/// A decision, why it would have been another if all were enforced, and the slots that were taken.
+struct Decided {
+    decision: Decision,
+    marked: Option<Reason>,
+    taken: HeldSlots,
+}
+
+impl Decided {
+    fn by(decision: Decision) -> Self {
+        Self {
+            decision,
+            marked: match decision {
+                Decision::Mark(reason) => Some(reason),
+                Decision::Admit(_) | Decision::Refuse { .. } => None,
+            },
+            taken: HeldSlots::default(),
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! What a worker does for clusters that have a state for each authority: it gets slots for them, says at the tick which it
+//! used, and learns which it no longer has.
+
+use std::collections::BTreeMap;
+
+use crate::admission;
+use crate::breaker::Moment;
+use crate::concurrency::InFlightSlots;
+use crate::environment::Environment;
+use crate::shared::authorities::{Remembered, claim, empty, inherit, renew};
+use crate::shared::keys::{self, Part};
+use crate::shared::store::{HostError, SharedStore};
+use crate::time::Span;
+
+use super::local_leases::LocalHoldings;
+use super::step_reports::note;
+use super::upstreams::Name;
+use super::{Worker, upstream_of};
+use crate::telemetry::InternalEvent;
+
+impl<E: Environment> Worker<E> {
+    /// The number of the slot of an authority, which gets one if it has none. Nothing if there is none, or if that cannot be
+    /// found out.
+    pub(super) fn slot(
+        &mut self,
+        name: &Name<'_>,
+        index: String,
+        max: u32,
+        moment: Moment,
+    ) -> Option<usize> {
+        let policy = self.routing.policies.get(name.policy)?;
+        // Without a hash that nobody can compute clients could aim at the slots of others.
+        let id = self
+            .vm
+            .process_key(&self.env)?
+            .hash64("authority", &[name.authority()?.as_bytes()]);
+        let directory = keys::authorities(name.scope, name.cluster);
+        let key = |slot| keys::record(name.scope, name.cluster, Part::Slot(slot));
+        let shape = upstream_of(policy, None, self.shapes.standing(name.policy)).claim();
+        let env = &self.env;
+        let mut cleared = |slot, idle: Span| {
+            let key = key(slot);
+            let cleared =
+                is_unused(env, &keys::places(&key))? && empty(env, &key, shape, idle, moment.now)?;
+            if cleared {
+                for key in [keys::places(&key), keys::latency(&key), keys::probe(&key)] {
+                    clear(env, &key)?;
+                }
+            }
+            Ok(cleared)
+        };
+        let found = claim(&self.env, &directory, id, max, moment.now, &mut cleared);
+        let found = match found {
+            Ok(found) => found?,
+            Err(_) => {
+                self.own.count(InternalEvent::UndecidedHost);
+                return None;
+            }
+        };
+        let key = key(found.slot);
+        if found.new && inherit(&self.env, &key, &index).is_err() {
+            self.own.count(InternalEvent::UndecidedHost);
+        }
+        let instance = self.draws.next_u64();
+        let holdings = LocalHoldings::of(policy, Some(&key), self.liveness.vm);
+        let upstream = upstream_of(policy, Some(&key), self.shapes.standing(name.policy));
+        let counting = policy.breaker.mode.counts();
+        let notes = (!counting).then(|| admission::claim(&self.env, &upstream, moment));
+        let number = self.upstreams.own(
+            &self.env,
+            name,
+            (key, index, directory),
+            (found, id),
+            instance,
+        );
+        let entry = self.upstreams.entry(number)?;
+        entry.holdings = holdings;
+        if let Some(notes) = notes {
+            note(&self.env, entry, &mut self.own, &notes);
+        }
+        Some(number)
+    }
+
+    /// An upstream was asked for: if it is an authority, its slot is not idle.
+    pub(super) fn touch_authority(&mut self, number: usize) {
+        let entry = self.upstreams.entry(number);
+        if let Some(owned) = entry.and_then(|entry| entry.owned.as_mut()) {
+            owned.remembered.used = true;
+        }
+    }
+
+    /// Says which slots were used, and forgets those that are no longer their authorities'.
+    pub(super) fn maintain_authorities(&mut self, moment: Moment) {
+        if !self.upstreams.has_slots() {
+            return;
+        }
+        let mut all: BTreeMap<String, (Vec<usize>, Vec<Remembered>)> = BTreeMap::new();
+        for number in 0..self.upstreams.len() {
+            let owned = self
+                .upstreams
+                .entry(number)
+                .and_then(|entry| entry.owned.as_mut());
+            if let Some(owned) = owned.filter(|owned| !owned.index.is_empty()) {
+                let (numbers, known) = all.entry(owned.directory.clone()).or_default();
+                numbers.push(number);
+                known.push(owned.remembered);
+                owned.remembered.used = false;
+            }
+        }
+        for (directory, (numbers, known)) in all {
+            match renew(&self.env, &directory, &known, moment.now) {
+                Ok(lost) => {
+                    for number in lost.iter().filter_map(|place| numbers.get(*place)) {
+                        self.upstreams.disown(*number);
+                    }
+                }
+                Err(_) => self.own.count(InternalEvent::UndecidedHost),
+            }
+        }
+    }
+}
+
+/// Whether nothing is in flight that holds a slot under this key.
+fn is_unused(env: &impl SharedStore, key: &str) -> Result<bool, HostError> {
+    let found = env.load(key)?.filter(|found| !found.bytes.is_empty());
+    let places = found.and_then(|found| InFlightSlots::decode(&found.bytes).ok());
+    Ok(places.is_none_or(|places| places.in_flight() == 0))
+}
+
+/// Leaves nothing under a key, if there was something: a key itself stays.
+fn clear(env: &impl SharedStore, key: &str) -> Result<(), HostError> {
+    if let Some(found) = env.load(key)?.filter(|found| !found.bytes.is_empty()) {
+        env.swap(key, &[], found.cas)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,311 @@
+//! What a worker does for places: it takes them, gives them back, and watches who holds any.
+
+use std::collections::VecDeque;
+
+use crate::admission::Reason;
+use crate::bulkhead;
+use crate::concurrency::partitions::Partition;
+use crate::concurrency::{self, AcquireRequest, Bound, Returned, members};
+use crate::environment::Environment;
+use crate::limiter::Sample;
+use crate::policy::Policy;
+use crate::ratio::{self, Share};
+use crate::shedding::{Limit, Settings};
+use crate::time::Span;
+
+use super::acquisition::Acquisition;
+use super::limit_reached::{LimitReached, note};
+use super::local_leases::{HeldSlots, adaptive};
+use super::pending_settlements::PENDING_MAX;
+use super::{AdmissionInput, Worker};
+use crate::telemetry::InternalEvent;
+
+/// A slot that could not be given back.
+#[derive(Clone, Copy, Debug)]
+struct UnreturnedSlot {
+    upstream: usize,
+    slot: Option<Partition>,
+    returned: Returned,
+}
+
+/// Slots that could not be given back; bounded by [`PENDING_MAX`].
+#[derive(Debug, Default)]
+pub(super) struct UnreturnedSlots(VecDeque<UnreturnedSlot>);
+
+/// What a request learned about its upstream's load.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Feedback {
+    /// What it says about the limit.
+    Sample(Sample),
+    /// The utilisation that a host of the upstream reported, in basis points.
+    Report {
+        /// Which host.
+        host: u32,
+        /// How much.
+        utilisation: u32,
+    },
+}
+
+impl<E: Environment> Worker<E> {
+    /// Takes the slots that a request needs, with why it would have been refused one if it were enforced. What it got
+    /// before it was refused one is given back; what only marks it is not held, and takes nothing from the others.
+    pub(crate) fn acquire_slots(
+        &mut self,
+        upstream: usize,
+        asking: &AdmissionInput,
+        draw: u32,
+    ) -> Result<(HeldSlots, Option<Reason>), LimitReached> {
+        self.enroll();
+        // Seawalls in a row shed the same requests; a stranger may have chosen an id that is never shed.
+        let by_load = match asking.trusted {
+            true => ratio::derive(draw, ratio::LOAD),
+            false => self.draws.next_u32(),
+        };
+        let mut taken = HeldSlots::default();
+        let Some(entry) = self.upstreams.entry(upstream) else {
+            return Ok((taken, None));
+        };
+        let policy = self.routing.policies.get(entry.policy);
+        let (Some(policy), Some(holdings)) = (policy, entry.holdings.as_mut()) else {
+            return Ok((taken, None));
+        };
+        if asking.exempt && holdings.exempt.take(self.env.now()) {
+            return Ok((taken, None));
+        }
+        let Bounds {
+            apart,
+            shared,
+            load,
+        } = bounds(policy);
+        if load {
+            holdings.observed.traffic.came(asking.priority);
+        }
+        let asked = AcquireRequest {
+            holding: holdings.shared.holding,
+            next_instance: members::next(holdings.shared.holding.instance),
+            priority: asking.priority,
+            bound: shared,
+            load: load.then_some(by_load),
+            tag: None,
+            keep: Span::ZERO,
+            dead: self.liveness.members.dead(),
+            now: self.env.now(),
+        };
+        let mut sitting = Acquisition {
+            store: &self.env,
+            policy,
+            holdings,
+            own: &mut self.own,
+            draw,
+            taken: &mut taken,
+            void: HeldSlots::default(),
+            full: None,
+        };
+        if let Some((count, places_max)) = apart {
+            sitting.acquire_separately(asking, count, places_max, &asked);
+        }
+        if !sitting.is_refused() && (shared != Bound::default() || load) {
+            sitting.acquire_together(asking, &asked);
+        }
+        let Acquisition { void, full, .. } = sitting;
+        if !void.is_empty() {
+            self.release_slots(upstream, void, None);
+        }
+        match full {
+            Some(full) if full.refused => {
+                self.release_slots(upstream, taken, None);
+                Err(full)
+            }
+            marked => Ok((taken, marked.map(|full| full.reason))),
+        }
+    }
+
+    /// Gives back what a request held, with what it says about the limit.
+    pub(crate) fn release_slots(
+        &mut self,
+        upstream: usize,
+        taken: HeldSlots,
+        sample: Option<Sample>,
+    ) {
+        let Some(entry) = self.upstreams.entry(upstream) else {
+            return;
+        };
+        let policy = self.routing.policies.get(entry.policy);
+        let (Some(policy), Some(holdings)) = (policy, entry.holdings.as_mut()) else {
+            return;
+        };
+        if let Some(connection) = taken.connection {
+            holdings.connections.released(connection);
+        }
+        let slots = taken.slots.map(|taken| {
+            let (slot, place) = taken?;
+            if let Some(local) = holdings.slot(slot) {
+                local.release(place);
+            }
+            let returned = Returned {
+                place,
+                sample: None,
+            };
+            Some((Some(slot), returned))
+        });
+        let shared = taken.shared.map(|place| {
+            holdings.shared.release(place);
+            let returned = Returned {
+                place,
+                sample: sample.zip(adaptive(policy)),
+            };
+            (None, returned)
+        });
+        for (slot, returned) in slots.into_iter().flatten().chain(shared) {
+            let unreturned = UnreturnedSlot {
+                upstream,
+                slot,
+                returned,
+            };
+            if !self.return_slot(unreturned) {
+                self.keep_for_return(unreturned);
+            }
+        }
+    }
+
+    /// Takes in what a request learned and nobody was told.
+    pub(crate) fn record_feedback(&mut self, upstream: usize, lesson: Feedback) {
+        let Some(entry) = self.upstreams.entry(upstream) else {
+            return;
+        };
+        let policy = self.routing.policies.get(entry.policy);
+        let (Some(policy), Some(holdings)) = (policy, entry.holdings.as_mut()) else {
+            return;
+        };
+        let Some(shedding) = &policy.shedding else {
+            return;
+        };
+        let now = self.env.now();
+        let lesson = match (lesson, shedding.limit) {
+            (Feedback::Sample(sample), Limit::Adaptive(settings)) => {
+                concurrency::Feedback::Sample(sample, settings)
+            }
+            (Feedback::Sample(_), _) => return,
+            (Feedback::Report { host, utilisation }, _) => {
+                let wanted = u32::from(shedding.load_over.as_basis_points());
+                concurrency::Feedback::Report(holdings.observed.report(
+                    host,
+                    utilisation,
+                    wanted,
+                    now,
+                ))
+            }
+        };
+        let notes = concurrency::record_feedback(&self.env, &holdings.key, lesson, now);
+        if let (concurrency::Feedback::Report(_), Some(shed)) = (lesson, notes.shed) {
+            holdings.observed.traffic.stands(shed, now);
+        }
+        note(&mut self.own, &notes);
+    }
+
+    /// How many could not be given back yet.
+    pub(super) fn unreturned_count(&self) -> usize {
+        self.unreturned_slots.0.len()
+    }
+
+    /// Tries again to give back what could not be.
+    pub(super) fn return_slots(&mut self) {
+        for _ in 0..self.unreturned_slots.0.len() {
+            let next = self.unreturned_slots.0.pop_front();
+            if let Some(unreturned) = next.filter(|next| !self.return_slot(*next)) {
+                self.keep_for_return(unreturned);
+            }
+        }
+    }
+
+    fn return_slot(&mut self, unreturned: UnreturnedSlot) -> bool {
+        let UnreturnedSlot {
+            upstream,
+            slot,
+            returned,
+        } = unreturned;
+        let Some(holdings) = self
+            .upstreams
+            .entry(upstream)
+            .and_then(|entry| entry.holdings.as_ref())
+        else {
+            return true;
+        };
+        let notes = match slot {
+            Some(slot) => concurrency::release(
+                &self.env,
+                &slot.key(&holdings.key),
+                &returned,
+                self.env.now(),
+            ),
+            None => concurrency::release(&self.env, &holdings.key, &returned, self.env.now()),
+        };
+        note(&mut self.own, &notes);
+        notes.stands()
+    }
+
+    /// Keeps a slot for the next tick. Beyond the bound it is dropped; it then comes back as that of a dead VM does,
+    /// because this one takes another instance number.
+    fn keep_for_return(&mut self, unreturned: UnreturnedSlot) {
+        if self.unreturned_slots.0.len() < PENDING_MAX {
+            self.unreturned_slots.0.push_back(unreturned);
+            return;
+        }
+        self.own.count(InternalEvent::SettlementDropped);
+        let entry = self.upstreams.entry(unreturned.upstream);
+        if let Some(holdings) = entry.and_then(|entry| entry.holdings.as_mut()) {
+            let local = match unreturned.slot {
+                Some(slot) => holdings.slot(slot),
+                None => Some(&mut holdings.shared),
+            };
+            let place = unreturned.returned.place;
+            if let Some(local) = local.filter(|local| local.holding.instance == place.instance) {
+                *local = local.reset();
+            }
+        }
+    }
+}
+
+/// Whether the requests of all are counted under one key.
+pub(super) fn counts_all(policy: &Policy) -> bool {
+    let bounds = bounds(policy);
+    bounds.shared != Bound::default() || bounds.load
+}
+
+/// What bounds a request.
+pub(super) struct Bounds {
+    /// The partitions of the bulkhead, and their bound, where it counts by itself: for each value of a header, or otherwise than
+    /// shedding does. Without partitions there is only the rest.
+    pub(super) apart: Option<(u32, Bound)>,
+    /// What all share.
+    pub(super) shared: Bound,
+    /// Whether the upstream's reports count.
+    pub(super) load: bool,
+}
+
+pub(super) fn bounds(policy: &Policy) -> Bounds {
+    let (bulkhead, shedding) = (policy.bulkhead.as_ref(), policy.shedding.as_ref());
+    let agrees = |bulkhead: &bulkhead::Settings| {
+        let same = |shedding: &Settings| {
+            (bulkhead.mode, bulkhead.until) == (shedding.mode, shedding.until)
+        };
+        bulkhead.per.is_none() && shedding.is_none_or(same)
+    };
+    let apart = bulkhead.filter(|bulkhead| !agrees(bulkhead));
+    let together = bulkhead.filter(|bulkhead| agrees(bulkhead));
+    Bounds {
+        apart: apart.map(|bulkhead| {
+            let count = bulkhead.per.as_ref().map_or(0, |per| per.max_keys);
+            let bound = Bound {
+                places_max: Some(bulkhead.max_concurrent),
+                limit: None,
+            };
+            (count, bound)
+        }),
+        shared: Bound {
+            places_max: together.map(|bulkhead| bulkhead.max_concurrent),
+            limit: shedding.map(|shedding| (shedding.limit, shedding.shares)),
+        },
+        load: shedding.is_some_and(|shedding| shedding.load_over > Share::NONE),
+    }
+}

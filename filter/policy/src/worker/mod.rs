@@ -1,0 +1,297 @@
+//! What lives as long as one configuration in one VM: upstreams as this VM knows them, leases, pending settlements, the
+//! tick's work.
+
+mod acquisition;
+mod admission;
+mod authorities;
+mod concurrency;
+pub(crate) mod exchanges;
+mod health_check;
+mod latency;
+mod limit_reached;
+mod liveness;
+pub(crate) mod local_leases;
+mod pending_settlements;
+mod permits;
+mod pool;
+mod retry_budget;
+pub(crate) mod selection;
+mod shapes;
+mod state_page;
+mod step_reports;
+pub(crate) mod upstreams;
+mod vm;
+
+pub(crate) use admission::{AdmissionInput, AdmissionOutput, PolicyMatch};
+pub(crate) use concurrency::Feedback;
+pub(crate) use vm::CapturedBody;
+pub use vm::Vm;
+
+use std::cell::Cell;
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+
+use crate::admission::{self as records, Settlement};
+use crate::breaker::{Counted, Moment, Permit};
+use crate::policy::Policy;
+use crate::retry::payment::Entry;
+use crate::route::Routing;
+use crate::shared::configurations::Standing;
+use crate::shared::upstream::GovernedUpstream;
+use crate::time::{Span, Timestamp};
+use crate::trust::Trust;
+
+use crate::draws::Draws;
+use crate::environment::Environment;
+use crate::telemetry::{Event, InternalEvent, OwnSeries};
+use pending_settlements::PendingSettlement;
+use permits::{fresh, give_back};
+use step_reports::note;
+use upstreams::Upstreams;
+
+/// The tick's period in milliseconds. What a dead VM held is free four of them after its last sign of life, at the latest.
+pub const TICK_MILLIS: u32 = 400;
+/// While hedges wait, ticks come more often; what belongs to a whole tick is done after this time.
+const TICK_DUE: Span = Span::millis(TICK_MILLIS as u64 - 20);
+/// A tick later than this after the last one is not on time: the process was frozen.
+const ON_TIME: Span = Span::millis(2 * TICK_MILLIS as u64);
+/// For so many upstreams the others and the host are told what is new at one tick; where there are more, they take turns.
+const PUBLISHED_MAX: usize = 256;
+
+/// One root in one VM.
+#[derive(Debug)]
+pub struct Worker<E: Environment> {
+    pub(crate) env: E,
+    pub(crate) vm: Rc<Vm>,
+    routing: Routing,
+    shapes: shapes::Shapes,
+    upstreams: Upstreams,
+    /// How many of them there were when the process's were last counted.
+    upstreams_shown: usize,
+    /// How many ticks there were, wrapping.
+    ticks: u32,
+    /// By cluster, where no route named a policy.
+    selections: BTreeMap<String, Option<PolicyMatch>>,
+    pending_settlements: VecDeque<PendingSettlement>,
+    /// Entries into retry budgets that could not be stored.
+    unstored_entries: Vec<(usize, Entry)>,
+    /// Places that could not be given back.
+    unreturned_slots: concurrency::UnreturnedSlots,
+    /// Which VMs hold slots, and which of them live.
+    liveness: liveness::Liveness,
+    /// Own probes on their way.
+    probes: Vec<health_check::ProbeInFlight>,
+    /// Requests that went, until they are over.
+    exchanges: exchanges::Exchanges,
+    /// Hedges that wait, by their context.
+    parked: Vec<u32>,
+    /// Places to wait that are reserved for hedges of requests on their way.
+    reserved: Cell<u32>,
+    /// Whether ticks come more often because of them.
+    often: bool,
+    /// Whether more verdicts are due than one tick counts.
+    more_is_due: bool,
+    own: OwnSeries,
+    draws: Draws,
+    last_tick: Timestamp,
+    /// Which upstreams' turn it was at the last tick.
+    turn: usize,
+}
+
+impl<E: Environment> Worker<E> {
+    /// A worker for this configuration. Writes nothing: it is made in canary VMs too.
+    pub fn new(env: E, vm: Rc<Vm>, routing: Routing) -> Self {
+        let now = env.now();
+        let mut draws = Draws::seeded(env.seed(now.as_nanos()));
+        // Only who holds slots needs a number of its own.
+        let number = match routing.policies.iter().any(Policy::counts_slots) {
+            true => draws.next_u64(),
+            false => 0,
+        };
+        Self {
+            shapes: shapes::Shapes::new(routing.policies.len(), now),
+            env,
+            vm,
+            routing,
+            upstreams: Upstreams::default(),
+            upstreams_shown: 0,
+            ticks: 0,
+            selections: BTreeMap::new(),
+            pending_settlements: VecDeque::new(),
+            unstored_entries: Vec::new(),
+            unreturned_slots: concurrency::UnreturnedSlots::default(),
+            liveness: liveness::Liveness::new(number, now),
+            probes: Vec::new(),
+            exchanges: exchanges::Exchanges::new(),
+            parked: Vec::new(),
+            reserved: Cell::new(0),
+            often: false,
+            more_is_due: false,
+            own: OwnSeries::default(),
+            draws,
+            last_tick: now,
+            turn: 0,
+        }
+    }
+
+    /// The body that it runs in.
+    pub const fn env(&self) -> &E {
+        &self.env
+    }
+
+    /// Counts something about the filter itself.
+    pub(crate) fn count_event(&mut self, event: InternalEvent) {
+        self.own.count(event);
+    }
+
+    /// A policy by its number.
+    pub(crate) fn policy(&self, number: usize) -> Option<&Policy> {
+        self.routing.policies.get(number)
+    }
+
+    /// Whose marks are believed.
+    pub(crate) fn trust(&self) -> &Trust {
+        &self.routing.trust
+    }
+
+    /// Settles a permit; what cannot be stored now is tried again at the tick. Says where a verdict was counted.
+    pub(crate) fn settle(
+        &mut self,
+        upstream: usize,
+        permit: Permit,
+        settlement: Settlement,
+    ) -> Option<Counted> {
+        let pending = PendingSettlement {
+            upstream,
+            permit,
+            settlement,
+        };
+        if let Some(entry) = self.upstreams.entry(upstream) {
+            give_back(&mut entry.holding, permit, settlement);
+        }
+        let notes = self.try_settlement(pending);
+        if !notes.is_committed() {
+            self.queue_settlement(pending);
+        }
+        notes.counted
+    }
+
+    /// Counts an event of an upstream.
+    pub(crate) fn count(&mut self, upstream: usize, event: Event) {
+        if let Some(entry) = self.upstreams.entry(upstream) {
+            entry.series.count(event);
+        }
+    }
+
+    /// A stale answer of so many seconds stood in at an upstream.
+    pub(crate) fn record_stale_age(&mut self, upstream: usize, seconds: u64) {
+        if let Some(entry) = self.upstreams.entry(upstream) {
+            entry.series.stale_age(&self.env, seconds);
+        }
+    }
+
+    /// What is done at each tick: pending settlements, timed transitions, heartbeats, deposits, latencies, metrics; and more
+    /// often, while hedges wait, only for them. [`Worker::parked`] says which hedges the body has to look at after it.
+    pub fn tick(&mut self) {
+        let (now, moment) = self.moment();
+        if self.often && now.since(self.last_tick) < TICK_DUE {
+            if self.hurries() {
+                self.look_at_next_keys(false);
+            }
+            if self.more_is_due {
+                self.count_due_verdicts(now);
+            }
+            return;
+        }
+        let on_time = now.since(self.last_tick) <= ON_TIME;
+        self.last_tick = now;
+        self.maintain_authorities(moment);
+        self.maintain_shapes(on_time);
+        self.retry_pending_settlements();
+        for number in 0..self.upstreams.len() {
+            self.maintain(number, on_time);
+            self.probe(number);
+        }
+        self.show_upstreams();
+        self.maintain_slots(on_time);
+        let turns = self.upstreams.len().div_ceil(PUBLISHED_MAX).max(1);
+        self.turn = self.turn.wrapping_add(1).checked_rem(turns).unwrap_or(0);
+        self.publish(turns, self.turn);
+        // These speak for streams, so that nothing is done for the root any more after them.
+        self.count_due_verdicts(now);
+    }
+
+    /// The root goes: what is still owed or not told yet does not go with it. Nothing is started any more.
+    pub fn done(&mut self) {
+        self.retry_pending_settlements();
+        self.sign_off();
+        self.publish(1, 0);
+    }
+
+    /// Tells the others and the host what they do not know yet, of those upstreams whose turn it is.
+    fn publish(&mut self, turns: usize, turn: usize) {
+        for number in (turn..self.upstreams.len()).step_by(turns) {
+            self.flush_deposits(number);
+            self.maintain_latency(number);
+            if let Some(entry) = self.upstreams.entry(number) {
+                entry.series.flush(&self.env);
+            }
+        }
+        self.own.flush(&self.env);
+    }
+
+    fn maintain(&mut self, number: usize, on_time: bool) {
+        let (_, moment) = self.moment();
+        let next_instance = self.draws.next_u64();
+        let Some(entry) = self
+            .upstreams
+            .entry(number)
+            .filter(|entry| entry.needs_maintenance())
+        else {
+            return;
+        };
+        let Some(policy) = self.routing.policies.get(entry.policy) else {
+            return;
+        };
+        let place = upstream_of(
+            policy,
+            entry.key.as_deref(),
+            self.shapes.standing(entry.policy),
+        );
+        let (notes, holders) = records::maintain(&self.env, &place, entry.holding, &[], moment);
+        entry.series.tell_state_again();
+        entry.watch.observe(&holders, on_time);
+        let dead = entry.watch.dead();
+        // Who showed no life for long enough is given up in the same tick.
+        let taken_back = (!dead.is_empty()).then(|| {
+            let (notes, holders) =
+                records::maintain(&self.env, &place, entry.holding, &dead, moment);
+            entry.watch.observe(&holders, false);
+            notes
+        });
+        for notes in [Some(notes), taken_back].into_iter().flatten() {
+            if notes.expired {
+                entry.holding = fresh(next_instance);
+            }
+            note(&self.env, entry, &mut self.own, &notes);
+        }
+    }
+
+    fn moment(&mut self) -> (Timestamp, Moment) {
+        let now = self.env.now();
+        let draw = self.draws.next_u32();
+        (now, Moment { now, draw })
+    }
+}
+
+fn upstream_of<'a>(
+    policy: &'a Policy,
+    key: Option<&'a str>,
+    standing: &'a Standing,
+) -> GovernedUpstream<'a> {
+    GovernedUpstream {
+        policy,
+        key,
+        standing,
+    }
+}

@@ -1,0 +1,84 @@
+//! Whether the upstreams of this VM take connections while requests wait for one. The rules are `crate::outcome::pool`.
+
+use crate::environment::Environment;
+use crate::outcome::pool::ConnectionUse;
+use crate::time::Timestamp;
+
+use super::Worker;
+use crate::response_facts;
+
+/// So many requests are asked for their connection in one tick at most, those first that were not asked for longest.
+const ASKED_MAX: usize = 16;
+
+/// What Envoy said of the connection of a request.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct PropertyReads {
+    /// Whether it has one.
+    held: bool,
+    /// When it was asked last.
+    at: Timestamp,
+}
+
+impl<E: Environment> Worker<E> {
+    /// Whether an upstream took connections while a request waited that was complete at `since`.
+    pub(crate) fn takes_connections_since(&mut self, upstream: usize, since: Timestamp) -> bool {
+        let entry = self.upstreams.entry(upstream);
+        entry.is_some_and(|entry| {
+            let responses = &entry.responses;
+            responses.pool_known && responses.pool.takes_connections_since(since)
+        })
+    }
+
+    /// Looks which upstreams have clients that hold connections, where others wait. Speaks for streams, so nothing may be done
+    /// for the root after it in the same callback.
+    pub(super) fn look_for_held_connections(&mut self, now: Timestamp) {
+        let mut unknown = Vec::new();
+        for (number, exchange) in &self.exchanges {
+            let waiting = &exchange.waiting;
+            let complete = waiting.complete_at.is_some();
+            let holder = ConnectionUse::of(complete, waiting.exempt, exchange.answered);
+            let Some(entry) = self.upstreams.entry(exchange.upstream) else {
+                continue;
+            };
+            if holder == ConnectionUse::No || !entry.responses.awaited {
+                continue;
+            }
+            let answered = holder == ConnectionUse::Holds && entry.responses.pool_known;
+            match answered || exchange.connection.held {
+                true => entry.responses.pool.held_at = now,
+                false => unknown.push((exchange.connection.at, waiting.admitted_at, number)),
+            }
+        }
+        unknown.sort_unstable();
+        let mut asked = 0_usize;
+        for (_, _, number) in unknown {
+            let Some(exchange) = self.exchanges.get_mut(number) else {
+                continue;
+            };
+            let Some(entry) = self.upstreams.entry(exchange.upstream) else {
+                continue;
+            };
+            if asked >= ASKED_MAX {
+                break;
+            }
+            if entry.responses.pool.held_at == now {
+                continue;
+            }
+            asked = asked.saturating_add(1);
+            let held = self
+                .env
+                .stream(exchange.context)
+                .is_some_and(|facts| response_facts::pool_wait(&facts).is_some());
+            exchange.connection = PropertyReads { held, at: now };
+            if held {
+                entry.responses.pool.held_at = now;
+                entry.responses.pool_known = true;
+            }
+        }
+        for upstream in 0..self.upstreams.len() {
+            if let Some(entry) = self.upstreams.entry(upstream) {
+                entry.responses.awaited = false;
+            }
+        }
+    }
+}

@@ -18,7 +18,10 @@ mod mixture;
 mod native;
 mod policies;
 mod recovery;
+#[path = "../shipped/mod.rs"]
+mod shipped;
 mod sick;
+mod twin;
 mod world;
 
 use std::ops::Range;

@@ -1,0 +1,118 @@
+//! What all workers of a process share.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use seawall_policy::environment::MetricKind;
+use seawall_policy::shared::store::{Found, HostError, SharedStore};
+use seawall_policy::time::Span;
+
+use crate::stream::SharedKnown;
+
+/// The wall clock shows this at the monotonic clock's zero, in nanoseconds since 1970.
+const WALL: u64 = 1_700_000_000_000_000_000;
+
+/// Shared data as Envoy keeps it: a swap against 0 always wins, one on an absent key succeeds whatever the number.
+#[derive(Debug, Default)]
+pub struct Shared {
+    entries: RefCell<BTreeMap<String, Found>>,
+    counter: Cell<u32>,
+}
+
+impl Shared {
+    /// All that stands in it.
+    pub fn all(&self) -> BTreeMap<String, Vec<u8>> {
+        let entries = self.entries.borrow();
+        let entries = entries.iter();
+        entries
+            .map(|(key, found)| (key.clone(), found.bytes.clone()))
+            .collect()
+    }
+}
+
+impl SharedStore for Shared {
+    fn load(&self, key: &str) -> Result<Option<Found>, HostError> {
+        Ok(self.entries.borrow().get(key).cloned())
+    }
+
+    fn swap(&self, key: &str, bytes: &[u8], cas: u32) -> Result<bool, HostError> {
+        let mut entries = self.entries.borrow_mut();
+        let stands = entries.get(key).map(|found| found.cas);
+        if cas != 0 && stands.is_some_and(|stands| stands != cas) {
+            return Ok(false);
+        }
+        self.counter.set(self.counter.get().wrapping_add(1).max(1));
+        let found = Found {
+            bytes: bytes.to_vec(),
+            cas: self.counter.get(),
+        };
+        entries.insert(key.to_owned(), found);
+        Ok(true)
+    }
+}
+
+/// One process.
+#[derive(Debug, Default)]
+pub struct Process {
+    now: Cell<u64>,
+    wall: Cell<u64>,
+    /// What the workers share.
+    pub shared: Shared,
+    pub(crate) names: RefCell<Vec<(String, MetricKind)>>,
+    pub(crate) values: RefCell<BTreeMap<String, u64>>,
+    pub(crate) lines: RefCell<Vec<String>>,
+    pub(crate) streams: RefCell<BTreeMap<u32, SharedKnown>>,
+    next_context: Cell<u32>,
+}
+
+impl Process {
+    /// A process that starts at this time of the monotonic clock.
+    pub fn new(now: Span) -> Rc<Self> {
+        let process = Self::default();
+        process.now.set(now.as_nanos());
+        process.wall.set(WALL);
+        Rc::new(process)
+    }
+
+    /// The monotonic clock in nanoseconds.
+    pub fn now(&self) -> u64 {
+        self.now.get()
+    }
+
+    /// The wall clock in nanoseconds since 1970.
+    pub fn wall(&self) -> u64 {
+        self.wall.get() + self.now.get()
+    }
+
+    /// The wall clock shows this when the monotonic one shows zero.
+    pub fn set_wall(&self, nanos: u64) {
+        self.wall.set(nanos);
+    }
+
+    /// Time passes.
+    pub fn pass(&self, span: Span) {
+        self.now.set(self.now.get() + span.as_nanos());
+    }
+
+    /// Sets the monotonic clock, in nanoseconds.
+    pub fn set_now(&self, nanos: u64) {
+        self.now.set(nanos);
+    }
+
+    /// All metrics by name: counters, gauges, and how many values each histogram took.
+    pub fn metrics(&self) -> BTreeMap<String, u64> {
+        self.values.borrow().clone()
+    }
+
+    /// The log lines since the last time.
+    pub fn take_log(&self) -> Vec<String> {
+        self.lines.take()
+    }
+
+    pub(crate) fn fresh_context(&self) -> u32 {
+        let context = self.next_context.get() + 1;
+        self.next_context.set(context);
+        context
+    }
+}

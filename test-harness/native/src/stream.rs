@@ -1,0 +1,209 @@
+//! One stream of a worker: a client's request, or one attempt behind the router.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use seawall_policy::environment::effects::{Action, Effect, Effects, HeadersOf, Reply};
+use seawall_policy::environment::facts::{ResponseFact, RouteFact, StreamFact};
+use seawall_policy::stream::Stream;
+
+use crate::facts::{AtRequest, AtResponse, Known, Lines, Phase};
+use crate::process::Process;
+use crate::worker::Node;
+
+/// What is known of a stream, to be changed from outside.
+pub type SharedKnown = Rc<RefCell<Known>>;
+
+/// One stream.
+#[derive(Debug)]
+pub struct Call {
+    /// What the host knows of it.
+    pub known: SharedKnown,
+    process: Rc<Process>,
+    context: u32,
+    stream: Stream<Lines>,
+    /// How many local replies the host refuses.
+    pub refusals: usize,
+    /// The reply that the client got, if it is one of Seawall's.
+    pub reply: Option<Reply>,
+    /// All local replies that were tried, those that the host refused among them.
+    pub tried: Vec<Reply>,
+}
+
+impl Call {
+    /// A request to a cluster that was not sent yet. It comes from 10.0.0.1, on a connection of its own.
+    pub fn new(process: &Rc<Process>, cluster: &str, headers: &[(&str, &str)]) -> Self {
+        let known = Known {
+            request: Lines::of(headers),
+            ..Known::default()
+        };
+        let call = Self::with(process, known);
+        {
+            let mut known = call.known.borrow_mut();
+            let connection = u64::from(call.context).to_le_bytes().to_vec();
+            known.stream.insert(StreamFact::ConnectionId, connection);
+            let peer = b"10.0.0.1:1234".to_vec();
+            known.stream.insert(StreamFact::PeerAddress, peer);
+            let route = &mut known.route;
+            route.insert(RouteFact::Cluster, cluster.as_bytes().to_vec());
+            route.insert(RouteFact::Route, b"route".to_vec());
+            let answer = &mut known.answer;
+            answer.insert(ResponseFact::Details, b"via_upstream".to_vec());
+            answer.insert(ResponseFact::UpstreamAddress, b"10.1.1.1:80".to_vec());
+        }
+        call
+    }
+
+    /// A stream of which this is known.
+    pub fn with(process: &Rc<Process>, known: Known) -> Self {
+        let context = process.fresh_context();
+        let known = Rc::new(RefCell::new(known));
+        let mut streams = process.streams.borrow_mut();
+        streams.insert(context, Rc::clone(&known));
+        drop(streams);
+        Self {
+            known,
+            process: Rc::clone(process),
+            context,
+            stream: Stream::new(context),
+            refusals: 0,
+            reply: None,
+            tried: Vec::new(),
+        }
+    }
+
+    /// Its headers come; `complete` is whether they end it. `true` if it goes on to the upstream.
+    pub fn send(&mut self, node: &mut Node, complete: bool) -> bool {
+        let facts: AtRequest = Phase(Rc::clone(&self.known));
+        let (core, mut out) = (&mut node.core, Effects::NONE);
+        let mut action = self
+            .stream
+            .request_headers(core, &facts, complete, &mut out);
+        while let Some(accepted) = self.apply(&mut out) {
+            action = self
+                .stream
+                .replied_to_request(core, &facts, accepted, &mut out);
+        }
+        action == Action::Continue
+    }
+
+    /// The last byte of the request comes.
+    pub fn request_ended(&mut self, node: &mut Node) {
+        self.stream.request_ended(&mut node.core);
+    }
+
+    /// The headers of a response come, which end it: one attempt was made. `true` if it goes on to the client as it is.
+    pub fn respond(&mut self, node: &mut Node, status: u16, headers: &[(&str, &str)]) -> bool {
+        let status = status.to_string();
+        let mut lines = Lines::of(&[(":status", &status)]);
+        lines.0.extend(Lines::of(headers).0);
+        let one = 1_u64.to_le_bytes().to_vec();
+        let mut known = self.known.borrow_mut();
+        known.stream.insert(StreamFact::AttemptCount, one);
+        drop(known);
+        self.response_headers(node, lines, true)
+    }
+
+    /// The headers of a response come. `true` if it goes on to the client as it is.
+    pub fn response_headers(&mut self, node: &mut Node, headers: Lines, end: bool) -> bool {
+        self.known.borrow_mut().response = headers;
+        let facts: AtResponse = Phase(Rc::clone(&self.known));
+        let (core, mut out) = (&mut node.core, Effects::NONE);
+        let mut action = self.stream.response_headers(core, &facts, end, &mut out);
+        while let Some(accepted) = self.apply(&mut out) {
+            action = self
+                .stream
+                .replied_to_response(core, &facts, accepted, &mut out);
+        }
+        action == Action::Continue
+    }
+
+    /// A chunk of the response's body passes.
+    pub fn response_body(&mut self, node: &mut Node, chunk: &[u8], end: bool) {
+        self.known.borrow_mut().chunk = chunk.to_vec();
+        let (facts, body) = (Phase(Rc::clone(&self.known)), Phase(Rc::clone(&self.known)));
+        let chunk = (chunk.len(), end);
+        self.stream
+            .response_body(&mut node.core, &facts, &body, chunk);
+    }
+
+    /// The trailers of the response come.
+    pub fn response_trailers(&mut self, node: &mut Node, trailers: Lines) {
+        self.known.borrow_mut().trailers = trailers;
+        let facts = Phase(Rc::clone(&self.known));
+        self.stream.response_trailers(&mut node.core, &facts);
+    }
+
+    /// It is over, and is logged.
+    pub fn end(&mut self, node: &mut Node) {
+        let facts: AtResponse = Phase(Rc::clone(&self.known));
+        self.stream.log(&mut node.core, &facts);
+        self.done(node);
+    }
+
+    /// It is over, without being logged: so an attempt ends.
+    pub fn done(&mut self, node: &mut Node) {
+        let facts: AtResponse = Phase(Rc::clone(&self.known));
+        let mut out = Effects::NONE;
+        self.stream.done(&mut node.core, &facts, &mut out);
+        self.apply(&mut out);
+        self.process.streams.borrow_mut().remove(&self.context);
+    }
+
+    /// Sent, answered with this status and over. `true` if it went.
+    pub fn whole(mut self, node: &mut Node, status: u16) -> bool {
+        let went = self.send(node, true);
+        if went {
+            self.respond(node, status, &[]);
+        }
+        self.end(node);
+        went
+    }
+
+    fn apply(&mut self, out: &mut Effects) -> Option<bool> {
+        let (refusals, tried, got) = (&mut self.refusals, &mut self.tried, &mut self.reply);
+        apply(out, &self.known, |reply| {
+            let taken = *refusals == 0;
+            *refusals = refusals.saturating_sub(1);
+            if taken {
+                *got = Some(reply.clone());
+            }
+            tried.push(reply);
+            taken
+        })
+    }
+}
+
+/// Does what is to be done on a stream; `send` is asked whether the host takes a local reply.
+pub(crate) fn apply(
+    out: &mut Effects,
+    known: &SharedKnown,
+    mut send: impl FnMut(Reply) -> bool,
+) -> Option<bool> {
+    let mut accepted = None;
+    for effect in out.take() {
+        let mut known = known.borrow_mut();
+        let known = &mut *known;
+        match effect {
+            Effect::SetHeader(of, name, value) => lines(known, of).set(&name, &value),
+            Effect::RemoveHeader(of, name) => lines(known, of).remove(&name),
+            Effect::LogField(key, value) => {
+                known.log.insert(key, value.into_owned());
+            }
+            Effect::KeepAttempts(bytes) => *known.attempts.borrow_mut() = Some(bytes),
+            Effect::Reply(reply) => {
+                assert_eq!(accepted, None, "one local reply at a time");
+                accepted = Some(send(reply));
+            }
+            Effect::Resume => known.resumed = true,
+        }
+    }
+    accepted
+}
+
+fn lines(known: &mut Known, of: HeadersOf) -> &mut Lines {
+    match of {
+        HeadersOf::Request => &mut known.request,
+        HeadersOf::Response => &mut known.response,
+    }
+}

@@ -1,0 +1,178 @@
+//! One worker of a process.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::rc::Rc;
+
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use seawall_policy::config::{self, Error};
+use seawall_policy::environment::effects::Effects;
+use seawall_policy::environment::{
+    Clock, Entropy, Environment, HealthChecks, MetricId, MetricKind, Metrics, Timer,
+};
+use seawall_policy::shared::store::{Found, HostError, SharedStore};
+use seawall_policy::stream::look_at_parked;
+use seawall_policy::time::{Span, Timestamp};
+use seawall_policy::worker::{Vm, Worker};
+
+use crate::facts::{AtBody, AtRequest, AtResponse, AtTrailers, Lines, Phase};
+use crate::process::Process;
+use crate::stream::apply;
+
+/// The environment of one worker.
+#[derive(Clone, Debug)]
+pub struct Host {
+    pub(crate) process: Rc<Process>,
+    random: Rc<RefCell<ChaCha8Rng>>,
+}
+
+impl SharedStore for Host {
+    fn load(&self, key: &str) -> Result<Option<Found>, HostError> {
+        self.process.shared.load(key)
+    }
+
+    fn swap(&self, key: &str, bytes: &[u8], cas: u32) -> Result<bool, HostError> {
+        self.process.shared.swap(key, bytes, cas)
+    }
+}
+
+impl Clock for Host {
+    fn now(&self) -> Timestamp {
+        Timestamp::nanos(self.process.now())
+    }
+
+    fn since_wall(&self, nanos: u64) -> Span {
+        Span::nanos(self.process.wall().saturating_sub(nanos))
+    }
+
+    fn until_wall(&self, seconds: u64) -> Span {
+        let at = Span::secs(seconds).as_nanos();
+        Span::nanos(at.saturating_sub(self.process.wall()))
+    }
+}
+
+impl Entropy for Host {
+    fn seed(&self, _salt: u64) -> u64 {
+        let mut bytes = [0; 8];
+        self.random.borrow_mut().fill_bytes(&mut bytes);
+        u64::from_le_bytes(bytes)
+    }
+
+    fn secret<const N: usize>(&self) -> Option<[u8; N]> {
+        let mut bytes = [0; N];
+        self.random.borrow_mut().fill_bytes(&mut bytes);
+        Some(bytes)
+    }
+}
+
+impl Metrics for Host {
+    fn define(&self, kind: MetricKind, name: &str) -> Option<MetricId> {
+        let mut names = self.process.names.borrow_mut();
+        let known = names.iter().position(|(known, _)| known == name);
+        let at = known.unwrap_or_else(|| {
+            names.push((name.to_owned(), kind));
+            names.len() - 1
+        });
+        let mut values = self.process.values.borrow_mut();
+        values.entry(name.to_owned()).or_default();
+        u32::try_from(at).ok().map(MetricId)
+    }
+
+    fn add(&self, metric: MetricId, count: u64) {
+        let (name, _) = self.process.names.borrow()[metric.0 as usize].clone();
+        *self.process.values.borrow_mut().entry(name).or_default() += count;
+    }
+
+    fn set(&self, metric: MetricId, value: u64) {
+        let (name, kind) = self.process.names.borrow()[metric.0 as usize].clone();
+        let mut values = self.process.values.borrow_mut();
+        let stands = values.entry(name).or_default();
+        *stands = match kind {
+            MetricKind::Histogram => *stands + 1,
+            MetricKind::Counter | MetricKind::Gauge => value,
+        };
+    }
+
+    fn take_host_errors(&self) -> Vec<(&'static str, u64)> {
+        Vec::new()
+    }
+
+    fn log(&self, _level: log::Level, line: fmt::Arguments<'_>) {
+        self.process.lines.borrow_mut().push(line.to_string());
+    }
+}
+
+impl Timer for Host {
+    fn set_tick_period(&self, _millis: u32) -> bool {
+        true
+    }
+}
+
+/// No cluster has hosts here that could be asked.
+impl HealthChecks for Host {
+    fn get(&self, _cluster: &str, _authority: &str, _path: &str, _timeout: Span) -> Option<u32> {
+        None
+    }
+}
+
+impl Environment for Host {
+    type Headers = Lines;
+    type Request = AtRequest;
+    type Response = AtResponse;
+    type Body = AtBody;
+    type Trailers = AtTrailers;
+
+    fn stream(&self, context: u32) -> Option<AtResponse> {
+        let streams = self.process.streams.borrow();
+        streams.get(&context).cloned().map(Phase)
+    }
+}
+
+/// One worker.
+#[derive(Debug)]
+pub struct Node {
+    pub(crate) process: Rc<Process>,
+    pub(crate) core: Worker<Host>,
+}
+
+impl Node {
+    /// A worker with this configuration (JSON) in a process; its randomness follows from the seed.
+    ///
+    /// # Errors
+    /// If the configuration is refused.
+    pub fn new(process: &Rc<Process>, configuration: &str, seed: u64) -> Result<Self, Error> {
+        let routing = config::parse(configuration.as_bytes())?;
+        let host = Host {
+            process: Rc::clone(process),
+            random: Rc::new(RefCell::new(ChaCha8Rng::seed_from_u64(seed))),
+        };
+        Ok(Self {
+            process: Rc::clone(process),
+            core: Worker::new(host, Rc::new(Vm::default()), routing),
+        })
+    }
+
+    /// A tick.
+    pub fn tick(&mut self) {
+        self.core.tick();
+        for context in self.core.parked() {
+            let known = self.process.streams.borrow().get(&context).cloned();
+            if let Some(known) = known {
+                let mut out = Effects::NONE;
+                let facts = (&Phase(Rc::clone(&known)), &Phase(Rc::clone(&known)));
+                look_at_parked(&mut self.core, context, facts, &mut out);
+                apply(&mut out, &known, |_| true);
+            }
+        }
+        self.core.parked_seen();
+    }
+
+    /// How often something was counted, over all series whose names hold these words. Counts are told at the tick.
+    pub fn counted(&self, words: &[&str]) -> u64 {
+        let values = self.process.values.borrow();
+        let fits = |name: &str| words.iter().all(|word| name.contains(word));
+        let fitting = values.iter().filter(|(name, _)| fits(name));
+        fitting.map(|(_, value)| value).sum()
+    }
+}

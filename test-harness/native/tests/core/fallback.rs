@@ -1,0 +1,217 @@
+//! The fallback ladder with a host that refuses local replies, and failover by the same admission as the route's own cluster.
+
+use std::rc::Rc;
+
+use seawall_policy::time::Span;
+use serde_json::{Value, json};
+
+use seawall_native::{Call, Node, Process};
+
+const GET: [(&str, &str); 3] = [(":method", "GET"), (":path", "/"), (":authority", "shop")];
+
+fn node(process: &Rc<Process>, first: Value, second: Value) -> Node {
+    let configuration = json!({
+        "version": 1,
+        "policies": {"first": first, "second": second},
+        "upstreams": [
+            {"cluster": "shop", "policy": "first"},
+            {"cluster": "spare", "policy": "second"},
+        ],
+    });
+    Node::new(process, &configuration.to_string(), 1).expect("a valid configuration")
+}
+
+fn ladder() -> Value {
+    json!({
+        "breaker": {"mode": "forced_open"},
+        "fallback": [
+            {"static": {"status": 200, "body": "one"}},
+            {"cluster": "spare"},
+            {"static": {"status": 200, "body": "two"}},
+        ],
+    })
+}
+
+#[test]
+fn what_the_host_refuses_falls_to_the_next_rung_and_only_what_it_took_is_counted() {
+    // Each row: how many replies the host refuses, whether the other cluster admits; the body that the client gets, or
+    // whether the request goes; what is counted.
+    let rows = [
+        (0, true, Some("one"), "static"),
+        (1, true, None, "cluster"),
+        (0, false, Some("one"), "static"),
+        (1, false, Some("two"), "static"),
+        (
+            2,
+            false,
+            Some("upstream unavailable: breaker_forced_open\n"),
+            "",
+        ),
+        (3, false, None, ""),
+    ];
+    for (refusals, spare, body, counted) in rows {
+        let process = Process::new(Span::secs(1_000));
+        let mode = match spare {
+            true => "enforce",
+            false => "forced_open",
+        };
+        let mut node = node(&process, ladder(), json!({"breaker": {"mode": mode}}));
+        let mut call = Call::new(&process, "shop", &GET);
+        call.refusals = refusals;
+        let went = call.send(&mut node, true);
+        let row = format!("{refusals} refused, spare {spare}");
+        assert_eq!(went, body.is_none(), "{row}");
+        let got = call
+            .reply
+            .as_ref()
+            .map(|reply| String::from_utf8(reply.body.clone()).unwrap());
+        assert_eq!(got.as_deref(), body, "{row}");
+        call.end(&mut node);
+        node.tick();
+        let all = node.counted(&["seawall_fallbacks"]);
+        assert_eq!(all, u64::from(!counted.is_empty()), "{row}");
+        if !counted.is_empty() {
+            assert_eq!(
+                node.counted(&["seawall_fallbacks", &format!("rung={counted}")]),
+                1,
+                "{row}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_failed_response_is_replaced_by_the_first_rung_that_the_host_takes_or_passed_on() {
+    let rows = [(0, Some("one")), (1, Some("two")), (2, None)];
+    for (refusals, body) in rows {
+        let process = Process::new(Span::secs(1_000));
+        let mut first = ladder();
+        first["breaker"] = json!({});
+        first["fallback"][0]["on"] = json!(["failure"]);
+        first["fallback"][2]["on"] = json!(["failure"]);
+        let mut node = node(&process, first, json!({}));
+        let mut call = Call::new(&process, "shop", &GET);
+        assert!(call.send(&mut node, true));
+        call.refusals = refusals;
+        assert_eq!(
+            call.respond(&mut node, 503, &[]),
+            body.is_none(),
+            "{refusals}"
+        );
+        let got = call
+            .reply
+            .as_ref()
+            .map(|reply| String::from_utf8(reply.body.clone()).unwrap());
+        assert_eq!(got.as_deref(), body, "{refusals}");
+        call.end(&mut node);
+        node.tick();
+        assert_eq!(
+            node.counted(&["seawall_outcomes", "outcome=failure"]),
+            1,
+            "one request is one verdict"
+        );
+        assert_eq!(
+            node.counted(&["seawall_fallbacks"]),
+            u64::from(body.is_some()),
+            "{refusals}"
+        );
+    }
+}
+
+#[test]
+fn a_failover_asks_all_that_the_other_cluster_asks_and_counts_it_there() {
+    // What the spare cluster's policy refuses the request for.
+    let rows = [
+        (
+            "breaker_forced_open",
+            json!({"breaker": {"mode": "forced_open"}}),
+        ),
+        ("deadline", json!({"timeout": {"doomed_under": "50ms"}})),
+        (
+            "bulkhead_full",
+            json!({"bulkhead": {"max_concurrent": 1, "unfinished": 100}}),
+        ),
+        (
+            "shed_limit",
+            json!({"shedding": {"limit": "fixed", "max": 1, "unfinished": 100}}),
+        ),
+    ];
+    for (reason, second) in rows {
+        let process = Process::new(Span::secs(1_000));
+        let mut node = node(&process, ladder(), second);
+        let mut beside = Call::new(&process, "spare", &GET);
+        if reason != "breaker_forced_open" {
+            assert!(beside.send(&mut node, true));
+        }
+        let mut headers = GET.to_vec();
+        headers.extend([
+            ("content-type", "application/grpc"),
+            ("grpc-timeout", "10m"),
+        ]);
+        let mut call = Call::new(&process, "shop", &headers);
+        // A static rung without a gRPC status does not stand for a gRPC caller, so that the spare cluster is asked.
+        assert!(!call.send(&mut node, true), "{reason}");
+        assert_eq!(
+            call.reply.as_ref().unwrap().grpc_status,
+            Some(14),
+            "{reason}: the plain refusal"
+        );
+        call.end(&mut node);
+        beside.end(&mut node);
+        node.tick();
+        let there = node.counted(&[
+            "decision=refused",
+            "upstream=spare",
+            &format!("reason={reason}"),
+        ]);
+        assert_eq!(there, 1, "{reason}");
+        assert_eq!(
+            node.counted(&["seawall_in_flight", "upstream=spare"]),
+            0,
+            "{reason}: nothing is held"
+        );
+    }
+}
+
+#[test]
+fn a_failover_that_goes_says_where_to_and_why() {
+    let process = Process::new(Span::secs(1_000));
+    let mut first = ladder();
+    first["fallback"] = json!([{"cluster": "spare"}]);
+    let mut node = node(&process, first, json!({"bulkhead": {"max_concurrent": 1}}));
+    let mut call = Call::new(&process, "shop", &GET);
+    assert!(call.send(&mut node, true));
+    {
+        let known = call.known.borrow();
+        assert_eq!(
+            known.request.text("x-seawall-failover").as_deref(),
+            Some("spare")
+        );
+        assert_eq!(
+            known.log.get("seawall.degraded").map(String::as_str),
+            Some("cluster")
+        );
+        assert_eq!(
+            known.log.get("seawall.reason").map(String::as_str),
+            Some("breaker_forced_open")
+        );
+        assert!(
+            known.attempts.borrow().is_some(),
+            "the upstream position looks where it went"
+        );
+    }
+    node.tick();
+    assert_eq!(node.counted(&["seawall_in_flight", "upstream=spare"]), 1);
+    call.respond(&mut node, 200, &[]);
+    assert_eq!(
+        call.known
+            .borrow()
+            .response
+            .text("x-seawall-degraded")
+            .as_deref(),
+        Some("cluster")
+    );
+    call.end(&mut node);
+    node.tick();
+    assert_eq!(node.counted(&["seawall_in_flight", "upstream=spare"]), 0);
+}

@@ -1,0 +1,5 @@
+//! The core as a body sees it: events in, effects out, on a native host in one thread. No wasm and no Envoy.
+
+mod fallback;
+mod reasons;
+mod replies;

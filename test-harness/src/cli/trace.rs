@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use clap::{Args, Subcommand};
 use seawall_policy::priority::Priority;
 
 use super::output::Output;
 use super::reading::{Reading, shown};
-use crate::trace::{self, Request, Summary};
+use crate::trace::{self, REQUESTS_MAX, Request, Summary, TraceError};
 
 /// Makes traces from logs, or from nothing.
 #[derive(Debug, Subcommand)]
@@ -71,20 +71,30 @@ impl Trace {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         match self {
             Self::Import(import) => import.run(),
-            Self::Generate(generate) => {
-                let seconds = generate.length as f64 / 1e9;
-                let median_us = generate.service as f64 / 1e3;
-                let (rate, sigma, seed) = (generate.rate, generate.sigma, generate.seed);
-                let requests = trace::poisson(rate, seconds, median_us, sigma, seed)
-                    .context("a rate is above 0, and a sigma is 0 or above")?;
-                let requests = match generate.priorities.as_slice() {
-                    [] => requests,
-                    weights => trace::with_priorities(requests, weights, seed)
-                        .context("a priority's weight is 0 or above, and one is above 0")?,
-                };
-                write(&requests, &generate.output)
-            }
+            Self::Generate(generate) => generate.run(),
         }
+    }
+}
+
+impl Generate {
+    fn run(&self) -> anyhow::Result<()> {
+        let seconds = self.length as f64 / 1e9;
+        let median_us = self.service as f64 / 1e3;
+        let requests = trace::arrivals(self.rate, seconds, median_us, self.sigma, self.seed)
+            .context("a rate is above 0, and a sigma is 0 or above")?;
+        let expected = self.rate * seconds;
+        ensure!(
+            expected <= REQUESTS_MAX as f64,
+            "--rate {} for {seconds} s is about {expected:.3e} requests: a trace has at most {REQUESTS_MAX} requests, so take a \
+             smaller --rate or --for",
+            self.rate
+        );
+        if self.priorities.is_empty() {
+            return write(requests, &self.output);
+        }
+        let requests = trace::with_priorities(requests, &self.priorities, self.seed)
+            .context("a priority's weight is 0 or above, and one is above 0")?;
+        write(requests, &self.output)
     }
 }
 
@@ -135,14 +145,17 @@ fn weight(text: &str) -> Result<(Priority, f64), String> {
     Ok((priority, weight))
 }
 
-fn write(requests: &[Request], path: &Path) -> anyhow::Result<()> {
+fn write(requests: impl Iterator<Item = Request>, path: &Path) -> anyhow::Result<()> {
     let mut output = Output::create(path)?;
+    let (mut count, mut length) = (0, 0);
     for request in requests {
-        output.write(request)?;
+        ensure!(count < REQUESTS_MAX, TraceError::TooLong);
+        output.write(&request)?;
+        count += 1;
+        length = request.at_us;
     }
     output.finish()?;
-    let length = requests.last().map_or(0, |last| last.at_us);
-    told(path, requests.len() as u64, length, "");
+    told(path, count as u64, length, "");
     Ok(())
 }
 

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 
+use seawall_policy::config::suggestion;
+
 use super::names::{by_suffix, squeezed, usual};
 use super::record::{Found, Length, Moment, said};
 use super::time::Unit;
@@ -67,6 +69,22 @@ impl Fields {
     pub fn is_empty(&self) -> bool {
         self.given.is_empty()
     }
+
+    /// These, and behind them what `others` say of that of which these say nothing.
+    pub(super) fn before(&self, others: &str) -> Self {
+        let others: Self = others.parse().unwrap_or_default();
+        let mut all = self.clone();
+        let fresh = |(_, place): &(String, Place)| !self.settle(place.role);
+        all.given.extend(others.given.into_iter().filter(fresh));
+        all
+    }
+
+    /// Whether they say which key has this.
+    fn settle(&self, role: Role) -> bool {
+        let moment = |role| matches!(role, Role::Start | Role::End);
+        let mut given = self.given.iter();
+        given.any(|(_, place)| place.role == role || moment(place.role) && moment(role))
+    }
 }
 
 impl fmt::Display for Fields {
@@ -90,7 +108,10 @@ impl FromStr for Fields {
             };
             let (name, key) = part.trim().split_once('=').ok_or_else(how)?;
             let found = NAMES.iter().find(|(known, _)| *known == name);
-            let (_, role) = *found.ok_or_else(how)?;
+            let (_, role) = *found.ok_or_else(|| {
+                let near = suggestion(name, &NAMES.map(|(known, _)| known));
+                format!("\"{name}\" is no field{near} {}", how())
+            })?;
             let timed = matches!(role, Role::Duration | Role::Upstream);
             let (key, unit) = match key.rsplit_once(':') {
                 Some((key, unit)) if timed => (key, Some(Unit::named(unit).ok_or_else(how)?)),
@@ -146,11 +167,7 @@ impl Mapper {
             return Some(*place);
         }
         let usual = usual(key)?;
-        let moment = |role| matches!(role, Role::Start | Role::End);
-        let settled = |(_, place): &(String, Place)| {
-            place.role == usual.role || moment(place.role) && moment(usual.role)
-        };
-        (!self.fields.given.iter().any(settled)).then_some(usual)
+        (!self.fields.settle(usual.role)).then_some(usual)
     }
 
     /// What pairs of keys and values say.
@@ -280,6 +297,19 @@ mod tests {
                 wrong.parse::<Fields>().unwrap_err().contains("FIELD=KEY"),
                 "{wrong}"
             );
+        }
+        for (wrong, near) in [
+            ("strat", "start"),
+            ("durration", "duration"),
+            ("stat", "start"),
+            ("Status", "status"),
+        ] {
+            let told = format!("start=ts,{wrong}=a").parse::<Fields>().unwrap_err();
+            assert!(
+                told.contains(&format!("did you mean \"{near}\"?")),
+                "{told}"
+            );
+            assert!(told.contains("start, end, duration, upstream"), "{told}");
         }
     }
 }

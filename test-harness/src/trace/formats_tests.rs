@@ -1,5 +1,7 @@
 //! A table of samples of every format with what they say, alone and in everything that may be around them; and hostile bytes.
 
+mod samples;
+
 use std::io::Write;
 
 use clap::ValueEnum;
@@ -8,153 +10,7 @@ use flate2::write::GzEncoder;
 use proptest::prelude::*;
 
 use super::*;
-
-/// A format, lines of it, and each request: at_us, service_us, method, path, status, flags, cluster.
-type Row = (
-    u64,
-    u64,
-    &'static str,
-    &'static str,
-    u16,
-    &'static str,
-    &'static str,
-);
-
-struct Sample {
-    format: Format,
-    text: &'static str,
-    rows: &'static [Row],
-    left: &'static [(Left, u64)],
-}
-
-const SAMPLES: &[Sample] = &[
-    Sample {
-        // Envoy's default, from its documentation's shape.
-        format: Format::Envoy,
-        text: "[2026-04-05T06:00:01.000Z] \"POST /api/v1?q=1 HTTP/2\" 204 - 154 0 226 100 \"10.0.35.28\" \"nsq2http\" \"cc21\" \"locations\" \"tcp://10.0.2.1:80\"\n\
-               [2026-04-05T06:00:00.500Z] \"GET /\"x\" HTTP/1.1\" 503 UF,URX 0 91 3 - \"-\" \"a \"quoted\" agent\" \"cc22\" \"locations\" \"10.0.2.1:80\"\n\
-               [2026-04-05T06:00:02.000Z] \"GET /ws HTTP/1.1\" 101 - 0 0 60000 1 \"-\" \"a\" \"b\" \"c\" \"d\"\n",
-        rows: &[
-            (0, 3_000, "GET", "/\"x\"", 503, "UF,URX", ""),
-            (500_000, 100_000, "POST", "/api/v1?q=1", 204, "", ""),
-        ],
-        left: &[(Left::Upgrade, 1)],
-    },
-    Sample {
-        // Istio 1.4, 1.6 and 1.20.
-        format: Format::Envoy,
-        text: "[2026-04-05T06:00:00.000Z] \"GET /a HTTP/1.1\" 200 - \"-\" 0 48 5 4 \"-\" \"curl\" \"id\" \"cart:80\" \"127.0.0.1:80\" inbound|80|http|cart.shop.svc.cluster.local - 10.4.4.1:80 10.4.4.2:1 -\n\
-               [2026-04-05T06:00:01.000Z] \"GET /b HTTP/1.1\" 503 UH \"-\" \"no healthy host\" 0 19 0 - \"-\" \"curl\" \"id\" \"cart:80\" \"-\" - - 10.4.4.1:80 10.4.4.2:1 - default\n\
-               [2026-04-05T06:00:02.000Z] \"GET /c HTTP/2\" 503 UC upstream_reset_before_response_started{connection_termination} - \"-\" 0 95 11 - \"-\" \"curl\" \"id\" \"cart\" \"10.0.0.1:80\" outbound|80||cart.shop.svc.cluster.local; 10.0.0.1:1 10.0.0.2:2 10.0.0.3:3 - default\n\
-               [2026-04-05T06:00:03.000Z] \"- - -\" 0 - - - \"-\" 22 30 63 - \"-\" \"-\" \"-\" \"-\" \"10.0.0.4:443\" PassthroughCluster 10.0.0.93:3 10.0.0.4:443 10.0.0.93:4 - -\n\
-               2026-04-05T06:00:03.904190Z\twarning\tenvoy config\tstream closed: 14\tthread=20\n",
-        rows: &[
-            (
-                0,
-                4_000,
-                "GET",
-                "/a",
-                200,
-                "",
-                "inbound|80|http|cart.shop.svc.cluster.local",
-            ),
-            (1_000_000, 0, "GET", "/b", 503, "UH", ""),
-            (
-                2_000_000,
-                11_000,
-                "GET",
-                "/c",
-                503,
-                "UC",
-                "outbound|80||cart.shop.svc.cluster.local",
-            ),
-        ],
-        left: &[(Left::Tcp, 1), (Left::ProxyLog, 1)],
-    },
-    Sample {
-        // Envoy's JSON with its own names, renamed ones, numbers and texts, seconds and milliseconds since 1970.
-        format: Format::Json,
-        text: "{\"start_time\":\"2026-04-05T06:00:00Z\",\"duration\":9,\"upstream_service_time\":\"7\",\"method\":\"PUT\",\"path\":\"/a\",\"response_code\":200,\"response_flags\":\"-\",\"upstream_cluster\":\"c\"}\n\
-               {\"startTime\":1775368801.5,\"latencyMs\":\"2.5\",\"requestMethod\":\"GET\",\"url\":\"https://shop.example/b#x\",\"status\":\"504\",\"response_flags\":\"UT\"}\n\
-               {\"ts\":1775368802000,\"took_us\":70,\"http\":{\"request\":{\"method\":\"GET\"},\"response\":{\"status_code\":404}},\"uri\":\"/c\"}\n\
-               {\"level\":\"info\",\"time\":\"2026-04-05T06:00:00Z\",\"msg\":\"ready\"}\n\
-               {\"start_time\":\"2026-04-05T06:00:00Z\",\"duration\":63000,\"method\":\"-\",\"protocol\":\"-\",\"response_code\":0}\n",
-        rows: &[
-            (0, 7_000, "PUT", "/a", 200, "", "c"),
-            (1_500_000, 2_500, "GET", "/b", 504, "UT", ""),
-            (2_000_000, 70, "GET", "/c", 404, "", ""),
-        ],
-        left: &[(Left::Tcp, 1), (Left::ProxyLog, 1)],
-    },
-    Sample {
-        // nginx's JSON: the time is that of the answer, lengths are in seconds, upstreams are a list.
-        format: Format::Json,
-        text: "{\"time_iso8601\":\"2026-04-05T08:00:02+02:00\",\"request_time\":\"1.000\",\"upstream_response_time\":\"0.001, 0.250\",\"request\":\"GET /a HTTP/1.1\",\"status\":\"200\"}\n\
-               {\"msec\":\"1775368802.500\",\"request_time\":\"0.500\",\"upstream_response_time\":\"-\",\"request_method\":\"GET\",\"request_uri\":\"/b\",\"status\":499}\n",
-        rows: &[
-            (0, 250_000, "GET", "/a", 200, "", ""),
-            (1_000_000, 500_000, "GET", "/b", 499, "", ""),
-        ],
-        left: &[],
-    },
-    Sample {
-        format: Format::Nginx,
-        text: "10.0.0.1 - - [05/Apr/2026:06:00:01 +0000] \"GET /a HTTP/1.1\" 200 612 \"-\" \"curl/8\" 0.025 0.024\n\
-               10.0.0.1 - bob [05/Apr/2026:08:00:02 +0200] \"POST /b HTTP/1.1\" 502 6 \"-\" \"a b\" \"-\" rt=1.000 uct=\"0.000\" urt=\"-\"\n\
-               2001:db8::1 - - [05/Apr/2026:06:00:02 +0000] \"\\x16\\x03\\x01\" 400 0 \"-\" \"-\" 0.000 -\n\
-               10.0.0.1 - - [05/Apr/2026:06:00:04 +0000] \"GET /c HTTP/1.1\" 200 612 \"-\" \"curl/8\"\n",
-        rows: &[
-            (0, 24_000, "GET", "/a", 200, "", ""),
-            (25_000, 1_000_000, "POST", "/b", 502, "", ""),
-            (3_025_000, 20_000, "GET", "/c", 200, "", ""),
-        ],
-        left: &[(Left::Unreadable, 1)],
-    },
-    Sample {
-        format: Format::Alb,
-        text: "h2 2026-04-05T06:00:01.000000Z app/lb/1 10.0.1.1:2817 10.0.0.1:80 0.001 0.048 0.037 200 200 0 57 \"GET https://shop.example:443/a HTTP/1.1\" \"curl/7\" - - arn:aws:elasticloadbalancing:us-east-2:1:targetgroup/cart/73e2 \"Root=1\" \"-\" \"-\" 0 2026-04-05T06:00:00.914000Z \"forward\" \"-\" \"-\" \"10.0.0.1:80\" \"200\" \"-\" \"-\"\n\
-               http 2026-04-05T06:00:05.914000Z app/lb/1 10.0.1.1:2817 10.0.0.1:80 -1 -1 -1 504 - 0 57 \"GET http://shop.example:80/b HTTP/1.1\" \"curl/7\" - - arn:aws:elasticloadbalancing:us-east-2:1:targetgroup/cart/73e2 \"Root=1\" \"-\" \"-\" 0 2026-04-05T06:00:02.914000Z \"forward\" \"-\" \"-\" \"-\" \"-\" \"-\" \"-\"\n\
-               wss 2026-04-05T06:00:05.914000Z app/lb/1 10.0.1.1:2817 10.0.0.1:80 0.001 0.001 0.000 101 101 0 57 \"GET https://shop.example:443/ws HTTP/1.1\" \"a\" - - arn \"Root=1\" \"-\" \"-\" 0 2026-04-05T06:00:02.914000Z \"forward\"\n",
-        rows: &[
-            (0, 48_000, "GET", "/a", 200, "", "cart"),
-            (2_000_000, 3_000_000, "GET", "/b", 504, "", "cart"),
-        ],
-        left: &[(Left::Upgrade, 1)],
-    },
-    Sample {
-        format: Format::K6Json,
-        text: "{\"type\":\"Metric\",\"metric\":\"http_req_duration\",\"data\":{\"name\":\"http_req_duration\"}}\n\
-               {\"type\":\"Point\",\"metric\":\"http_reqs\",\"data\":{\"time\":\"2026-04-05T06:00:01Z\",\"value\":1,\"tags\":{}}}\n\
-               {\"type\":\"Point\",\"metric\":\"http_req_duration\",\"data\":{\"time\":\"2026-04-05T06:00:01Z\",\"value\":250.5,\"tags\":{\"method\":\"GET\",\"status\":\"200\",\"url\":\"http://a.example/x\",\"name\":\"x\"}}}\n\
-               {\"type\":\"Point\",\"metric\":\"http_req_duration\",\"data\":{\"time\":\"2026-04-05T06:00:02Z\",\"value\":0,\"tags\":{\"method\":\"GET\",\"status\":\"0\",\"error_code\":\"1212\",\"url\":\"http://a.example\"}}}\n",
-        rows: &[
-            (0, 250_500, "GET", "/x", 200, "", ""),
-            (1_250_500, 0, "GET", "/", 0, "UF", ""),
-        ],
-        left: &[(Left::OtherMetric, 2)],
-    },
-    Sample {
-        format: Format::K6Csv,
-        text: "metric_name,timestamp,metric_value,check,error,error_code,expected_response,group,method,name,status,url,extra_tags\n\
-               http_reqs,1775368801,1.0,,,,true,,GET,x,200,http://a.example/x,\n\
-               http_req_duration,1775368801,250.5,,\"a, b\",,true,,GET,x,200,http://a.example/x,\n\
-               http_req_duration,1775368802,2000,,timeout,1050,false,,GET,x,0,http://a.example/x,\n",
-        rows: &[
-            (0, 2_000_000, "GET", "/x", 0, "UT", ""),
-            (749_500, 250_500, "GET", "/x", 200, "", ""),
-        ],
-        left: &[(Left::OtherMetric, 1)],
-    },
-    Sample {
-        format: Format::Csv,
-        text: "start;duration_ms;method;path;status;cluster\n1775368800;5;GET;\"/a;b\";200;c\n1775368801;6.5;GET;/b;500;c\n",
-        rows: &[
-            (0, 5_000, "GET", "/a;b", 200, "", "c"),
-            (1_000_000, 6_500, "GET", "/b", 500, "", "c"),
-        ],
-        left: &[],
-    },
-];
+use samples::{Row, SAMPLES, Sample};
 
 fn har() -> &'static str {
     "{\n \"log\" : { \"version\": \"1.2\", \"pages\": [], \"entries\": [\n\
@@ -285,6 +141,168 @@ fn a_har_file_is_read_entry_by_entry() {
         (requests.len(), summary.bad),
         (1, 2),
         "what stands before the cut is there"
+    );
+}
+
+#[test]
+fn what_fields_say_wins_over_what_is_known_of_a_proxy() {
+    let caddy = "{\"logger\":\"http.log.access\",\"ts\":1775368800,\"begun\":1775368700,\"request\":{\"uri\":\"/a\"},\"duration\":7000,\"took\":3}";
+    let traefik = "{\"RouterName\":\"a\",\"StartUTC\":\"2026-04-05T06:00:00Z\",\"Duration\":9000,\"OriginDuration\":7000,\"Overhead\":2000,\"RequestPath\":\"/a\"}";
+    for (line, fields, service_us) in [
+        (caddy, "", 7_000_000_000),
+        (caddy, "duration=duration:ns", 7),
+        (caddy, "duration=duration:ms,start=begun", 7_000_000),
+        (caddy, "duration=took", 3_000),
+        (traefik, "", 7),
+        (traefik, "upstream=Overhead:ns", 2),
+        (traefik, "upstream=none,duration=Duration:us", 9_000),
+    ] {
+        let options = Options {
+            fields: fields.parse().unwrap(),
+            ..Options::default()
+        };
+        let (requests, _) = taken(line.as_bytes(), &options).unwrap();
+        let got = (requests[0].service_us, requests[0].path.as_str());
+        assert_eq!(got, (service_us, "/a"), "{line} {fields}");
+    }
+}
+
+/// Its lines as one JSON array, in every way that arrays are written; none where they are no objects.
+fn arrays(sample: &Sample) -> Vec<Vec<u8>> {
+    let records: Option<Vec<serde_json::Value>> = sample
+        .text
+        .lines()
+        .map(|line| serde_json::from_str(line).ok())
+        .collect();
+    let Some(records) = records else {
+        return Vec::new();
+    };
+    let pretty = serde_json::to_string_pretty(&records).unwrap();
+    let lines: Vec<&str> = sample.text.lines().collect();
+    vec![
+        serde_json::to_vec(&records).unwrap(),
+        format!("\u{feff} \r\n{}\r\n", pretty.replace('\n', "\r\n")).into_bytes(),
+        format!("[\n{}\n]\n", lines.join(",\n")).into_bytes(),
+        format!("[ {}\n]", lines.join("\n, ")).into_bytes(),
+        gz(pretty.as_bytes()),
+        // Files put behind each other.
+        format!("[{}]\n[{}]", lines[0], lines[1..].join(",")).into_bytes(),
+    ]
+}
+
+#[test]
+fn a_json_array_is_read_record_by_record_however_it_is_written() {
+    let mut count = 0;
+    for sample in SAMPLES {
+        for (way, bytes) in arrays(sample).into_iter().enumerate() {
+            for format in [None, Some(sample.format)] {
+                let options = Options {
+                    format,
+                    strict: true,
+                    ..Options::default()
+                };
+                let (requests, summary) = taken(&bytes, &options)
+                    .unwrap_or_else(|error| panic!("{:?} {way}: {error}", sample.format));
+                assert_eq!(summary.format, sample.format, "{way}");
+                assert_eq!(requests, expected(sample.rows), "{:?} {way}", sample.format);
+                let left: Vec<_> = summary.left.into_iter().collect();
+                assert_eq!(left, sample.left, "{:?} {way}", sample.format);
+                count += 1;
+            }
+        }
+    }
+    assert_eq!(count, 5 * 6 * 2, "every format whose lines are objects");
+}
+
+#[test]
+fn a_bad_record_of_an_array_is_named_by_its_number_and_a_cut_array_is_told() {
+    let record = "{\"start_time\":1775368800,\"duration\":1,\"path\":\"/[a],{b}\\\"\"}";
+    let long = format!("{{\"a\":\"{}\"}}", "x".repeat(1024 * 1024));
+    for (text, requests, problems) in [
+        (
+            format!("[{record}, 7, {record}]"),
+            2,
+            vec![(2, "JSON object")],
+        ),
+        (
+            format!("[{record}, {{\"start_time\":}}, {record}, {{\"start_time\":1775368800}}]"),
+            2,
+            vec![(2, "expected"), (4, "--service-time")],
+        ),
+        (
+            format!("[{record},\n{long},\n{record}]"),
+            2,
+            vec![(2, "longer than")],
+        ),
+        (
+            format!("[{record}, {record}"),
+            2,
+            vec![(3, "without its ]")],
+        ),
+        (
+            format!("[{record}, {{\"start_time\""),
+            1,
+            vec![(2, "without its ]")],
+        ),
+        (format!("[{record}] behind"), 1, vec![(2, "JSON object")]),
+    ] {
+        let (taken, summary) = taken(text.as_bytes(), &Options::default()).unwrap();
+        assert_eq!(taken.len(), requests, "{summary}");
+        assert_eq!(taken[0].path, "/[a],{b}\"");
+        let named: Vec<_> = summary.named.iter().map(|bad| bad.line).collect();
+        let lines: Vec<_> = problems.iter().map(|(line, _)| *line).collect();
+        assert_eq!(named, lines, "{summary}");
+        for (bad, (_, words)) in summary.named.iter().zip(problems) {
+            assert!(bad.problem.contains(words), "{}", bad.problem);
+        }
+    }
+    let empty = taken(b"[\n]\n", &Options::default()).unwrap_err();
+    assert!(empty.to_string().contains("empty"), "{empty}");
+}
+
+/// Lines that a proxy writes of itself, as many as are asked for.
+fn own_log(lines: usize) -> String {
+    const LINES: [&str; 4] = [
+        "[2026-04-05 06:00:00.000][1][info][main] [source/server/server.cc:427] initializing epoch 0",
+        "2026-04-05T06:00:00.000000Z\tinfo\tFLAG: --concurrency=\"0\"",
+        "{\"level\":\"debug\",\"time\":\"2026-04-05T06:00:00Z\",\"scope\":\"main\",\"msg\":\"ready\"}",
+        "    at some.Class(Line.java:7)",
+    ];
+    (0..lines)
+        .map(|number| format!("{}\n", LINES[number % LINES.len()]))
+        .collect()
+}
+
+#[test]
+fn the_format_is_found_behind_a_proxys_own_log_and_the_bound_of_that_is_said() {
+    for sample in SAMPLES {
+        // A CSV file begins with the names of its columns.
+        if matches!(sample.format, Format::Csv | Format::K6Csv) {
+            continue;
+        }
+        for before in [1, 201, 20_000] {
+            let text = format!("{}{}", own_log(before), sample.text);
+            let (requests, summary) = taken(text.as_bytes(), &Options::default())
+                .unwrap_or_else(|error| panic!("{:?} {before}: {error}", sample.format));
+            assert_eq!(summary.format, sample.format, "{before}");
+            assert_eq!(
+                requests,
+                expected(sample.rows),
+                "{:?} {before}",
+                sample.format
+            );
+        }
+    }
+    let beyond = own_log(90_000);
+    let error = taken(
+        format!("{beyond}{}", SAMPLES[0].text).as_bytes(),
+        &Options::default(),
+    )
+    .unwrap_err()
+    .to_string();
+    assert!(
+        error.contains("first 4 MiB") && error.contains("--format"),
+        "{error}"
     );
 }
 

@@ -7,8 +7,33 @@ use seawall_policy::priority::Priority;
 use super::Request;
 use crate::sim::chance;
 
-/// Requests at `rate` a second for `seconds`, with a median service time and a spread (sigma of the log-normal).
-/// `None` if a figure is out of its bounds.
+/// Requests at `rate` a second for `seconds`, with a median service time and a spread (sigma of the log-normal), one after the
+/// other. `None` if a figure is out of its bounds.
+pub fn arrivals(
+    rate: f64,
+    seconds: f64,
+    median_us: f64,
+    sigma: f64,
+    seed: u64,
+) -> Option<impl Iterator<Item = Request>> {
+    let gaps = Exp::new(rate)
+        .ok()
+        .filter(|_| rate.is_finite() && rate > 0.0)?;
+    let service = LogNormal::new(median_us.ln(), sigma).ok()?;
+    let mut arrivals = chance(seed, "arrivals");
+    let mut work = chance(seed, "service");
+    let mut at = 0.0;
+    Some(std::iter::from_fn(move || {
+        at += gaps.sample(&mut arrivals);
+        (at < seconds).then(|| Request {
+            at_us: (at * 1e6) as u64,
+            service_us: service.sample(&mut work) as u64,
+            ..Request::default()
+        })
+    }))
+}
+
+/// The same, all of them, as far as a trace may have so many.
 pub fn poisson(
     rate: f64,
     seconds: f64,
@@ -16,38 +41,21 @@ pub fn poisson(
     sigma: f64,
     seed: u64,
 ) -> Option<Vec<Request>> {
-    let gaps = Exp::new(rate)
-        .ok()
-        .filter(|_| rate.is_finite() && rate > 0.0)?;
-    let service = LogNormal::new(median_us.ln(), sigma).ok()?;
-    let mut arrivals = chance(seed, "arrivals");
-    let mut work = chance(seed, "service");
-    let mut requests = Vec::new();
-    let mut at = 0.0;
-    while requests.len() < super::REQUESTS_MAX {
-        at += gaps.sample(&mut arrivals);
-        if at >= seconds {
-            break;
-        }
-        requests.push(Request {
-            at_us: (at * 1e6) as u64,
-            service_us: service.sample(&mut work) as u64,
-            ..Request::default()
-        });
-    }
-    Some(requests)
+    let requests = arrivals(rate, seconds, median_us, sigma, seed)?;
+    Some(requests.take(super::REQUESTS_MAX).collect())
 }
 
 /// Gives each request a priority, drawn by these weights. `None` if no weight is above 0, or one is below.
-pub fn with_priorities(
-    mut requests: Vec<Request>,
+pub fn with_priorities<R: IntoIterator<Item = Request>>(
+    requests: R,
     weights: &[(Priority, f64)],
     seed: u64,
-) -> Option<Vec<Request>> {
+) -> Option<impl Iterator<Item = Request> + use<R>> {
     let draw = WeightedIndex::new(weights.iter().map(|(_, weight)| weight)).ok()?;
+    let priorities: Vec<Priority> = weights.iter().map(|(priority, _)| *priority).collect();
     let mut random = chance(seed, "priorities");
-    for request in &mut requests {
-        request.priority = Some(weights[draw.sample(&mut random)].0);
-    }
-    Some(requests)
+    Some(requests.into_iter().map(move |request| Request {
+        priority: priorities.get(draw.sample(&mut random)).copied(),
+        ..request
+    }))
 }

@@ -34,7 +34,7 @@ pub type Sink<'a> = &'a mut dyn FnMut(Request) -> Result<(), TraceError>;
 pub fn import(input: Input<'_>, options: &Options, sink: Sink<'_>) -> Result<Summary, TraceError> {
     let format = match options.format {
         Some(format) => format,
-        None => Format::detect(&input).map_err(TraceError::Format)?,
+        None => Format::detect(&input, &options.fields).map_err(TraceError::Format)?,
     };
     let mut import = Import {
         summary: Summary::new(format),

@@ -20,7 +20,7 @@ mod time;
 
 pub use fields::Fields;
 pub use format::Format;
-pub use generate::{poisson, with_priorities};
+pub use generate::{arrivals, poisson, with_priorities};
 pub use import::{Options, Sink, import};
 pub use input::Input;
 pub use outage::{Outage, outages};
@@ -114,7 +114,7 @@ fn is_root(path: &str) -> bool {
 #[derive(Debug, thiserror::Error)]
 pub enum TraceError {
     /// The file cannot be read.
-    #[error("{0}")]
+    #[error(transparent)]
     Io(#[from] std::io::Error),
     /// The format cannot be told.
     #[error("{0}")]

@@ -143,6 +143,9 @@ const USUAL: [(Role, &[&str]); ROLES] = [
             "senthttpcontenttype",
             "contenttype",
             "mimetype",
+            "respheaderscontenttype",
+            "downstreamcontenttype",
+            "origincontenttype",
         ],
     ),
 ];

@@ -34,8 +34,13 @@ pub(super) fn parse(line: &str) -> Result<Option<Request>, String> {
             )),
         };
     }
-    let request = serde_json::from_str(line).map_err(|error| error.to_string())?;
-    Ok(Some(request))
+    let request: Request = serde_json::from_str(line).map_err(|error| error.to_string())?;
+    match request.status {
+        Some(status @ (0..100 | 1_000..)) => {
+            Err(format!("the status is {status}: expected 100 to 999"))
+        }
+        _ => Ok(Some(request)),
+    }
 }
 
 /// Writes a trace, request by request.

@@ -13,7 +13,7 @@ const NAMED: usize = 10;
 /// A line that does not fit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct BadLine {
-    /// Counted from 1; in HAR files, the entry.
+    /// Counted from 1; in HAR files and JSON arrays, the entry.
     pub line: u64,
     /// What is wrong with it, and what would be right.
     pub problem: String,

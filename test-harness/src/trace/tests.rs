@@ -82,6 +82,7 @@ fn priorities_are_drawn_by_weight_and_go_through_a_file_by_name() {
     let trace = poisson(1_000.0, 10.0, 20_000.0, 0.5, 3).unwrap();
     let weights = [(Priority::CriticalPlus, 1.0), (Priority::Sheddable, 3.0)];
     let trace = with_priorities(trace, &weights, 3).unwrap();
+    let trace: Vec<_> = trace.collect();
     let of = |priority| {
         let all = trace.iter();
         all.filter(|request| request.priority == Some(priority))
@@ -110,5 +111,24 @@ fn priorities_are_drawn_by_weight_and_go_through_a_file_by_name() {
             with_priorities(trace.clone(), &weights, 3).is_none(),
             "{weights:?}"
         );
+    }
+}
+
+#[test]
+fn a_status_of_a_trace_is_one() {
+    for status in ["0", "99", "1000", "99999"] {
+        let text = format!("{{\"at_us\":0,\"service_us\":1,\"status\":{status}}}\n");
+        let error = read(Format::Jsonl, text.as_bytes())
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.starts_with("line 1: ") && error.contains(status),
+            "{error}"
+        );
+    }
+    for status in [100, 599, 999] {
+        let text = format!("{{\"at_us\":0,\"service_us\":1,\"status\":{status}}}\n");
+        let requests = read(Format::Jsonl, text.as_bytes()).unwrap();
+        assert_eq!(requests[0].status, Some(status));
     }
 }

@@ -55,7 +55,9 @@ fn overloaded(upstream: Upstream, offered: Offered, process: Option<&Process>, s
     let median_us = upstream.mean_ms * 1e3 / (SIGMA * SIGMA / 2.0).exp();
     let trace = poisson(rate, LENGTH_S, median_us, SIGMA, seed).expect("a trace");
     let weights: Vec<_> = Priority::ALL.into_iter().zip(offered).collect();
-    let trace = with_priorities(trace, &weights, seed).expect("weights");
+    let trace = with_priorities(trace, &weights, seed)
+        .expect("weights")
+        .collect::<Vec<_>>();
     let scene = Scene::from(World {
         servers: upstream.servers as usize,
         queue: usize::MAX,

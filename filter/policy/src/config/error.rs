@@ -63,7 +63,7 @@ impl Errors {
 }
 
 /// `, did you mean "x"?`, where one of the known names is near.
-pub(super) fn suggestion(unknown: &str, known: &[&str]) -> String {
+pub fn suggestion(unknown: &str, known: &[&str]) -> String {
     let near = known
         .iter()
         .map(|name| (strsim::osa_distance(unknown, name), name))

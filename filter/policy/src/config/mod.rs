@@ -24,7 +24,7 @@ mod units;
 mod value_kind;
 mod values;
 
-pub use error::Error;
+pub use error::{Error, suggestion};
 
 use std::fmt;
 

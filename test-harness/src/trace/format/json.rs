@@ -3,9 +3,10 @@
 use serde_json::{Map, Value};
 
 use super::Reader;
+use super::dialect::Dialect;
 use super::envoy::proxy_log;
 use crate::trace::fields::{Fields, Mapper};
-use crate::trace::record::{Left, Line};
+use crate::trace::record::{Found, Left, Line};
 
 /// Objects in objects are gone into so far.
 const DEPTH: usize = 4;
@@ -13,20 +14,43 @@ const DEPTH: usize = 4;
 const KEYS: usize = 512;
 
 pub(super) struct Json {
-    mapper: Mapper,
+    /// One for each dialect that is read.
+    mappers: [(Dialect, Mapper); Dialect::READ.len()],
 }
 
 impl Json {
     pub(super) fn new(fields: &Fields) -> Self {
         Self {
-            mapper: Mapper::new(fields),
+            mappers: Dialect::READ
+                .map(|dialect| (dialect, Mapper::new(&fields.before(dialect.fields())))),
         }
     }
-}
 
-/// Whether a line is an object.
-pub(super) fn looks(line: &str) -> bool {
-    line.trim_start().starts_with('{') && serde_json::from_str::<Map<String, Value>>(line).is_ok()
+    /// Whether a line is an object, and one that may be of a request.
+    pub(super) fn looks(&mut self, line: &str) -> Option<bool> {
+        if !line.trim_start().starts_with('{') {
+            return None;
+        }
+        let object = serde_json::from_str(line).ok()?;
+        let pairs = pairs(&object);
+        Some(self.found(&object, &pairs).is_some())
+    }
+
+    /// What an object says; nothing if it is of a proxy's own log.
+    fn found<'a>(
+        &mut self,
+        object: &Map<String, Value>,
+        pairs: &'a [(String, String)],
+    ) -> Option<Found<'a>> {
+        let dialect = Dialect::of(object);
+        let mut mappers = self.mappers.iter_mut();
+        let (_, mapper) = mappers.find(|(known, _)| *known == dialect)?;
+        let pairs = pairs.iter();
+        let found = mapper.found(pairs.map(|(key, value)| (key.as_str(), value.as_str())));
+        let timed = found.duration.is_some() || found.upstream.is_some();
+        let says = object.contains_key("msg") || object.contains_key("message");
+        (timed || !says || !object.contains_key("level")).then_some(found)
+    }
 }
 
 impl Reader for Json {
@@ -36,20 +60,10 @@ impl Reader for Json {
         }
         let object: Map<String, Value> = serde_json::from_str(text)
             .map_err(|error| format!("{error}: expected a JSON object"))?;
-        let mut pairs = Vec::new();
-        flatten("", &object, 1, &mut pairs);
-        let found = self.mapper.found(
-            pairs
-                .iter()
-                .map(|(key, value)| (key.as_str(), value.as_str())),
-        );
-        let timed = found.duration.is_some() || found.upstream.is_some();
-        if !timed
-            && object.contains_key("level")
-            && (object.contains_key("msg") || object.contains_key("message"))
-        {
+        let pairs = pairs(&object);
+        let Some(found) = self.found(&object, &pairs) else {
             return Ok(Some(Line::Left(Left::ProxyLog)));
-        }
+        };
         if found.moment.is_none() {
             return Err(missing("time", "start", &pairs));
         }
@@ -72,6 +86,13 @@ pub(super) fn missing<K: AsRef<str>, V>(what: &str, field: &str, pairs: &[(K, V)
     )
 }
 
+/// The keys and values of an object and of those in it.
+fn pairs(object: &Map<String, Value>) -> Vec<(String, String)> {
+    let mut pairs = Vec::new();
+    flatten("", object, 1, &mut pairs);
+    pairs
+}
+
 fn flatten(
     before: &str,
     object: &Map<String, Value>,
@@ -91,6 +112,11 @@ fn flatten(
             Value::Number(number) => pairs.push((key, number.to_string())),
             Value::Object(inner) if depth < DEPTH => flatten(&key, inner, depth + 1, pairs),
             Value::Null => pairs.push((key, String::new())),
+            // Caddy's headers are lists.
+            Value::Array(items) if items.len() == 1 => {
+                let text = items[0].as_str().map(str::to_owned);
+                pairs.extend(text.map(|text| (key, text)));
+            }
             Value::Bool(_) | Value::Array(_) | Value::Object(_) => {}
         }
     }

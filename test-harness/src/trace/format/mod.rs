@@ -2,6 +2,7 @@
 
 mod alb;
 mod columns;
+mod dialect;
 mod envoy;
 mod har;
 mod json;
@@ -18,11 +19,19 @@ use super::record::Line;
 
 pub(super) use har::read as read_har;
 
-/// Lines by which a format is told.
+/// Lines by which a format is told: so many must fit it, or all that there are in the beginning.
 const SAMPLE: usize = 200;
 
 /// Whether a line looks like one of a format.
 type Looks = fn(&str) -> bool;
+/// Formats that are known by their lines; JSON is another one.
+const KINDS: [(Format, Looks); 5] = [
+    (Format::Jsonl, own::looks),
+    (Format::K6Json, k6::looks),
+    (Format::Envoy, envoy::looks),
+    (Format::Alb, alb::looks),
+    (Format::Nginx, nginx::looks),
+];
 
 /// A format that can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -33,8 +42,9 @@ pub enum Format {
     /// Envoy's and Istio's default text format, all versions of it.
     #[value(alias = "istio")]
     Envoy,
-    /// One JSON object a line, of Envoy, Istio, nginx or anything else; --fields names keys that are not found.
-    #[value(aliases = ["envoy-json", "istio-json", "nginx-json"])]
+    /// One JSON object a line, or an array of them, of Envoy, Istio, nginx, Caddy, Traefik or anything else; --fields names
+    /// keys that are not found.
+    #[value(aliases = ["envoy-json", "istio-json", "nginx-json", "caddy", "traefik"])]
     Json,
     /// nginx's and Apache's combined format, with $request_time and $upstream_response_time behind it or without.
     #[value(alias = "combined")]
@@ -84,45 +94,61 @@ impl Format {
         })
     }
 
-    /// What a log is, by its beginning: the format that most of its first lines fit.
-    pub(super) fn detect(input: &Input<'_>) -> Result<Self, String> {
+    /// What a log is, by its beginning: the format that most of the first lines fit that fit any. What a proxy writes of
+    /// itself fits none.
+    pub(super) fn detect(input: &Input<'_>, fields: &Fields) -> Result<Self, String> {
         if har::looks(input.head()) {
             return Ok(Self::Har);
         }
-        let sample = input.sample(SAMPLE);
-        let Some(first) = sample.first() else {
-            return Err("it is empty".to_owned());
-        };
-        if let Some(format) = columns::looks(first) {
-            return Ok(format);
-        }
-        let kinds: [(Self, Looks); 6] = [
-            (Self::Jsonl, own::looks),
-            (Self::K6Json, k6::looks),
-            (Self::Envoy, envoy::looks),
-            (Self::Alb, alb::looks),
-            (Self::Nginx, nginx::looks),
-            (Self::Json, json::looks),
-        ];
-        let mut best = None;
-        for (format, looks) in kinds {
-            let count = sample.iter().filter(|line| looks(line)).count();
-            if count > best.map_or(0, |(_, most)| most) {
-                best = Some((format, count));
+        let mut json = json::Json::new(fields);
+        let mut counts = [0_usize; KINDS.len() + 1];
+        let mut first = None;
+        let mut objects = false;
+        for line in input.first_lines() {
+            if first.is_none() {
+                if let Some(format) = columns::looks(&line) {
+                    return Ok(format);
+                }
+                first = Some(line.clone());
+            }
+            for (count, (_, looks)) in counts.iter_mut().zip(KINDS) {
+                *count += usize::from(looks(&line));
+            }
+            let object = json.looks(&line);
+            objects |= object.is_some();
+            counts[KINDS.len()] += usize::from(object == Some(true));
+            if counts.iter().any(|count| *count >= SAMPLE) {
+                break;
             }
         }
-        best.map(|(format, _)| format).ok_or_else(|| {
-            let names: Vec<String> = Self::value_variants()
-                .iter()
-                .map(|format| format.name())
-                .collect();
-            format!(
-                "its format cannot be told: the first line is \"{}\"; --format names it ({})",
-                super::record::short(first),
-                names.join(", ")
-            )
-        })
+        let formats = KINDS.iter().map(|(format, _)| *format).chain([Self::Json]);
+        let found = formats.zip(counts).filter(|(_, count)| *count > 0);
+        // Of several that fit as many lines the first one is meant: the last one is JSON of any kind.
+        let best = found.reduce(|best, next| if next.1 > best.1 { next } else { best });
+        match (best.map(|(format, _)| format), first) {
+            (Some(format), _) => Ok(format),
+            (None, None) => Err("it is empty".to_owned()),
+            (None, Some(_)) if objects && input.is_short() => Ok(Self::Json),
+            (None, Some(first)) => Err(unknown(&first, input.is_short())),
+        }
     }
+}
+
+/// What is said of a log of no known format.
+fn unknown(first: &str, is_whole: bool) -> String {
+    let names: Vec<String> = Format::value_variants()
+        .iter()
+        .map(|format| format.name())
+        .collect();
+    let beginning = match is_whole {
+        true => "",
+        false => " by its first 4 MiB, in which no line is one of a request",
+    };
+    format!(
+        "its format cannot be told{beginning}: the first line is \"{}\"; --format names it ({})",
+        super::record::short(first),
+        names.join(", ")
+    )
 }
 
 /// Reads the lines of one format.

@@ -2,10 +2,10 @@
 
 use std::io::{BufRead, ErrorKind};
 
+use super::LINE_MAX;
+use super::elements::Elements;
 use super::unwrap::{Piece, unwrap};
 
-/// No line is longer, in bytes.
-const LINE_MAX: usize = 1024 * 1024;
 /// Streams of one container whose pieces are put together: standard output and standard error.
 const STREAMS: usize = 2;
 
@@ -17,13 +17,15 @@ pub(in crate::trace) enum Next {
     End,
 }
 
-/// The lines of a log.
+/// The lines of a log, or the records of one that is a JSON array.
 pub(in crate::trace) struct Lines<R> {
     reader: R,
     packed: bool,
     number: u64,
     ended: bool,
     buffer: Vec<u8>,
+    /// Where the scan of an array stands, if the log is one.
+    elements: Option<Elements>,
     /// Pieces of lines that a runtime has cut, by their stream.
     pieces: Vec<(String, String)>,
 }
@@ -36,7 +38,16 @@ impl<R: BufRead> Lines<R> {
             number: 0,
             ended: false,
             buffer: Vec::new(),
+            elements: None,
             pieces: Vec::new(),
+        }
+    }
+
+    /// The records of arrays instead of lines.
+    pub(super) fn of_array(self, is_array: bool) -> Self {
+        Self {
+            elements: is_array.then(Elements::default),
+            ..self
         }
     }
 
@@ -59,6 +70,13 @@ impl<R: BufRead> Lines<R> {
             };
             if self.buffer.is_empty() && fits {
                 self.ended = true;
+                if self.elements.as_ref().is_some_and(Elements::open) {
+                    return Ok(Next::Bad {
+                        number: self.number + 1,
+                        problem: "the array ends without its ]: what was written last is missing"
+                            .to_owned(),
+                    });
+                }
                 continue;
             }
             self.number += 1;
@@ -82,6 +100,9 @@ impl<R: BufRead> Lines<R> {
     /// Reads up to the end of a line; false if it is too long, and then the rest of it is passed by.
     fn fill(&mut self) -> std::io::Result<bool> {
         self.buffer.clear();
+        if let Some(elements) = &mut self.elements {
+            return elements.fill(&mut self.reader, &mut self.buffer);
+        }
         let mut fits = true;
         loop {
             let bytes = match self.reader.fill_buf() {

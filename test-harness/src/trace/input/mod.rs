@@ -3,19 +3,23 @@
 //! Everything is read once, from the front, and nothing is kept but a bounded piece: the head, by which formats are told
 //! apart, and a line.
 
+mod elements;
 mod lines;
 mod unwrap;
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Cursor, Read};
 use std::path::Path;
+use std::sync::Arc;
 
 use flate2::bufread::MultiGzDecoder;
 
 pub(super) use lines::{Lines, Next};
 
-/// So much of the beginning is looked at before anything is read, in bytes.
-const HEAD: u64 = 256 * 1024;
+/// So much of the beginning is looked at before anything is read, in bytes: what a proxy writes of itself may come first.
+const HEAD: u64 = 4 * 1024 * 1024;
+/// No line is longer, and no record of an array, in bytes.
+const LINE_MAX: usize = 1024 * 1024;
 const BOM: &[u8] = b"\xEF\xBB\xBF";
 const GZIP: &[u8] = b"\x1F\x8B";
 
@@ -31,7 +35,7 @@ impl Read for Damage {
 /// A log that was opened.
 pub struct Input<'a> {
     reader: Box<dyn BufRead + 'a>,
-    head: Vec<u8>,
+    head: Arc<[u8]>,
     packed: bool,
 }
 
@@ -90,7 +94,10 @@ impl<'a> Input<'a> {
         if head.starts_with(BOM) {
             head.drain(..BOM.len());
         }
-        let rest = Cursor::new(head.clone()).chain(Damage(damage)).chain(plain);
+        let head: Arc<[u8]> = head.into();
+        let rest = Cursor::new(Arc::clone(&head))
+            .chain(Damage(damage))
+            .chain(plain);
         Ok(Self {
             reader: Box::new(BufReader::with_capacity(64 * 1024, rest)),
             head,
@@ -103,28 +110,30 @@ impl<'a> Input<'a> {
         &self.head
     }
 
-    /// The first lines, without what is around them.
-    pub(super) fn sample(&self, most: usize) -> Vec<String> {
-        let whole = self.head.len() < HEAD as usize - BOM.len();
-        let mut lines = Lines::new(self.head.as_slice(), false);
-        let mut sample = Vec::new();
-        while sample.len() < most {
-            match lines.next() {
-                Ok(Next::Line { text, .. }) if !text.trim().is_empty() => sample.push(text),
-                Ok(Next::Line { .. } | Next::Bad { .. }) => {}
-                Ok(Next::End) | Err(_) => break,
-            }
-        }
-        if !whole && sample.len() < most && sample.len() > 1 {
-            // The head ends in the middle of it.
-            sample.pop();
-        }
-        sample
+    /// Whether its beginning is all of it.
+    pub(super) fn is_short(&self) -> bool {
+        self.head.len() < HEAD as usize - BOM.len()
     }
 
-    /// All of it, line by line.
+    /// The lines of its beginning that are not empty, without what is around them.
+    pub(super) fn first_lines(&self) -> impl Iterator<Item = String> {
+        let lines = Lines::new(&*self.head, false);
+        let mut lines = lines.of_array(elements::looks(&self.head));
+        std::iter::from_fn(move || {
+            loop {
+                match lines.next() {
+                    Ok(Next::Line { text, .. }) if !text.trim().is_empty() => return Some(text),
+                    Ok(Next::Line { .. } | Next::Bad { .. }) => {}
+                    Ok(Next::End) | Err(_) => return None,
+                }
+            }
+        })
+    }
+
+    /// All of it, line by line, or record by record.
     pub(super) fn lines(self) -> Lines<Box<dyn BufRead + 'a>> {
-        Lines::new(self.reader, self.packed)
+        let is_array = elements::looks(&self.head);
+        Lines::new(self.reader, self.packed).of_array(is_array)
     }
 
     /// All of it as it is.

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::{joined, list, text};
+use super::{Findings, joined, list, text};
 
 /// The end of the type that Seawall runs as.
 const WASM: &str = "http.wasm.v3.Wasm";
@@ -196,7 +196,7 @@ impl<'a> Filter<'a> {
 }
 
 /// Whether a text is a policy file, as JSON or, where somebody took it for that, as YAML.
-fn holds_policies(text: &str) -> bool {
+pub(super) fn holds_policies(text: &str) -> bool {
     text.contains("\"policies\"") || text.lines().any(|line| line.starts_with("policies:"))
 }
 
@@ -214,12 +214,23 @@ pub(super) fn source(source: &Value) -> String {
     }
 }
 
+/// Names filter chains that come from elsewhere.
+pub(super) fn discovered(findings: &mut Findings, path: &str, given: &Value) {
+    let problem = format!(
+        "filter chains come from elsewhere ({}): their filters are not judged; check what Envoy's /config_dump says",
+        source(&given["config_source"])
+    );
+    findings.unread(path, problem);
+}
+
 /// What is met on a walk through a value.
 pub(super) enum Met<'a> {
     /// A filter, and whether it stands in a list of HTTP filters.
     Filter(Filter<'a>, bool),
     /// The filters behind a router.
     Behind(List<'a>),
+    /// Filter chains of a listener that come from elsewhere: where that is said, and what.
+    Discovered(String, &'a Value),
 }
 
 /// Every filter in a value, wherever it stands. `is_filter` says whether the value itself may be an HTTP filter.
@@ -243,6 +254,9 @@ pub(super) fn walk<'a>(
                 let path = joined(at, key);
                 if key == "upstream_http_filters" {
                     met(Met::Behind(List::of(&path, inner, extensions)));
+                }
+                if key == "fcds_config" {
+                    met(Met::Discovered(path.clone(), inner));
                 }
                 let lists = key == "http_filters" || key == "upstream_http_filters";
                 // A message that no filter around it names.

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use seawall_policy::config;
 
-use super::filter::{Extensions, Met, walk};
+use super::filter::{Extensions, Met, discovered, holds_policies, walk};
 use super::manifest::{Seat, namespace, of_kind};
 use super::{Findings, bootstrap, joined, list, read, rules, spelling, text};
 
@@ -42,13 +42,18 @@ fn extension(findings: &mut Findings, at: &str, document: &Value, seats: &mut Ve
         let is_ours = names.chain([text(document, "/metadata/name")]);
         if !is_ours.into_iter().any(|name| name.contains("seawall"))
             && plugin.pointer("/config/policies").is_none()
+            && !holds_policies(text(plugin, "/config"))
         {
             continue;
         }
         let here = joined(&path, "config");
         match plugin.get("config") {
             Some(config) => {
-                let read = config::from_value(config);
+                // The filter gets it as it is written: a text with its quotes, which it takes off.
+                let read = match config {
+                    Value::String(_) => config::parse(config.to_string().as_bytes()),
+                    other => config::from_value(other),
+                };
                 let routing = findings.configuration(&here, read, read::is_template(config));
                 seats.extend(routing.map(|routing| Seat {
                     namespace: namespace(document).to_owned(),
@@ -100,6 +105,7 @@ fn patches(findings: &mut Findings, at: &str, document: &Value, seats: &mut Vec<
         let none = Extensions::default();
         walk(&path, &value, is_filter, &none, &mut |met| match met {
             Met::Behind(list) => bootstrap::position::codec(findings, &list),
+            Met::Discovered(path, given) => discovered(findings, &path, given),
             Met::Filter(filter, is_http) => {
                 if let Some(why) = filter.unread(is_http) {
                     findings.unread(&filter.path, why);

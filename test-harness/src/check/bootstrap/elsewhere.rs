@@ -8,7 +8,7 @@ use super::cluster::Clusters;
 use super::place::{Chain, Direction};
 use super::retries::Governor;
 use super::{configuration, failure_policy, vm_id};
-use crate::check::filter::{Extensions, Met, source, walk};
+use crate::check::filter::{Extensions, Met, discovered, source, walk};
 use crate::check::layers::{Envoy, Kind};
 use crate::check::{Findings, joined, rules};
 
@@ -85,8 +85,10 @@ fn strays<'a>(
             is_extension,
             extensions,
             &mut |met| {
-                let Met::Filter(filter, is_http) = met else {
-                    return;
+                let (filter, is_http) = match met {
+                    Met::Filter(filter, is_http) => (filter, is_http),
+                    Met::Discovered(path, given) => return discovered(findings, &path, given),
+                    Met::Behind(_) => return,
                 };
                 let own = joined(&filter.path, "typed_config");
                 if judged.contains(filter.path.as_str())

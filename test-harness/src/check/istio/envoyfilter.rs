@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use serde_json::Value;
 
 use crate::check::bootstrap::{self, position};
-use crate::check::filter::{Extensions, Filter, Met, walk};
+use crate::check::filter::{Extensions, Filter, Met, discovered, walk};
 use crate::check::manifest::{Seat, namespace, of_kind};
 use crate::check::{Findings, joined, list, spelling, text};
 
@@ -63,6 +63,7 @@ pub(super) fn check(
             &extensions,
             &mut |met| match met {
                 Met::Behind(list) => position::codec(findings, &list),
+                Met::Discovered(path, given) => discovered(findings, &path, given),
                 Met::Filter(filter, is_http) => {
                     if let Some(why) = filter.unread(is_http) {
                         findings.unread(&filter.path, why);

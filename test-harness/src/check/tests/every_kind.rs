@@ -61,7 +61,9 @@ fn what_is_right_is_valid_in_every_kind_of_file() {
         let is = (found.verdict(), found.configurations);
         assert_eq!(is, (Verdict::Valid, 1), "{}: {found:#?}", kind.name);
         let expected = match kind.name {
-            "EnvoyExtensionPolicy" => vec!["spec.wasm[0].failOpen"],
+            "EnvoyExtensionPolicy" | "EnvoyExtensionPolicy with a text" => {
+                vec!["spec.wasm[0].failOpen"]
+            }
             _ => vec![],
         };
         assert_eq!(paths(&found.warnings), expected, "{}", kind.name);

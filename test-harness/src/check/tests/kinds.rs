@@ -353,6 +353,18 @@ pub(super) const KINDS: &[Kind] = &[
         },
     },
     Kind {
+        name: "EnvoyExtensionPolicy with a text",
+        at: "spec.wasm[0].config",
+        is_envoys: false,
+        of: |policy| {
+            json!({
+                "kind": "EnvoyExtensionPolicy",
+                "metadata": {"name": "policies"},
+                "spec": {"wasm": [{"name": "resilience", "code": {"type": "Image"}, "config": policy}]},
+            })
+        },
+    },
+    Kind {
         name: "EnvoyPatchPolicy with a filter",
         at: "spec.jsonPatches[0].operation.value.CONFIG",
         is_envoys: true,

@@ -216,6 +216,36 @@ fn what_comes_from_elsewhere_is_named() {
 }
 
 #[test]
+fn filter_chains_that_come_from_elsewhere_are_named_wherever_a_listener_stands() {
+    let discovered = || {
+        let mut listener = listener(filter(GOOD));
+        listener["fcds_config"] = json!({"name": "chains", "config_source": {"ads": {}}});
+        listener
+    };
+    let patch =
+        |kind: &str, spec: Value| json!({"kind": kind, "metadata": {"name": "a"}, "spec": spec});
+    for document in [
+        json!({"stats_config": tags(), "static_resources": {"listeners": [discovered()]}}),
+        json!({"stats_config": tags(), "staticResources": {"listeners": [
+            {"name": "other", "fcdsConfig": {"configSource": {"ads": {}}}}, listener(filter(GOOD))]}}),
+        json!({"resources": [discovered()]}),
+        json!({"configs": [{"dynamic_listeners": [{"active_state": {"listener": discovered()}}]}]}),
+        patch(
+            "EnvoyFilter",
+            json!({"configPatches": [{"applyTo": "LISTENER", "patch": {"operation": "ADD", "value": discovered()}}]}),
+        ),
+        patch(
+            "EnvoyPatchPolicy",
+            json!({"jsonPatches": [{"operation": {"op": "add", "path": "", "value": discovered()}}]}),
+        ),
+    ] {
+        let found = findings(&document.to_string());
+        is_unread(&found, ".fcds_config", "(ADS)");
+        assert_eq!(found.configurations, 1, "{document}");
+    }
+}
+
+#[test]
 fn a_template_is_no_error_and_not_valid() {
     for template in [
         r#"{"version": 1, "policies": {{ .Values.policies | toJson }}}"#,

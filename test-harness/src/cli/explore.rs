@@ -23,7 +23,7 @@ const STATUSES: [u32; 5] = [1, 2, 8, 10, 12];
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   seawall explore
-  seawall explore permits six --preemptions 2
+  seawall explore permits six-workers --preemptions 2
   seawall explore permits --replay 1*2.2*3.1
   seawall explore votes --faults
 
@@ -85,7 +85,7 @@ impl Explore {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         if self.list {
             for scenario in all() {
-                say!("{:12} {}", scenario.name, scenario.about);
+                say!("{:17} {}", scenario.name, scenario.about);
             }
             return Ok(ExitCode::SUCCESS);
         }

@@ -14,12 +14,23 @@ const VERSIONS: [(&str, Version); 3] = [
     ("proxy_abi_version_0_1_0", Version::V010),
 ];
 
+/// What every WebAssembly module begins with.
+const MAGIC: &[u8] = b"\0asm";
+
 /// Why a module cannot be loaded or a process not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum HostError {
     /// The file cannot be read or is no module.
     #[error("{0}")]
     Module(String),
+    /// A file does not hold one that can be loaded.
+    #[error("{path}: {why}")]
+    File {
+        /// The file.
+        path: String,
+        /// Why.
+        why: Box<HostError>,
+    },
     /// It speaks another version of the interface.
     #[error("the module speaks {0}: this host takes 0.2.1, 0.2.0 and 0.1.0, as Envoy does")]
     Version(String),
@@ -69,7 +80,11 @@ impl Module {
     /// # Errors
     /// If it is none, speaks another version of the interface, or asks for what this host does not have.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, HostError> {
-        let text = |error: wasmtime::Error| HostError::Module(format!("{error:#}"));
+        if !bytes.starts_with(MAGIC) {
+            let problem = "this is no WebAssembly module, which begins with \\0asm";
+            return Err(HostError::Module(problem.to_owned()));
+        }
+        let text = |error: wasmtime::Error| HostError::Module(in_one_line(&format!("{error:#}")));
         let mut config = Config::new();
         config.consume_fuel(true);
         let engine = Engine::new(&config).map_err(text)?;
@@ -99,9 +114,12 @@ impl Module {
     /// # Errors
     /// If it cannot be read, and as [`Self::from_bytes`].
     pub fn from_file(path: &Path) -> Result<Self, HostError> {
-        let bytes = std::fs::read(path)
-            .map_err(|error| HostError::Module(format!("{}: {error}", path.display())))?;
-        Self::from_bytes(&bytes)
+        let bytes = std::fs::read(path).map_err(|error| HostError::Module(error.to_string()));
+        let module = bytes.and_then(|bytes| Self::from_bytes(&bytes));
+        module.map_err(|why| HostError::File {
+            path: path.display().to_string(),
+            why: Box::new(why),
+        })
     }
 
     /// The version of the interface that it speaks.
@@ -113,6 +131,10 @@ impl Module {
     pub fn compiled(&self) -> &wasmtime::Module {
         &self.module
     }
+}
+
+fn in_one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// The version that a module says it speaks.

@@ -28,7 +28,8 @@ impl Filter {
 
     fn load(&self, built: &Path, built_in: &[u8]) -> anyhow::Result<Module> {
         if let Some(named) = &self.wasm {
-            return Module::from_file(named).context("the filter (--wasm, SEAWALL_WASM)");
+            return Module::from_file(named)
+                .context("the filter (--wasm or SEAWALL_WASM; make wasm builds one)");
         }
         if built.is_file() {
             return Module::from_file(built).context("the filter (make wasm builds it)");

@@ -14,11 +14,9 @@ mod stdout;
 mod trace;
 mod unmatched;
 
-use std::io::Read;
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::Context;
 use clap::{Parser, Subcommand};
 
 /// A verdict failed.
@@ -72,14 +70,12 @@ pub fn run() -> ExitCode {
     })
 }
 
-/// A file's text; - is standard input.
-fn text(file: &Path) -> anyhow::Result<String> {
+/// A file's text; - is standard input. Who asks names the file in the error.
+fn text(file: &Path) -> std::io::Result<String> {
     if file == Path::new("-") {
-        let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text)?;
-        return Ok(text);
+        return std::io::read_to_string(std::io::stdin());
     }
-    std::fs::read_to_string(file).with_context(|| file.display().to_string())
+    std::fs::read_to_string(file)
 }
 
 /// A length of time with its unit, as an argument, in nanoseconds.

@@ -1,6 +1,7 @@
 //! Requests, answers and the rules by which the upstream answers, as a test or a file says them.
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::bytes::Bytes;
 use crate::abi::stream::HeaderMap;
@@ -195,7 +196,8 @@ fn first<'a>(headers: &'a Headers, name: &str) -> Option<&'a str> {
 pub struct Rule {
     /// The beginning of the path; all if empty.
     pub path_prefix: String,
-    /// The status.
+    /// The status, 100 to 599.
+    #[serde(deserialize_with = "status")]
     pub status: u32,
     /// The headers.
     pub headers: Headers,
@@ -214,6 +216,14 @@ pub struct Rule {
     pub delay_ms: u64,
     /// Whether the connection breaks instead.
     pub reset: bool,
+}
+
+/// A status as upstreams have it.
+fn status<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    let given = u64::deserialize(deserializer)?;
+    let status = u32::try_from(given).ok();
+    let status = status.filter(|status| (100..=599).contains(status));
+    status.ok_or_else(|| D::Error::custom(format!("the status is {given}: expected 100 to 599")))
 }
 
 impl Default for Rule {

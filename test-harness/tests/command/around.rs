@@ -162,10 +162,45 @@ fn what_is_no_metadata_or_property_is_named() {
         (["--route-metadata", "absent.json"], "absent.json"),
         (["--cluster-metadata", "{"], "--cluster-metadata"),
         (["--node-metadata", "requests.json"], "must be an object"),
+        (
+            ["--route-metadata", r#"{"my.filter": {"tier": "gold"}}"#],
+            "\"my.filter\"",
+        ),
+        (
+            ["--route-metadata", r#"{"filterMetadata": {"a.b": {}}}"#],
+            "\"filterMetadata\"",
+        ),
+        (
+            [
+                "--cluster-metadata",
+                r#"{"filter_metadata": {"a.b": {}}, "tier": "gold"}"#,
+            ],
+            "\"tier\"",
+        ),
+        (["--cluster-metadata", "{}"], "filter_metadata"),
+        (
+            ["--route-metadata", r#"{"filter_metadata": 3}"#],
+            "filter_metadata",
+        ),
+        (
+            [
+                "--route-metadata",
+                r#"{"filter_metadata": {"a.b": "gold"}}"#,
+            ],
+            "filter_metadata.a.b",
+        ),
     ] {
         let (code, _, complaint) = run("x", &one(), &arguments);
         assert_eq!(code, 2, "{arguments:?}: {complaint}");
         assert!(complaint.contains(reason), "{arguments:?}: {complaint}");
+        let envoys = ["--route-metadata", "--cluster-metadata"].contains(&arguments[0]);
+        if envoys && arguments[1].ends_with('}') {
+            let right = r#"{"filter_metadata": {"a.b": {"key": "value"}}}"#;
+            assert!(
+                complaint.contains(right) && complaint.contains(arguments[0]),
+                "{complaint}"
+            );
+        }
     }
 }
 

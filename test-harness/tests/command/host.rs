@@ -332,3 +332,36 @@ fn what_is_refused_is_1_with_the_reason_and_what_cannot_be_read_is_2() {
     assert_eq!(all["listener_up"], false);
     assert!(all["reason"].as_str().unwrap().contains("0.3.0"));
 }
+
+#[test]
+fn a_status_of_the_upstream_is_one() {
+    let place = Place::new();
+    place.write("requests.json", br#"[{"path": "/"}]"#);
+    let arguments = [
+        "guest.wasm",
+        "--requests",
+        "requests.json",
+        "--upstream",
+        "upstream.json",
+    ];
+    for (status, is_one) in [
+        (0, false),
+        (99, false),
+        (100, true),
+        (200, true),
+        (599, true),
+        (600, false),
+        (99_999, false),
+        (u64::MAX, false),
+    ] {
+        let rules = format!(
+            "[{{\"path_prefix\": \"/b\"}},\n {{\"path_prefix\": \"/a\", \"status\": {status}}}]"
+        );
+        place.write("upstream.json", rules.as_bytes());
+        let (code, _, complaint) = place.run(&arguments);
+        assert_eq!(code, if is_one { 0 } else { 2 }, "{status}: {complaint}");
+        for word in ["upstream.json", "100 to 599", "line 2", &status.to_string()] {
+            assert!(is_one || complaint.contains(word), "{word}: {complaint}");
+        }
+    }
+}

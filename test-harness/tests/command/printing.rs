@@ -82,3 +82,202 @@ fn a_time_beyond_a_day_is_refused_and_not_waited_for() {
     ];
     assert_eq!(run(directory.path(), &arguments).status.code(), Some(2));
 }
+
+/// A directory holding a directory, a file that is no text, one request, a trace, a policy and a module.
+fn things() -> tempfile::TempDir {
+    let place = tempfile::tempdir().expect("a directory");
+    let write = |name: &str, bytes: &[u8]| {
+        std::fs::write(place.path().join(name), bytes).expect("a file");
+    };
+    std::fs::create_dir(place.path().join("folder")).expect("a directory");
+    write("garbled", b"\xc3\x28\n");
+    write("requests.json", b"[{\"path\":\"/\"}]");
+    write("trace.jsonl", b"{\"at_us\":0,\"service_us\":1}\n");
+    write("policy.yaml", b"version: 1\npolicies: {default: {}}\n");
+    write("a.wasm", b"\0asm\x01\0\0\0");
+    place
+}
+
+#[test]
+fn what_cannot_be_read_is_told_once_with_its_name() {
+    let place = things();
+    let absent = "absent/x";
+    for wrong in ["folder", "garbled", absent] {
+        for arguments in [
+            &["check", wrong][..],
+            &["trace", "import", wrong, "-o", "out"],
+            &["replay", "--trace", wrong, "--policy", "policy.yaml"],
+            &["replay", "--trace", "trace.jsonl", "--policy", wrong],
+            &[
+                "replay",
+                "--trace",
+                "trace.jsonl",
+                "--policy",
+                "policy.yaml",
+                "--wasm",
+                wrong,
+            ],
+            &["explore", "permits", "--wasm", wrong],
+            &["host", "run", wrong, "--requests", "requests.json"],
+            &["host", "run", "a.wasm", "--requests", wrong],
+            &[
+                "host",
+                "run",
+                "a.wasm",
+                "--requests",
+                "requests.json",
+                "--upstream",
+                wrong,
+            ],
+            &[
+                "host",
+                "run",
+                "a.wasm",
+                "--requests",
+                "requests.json",
+                "--route-metadata",
+                wrong,
+            ],
+        ] {
+            let output = run(place.path(), arguments);
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(!output.status.success(), "{arguments:?}: {said}");
+            let count = |word: &str| said.matches(word).count();
+            assert_eq!(count(wrong), 1, "{arguments:?}: {said}");
+            let problems = count("os error") + count("UTF-8");
+            let is_read = wrong == "garbled" && problems == 0;
+            assert!(problems == 1 || is_read, "{arguments:?}: {said}");
+            let about = said.lines().filter(|line| line.starts_with("seawall: "));
+            assert_eq!(about.count(), 1, "{arguments:?}: {said}");
+        }
+    }
+}
+
+#[test]
+fn a_filter_that_is_none_is_told_in_one_line_with_its_name_and_what_would_be_right() {
+    let place = things();
+    let file = |name: &str, bytes: &[u8]| {
+        std::fs::create_dir_all(place.path().join("dist")).expect("a directory");
+        std::fs::write(place.path().join(name), bytes).expect("a file");
+    };
+    let whole = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../dist/seawall.wasm"));
+    let whole = whole.expect("make wasm");
+    let mut torn = whole.clone();
+    torn.iter_mut()
+        .skip(5_000)
+        .take(3_000)
+        .for_each(|byte| *byte ^= 0x55);
+    let replay = [
+        "replay",
+        "--trace",
+        "trace.jsonl",
+        "--policy",
+        "policy.yaml",
+    ];
+    for (bytes, words) in [
+        (&b""[..], "no WebAssembly"),
+        (b"\0as", "no WebAssembly"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\n",
+            "no WebAssembly",
+        ),
+        (b"(module)", "no WebAssembly"),
+        (b"\0asm\x0d\0\x01\0", "component"),
+        (b"\0asm\x01\0\0\0", "Proxy-Wasm"),
+        (&whole[..whole.len() / 2], "unexpected end"),
+        (torn.as_slice(), ""),
+    ] {
+        file("dist/seawall.wasm", bytes);
+        file("named.wasm", bytes);
+        for (name, more) in [
+            ("dist/seawall.wasm", &[][..]),
+            ("named.wasm", &["--wasm", "named.wasm"]),
+        ] {
+            for command in [&replay[..], &["explore", "permits"]] {
+                let output = run(place.path(), &[command, more].concat());
+                let said = String::from_utf8_lossy(&output.stderr);
+                assert_eq!(output.status.code(), Some(2), "{said}");
+                let told: Vec<&str> = said.lines().filter(|line| !line.starts_with(' ')).collect();
+                assert_eq!(told.len(), 1, "{said}");
+                assert_eq!(said.lines().count(), 1, "{said}");
+                for word in [name, words, "make wasm"] {
+                    assert!(said.contains(word), "{word}: {said}");
+                }
+            }
+        }
+        let output = run(
+            place.path(),
+            &["host", "run", "named.wasm", "--requests", "requests.json"],
+        );
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(
+            (output.status.code(), said.lines().count()),
+            (Some(1), 1),
+            "{said}"
+        );
+        assert!(
+            said.contains("named.wasm") && said.contains(words),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn a_trace_beyond_the_bound_is_refused_with_the_bound_before_it_is_made() {
+    let place = things();
+    for (rate, length) in [
+        ("1e12", "120s"),
+        ("1e7", "1001ms"),
+        ("200000", "1h"),
+        ("1e308", "8000h"),
+    ] {
+        let arguments = [
+            "trace",
+            "generate",
+            "--rate",
+            rate,
+            "--for",
+            length,
+            "-o",
+            "out.jsonl",
+        ];
+        let mut command = Command::new("sh");
+        // So much memory would not hold a trace that is cut at the bound.
+        command
+            .args(["-c", "ulimit -v 400000; exec \"$0\" \"$@\"", PROGRAM])
+            .args(arguments);
+        let output = command.current_dir(place.path()).output().expect("runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(
+            said.contains("10000000 requests") && said.contains("--rate"),
+            "{said}"
+        );
+        assert!(!place.path().join("out.jsonl").exists());
+    }
+}
+
+#[test]
+fn an_unknown_field_is_refused_by_every_command_that_reads_logs() {
+    let place = things();
+    for command in [
+        &["trace", "import", "trace.jsonl", "-o", "out"][..],
+        &[
+            "replay",
+            "--trace",
+            "trace.jsonl",
+            "--policy",
+            "policy.yaml",
+        ],
+    ] {
+        let output = run(place.path(), &[command, &["--fields", "strat=ts"]].concat());
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        for word in [
+            "did you mean \"start\"?",
+            "start, end, duration, upstream, method, path",
+        ] {
+            assert!(said.contains(word), "{said}");
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! What can be made sick about an upstream.
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// How an upstream behaves. The default is well.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -14,7 +15,8 @@ pub struct Knobs {
     pub first_latency_ms: u64,
     /// The share of answers that fail, 0 to 1.
     pub error_rate: f64,
-    /// The status of a failed answer.
+    /// The status of a failed answer, 100 to 599.
+    #[serde(deserialize_with = "status")]
     pub error_status: u16,
     /// The `grpc-status` of a failed answer on `/grpc`, where it takes the status' place.
     pub grpc_status: u16,
@@ -43,6 +45,13 @@ pub struct Knobs {
     pub answer_headers: Vec<(String, String)>,
     /// The same in the trailers of answers on `/grpc` that have some.
     pub answer_trailers: Vec<(String, String)>,
+}
+
+fn status<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
+    let given = u64::deserialize(deserializer)?;
+    let status = u16::try_from(given).ok();
+    let status = status.filter(|status| (100..=599).contains(status));
+    status.ok_or_else(|| D::Error::custom(format!("error_status is {given}: expected 100 to 599")))
 }
 
 impl Default for Knobs {
@@ -121,5 +130,25 @@ impl Knobs {
 
     pub(crate) fn places(&self) -> usize {
         self.capacity.unwrap_or(tokio::sync::Semaphore::MAX_PERMITS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_one() {
+        for (status, is_one) in [
+            (0, false),
+            (99, false),
+            (100, true),
+            (599, true),
+            (600, false),
+            (99_999, false),
+        ] {
+            let read = serde_json::from_str::<Knobs>(&format!("{{\"error_status\": {status}}}"));
+            assert_eq!(read.is_ok(), is_one, "{status}: {read:?}");
+        }
     }
 }

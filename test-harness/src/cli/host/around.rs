@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use clap::Args;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::host::{Known, Options, metadata};
 use crate::worker::Properties;
@@ -51,17 +51,21 @@ pub(super) struct Around {
 impl Around {
     /// Tells the host.
     pub(super) fn tell(&self, options: &mut Options) -> anyhow::Result<()> {
-        let json = |given: &Option<String>, option: &str| {
-            let read = given.as_deref().map(json).transpose();
-            let read = read.with_context(|| option.to_owned());
-            read.map(Option::unwrap_or_default)
-        };
+        let json =
+            |given: &Option<String>, option: &str, check: fn(&Value) -> anyhow::Result<()>| {
+                let read = given.as_deref().map(|given| {
+                    let value = json(given)?;
+                    check(&value).map(|()| value)
+                });
+                let read = read.transpose().with_context(|| option.to_owned());
+                read.map(Option::unwrap_or_default)
+            };
         let node = &mut options.process.properties;
         for (part, text) in [("id", &self.node_id), ("cluster", &self.node_cluster)] {
             let path = format!("xds\0node\0{part}");
             node.insert(path, text.clone().into_bytes());
         }
-        let metadata = json(&self.node_metadata, "--node-metadata")?;
+        let metadata = json(&self.node_metadata, "--node-metadata", |_| Ok(()))?;
         metadata::spread("xds\0node\0metadata", &metadata, node);
         let mut more = Properties::new();
         for given in &self.property {
@@ -70,8 +74,16 @@ impl Around {
         node.extend(more.clone());
         options.known = Known {
             route: self.route_name.clone(),
-            route_metadata: json(&self.route_metadata, "--route-metadata")?,
-            cluster_metadata: json(&self.cluster_metadata, "--cluster-metadata")?,
+            route_metadata: json(
+                &self.route_metadata,
+                "--route-metadata",
+                metadata_of_filters,
+            )?,
+            cluster_metadata: json(
+                &self.cluster_metadata,
+                "--cluster-metadata",
+                metadata_of_filters,
+            )?,
             more,
         };
         options.clusters.clone_from(&self.cluster);
@@ -83,19 +95,41 @@ impl Around {
     }
 }
 
+/// How metadata of a route or a cluster is written.
+const METADATA: &str = r#"{"filter_metadata": {"a.b": {"key": "value"}}}"#;
+
 /// JSON itself, or a file of it: always an object.
 fn json(given: &str) -> anyhow::Result<Value> {
-    let text = match given.trim_start().starts_with('{') {
-        true => given.to_owned(),
-        false => super::super::text(Path::new(given)).with_context(|| given.to_owned())?,
-    };
-    let value: Value = serde_json::from_str(&text)?;
-    if !value.is_object() {
-        bail!(
-            "this must be an object, such as {{\"filter_metadata\": {{\"a.b\": {{\"key\": \"value\"}}}}}}"
-        );
+    if given.trim_start().starts_with('{') {
+        return Ok(serde_json::from_str(given)?);
     }
-    Ok(value)
+    let read = || -> anyhow::Result<Value> {
+        let text = super::super::text(Path::new(given))?;
+        let value: Value = serde_json::from_str(&text)?;
+        ensure!(
+            value.is_object(),
+            "this must be an object, such as {METADATA}"
+        );
+        Ok(value)
+    };
+    read().with_context(|| given.to_owned())
+}
+
+/// What Envoy takes for metadata of a route or a cluster, and a filter can see: objects by the names of filters.
+fn metadata_of_filters(value: &Value) -> anyhow::Result<()> {
+    let keys = value.as_object().into_iter().flat_map(Map::keys);
+    let mut others =
+        keys.filter(|key| !["filter_metadata", "typed_filter_metadata"].contains(&key.as_str()));
+    if let Some(other) = others.next() {
+        bail!("\"{other}\" is no key of metadata: write {METADATA}");
+    }
+    let Some(filters) = value.get("filter_metadata").and_then(Value::as_object) else {
+        bail!("there is no object filter_metadata: write {METADATA}");
+    };
+    if let Some((name, _)) = filters.iter().find(|(_, filter)| !filter.is_object()) {
+        bail!("filter_metadata.{name} is no object: write {METADATA}");
+    }
+    Ok(())
 }
 
 fn property(given: &str, into: &mut Properties) -> anyhow::Result<()> {

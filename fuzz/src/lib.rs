@@ -18,8 +18,12 @@ mod stream;
 mod trace;
 
 #[allow(dead_code, reason = "only what the traces need")]
-#[path = "../../test-harness/src/sim/mod.rs"]
+#[path = "../../test-harness/src/sim/queue.rs"]
 mod sim;
+
+#[allow(dead_code, reason = "only what the traces need")]
+#[path = "../../test-harness/src/random.rs"]
+mod random;
 
 use seawall_policy::across::{Place, trace as trace_of};
 use seawall_policy::config;

@@ -12,7 +12,7 @@ const LATENCY_MAX_US: u64 = 3_600_000_000;
 /// What a user got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Got {
+pub enum ClientOutcome {
     /// The upstream's own answer.
     Good,
     /// An answer of the fallback ladder.
@@ -42,12 +42,12 @@ impl Counts {
         self.good + self.degraded + self.refused + self.failed
     }
 
-    fn add(&mut self, got: Got) {
-        match got {
-            Got::Good => self.good += 1,
-            Got::Degraded => self.degraded += 1,
-            Got::Refused => self.refused += 1,
-            Got::Failed => self.failed += 1,
+    fn add(&mut self, outcome: ClientOutcome) {
+        match outcome {
+            ClientOutcome::Good => self.good += 1,
+            ClientOutcome::Degraded => self.degraded += 1,
+            ClientOutcome::Refused => self.refused += 1,
+            ClientOutcome::Failed => self.failed += 1,
         }
     }
 }
@@ -60,7 +60,7 @@ pub struct Answer {
     /// How long it took, in nanoseconds.
     pub latency: u64,
     /// What the user got.
-    pub got: Got,
+    pub outcome: ClientOutcome,
     /// How important it said it was.
     pub priority: Option<Priority>,
     /// Whether the fault held when it came.
@@ -163,22 +163,25 @@ impl Measure {
     /// A request is over.
     pub fn answered(&mut self, answer: Answer) {
         let Answer {
-            at, latency, got, ..
+            at,
+            latency,
+            outcome,
+            ..
         } = answer;
-        self.counts.add(got);
+        self.counts.add(outcome);
         if answer.in_fault {
-            self.in_fault.add(got);
+            self.in_fault.add(outcome);
         }
         if let Some(priority) = answer.priority {
-            self.by_priority.entry(priority).or_default().add(got);
+            self.by_priority.entry(priority).or_default().add(outcome);
         }
         self.latency_us.saturating_record(latency / 1_000);
-        if got == Got::Good {
+        if outcome == ClientOutcome::Good {
             self.good_latency_us.saturating_record(latency / 1_000);
         }
-        slot(&mut self.per_second, at).add(got);
-        slot(&mut self.ended_per_second, at.saturating_add(latency)).add(got);
-        if got != Got::Good {
+        slot(&mut self.per_second, at).add(outcome);
+        slot(&mut self.ended_per_second, at.saturating_add(latency)).add(outcome);
+        if outcome != ClientOutcome::Good {
             self.last_trouble = self.last_trouble.max(Some(at));
         }
     }

@@ -169,7 +169,7 @@ pub enum Cluster {
     Empty,
     /// Somebody answers.
     Answered(Rc<dyn Upstream>),
-    /// Calls wait until the test answers them: [`crate::worker::Process::answer`].
+    /// Calls wait until the test answers them: [`crate::process::Process::answer`].
     Held,
 }
 

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 use crate::host::{Host, Options, Request, Rule};
 use crate::module::Module;
-use crate::worker::{FailurePolicy, ProcessOptions};
+use crate::process::{FailurePolicy, ProcessOptions};
 use around::Around;
 use outcome::Outcome;
 

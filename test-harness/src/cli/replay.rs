@@ -15,10 +15,10 @@ use super::unmatched::unmatched;
 use crate::check;
 use crate::fault::Fault;
 use crate::measure::Measure;
+use crate::process::{Process, ProcessOptions};
 use crate::report::{Report, table};
+use crate::sim::{CLUSTER, Environment, Lane, START, Scenario, play};
 use crate::trace::{self, Format, Outage, Request};
-use crate::worker::{Process, ProcessOptions};
-use crate::world::{CLUSTER, Lane, START, Scene, World, play};
 
 /// Outages that are told one by one.
 const TOLD: usize = 5;
@@ -117,7 +117,7 @@ impl Replay {
         let trace = trace::bounded(trace).context("with this --speed and --scale")?;
         let (configuration, routing) = configuration(&self.policy)?;
         let outages = trace::outages(&trace);
-        let scene = self.scene(&outages);
+        let scenario = self.scenario(&outages);
         let warnings = self.warnings(&routing, &trace, &outages);
         let module = self.filter.module()?;
         let options = ProcessOptions {
@@ -128,12 +128,12 @@ impl Replay {
         };
         let process = Process::start(&module, options, START)?;
         process.take_log();
-        let fault = scene.faulty();
+        let fault = scenario.faulty();
         let lane = |name: &str, measure: Measure| measure.figures(name, fault);
         let bar = progress::requests(2 * trace.len() as u64);
-        let without = play(&scene, &trace, &Lane::default(), || bar.inc(1));
+        let without = play(&scenario, &trace, &Lane::default(), || bar.inc(1));
         let filtered = Lane::both(std::slice::from_ref(&process));
-        let with = play(&scene, &trace, &filtered, || bar.inc(1));
+        let with = play(&scenario, &trace, &filtered, || bar.inc(1));
         bar.finish_and_clear();
         Ok(Report {
             version: 1,
@@ -142,7 +142,7 @@ impl Replay {
             requests: trace.len(),
             length_ms: trace.last().map_or(0, |last| last.at_us / 1_000),
             workers: usize::from(self.workers),
-            faults: scene.world.faults,
+            faults: scenario.environment.faults,
             outages,
             recorded_outcomes: self.recorded_outcomes,
             warnings,
@@ -150,15 +150,15 @@ impl Replay {
         })
     }
 
-    fn scene(&self, outages: &[Outage]) -> Scene {
+    fn scenario(&self, outages: &[Outage]) -> Scenario {
         let span = |outage: &Outage| (outage.from_us * 1_000, outage.to_us * 1_000);
         let recorded = self
             .recorded_outcomes
             .then(|| outages.iter().map(span).collect());
-        Scene {
+        Scenario {
             cluster: self.cluster.clone(),
             recorded,
-            ..Scene::from(World {
+            ..Scenario::from(Environment {
                 servers: self.servers,
                 queue: 100_000,
                 faults: self.fault.clone(),

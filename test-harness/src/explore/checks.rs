@@ -1,6 +1,6 @@
 //! What must hold, seen from outside: in the bytes that stand in shared data, and in what clients and upstreams see.
 
-mod places;
+mod slots;
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use seawall_policy::shared::record::Record;
 use seawall_policy::shared::registry;
 use seawall_policy::time::{Span, Timestamp};
 
-use super::driver::{Event, Tally};
+use super::environment::{Event, Tally};
 use super::scenario::Scenario;
 
 /// One write that was stored.
@@ -81,7 +81,7 @@ impl Checks {
         if write.cas == 0 && write.before.is_some() {
             return Err(format!("{} is live and was swapped against 0", write.key));
         }
-        self.places_stored(write)?;
+        self.slots_stored(write)?;
         let before = write.before.and_then(|bytes| Record::decode(bytes).ok());
         let after = Record::decode(write.after).ok();
         let (before, after) = match (before, after) {
@@ -126,7 +126,7 @@ impl Checks {
                 return Err(format!("a VM trapped: {text}"));
             }
         }
-        self.places_used(view)?;
+        self.slots_used(view)?;
         let goes = |event: &Event| matches!(event, Event::Sent | Event::Retried);
         if !seen.iter().any(goes) {
             return Ok(());
@@ -172,7 +172,7 @@ impl Checks {
         let dead = view.workers.iter().filter(|(_, dead)| *dead).count() as u32;
         self.registry(view)?;
         self.latencies(view)?;
-        self.places_kept(view)?;
+        self.slots_kept(view)?;
         let Some(record) = view.record() else {
             return Ok(());
         };

@@ -1,7 +1,9 @@
 //! What is explored: workers, what each does, when time moves, what must hold.
 
-use super::local::HostFault;
-use crate::worker::Properties;
+use std::fmt;
+use std::str::FromStr;
+
+use crate::process::Properties;
 
 /// One thing that a worker does, with all callbacks that belong to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +62,47 @@ pub struct Scenario {
     pub retries: Option<u32>,
     /// How many probes must have gone at the end in a generation that is still half-open, if nobody died.
     pub probes: Option<u32>,
+}
+
+/// A status that the host answers at one call of one worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostFault {
+    /// The worker, counted from 0.
+    pub worker: usize,
+    /// The call, as in `proxy_get_property`.
+    pub call: String,
+    /// Which of its calls of that name, counted from 1 after the VM has its configuration.
+    pub nth: u64,
+    /// The status.
+    pub status: u32,
+}
+
+impl fmt::Display for HostFault {
+    /// As it is read.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (worker, call, nth) = (self.worker + 1, &self.call, self.nth);
+        write!(f, "{worker}:{call}:{nth}={}", self.status)
+    }
+}
+
+impl FromStr for HostFault {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let read = || {
+            let (at, status) = text.split_once('=')?;
+            let mut parts = at.splitn(3, ':');
+            let worker = parts.next()?.parse::<usize>().ok()?.checked_sub(1)?;
+            Some(Self {
+                worker,
+                call: parts.next()?.to_owned(),
+                nth: parts.next()?.parse().ok()?,
+                status: status.parse().ok()?,
+            })
+        };
+        let how = "write WORKER:CALL:NTH=STATUS, such as 1:proxy_set_shared_data:3=2";
+        read().ok_or_else(|| format!("\"{text}\" is no fault: {how}"))
+    }
 }
 
 impl Scenario {

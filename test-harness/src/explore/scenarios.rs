@@ -1,7 +1,6 @@
 //! The scenarios that are there.
 
-use super::local::HostFault;
-use super::scenario::{Forced, Scenario, Step};
+use super::scenario::{Forced, HostFault, Scenario, Step};
 
 const SECOND: u64 = 1_000_000_000;
 const TICK: u64 = 400_000_000;

@@ -7,10 +7,10 @@ use std::hash::{Hash, Hasher};
 
 use serde::{Serialize, Serializer};
 
-use super::local::HostFault;
-use super::scenario::Scenario;
+use super::process_state::ProcessState;
+use super::scenario::{HostFault, Scenario};
 use super::schedule::{Choice, Schedule};
-use super::world::{Global, Halt, World};
+use super::state_space::{Halt, StateSpace};
 use crate::module::{HostError, Module};
 
 /// How far a search goes.
@@ -87,10 +87,10 @@ pub struct Report {
 
 /// A search under way.
 struct Search<'a> {
-    world: World,
+    world: StateSpace,
     preemptions: Option<u32>,
     best: HashMap<(u64, u64), (u32, u32)>,
-    states: Vec<Option<Global>>,
+    states: Vec<Option<ProcessState>>,
     parents: Vec<Option<(u32, Choice)>>,
     queue: BinaryHeap<Reverse<(u32, u32, u32)>>,
     report: Report,
@@ -113,7 +113,7 @@ pub fn explore(
     let preemptions = bounds.preemptions.or(scenario.preemptions);
     let preemptions = preemptions.filter(|most| *most != u32::MAX);
     let mut search = Search {
-        world: World::new(module, scenario, seed, fault.cloned())?,
+        world: StateSpace::new(module, scenario, seed, fault.cloned())?,
         preemptions,
         best: HashMap::new(),
         states: Vec::new(),
@@ -160,7 +160,7 @@ pub fn replay(
     fault: Option<&HostFault>,
     schedule: &Schedule,
 ) -> Result<(Vec<String>, Option<String>), HostError> {
-    let mut world = World::new(module, scenario, seed, fault.cloned())?;
+    let mut world = StateSpace::new(module, scenario, seed, fault.cloned())?;
     let shown = world.play(schedule)?;
     Ok((shown.steps, shown.broken))
 }
@@ -216,7 +216,7 @@ impl Search<'_> {
 
     /// What can happen next. Where nothing else than its beginning can come of a worker's beginning, now or later, it
     /// begins at once: that commutes with everything but the clock.
-    fn choices(&mut self, state: &Global) -> Result<Vec<Choice>, HostError> {
+    fn choices(&mut self, state: &ProcessState) -> Result<Vec<Choice>, HostError> {
         if self.preemptions.is_none()
             && !self.world.time_is_left(state)
             && let Some(worker) = self.world.begins_quietly(state)?
@@ -226,28 +226,28 @@ impl Search<'_> {
         Ok(self.world.choices(state))
     }
 
-    fn cost(&self, state: &Global, choice: Choice, before: u32) -> u32 {
+    fn cost(&self, state: &ProcessState, choice: Choice, before: u32) -> u32 {
         let running = state.running;
         let preempts = match choice {
-            Choice::Go(worker) => running != Global::NOBODY && running != worker,
+            Choice::Go(worker) => running != ProcessState::NOBODY && running != worker,
             Choice::Kill(_) | Choice::Time => false,
         };
         before + u32::from(preempts)
     }
 
     /// Who is in the middle of a step matters only where preemptions are counted.
-    fn shaped(&self, mut state: Global, choice: Choice) -> Global {
+    fn shaped(&self, mut state: ProcessState, choice: Choice) -> ProcessState {
         match choice {
-            _ if self.preemptions.is_none() => state.running = Global::NOBODY,
+            _ if self.preemptions.is_none() => state.running = ProcessState::NOBODY,
             Choice::Go(worker) if self.world.is_inside(&state, worker) => state.running = worker,
-            Choice::Go(_) => state.running = Global::NOBODY,
-            Choice::Kill(worker) if state.running == worker => state.running = Global::NOBODY,
+            Choice::Go(_) => state.running = ProcessState::NOBODY,
+            Choice::Kill(worker) if state.running == worker => state.running = ProcessState::NOBODY,
             Choice::Kill(_) | Choice::Time => {}
         }
         state
     }
 
-    fn push(&mut self, state: Global, parent: Option<(u32, Choice)>, cost: (u32, u32)) {
+    fn push(&mut self, state: ProcessState, parent: Option<(u32, Choice)>, cost: (u32, u32)) {
         let known = self.best.get(&fingerprint(&state));
         if known.is_some_and(|best| *best <= cost) {
             return;
@@ -286,7 +286,7 @@ impl Search<'_> {
 }
 
 /// 128 bits of a state: that two differ and have the same is past belief.
-fn fingerprint(state: &Global) -> (u64, u64) {
+fn fingerprint(state: &ProcessState) -> (u64, u64) {
     let half = |salt: u64| {
         let mut hasher = DefaultHasher::new();
         salt.hash(&mut hasher);

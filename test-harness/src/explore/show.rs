@@ -3,30 +3,32 @@
 use seawall_policy::breaker::State;
 use seawall_policy::shared::record::Record;
 
-use super::driver::Event;
-use super::local::{Told, Wants};
+use super::environment::Event;
 use super::scenario::Step;
+use super::vm_tree::{HostReply, PendingCall};
 
 /// What a worker did, and what was seen of it.
-pub(super) fn went(
+pub(super) fn step(
     worker: usize,
-    wants: &Wants,
-    told: &Told,
+    pending: &PendingCall,
+    reply: &HostReply,
     steps: &[Step],
     events: &[Event],
 ) -> String {
-    let what = match (wants, told) {
-        (Wants::Begin(number), _) => match steps.get(*number) {
+    let what = match (pending, reply) {
+        (PendingCall::Begin(number), _) => match steps.get(*number) {
             Some(step) => format!("begins: {step:?}"),
             None => "begins".to_owned(),
         },
-        (Wants::Load(key), Told::Found(bytes, _)) => format!("reads {key}: {}", bytes_of(bytes)),
-        (Wants::Load(key), _) => format!("reads {key}: nothing there"),
-        (Wants::Swap(key, bytes, _), Told::Stored) => {
+        (PendingCall::Load(key), HostReply::Found(bytes, _)) => {
+            format!("reads {key}: {}", bytes_of(bytes))
+        }
+        (PendingCall::Load(key), _) => format!("reads {key}: nothing there"),
+        (PendingCall::Swap(key, bytes, _), HostReply::Stored) => {
             format!("writes {key}: {}", bytes_of(bytes))
         }
-        (Wants::Swap(key, ..), _) => format!("comes too late to write {key}"),
-        (Wants::Nothing, _) => "rests".to_owned(),
+        (PendingCall::Swap(key, ..), _) => format!("comes too late to write {key}"),
+        (PendingCall::Nothing, _) => "rests".to_owned(),
     };
     let mut line = format!("worker {} {what}", worker + 1);
     for event in events {

@@ -9,8 +9,8 @@ use super::{Host, calls};
 use crate::abi::stream::{
     Action, REQUEST_BODY, REQUEST_HEADERS, REQUEST_TRAILERS, RESPONSE_BODY, RESPONSE_HEADERS, value,
 };
+use crate::process::{Flow, Process, StreamId};
 use crate::router::flag;
-use crate::worker::{Flow, Process, StreamId};
 
 /// The bit of `response.flags` for a stream that stood still.
 const IDLE: u64 = 0x10000;

@@ -3,7 +3,7 @@
 use serde_json::{Number, Value};
 
 use crate::abi::stream::serialise;
-use crate::worker::Properties;
+use crate::process::Properties;
 
 /// A number's bytes in metadata, which knows floating ones alone.
 fn floating(number: &Number) -> Vec<u8> {

@@ -39,7 +39,7 @@ use crate::abi::trace::{Trace, TraceLine};
 use crate::abi::upstreams::{Cluster, Upstream};
 use crate::abi::{Common, LogLine};
 use crate::module::{HostError, Module};
-use crate::worker::{FailurePolicy, Process, ProcessOptions};
+use crate::process::{FailurePolicy, Process, ProcessOptions};
 pub use bytes::Bytes;
 use calls::{Answering, Arrivals};
 use exchange::Exchange;

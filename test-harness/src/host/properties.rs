@@ -1,7 +1,7 @@
 //! What a filter can read of a request and its answer, beside headers.
 
 use super::metadata;
-use crate::worker::{Properties, Surroundings};
+use crate::process::{Properties, Surroundings};
 
 fn path(parts: &[&str]) -> String {
     parts.join("\0")

@@ -5,7 +5,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use super::*;
 use crate::abi::stream::headers;
-use crate::sim::chance;
+use crate::random::chance;
 
 #[derive(Clone, Copy, Debug)]
 enum Happens {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::abi::stream::{HeaderMap, headers, value};
-use crate::sim::chance;
+use crate::random::chance;
 
 const MILLI: u64 = 1_000_000;
 

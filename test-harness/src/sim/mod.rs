@@ -1,98 +1,68 @@
-//! Virtual time and seeded chance.
+//! The simulation: clients from a trace, the filter in its VMs, the router, the upstream, on one virtual clock.
 //!
-//! Everything that happens is an event with a time; events of one time happen in the order in which they were put in.
-//! Every concern draws from a stream of its own, so that one more draw here changes nothing there.
+//! The only place where the host and the simulation meet. Everything a request draws is drawn from its own number, and
+//! everything an attempt draws from its request's number and its own, so that two lanes with different filters meet the same
+//! fate where they ask for the same.
 
-use std::cmp::Ordering;
-use std::collections::BinaryHeap;
+mod attempt;
+mod clients;
+mod clusters;
+mod event_loop;
+mod fate;
+mod lane;
+mod queue;
+mod request;
+mod scenario;
+mod state;
+mod upstream;
 
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
+use crate::fault::Fault;
+use crate::measure::Measure;
+use crate::process::Process;
+use crate::trace::Request;
 
-/// Events in the order of their time, in nanoseconds.
-#[derive(Debug)]
-pub struct Queue<E> {
-    heap: BinaryHeap<Entry<E>>,
-    next: u64,
+pub use clients::{Clients, Tokens};
+pub use event_loop::play;
+pub use lane::Lane;
+pub use queue::Queue;
+pub use scenario::{CLUSTER, Scenario, Slowdown};
+pub use upstream::{Arrival, ControlledDelay, Servers};
+
+/// The process is older than the trace by this, so that no time is 0; in nanoseconds.
+pub const START: u64 = 1_000_000_000;
+
+/// What surrounds the filter.
+#[derive(Clone, Debug)]
+pub struct Environment {
+    /// Servers of the upstream.
+    pub servers: usize,
+    /// Requests that may wait for a server.
+    pub queue: usize,
+    /// What goes wrong.
+    pub faults: Vec<Fault>,
+    /// A user's patience, in nanoseconds; then the client goes away.
+    pub patience: Option<u64>,
+    /// Seed of all chance.
+    pub seed: u64,
 }
 
-#[derive(Debug)]
-struct Entry<E> {
-    at: u64,
-    number: u64,
-    event: E,
+/// Runs a trace through a lane with the filter in both positions; without a process there is no filter in it.
+/// `progress` is told of every request.
+pub fn run(
+    environment: &Environment,
+    trace: &[Request],
+    process: Option<&Process>,
+    progress: impl FnMut(),
+) -> Measure {
+    let lane = process.map_or_else(Lane::default, |process| {
+        Lane::both(std::slice::from_ref(process))
+    });
+    play(&Scenario::from(environment.clone()), trace, &lane, progress)
 }
 
-impl<E> PartialEq for Entry<E> {
-    fn eq(&self, other: &Self) -> bool {
-        (self.at, self.number) == (other.at, other.number)
-    }
-}
-
-impl<E> Eq for Entry<E> {}
-
-impl<E> PartialOrd for Entry<E> {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl<E> Ord for Entry<E> {
-    /// The heap gives its greatest first: the earliest is the greatest.
-    fn cmp(&self, other: &Self) -> Ordering {
-        (other.at, other.number).cmp(&(self.at, self.number))
-    }
-}
-
-impl<E> Default for Queue<E> {
-    fn default() -> Self {
-        Self {
-            heap: BinaryHeap::new(),
-            next: 0,
-        }
-    }
-}
-
-impl<E> Queue<E> {
-    /// Puts an event in.
-    pub fn push(&mut self, at: u64, event: E) {
-        self.heap.push(Entry {
-            at,
-            number: self.next,
-            event,
-        });
-        self.next += 1;
-    }
-
-    /// Takes the earliest event out, with its time.
-    pub fn pop(&mut self) -> Option<(u64, E)> {
-        self.heap.pop().map(|entry| (entry.at, entry.event))
-    }
-}
-
-/// A stream of chance for one concern of one run.
-pub fn chance(seed: u64, concern: &str) -> ChaCha8Rng {
-    let mut key = [0; 32];
-    key[..8].copy_from_slice(&seed.to_le_bytes());
-    for (index, byte) in concern.bytes().enumerate() {
-        key[8 + index % 24] ^= byte.rotate_left(index as u32 / 24);
-    }
-    ChaCha8Rng::from_seed(key)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn events_come_by_time_and_then_by_order() {
-        let mut queue = Queue::default();
-        for (at, event) in [(5, "c"), (1, "a"), (5, "d"), (3, "b")] {
-            queue.push(at, event);
-        }
-        let order: Vec<_> = std::iter::from_fn(|| queue.pop())
-            .map(|(_, event)| event)
-            .collect();
-        assert_eq!(order, ["a", "b", "c", "d"]);
-    }
+/// From when to when something goes wrong, in nanoseconds since the trace began.
+pub fn faulty(faults: &[Fault]) -> Option<(u64, u64)> {
+    let begin = faults.iter().map(|fault| fault.at).min()?;
+    let end = faults.iter().map(Fault::end).max()?;
+    Some((begin, end))
 }

@@ -5,7 +5,7 @@ use rand_distr::{Distribution, Exp, LogNormal};
 use seawall_policy::priority::Priority;
 
 use super::Request;
-use crate::sim::chance;
+use crate::random::chance;
 
 /// Requests at `rate` a second for `seconds`, with a median service time and a spread (sigma of the log-normal), one after the
 /// other. `None` if a figure is out of its bounds.

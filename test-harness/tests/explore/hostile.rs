@@ -10,7 +10,9 @@ use rand::{Rng, RngExt, SeedableRng};
 use seawall_harness::abi::Fault;
 use seawall_harness::abi::stream::{HeaderMap, headers};
 use seawall_harness::abi::upstreams::{Answers, Cluster, HttpCall, HttpOutcome, HttpResponse};
-use seawall_harness::worker::{FailurePolicy, Flow, Process, ProcessOptions, Properties, StreamId};
+use seawall_harness::process::{
+    FailurePolicy, Flow, Process, ProcessOptions, Properties, StreamId,
+};
 
 use crate::shipped::{calls, module};
 use words::{EXPORTS, KEYS};

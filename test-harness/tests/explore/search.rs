@@ -7,7 +7,7 @@ use seawall_harness::abi::stream::headers;
 use seawall_harness::explore::{
     Bounds, Choice, HostFault, Report, Scenario, Schedule, all, explore, named, replay,
 };
-use seawall_harness::worker::{Flow, Process, ProcessOptions, Properties, StreamId};
+use seawall_harness::process::{Flow, Process, ProcessOptions, Properties, StreamId};
 
 use crate::shipped::module;
 

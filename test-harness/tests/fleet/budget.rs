@@ -1,11 +1,11 @@
 //! The retry budget of one Envoy with four workers: whatever fails, the load stays below it.
 
 use seawall_harness::measure::Measure;
-use seawall_harness::worker::{Process, ProcessOptions};
-use seawall_harness::world::{Lane, START, play};
+use seawall_harness::process::{Process, ProcessOptions};
+use seawall_harness::sim::{Lane, START, play};
 
 use crate::shipped::module;
-use crate::{one_a_second_each, scene};
+use crate::{one_a_second_each, scenario};
 
 const RETRIES: &str =
     r#"{"version":1,"policies":{"default":{"breaker":{"mode":"off"},"retries":{}}}}"#;
@@ -20,7 +20,7 @@ fn run(configuration: &str, fault: &str) -> Measure {
     };
     let envoy = [Process::start(module(), options, START).expect("the filter starts")];
     let trace = one_a_second_each(200, 60);
-    play(&scene(fault), &trace, &Lane::both(&envoy), || ())
+    play(&scenario(fault), &trace, &Lane::both(&envoy), || ())
 }
 
 #[test]

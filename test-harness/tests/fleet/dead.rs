@@ -1,9 +1,9 @@
 //! 200 Envoys with a request a second each, and an upstream that answers nothing but 503.
 
 use seawall_harness::measure::Measure;
-use seawall_harness::world::{Lane, play};
+use seawall_harness::sim::{Lane, play};
 
-use crate::{DEFAULTS, fleet, one_a_second_each, scene};
+use crate::{DEFAULTS, fleet, one_a_second_each, scenario};
 
 const ENVOYS: u64 = 200;
 const DEAD: &str = "errors,at=0s,for=1h";
@@ -23,7 +23,7 @@ fn all_open_after_ms(measure: &Measure) -> Option<u64> {
 fn all_breakers_are_open_within_15_s() {
     let envoys = fleet(ENVOYS, DEFAULTS);
     let trace = one_a_second_each(ENVOYS, 20);
-    let measure = play(&scene(DEAD), &trace, &Lane::downstream(&envoys), || ());
+    let measure = play(&scenario(DEAD), &trace, &Lane::downstream(&envoys), || ());
     let after = all_open_after_ms(&measure);
     println!("all {ENVOYS} open after {after:?} ms");
     assert!(after.is_some_and(|millis| millis <= 15_000), "{after:?}");
@@ -36,7 +36,7 @@ fn all_breakers_are_open_within_15_s_with_retries_too() {
         r#"{"version":1,"policies":{"default":{"retries":{}}}}"#,
     );
     let trace = one_a_second_each(ENVOYS, 20);
-    let measure = play(&scene(DEAD), &trace, &Lane::both(&envoys), || ());
+    let measure = play(&scenario(DEAD), &trace, &Lane::both(&envoys), || ());
     let after = all_open_after_ms(&measure);
     println!("all {ENVOYS} open after {after:?} ms");
     assert!(after.is_some_and(|millis| millis <= 15_000), "{after:?}");
@@ -49,7 +49,7 @@ fn without_breakers_the_fleet_sends_at_most_1_35_times_the_load() {
         r#"{"version":1,"policies":{"default":{"breaker":{"mode":"off"},"retries":{}}}}"#,
     );
     let trace = one_a_second_each(ENVOYS, 60);
-    let measure = play(&scene(DEAD), &trace, &Lane::both(&envoys), || ());
+    let measure = play(&scenario(DEAD), &trace, &Lane::both(&envoys), || ());
     println!(
         "{ENVOYS} Envoys for 60 s: {:.4} attempts a request",
         measure.load()

@@ -7,9 +7,9 @@ mod probes;
 mod shipped;
 
 use seawall_harness::fault::Fault;
+use seawall_harness::process::{Process, ProcessOptions};
+use seawall_harness::sim::{Environment, START, Scenario};
 use seawall_harness::trace::Request;
-use seawall_harness::worker::{Process, ProcessOptions};
-use seawall_harness::world::{START, Scene, World};
 
 /// The shipped defaults.
 const DEFAULTS: &str = r#"{"version":1,"policies":{"default":{}}}"#;
@@ -42,8 +42,8 @@ fn one_a_second_each(size: u64, seconds: u64) -> Vec<Request> {
 }
 
 /// An upstream with room for all, with this fault.
-fn scene(fault: &str) -> Scene {
-    Scene::from(World {
+fn scenario(fault: &str) -> Scenario {
+    Scenario::from(Environment {
         servers: 10_000,
         queue: 0,
         faults: vec![fault.parse::<Fault>().expect("a fault")],

@@ -4,9 +4,9 @@
 //! times drives them apart, outage by outage. What is bounded here is a second of probing once the outage is minutes old.
 
 use seawall_harness::measure::Measure;
-use seawall_harness::world::{Lane, play};
+use seawall_harness::sim::{Lane, play};
 
-use crate::{DEFAULTS, fleet, one_a_second_each, scene};
+use crate::{DEFAULTS, fleet, one_a_second_each, scenario};
 
 const ENVOYS: u64 = 1_000;
 /// Probes a second of all together.
@@ -17,7 +17,7 @@ fn outage(seconds: u64, configuration: &str) -> Measure {
     let envoys = fleet(ENVOYS, configuration);
     let trace = one_a_second_each(ENVOYS, seconds + 60);
     let fault = format!("errors,at=0s,for={seconds}s");
-    play(&scene(&fault), &trace, &Lane::downstream(&envoys), || ())
+    play(&scenario(&fault), &trace, &Lane::downstream(&envoys), || ())
 }
 
 /// The busiest second of these, at the upstream.

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use seawall_harness::abi::stream::{Action, headers};
 use seawall_harness::module::{HostError, Module};
-use seawall_harness::worker::{FailurePolicy, Flow, Process, ProcessOptions, StreamId};
+use seawall_harness::process::{FailurePolicy, Flow, Process, ProcessOptions, StreamId};
 
 /// The shapes of a callback's parameters.
 const SHAPES: [(&str, &str); 13] = [

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use seawall_harness::abi::stream::{RESPONSE_HEADERS, headers, value};
 use seawall_harness::module::Module;
-use seawall_harness::worker::{Flow, Process, ProcessOptions, Properties, StreamId};
+use seawall_harness::process::{Flow, Process, ProcessOptions, Properties, StreamId};
 
 /// A filter that says what is called: `q` request, `a` attempt, `r` answer, `l` log, `d` done, `x` delete. At each headers
 /// it says what stands under the property "state" (`.` if nothing does) and leaves its own letter there.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use seawall_harness::abi::stream::headers;
-use seawall_harness::worker::{Flow, Process};
+use seawall_harness::process::{Flow, Process};
 
 use crate::filter::{advance, end, process, properties, traps};
 

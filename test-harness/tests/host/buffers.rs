@@ -1,6 +1,6 @@
 //! Buffers: which there are in which phase, bounds, and what can be changed.
 
-use seawall_harness::worker::{Flow, ProcessOptions};
+use seawall_harness::process::{Flow, ProcessOptions};
 
 use crate::probe::{BAD, Call, Guest, I, R, S, call, compare, in_root, reads, said, split};
 

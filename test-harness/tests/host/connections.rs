@@ -1,7 +1,7 @@
 //! A network filter: data of both sides, what waits, and how a connection ends.
 
 use seawall_harness::abi::stream::Action;
-use seawall_harness::worker::{Closed, FailurePolicy, Flow, ProcessOptions};
+use seawall_harness::process::{Closed, FailurePolicy, Flow, ProcessOptions};
 
 use crate::probe::{Guest, I, R, S, call, reads, said};
 

@@ -1,7 +1,7 @@
 //! How requests end: what they held is free afterwards, and what broke late is counted.
 
 use seawall_harness::abi::stream::headers;
-use seawall_harness::worker::{Process, StreamId};
+use seawall_harness::process::{Process, StreamId};
 
 use crate::filter::{BREAKER, advance, ask, process, properties, traps, trip};
 

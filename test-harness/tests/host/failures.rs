@@ -1,7 +1,7 @@
 //! What counts as a failure, and what is not the upstream's: statuses, overload, dates, and refusals of our own.
 
 use seawall_harness::abi::stream::headers;
-use seawall_harness::worker::{Flow, Process};
+use seawall_harness::process::{Flow, Process};
 
 use crate::filter::{BREAKER, advance, ask, end, process, properties, trip};
 

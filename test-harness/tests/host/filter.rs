@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use seawall_harness::abi::Fault;
 use seawall_harness::abi::stream::{HeaderMap, headers};
-use seawall_harness::worker::{Flow, Process, ProcessOptions, StreamId};
+use seawall_harness::process::{Flow, Process, ProcessOptions, StreamId};
 
 use crate::shipped::{calls, module};
 

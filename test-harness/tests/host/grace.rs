@@ -1,7 +1,7 @@
 //! One sick host of three must not cut a healthy service: the trip waits for Envoy to eject it.
 
 use seawall_harness::abi::stream::headers;
-use seawall_harness::worker::{Flow, Process};
+use seawall_harness::process::{Flow, Process};
 
 use crate::filter::{advance, end, process, properties};
 

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use seawall_harness::abi::callouts::CallOut;
 use seawall_harness::abi::stream::{HeaderMap, headers};
 use seawall_harness::abi::upstreams::{Cluster, GrpcCall, GrpcEvent, GrpcOutcome, Upstream};
-use seawall_harness::worker::Process;
+use seawall_harness::process::Process;
 
 use crate::probe::{BAD, Call, Guest, I, R, S, call, compare, reads, said, split};
 

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use seawall_harness::abi::stream::headers;
 use seawall_harness::abi::upstreams::{Answers, Cluster, HttpCall, HttpOutcome, HttpResponse};
-use seawall_harness::worker::{Flow, Process, StreamId};
+use seawall_harness::process::{Flow, Process, StreamId};
 
 use crate::filter::{ask, end, process, properties, traps};
 

@@ -1,7 +1,7 @@
 //! Header maps: statuses in each phase, and what a change makes of them.
 
 use seawall_harness::abi::stream::{headers, serialise, value};
-use seawall_harness::worker::Process;
+use seawall_harness::process::Process;
 
 use crate::probe::{BAD, Call, Guest, I, R, S, call, compare, in_root, reads, said, split};
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use seawall_harness::abi::Fault;
 use seawall_harness::abi::stream::headers;
-use seawall_harness::worker::{Flow, Process, StreamId};
+use seawall_harness::process::{Flow, Process, StreamId};
 
 use crate::filter::{advance, process, properties, traps};
 use crate::shipped::calls;

@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRng, TestRunner};
-use seawall_harness::worker::{Process, StreamId};
+use seawall_harness::process::{Process, StreamId};
 
 use crate::filter::{BREAKER, advance, ask, end, process, traps, trip};
 

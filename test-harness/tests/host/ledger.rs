@@ -10,7 +10,7 @@ use std::rc::Rc;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRng, TestRunner};
 use seawall_harness::abi::stream::{RESPONSE_HEADERS, headers, value};
-use seawall_harness::worker::{Flow, Process, StreamId};
+use seawall_harness::process::{Flow, Process, StreamId};
 
 use crate::filter::{advance, process, properties, traps};
 

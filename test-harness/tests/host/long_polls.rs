@@ -1,7 +1,7 @@
 //! Requests that a policy marks as long polls: their silence is no slow call, and how long they take is no latency.
 
 use seawall_harness::abi::stream::{headers, value};
-use seawall_harness::worker::{Flow, Process, StreamId};
+use seawall_harness::process::{Flow, Process, StreamId};
 
 use crate::filter::{advance, end, process, properties, traps};
 

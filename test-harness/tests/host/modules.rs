@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use seawall_harness::abi::stream::headers;
 use seawall_harness::module::{HostError, Module};
-use seawall_harness::worker::{FailurePolicy, Flow, Process, ProcessOptions};
+use seawall_harness::process::{FailurePolicy, Flow, Process, ProcessOptions};
 
 /// A module that logs the number of each callback, and does in its callbacks what is put in.
 fn module(version: &str, configure: &str, request: &str) -> Module {

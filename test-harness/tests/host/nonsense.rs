@@ -4,7 +4,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use seawall_harness::abi::stream::headers;
 use seawall_harness::abi::upstreams::Cluster;
-use seawall_harness::worker::{Closed, FailurePolicy, ProcessOptions};
+use seawall_harness::process::{Closed, FailurePolicy, ProcessOptions};
 
 use crate::probe::{Arg, Call, Guest, I, L, R, S, call};
 

@@ -1,7 +1,7 @@
 //! What the filter makes of answers that Envoy gives in the upstream's place.
 
 use seawall_harness::abi::stream::headers;
-use seawall_harness::worker::{Flow, Process};
+use seawall_harness::process::{Flow, Process};
 
 use crate::filter::{advance, process, properties};
 

@@ -2,7 +2,7 @@
 
 use seawall_harness::abi::Fault;
 use seawall_harness::abi::stream::headers;
-use seawall_harness::worker::{Flow, Process, StreamId};
+use seawall_harness::process::{Flow, Process, StreamId};
 
 use crate::filter::{advance, ask, end, process, properties, traps};
 

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use seawall_harness::abi::callouts::CallOut;
 use seawall_harness::abi::stream::value;
 use seawall_harness::abi::upstreams::{Answers, Cluster, HttpCall, HttpOutcome, HttpResponse};
-use seawall_harness::worker::Process;
+use seawall_harness::process::Process;
 
 use crate::filter::{ask, end, process, traps};
 

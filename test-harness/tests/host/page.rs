@@ -1,7 +1,7 @@
 //! The state page: for whom it is there, and what it says.
 
 use seawall_harness::abi::stream::{LocalReply, headers};
-use seawall_harness::worker::{Flow, Process};
+use seawall_harness::process::{Flow, Process};
 use serde_json::{Value, json};
 
 use crate::filter::{ask, end, process, properties, traps};

@@ -1,7 +1,7 @@
 //! Bulkhead and shedding: how many requests are in flight, over all workers, and who is refused.
 
 use seawall_harness::abi::stream::headers;
-use seawall_harness::worker::{Flow, Process, StreamId};
+use seawall_harness::process::{Flow, Process, StreamId};
 
 use crate::filter::{advance, end, process, properties, traps};
 

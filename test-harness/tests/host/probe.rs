@@ -4,7 +4,7 @@
 //! text that stands there. Statuses, words and texts of the tables in these tests were seen on Envoy 1.40.
 
 use seawall_harness::module::{HostError, Module};
-use seawall_harness::worker::{Process, ProcessOptions};
+use seawall_harness::process::{Process, ProcessOptions};
 
 /// An argument of a host call.
 #[derive(Clone, Copy)]

@@ -1,7 +1,7 @@
 //! Properties: which there are in which phase, and what a guest sets.
 
 use seawall_harness::abi::stream::headers;
-use seawall_harness::worker::{Process, Surroundings};
+use seawall_harness::process::{Process, Surroundings};
 
 use crate::probe::{BAD, Call, Guest, I, R, S, call, compare, in_root, reads, said, split};
 

@@ -1,6 +1,6 @@
 //! Shared queues: numbers and statuses, and who is told of an entry.
 
-use seawall_harness::worker::ProcessOptions;
+use seawall_harness::process::ProcessOptions;
 
 use crate::probe::{BAD, Guest, I, R, S, call, in_root, reads, said};
 

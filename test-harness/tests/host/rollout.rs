@@ -5,7 +5,7 @@
 //! itself, and the test says that it did so.
 
 use seawall_harness::module::Module;
-use seawall_harness::worker::{Process, ProcessOptions, StreamId};
+use seawall_harness::process::{Process, ProcessOptions, StreamId};
 
 use crate::filter::{advance, ask, end, traps};
 use crate::shipped::module;

@@ -1,6 +1,6 @@
 //! Two configurations that disagree about a policy of one name, side by side and one after the other.
 
-use seawall_harness::worker::Process;
+use seawall_harness::process::Process;
 use seawall_policy::breaker::window::Geometry;
 use seawall_policy::breaker::{Phase, State};
 use seawall_policy::shared::record::Record;

@@ -1,7 +1,7 @@
 //! Many values of a bulkhead's header: what a tick costs, and what a VM that dies leaves behind.
 
 use seawall_harness::abi::stream::headers;
-use seawall_harness::worker::{Flow, Process, StreamId};
+use seawall_harness::process::{Flow, Process, StreamId};
 
 use crate::filter::{advance, end, process, properties, traps};
 

@@ -4,7 +4,7 @@ mod bounds;
 mod clients;
 
 use seawall_harness::abi::stream::{LocalReply, headers, value};
-use seawall_harness::worker::{Flow, Process, StreamId};
+use seawall_harness::process::{Flow, Process, StreamId};
 
 use crate::filter::{process, properties, traps};
 

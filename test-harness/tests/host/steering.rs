@@ -2,7 +2,7 @@
 
 use seawall_harness::abi::stream::Action;
 use seawall_harness::module::{HostError, Module};
-use seawall_harness::worker::{FailurePolicy, Flow, Process, ProcessOptions};
+use seawall_harness::process::{FailurePolicy, Flow, Process, ProcessOptions};
 
 use crate::probe::{BAD, Call, Guest, I, Kept, R, S, call, compare, in_root, reads, said, split};
 

@@ -1,7 +1,7 @@
 //! What strangers can say, and what they are told.
 
 use seawall_harness::abi::stream::{HeaderMap, LocalReply, headers, value};
-use seawall_harness::worker::{Flow, Process, StreamId};
+use seawall_harness::process::{Flow, Process, StreamId};
 
 use crate::filter::{advance, process, properties};
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use seawall_harness::abi::stream::{headers, value};
-use seawall_harness::worker::{Flow, Process, StreamId};
+use seawall_harness::process::{Flow, Process, StreamId};
 
 use crate::filter::{advance, end, process, properties, traps};
 

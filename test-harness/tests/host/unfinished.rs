@@ -1,7 +1,7 @@
 //! Requests whose body is not complete: how many places they hold, and when they give them back.
 
 use seawall_harness::abi::stream::headers;
-use seawall_harness::worker::{Flow, Process, StreamId};
+use seawall_harness::process::{Flow, Process, StreamId};
 
 use crate::filter::{end, process, properties, traps};
 

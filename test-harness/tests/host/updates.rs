@@ -1,7 +1,7 @@
 //! New policies for a running process: what is seen of the state stays true, and nothing that was counted is lost.
 
 use seawall_harness::abi::metrics::MetricIds;
-use seawall_harness::worker::Process;
+use seawall_harness::process::Process;
 
 use crate::filter::{BREAKER, advance, ask, end, process, traps, trip};
 

@@ -1,7 +1,7 @@
 //! Records that another version of the filter left behind, as a new module under the same `vm_id` meets them.
 
 use seawall_harness::abi::stream::headers;
-use seawall_harness::worker::{Flow, Process};
+use seawall_harness::process::{Flow, Process};
 use seawall_policy::shared::record::{Record, VERSION};
 
 use crate::filter::{BREAKER, advance, ask, end, process, properties, traps, trip};

@@ -1,7 +1,7 @@
 //! WASI calls, and what a guest may do while it starts.
 
 use seawall_harness::module::HostError;
-use seawall_harness::worker::{Process, ProcessOptions};
+use seawall_harness::process::{Process, ProcessOptions};
 
 use crate::probe::{BAD, Guest, I, L, R, S, call, compare, in_root, said, split};
 

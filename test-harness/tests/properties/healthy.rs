@@ -2,7 +2,7 @@
 //! second is answered: without any other response nobody can tell readers that stand still from an upstream that does.
 
 use rand::RngExt;
-use seawall_harness::sim::chance;
+use seawall_harness::random::chance;
 use seawall_policy::breaker::Phase;
 
 use crate::mixture::{MILLI, SECOND};

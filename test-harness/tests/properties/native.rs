@@ -10,7 +10,7 @@ mod memory;
 
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
-use seawall_harness::sim::chance;
+use seawall_harness::random::chance;
 use seawall_policy::admission::{self, Settlement};
 use seawall_policy::breaker::{Breaker, LocalPermits, Moment, Permit, Phase, State, Transition};
 use seawall_policy::breaker::{Counted, Verdict};

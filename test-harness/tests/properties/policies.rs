@@ -4,7 +4,7 @@ use std::fmt;
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
-use seawall_harness::sim::chance;
+use seawall_harness::random::chance;
 use seawall_policy::breaker::window::Geometry;
 use seawall_policy::config;
 use seawall_policy::policy::Policy;

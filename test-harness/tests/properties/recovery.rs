@@ -2,7 +2,7 @@
 //! requests as there are permits and two more, then the ramp; and nothing is refused any more.
 
 use rand::RngExt;
-use seawall_harness::sim::chance;
+use seawall_harness::random::chance;
 use seawall_policy::breaker::Phase;
 
 use crate::filter::{Change, Told};

@@ -11,7 +11,7 @@
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
-use seawall_harness::sim::chance;
+use seawall_harness::random::chance;
 use seawall_policy::breaker::Phase;
 use seawall_policy::breaker::window::Geometry;
 use seawall_policy::ratio::Share;

@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
-use seawall_harness::sim::{Queue, chance};
+use seawall_harness::random::chance;
+use seawall_harness::sim::Queue;
 use seawall_policy::deadline::{DeadlineInputs as AskedTime, Limit};
 
 use crate::filter::{Ask, Filter, Head, Id, Kind, Told};

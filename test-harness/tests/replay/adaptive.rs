@@ -2,7 +2,7 @@
 
 use seawall_harness::trace::Request;
 
-use super::{run_trace, world};
+use super::{environment, run_trace};
 
 const SECOND_US: u64 = 1_000_000;
 /// No floor and no factor is written.
@@ -30,7 +30,7 @@ fn cheap_and_slow(seconds: u64) -> Vec<Request> {
 #[test]
 fn ten_minutes_of_cheap_answers_cut_no_slow_page() {
     let trace = cheap_and_slow(600);
-    let figures = run_trace(POLICY, &trace, &world(&[], None));
+    let figures = run_trace(POLICY, &trace, &environment(&[], None));
     assert_eq!(figures.transitions, vec![]);
     assert_eq!(
         figures.answers.good,
@@ -42,9 +42,9 @@ fn ten_minutes_of_cheap_answers_cut_no_slow_page() {
 
 #[test]
 fn an_upstream_that_starts_to_hang_is_noticed_within_two_windows() {
-    let mut world = world(&["hang,at=60s,for=60s"], None);
-    world.servers = 100_000;
-    let figures = run_trace(POLICY, &cheap_and_slow(120), &world);
+    let mut environment = environment(&["hang,at=60s,for=60s"], None);
+    environment.servers = 100_000;
+    let figures = run_trace(POLICY, &cheap_and_slow(120), &environment);
     assert!(
         figures
             .time_to_detect_ms

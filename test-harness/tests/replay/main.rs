@@ -11,36 +11,37 @@ use std::process::{Command, Output};
 
 use seawall_harness::fault::Fault;
 use seawall_harness::measure::Figures;
+use seawall_harness::process::{Process, ProcessOptions};
+use seawall_harness::sim::{self, Environment, START};
 use seawall_harness::trace::{Request, poisson};
-use seawall_harness::worker::{Process, ProcessOptions};
-use seawall_harness::world::{self, START, World};
 
 /// The shipped defaults.
 const DEFAULTS: &str = r#"{"version":1,"policies":{"default":{}}}"#;
 
-fn run(policy: &str, world: &World) -> Figures {
-    run_for(60.0, policy, world)
+fn run(policy: &str, environment: &Environment) -> Figures {
+    run_for(60.0, policy, environment)
 }
 
-fn run_for(seconds: f64, policy: &str, world: &World) -> Figures {
-    let trace = poisson(200.0, seconds, 20_000.0, 0.5, world.seed).expect("a trace");
-    run_trace(policy, &trace, world)
+fn run_for(seconds: f64, policy: &str, environment: &Environment) -> Figures {
+    let trace = poisson(200.0, seconds, 20_000.0, 0.5, environment.seed).expect("a trace");
+    run_trace(policy, &trace, environment)
 }
 
-fn run_trace(policy: &str, trace: &[Request], world: &World) -> Figures {
+fn run_trace(policy: &str, trace: &[Request], environment: &Environment) -> Figures {
     let module = shipped::module();
     let options = ProcessOptions {
         workers: 4,
         configuration: policy.as_bytes().to_vec(),
-        seed: world.seed,
+        seed: environment.seed,
         ..ProcessOptions::default()
     };
     let process = Process::start(module, options, START).expect("the filter starts");
-    world::run(world, trace, Some(&process), || ()).figures("with", world::faulty(&world.faults))
+    sim::run(environment, trace, Some(&process), || ())
+        .figures("with", sim::faulty(&environment.faults))
 }
 
-fn world(faults: &[&str], patience: Option<u64>) -> World {
-    World {
+fn environment(faults: &[&str], patience: Option<u64>) -> Environment {
+    Environment {
         servers: 64,
         queue: 10_000,
         faults: faults
@@ -59,24 +60,27 @@ fn no_false_alarm() {
         .map(|host| format!("refuse,at={}s,for=1s,share=10", 10 + 2 * host))
         .collect();
     let restarts: Vec<&str> = restarts.iter().map(String::as_str).collect();
-    for (what, world) in [
-        ("no fault", world(&[], None)),
-        ("a rolling restart", world(&restarts, None)),
+    for (what, environment) in [
+        ("no fault", environment(&[], None)),
+        ("a rolling restart", environment(&restarts, None)),
         (
             "one host of ten is dead until it is ejected",
-            world(&["refuse,at=10s,for=5s,share=10"], None),
+            environment(&["refuse,at=10s,for=5s,share=10"], None),
         ),
-        ("5 % errors", world(&["errors,at=0s,for=60s,share=5"], None)),
+        (
+            "5 % errors",
+            environment(&["errors,at=0s,for=60s,share=5"], None),
+        ),
         (
             "95 % not found",
-            world(&["not_found,at=0s,for=60s,share=95"], None),
+            environment(&["not_found,at=0s,for=60s,share=95"], None),
         ),
         (
             "clients that give up",
-            world(&["latency,at=0s,for=60s,by=1s"], Some(100_000_000)),
+            environment(&["latency,at=0s,for=60s,by=1s"], Some(100_000_000)),
         ),
     ] {
-        let figures = run(DEFAULTS, &world);
+        let figures = run(DEFAULTS, &environment);
         assert_eq!(figures.transitions, vec![], "{what}");
         assert_eq!(figures.answers.refused, 0, "{what}");
     }
@@ -94,11 +98,11 @@ fn every_kind_of_outage_is_noticed_spared_and_over_by_itself() {
     ] {
         let most_ms = 5_500 + late_ms;
         let fault = format!("{fault},at=10s,for=20s,by=5s");
-        let mut world = world(&[&fault], None);
-        world.servers = 4_096;
+        let mut environment = environment(&[&fault], None);
+        environment.servers = 4_096;
         let policy = r#"{"version":1,"policies":{"default":{"timeout":{"total":"2500ms"}}}}"#;
         // The third open time in a row may be 40 s.
-        let figures = run_for(120.0, policy, &world);
+        let figures = run_for(120.0, policy, &environment);
         let of_4000 = figures.reached_upstream_in_fault;
         assert!(
             of_4000 < most_ms * 11 / 50,
@@ -123,7 +127,7 @@ fn every_kind_of_outage_is_noticed_spared_and_over_by_itself() {
 #[test]
 fn a_fallback_turns_refusals_into_degraded_answers() {
     let policy = r#"{"version":1,"policies":{"default":{"fallback":[{"static":{"body":"{}"}}]}}}"#;
-    let figures = run(policy, &world(&["errors,at=10s,for=20s"], None));
+    let figures = run(policy, &environment(&["errors,at=10s,for=20s"], None));
     assert_eq!((figures.answers.refused, figures.answers.failed), (0, 0));
     assert!(figures.answers.degraded > 3_000, "{:?}", figures.answers);
 }

@@ -3,9 +3,9 @@
 //! The limiter and the shares alone are held against rivals in the suite `limits`; here is all of the filter, with its places
 //! in shared data, over four workers that do not tick together with what happens.
 
+use seawall_harness::process::{Process, ProcessOptions};
+use seawall_harness::sim::{Environment, Lane, START, Scenario, play};
 use seawall_harness::trace::{poisson, with_priorities};
-use seawall_harness::worker::{Process, ProcessOptions};
-use seawall_harness::world::{Lane, START, Scene, World, play};
 use seawall_policy::priority::Priority;
 
 use crate::shipped;
@@ -58,7 +58,7 @@ fn overloaded(upstream: Upstream, offered: Offered, process: Option<&Process>, s
     let trace = with_priorities(trace, &weights, seed)
         .expect("weights")
         .collect::<Vec<_>>();
-    let scene = Scene::from(World {
+    let scenario = Scenario::from(Environment {
         servers: upstream.servers as usize,
         queue: usize::MAX,
         faults: Vec::new(),
@@ -68,7 +68,7 @@ fn overloaded(upstream: Upstream, offered: Offered, process: Option<&Process>, s
     let lane = process.map_or_else(Lane::default, |process| {
         Lane::downstream(std::slice::from_ref(process))
     });
-    let measure = play(&scene, &trace, &lane, || ());
+    let measure = play(&scenario, &trace, &lane, || ());
     let judged = &measure.ended_per_second()[FINDING_S..LENGTH_S as usize];
     let answered: u64 = judged.iter().map(|second| second.good).sum();
     let goodput = answered as f64 / judged.len() as f64 / upstream.capacity();

@@ -8,10 +8,11 @@ use std::collections::BTreeMap;
 
 use rand::RngExt;
 use seawall_harness::abi::stream::headers;
-use seawall_harness::sim::{Queue, chance};
+use seawall_harness::process::{Flow, Process, ProcessOptions, StreamId};
+use seawall_harness::random::chance;
+use seawall_harness::sim::Queue;
+use seawall_harness::sim::START;
 use seawall_harness::trace::poisson;
-use seawall_harness::worker::{Flow, Process, ProcessOptions, StreamId};
-use seawall_harness::world::START;
 
 use crate::shipped;
 

@@ -1,9 +1,9 @@
 //! What retries add to the load of an upstream that fails by chance, and what they win.
 
 use seawall_harness::router::{RetryOn, Route};
-use seawall_harness::world::{Clients, Lane, Scene, Tokens, play};
+use seawall_harness::sim::{Clients, Lane, Scenario, Tokens, play};
 
-use crate::{even, near, scene};
+use crate::{even, near, scenario};
 
 const SEED: u64 = 3;
 
@@ -11,8 +11,8 @@ fn three_retries<'a>() -> Lane<'a> {
     Lane::bare(Route::retrying(RetryOn::SERVER_ERROR, 3))
 }
 
-fn failing(percent: u32) -> Scene {
-    scene(SEED, &[&format!("errors,at=0s,for=1h,share={percent}")])
+fn failing(percent: u32) -> Scenario {
+    scenario(SEED, &[&format!("errors,at=0s,for=1h,share={percent}")])
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn layers_multiply() {
 
 #[test]
 fn one_retry_saves_what_fails_only_at_first() {
-    let first = scene(SEED, &["errors,at=0s,for=1h,attempts=1"]);
+    let first = scenario(SEED, &["errors,at=0s,for=1h,attempts=1"]);
     let measure = play(&first, &even(100, 10, 1_000), &three_retries(), || ());
     near("load", measure.load(), 2.0, 0.0);
     near("success", measure.success(), 1.0, 0.0);
@@ -73,8 +73,8 @@ fn each_kind_of_failure_is_tried_again_under_its_own_condition() {
             let mut route = Route::retrying(RetryOn::parse(on), 1);
             route.retry.codes = vec![404];
             let faults = [&*format!("{fault},at=0s,for=1h,attempts=1")];
-            let scene = scene(SEED, &faults);
-            let measure = play(&scene, &even(10, 1, 1_000), &Lane::bare(route), || ());
+            let scenario = scenario(SEED, &faults);
+            let measure = play(&scenario, &even(10, 1, 1_000), &Lane::bare(route), || ());
             near(&format!("{fault} under {on}"), measure.load(), load, 0.0);
         }
     }
@@ -85,7 +85,7 @@ fn an_attempt_that_hangs_is_tried_again_after_its_limit() {
     let mut route = Route::retrying(RetryOn::RESET, 1);
     route.retry.per_try = Some(200_000_000);
     route.back_off = None;
-    let hangs = scene(SEED, &["hang,at=0s,for=1h,attempts=1"]);
+    let hangs = scenario(SEED, &["hang,at=0s,for=1h,attempts=1"]);
     let measure = play(&hangs, &even(10, 10, 1_000), &Lane::bare(route), || ());
     near("load", measure.load(), 2.0, 0.0);
     near("success", measure.success(), 1.0, 0.0);
@@ -103,7 +103,7 @@ fn the_clusters_default_limit_leaves_most_retries_out() {
     trace
         .iter_mut()
         .for_each(|request| request.at_us -= request.at_us % 1_000_000);
-    let first = scene(SEED, &["errors,at=0s,for=1h,attempts=1"]);
+    let first = scenario(SEED, &["errors,at=0s,for=1h,attempts=1"]);
     let measure = play(&first, &trace, &lane, || ());
     near("load", measure.load(), 1.1, 0.0);
     near("success", measure.success(), 0.1, 0.0);
@@ -112,8 +112,8 @@ fn the_clusters_default_limit_leaves_most_retries_out() {
 #[test]
 fn retry_tokens_of_10_percent_hold_the_load_down() {
     // 100 clients with 10 requests a second each for 10 s: a tenth, and 4 of the 5 tokens that each begins with.
-    let mut scene = failing(50);
-    scene.clients = Clients {
+    let mut scenario = failing(50);
+    scenario.clients = Clients {
         count: 100,
         tries: u32::MAX,
         back_off: None,
@@ -122,7 +122,7 @@ fn retry_tokens_of_10_percent_hold_the_load_down() {
             deposit: 0.1,
         }),
     };
-    let measure = play(&scene, &even(1_000, 10, 1_000), &Lane::default(), || ());
+    let measure = play(&scenario, &even(1_000, 10, 1_000), &Lane::default(), || ());
     near("load", measure.load(), 1.14, 0.01);
     near("success", measure.success(), 0.57, 0.01);
 }

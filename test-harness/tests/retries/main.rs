@@ -7,12 +7,12 @@ mod shedding;
 mod storms;
 
 use seawall_harness::fault::Fault;
+use seawall_harness::sim::{Environment, Scenario};
 use seawall_harness::trace::Request;
-use seawall_harness::world::{Scene, World};
 
 /// An upstream that takes everything, with these faults.
-fn scene(seed: u64, faults: &[&str]) -> Scene {
-    Scene::from(World {
+fn scenario(seed: u64, faults: &[&str]) -> Scenario {
+    Scenario::from(Environment {
         servers: usize::MAX,
         queue: 0,
         faults: faults

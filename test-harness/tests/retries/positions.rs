@@ -2,11 +2,11 @@
 
 use seawall_harness::measure::Measure;
 use seawall_harness::module::Module;
+use seawall_harness::process::{Process, ProcessOptions};
 use seawall_harness::router::{RetryOn, Route};
-use seawall_harness::worker::{Process, ProcessOptions};
-use seawall_harness::world::{Lane, START, play};
+use seawall_harness::sim::{Lane, START, play};
 
-use crate::{even, near, scene};
+use crate::{even, near, scenario};
 
 /// What the filter does, as the bodies of functions in the text format. `$number` is the attempt's, from 1.
 #[derive(Clone, Copy)]
@@ -121,7 +121,7 @@ fn run(filter: Filter<'_>, route: Route, faults: &[&str]) -> Measure {
         route,
         ..Lane::both(&envoy)
     };
-    play(&scene(1, faults), &even(1, 10, 1_000), &lane, || ())
+    play(&scenario(1, faults), &even(1, 10, 1_000), &lane, || ())
 }
 
 #[track_caller]

@@ -2,26 +2,26 @@
 
 use rand_distr::{Distribution, Exp1};
 use seawall_harness::measure::Measure;
-use seawall_harness::sim::chance;
-use seawall_harness::upstream::ControlledDelay;
-use seawall_harness::world::{Lane, play};
+use seawall_harness::random::chance;
+use seawall_harness::sim::ControlledDelay;
+use seawall_harness::sim::{Lane, play};
 
 use crate::storms::arrivals;
-use crate::{near, scene};
+use crate::{near, scenario};
 
 /// One server that works 1 ms on average, and a thousand places to wait: a second's worth.
 fn overloaded(delay: Option<ControlledDelay>, seed: u64) -> Measure {
-    let mut scene = scene(seed, &[]);
-    scene.world.servers = 1;
-    scene.world.queue = 1_000;
-    scene.delay = delay;
+    let mut scenario = scenario(seed, &[]);
+    scenario.environment.servers = 1;
+    scenario.environment.queue = 1_000;
+    scenario.delay = delay;
     let mut trace = arrivals(2_000.0, 60.0, 0, seed);
     let mut random = chance(seed, "work");
     for request in &mut trace {
         let times: f64 = Exp1.sample(&mut random);
         request.service_us = (times * 1_000.0) as u64;
     }
-    play(&scene, &trace, &Lane::default(), || ())
+    play(&scenario, &trace, &Lane::default(), || ())
 }
 
 #[test]

@@ -2,10 +2,10 @@
 
 use seawall_harness::measure::Measure;
 use seawall_harness::router::BackOff;
+use seawall_harness::sim::{Clients, Lane, Slowdown, play};
 use seawall_harness::trace::{Request, poisson};
-use seawall_harness::world::{Clients, Lane, Slowdown, play};
 
-use crate::{near, scene};
+use crate::{near, scenario};
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -39,15 +39,15 @@ fn spike(back_off: Option<BackOff>, runs: u64) -> Vec<Measure> {
             ..request
         }));
         trace.sort_by_key(|request| request.at_us);
-        let mut scene = scene(seed, &[]);
-        scene.world.patience = Some(3 * SECOND);
-        scene.network = Some(SECOND / 10);
-        scene.crowding = SECOND / 100;
-        scene.clients = Clients {
+        let mut scenario = scenario(seed, &[]);
+        scenario.environment.patience = Some(3 * SECOND);
+        scenario.network = Some(SECOND / 10);
+        scenario.crowding = SECOND / 100;
+        scenario.clients = Clients {
             back_off,
             ..Clients::trying(3)
         };
-        play(&scene, &trace, &Lane::default(), || ())
+        play(&scenario, &trace, &Lane::default(), || ())
     };
     (1..=runs).map(run).collect()
 }
@@ -84,18 +84,18 @@ fn back_off_with_jitter_ends_the_spike_by_50_s() {
 /// 1,000 requests/s of capacity; clients try three times and wait 6 s each time; what is left of a request that nobody
 /// waits for is still worked on. From 10 s on a fifth of the speed is left, for so long.
 fn trigger(seconds: u64, rate: f64, seed: u64) -> Measure {
-    let mut scene = scene(seed, &[]);
-    scene.world.servers = 100;
-    scene.world.queue = usize::MAX;
-    scene.world.patience = Some(6 * SECOND);
-    scene.clients = Clients::trying(3);
-    scene.slowdowns = vec![Slowdown {
+    let mut scenario = scenario(seed, &[]);
+    scenario.environment.servers = 100;
+    scenario.environment.queue = usize::MAX;
+    scenario.environment.patience = Some(6 * SECOND);
+    scenario.clients = Clients::trying(3);
+    scenario.slowdowns = vec![Slowdown {
         at: 10 * SECOND,
         length: seconds * SECOND,
         left: 20,
     }];
     let trace = arrivals(rate, 100.0, 100_000, seed);
-    play(&scene, &trace, &Lane::default(), || ())
+    play(&scenario, &trace, &Lane::default(), || ())
 }
 
 #[test]

@@ -5,9 +5,9 @@ use std::time::Duration;
 use seawall_harness::fault::Fault;
 use seawall_harness::measure::Transition;
 use seawall_harness::module::Module;
+use seawall_harness::process::{Process, ProcessOptions};
+use seawall_harness::sim::{self, Environment, START};
 use seawall_harness::trace::Request;
-use seawall_harness::worker::{Process, ProcessOptions};
-use seawall_harness::world::{self, START, World};
 use seawall_live::clock;
 use seawall_live::envoy::filter;
 use seawall_live::upstream::Knobs;
@@ -43,14 +43,14 @@ fn simulated() -> anyhow::Result<Vec<Transition>> {
         })
         .collect();
     let fault = format!("errors,at={SICK_FROM}s,for={SICK_FOR}s").parse::<Fault>();
-    let world = World {
+    let environment = Environment {
         servers: 1_000,
         queue: 0,
         faults: vec![fault.map_err(anyhow::Error::msg)?],
         patience: None,
         seed: 1,
     };
-    Ok(world::run(&world, &trace, Some(&process), || ()).transitions)
+    Ok(sim::run(&environment, &trace, Some(&process), || ()).transitions)
 }
 
 async fn real() -> anyhow::Result<Vec<Transition>> {

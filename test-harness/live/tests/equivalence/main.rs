@@ -13,7 +13,7 @@ mod real;
 use std::path::Path;
 
 use seawall_harness::host::{Bytes, Headers, Host, Options, Request, Response, Rule, Seen};
-use seawall_harness::worker::FailurePolicy;
+use seawall_harness::process::FailurePolicy;
 
 use real::Run;
 

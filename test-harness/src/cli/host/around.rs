@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::{Map, Value};
 
 use crate::host::{Known, Options, metadata};
-use crate::worker::Properties;
+use crate::process::Properties;
 
 /// Names, clusters, metadata and properties.
 #[derive(Debug, Args)]

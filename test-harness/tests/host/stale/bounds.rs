@@ -1,7 +1,7 @@
 //! What stale answers cost and take, however many there are.
 
 use seawall_harness::abi::stream::headers;
-use seawall_harness::worker::Process;
+use seawall_harness::process::Process;
 
 use super::*;
 

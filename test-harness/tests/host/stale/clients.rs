@@ -1,6 +1,6 @@
 //! Many clients at an edge: who is given what another asked for, and how often.
 
-use seawall_harness::worker::Process;
+use seawall_harness::process::Process;
 
 use super::*;
 

@@ -6,7 +6,7 @@ use super::{Checks, View, Write};
 
 impl Checks {
     /// After each write: no more places are held than there are.
-    pub(super) fn places_stored(&self, write: &Write<'_>) -> Result<(), String> {
+    pub(super) fn slots_stored(&self, write: &Write<'_>) -> Result<(), String> {
         let (Some(bulkhead), Some(places)) = (&self.policy.bulkhead, read(write.key, write.after))
         else {
             return Ok(());
@@ -19,7 +19,7 @@ impl Checks {
     }
 
     /// After each choice: no more requests of living workers are under way than there are places.
-    pub(super) fn places_used(&self, view: &View<'_>) -> Result<(), String> {
+    pub(super) fn slots_used(&self, view: &View<'_>) -> Result<(), String> {
         let Some(bulkhead) = self.policy.bulkhead.as_ref().filter(|_| !self.faulty) else {
             return Ok(());
         };
@@ -31,7 +31,7 @@ impl Checks {
     }
 
     /// At the end: what is held is what is under way.
-    pub(super) fn places_kept(&self, view: &View<'_>) -> Result<(), String> {
+    pub(super) fn slots_kept(&self, view: &View<'_>) -> Result<(), String> {
         if self.policy.bulkhead.is_none() {
             return Ok(());
         }

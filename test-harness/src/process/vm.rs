@@ -7,7 +7,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use wasmtime::{Instance, Store, StoreLimitsBuilder, TypedFunc, WasmParams, WasmResults};
 
-use super::{FailurePolicy, Flow, Inner, raw};
+use super::{FailurePolicy, Flow, Inner, raw_call};
 use crate::abi::stream::{HeaderMap, LocalReply};
 use crate::abi::{Guest, LogLine, trace};
 use crate::module::HostError;
@@ -200,8 +200,8 @@ impl Inner {
             return false;
         };
         let kind = function.ty(&vm.store);
-        let parameters = raw::values(kind.params(), numbers);
-        let mut results = raw::values(kind.results(), &[]);
+        let parameters = raw_call::values(kind.params(), numbers);
+        let mut results = raw_call::values(kind.results(), &[]);
         vm.store.data_mut().context = numbers.first().copied().unwrap_or(0);
         if vm.store.set_fuel(self.options.fuel_per_callback).is_err() {
             return false;

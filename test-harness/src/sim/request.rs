@@ -6,42 +6,27 @@ use rand::RngExt;
 use seawall_policy::priority::{Priority, Settings};
 
 use super::START;
-use super::run::{Event, Key, Run};
+use super::state::{Event, InFlight, Key, Run};
 use crate::abi::stream::{
     HeaderMap, LocalReply, REQUEST_HEADERS, RESPONSE_HEADERS, headers, value,
 };
-use crate::measure::Got;
+use crate::measure::ClientOutcome;
+use crate::process::{Flow, Properties, StreamId};
+use crate::random::chance;
 use crate::router::{Downstream, Machine, Orders, Step, flag};
-use crate::sim::chance;
 use crate::trace::Request;
-use crate::worker::{Flow, Properties, StreamId};
 
 /// Where the upstream's only host is.
 pub(super) const ADDRESS: &str = "10.0.0.1:80";
 /// Where the clients are.
 const CLIENTS: &str = "10.1.0.1:50000";
 
-/// A request on its way.
-pub(super) struct Flight {
-    pub(super) envoy: usize,
-    /// The downstream position's stream, where there is a filter.
-    pub(super) stream: Option<StreamId>,
-    /// When the router got it.
-    pub(super) released: u64,
-    /// Its headers as the last position left them.
-    pub(super) headers: HeaderMap,
-    /// None before the filter let it go.
-    pub(super) machine: Option<Machine>,
-    /// Attempts that are not over, with their streams in the upstream position.
-    pub(super) attempts: BTreeMap<u32, Option<StreamId>>,
-}
-
 impl Run<'_> {
     /// A client asks.
-    pub(super) fn turn(&mut self, now: u64, key: Key) {
-        let envoy = key.call % self.lane.size();
-        let headers = request(key.call, &self.trace[key.call]);
-        let mut flight = Flight {
+    pub(super) fn client_try(&mut self, now: u64, key: Key) {
+        let envoy = key.request % self.lane.size();
+        let headers = request(key.request, &self.trace[key.request]);
+        let mut flight = InFlight {
             envoy,
             stream: None,
             released: now,
@@ -49,21 +34,21 @@ impl Run<'_> {
             machine: None,
             attempts: BTreeMap::new(),
         };
-        if let Some(patience) = self.scene.world.patience {
+        if let Some(patience) = self.scenario.environment.patience {
             self.queue.push(now + patience, Event::GaveUp(key));
         }
         let Some(process) = self.process(now, envoy) else {
-            self.flights.insert(key, flight);
+            self.in_flight.insert(key, flight);
             self.release(now, key);
             return;
         };
-        let mut random = chance(self.scene.world.seed, &concern(key));
+        let mut random = chance(self.scenario.environment.seed, &concern(key));
         let worker = random.random_range(0..process.workers());
-        let cluster = self.scene.cluster_of(&self.trace[key.call]);
+        let cluster = self.scenario.cluster_of(&self.trace[key.request]);
         let stream = process.open(worker, properties(cluster));
         flight.stream = Some(stream);
         let flow = process.request_headers(stream, flight.headers.clone(), true);
-        self.flights.insert(key, flight);
+        self.in_flight.insert(key, flight);
         match flow {
             Flow::Pause => {
                 self.parked.insert((key, None));
@@ -74,7 +59,7 @@ impl Run<'_> {
 
     /// The filter before the router let a request go, or answered it.
     pub(super) fn released(&mut self, now: u64, key: Key, flow: Flow) {
-        let Some(flight) = self.flights.get_mut(&key) else {
+        let Some(flight) = self.in_flight.get_mut(&key) else {
             return;
         };
         let (envoy, stream) = (flight.envoy, flight.stream);
@@ -85,10 +70,10 @@ impl Run<'_> {
             self.remove(key);
             process.close(stream);
             self.measure.kept(now - START);
-            self.turn_over(now, key, got(&reply.headers, 503));
+            self.client_try_over(now, key, outcome_of(&reply.headers, 503));
             return;
         }
-        if let Some(flight) = self.flights.get_mut(&key) {
+        if let Some(flight) = self.in_flight.get_mut(&key) {
             flight.headers = process.header_map(stream, REQUEST_HEADERS);
         }
         self.release(now, key);
@@ -96,7 +81,7 @@ impl Run<'_> {
 
     /// The router gets a request.
     fn release(&mut self, now: u64, key: Key) {
-        let Some(flight) = self.flights.get_mut(&key) else {
+        let Some(flight) = self.in_flight.get_mut(&key) else {
             return;
         };
         let orders = Orders::take(&self.lane.route, &mut flight.headers);
@@ -105,7 +90,7 @@ impl Run<'_> {
                 .push(now.saturating_add(total), Event::Limit(key));
         }
         let concern = format!("{} router", concern(key));
-        let mut machine = Machine::new(orders, chance(self.scene.world.seed, &concern));
+        let mut machine = Machine::new(orders, chance(self.scenario.environment.seed, &concern));
         let steps = machine.start();
         flight.released = now;
         flight.machine = Some(machine);
@@ -142,7 +127,7 @@ impl Run<'_> {
         key: Key,
         tell: impl FnOnce(&mut Machine, &mut crate::router::Retries) -> Vec<Step>,
     ) {
-        let Some(flight) = self.flights.get_mut(&key) else {
+        let Some(flight) = self.in_flight.get_mut(&key) else {
             return;
         };
         let retries = &mut self.retries[flight.envoy];
@@ -164,7 +149,7 @@ impl Run<'_> {
             process.close(stream);
             attempts.iter().for_each(|attempt| process.close(*attempt));
         }
-        self.turn_over(now, key, Got::Failed);
+        self.client_try_over(now, key, ClientOutcome::Failed);
     }
 
     /// The filter answered in the upstream position: that is the whole request's answer, and nothing is tried again.
@@ -181,25 +166,30 @@ impl Run<'_> {
             details: reply.details.clone(),
             headers: [shown, reply.headers.clone()].concat(),
         };
-        let got = self.through_answer_side(now, &flight, answer);
+        let outcome = self.through_answer_side(now, &flight, answer);
         if let Some(process) = self.process(now, flight.envoy) {
             attempts.iter().for_each(|attempt| process.close(*attempt));
         }
-        self.turn_over(now, key, got);
+        self.client_try_over(now, key, outcome);
     }
 
     fn answer(&mut self, now: u64, key: Key, answer: Downstream) {
         if let Some(flight) = self.remove(key) {
-            let got = self.through_answer_side(now, &flight, answer);
-            self.turn_over(now, key, got);
+            let outcome = self.through_answer_side(now, &flight, answer);
+            self.client_try_over(now, key, outcome);
         }
     }
 
     /// The answer on its way back through the filter, and the end of the stream. What the client gets.
-    fn through_answer_side(&mut self, now: u64, flight: &Flight, answer: Downstream) -> Got {
+    fn through_answer_side(
+        &mut self,
+        now: u64,
+        flight: &InFlight,
+        answer: Downstream,
+    ) -> ClientOutcome {
         let process = self.process(now, flight.envoy);
         let Some((process, stream)) = process.zip(flight.stream) else {
-            return got(&answer.headers, u32::from(answer.status));
+            return outcome_of(&answer.headers, u32::from(answer.status));
         };
         let set = |path: &str, value: &[u8]| process.set_property(stream, path, value.to_vec());
         set("response\0flags", &answer.flags.to_le_bytes());
@@ -209,18 +199,18 @@ impl Run<'_> {
             .iter()
             .for_each(|(path, value)| set(path, value));
         let status = u32::from(answer.status);
-        let got = match process.response_headers(stream, answer.headers, true) {
-            Flow::Reply(reply) => got(&reply.headers, reply.status),
+        let outcome = match process.response_headers(stream, answer.headers, true) {
+            Flow::Reply(reply) => outcome_of(&reply.headers, reply.status),
             Flow::Continue | Flow::Pause => {
-                got(&process.header_map(stream, RESPONSE_HEADERS), status)
+                outcome_of(&process.header_map(stream, RESPONSE_HEADERS), status)
             }
         };
         process.close(stream);
-        got
+        outcome
     }
 
     /// Takes a request out that ends otherwise than by its router, with the streams of its attempts.
-    fn abandon(&mut self, key: Key) -> Option<(Flight, Vec<StreamId>)> {
+    fn abandon(&mut self, key: Key) -> Option<(InFlight, Vec<StreamId>)> {
         let mut flight = self.remove(key)?;
         if let Some(machine) = flight.machine.as_mut() {
             machine.abandon(&mut self.retries[flight.envoy]);
@@ -229,31 +219,31 @@ impl Run<'_> {
         Some((flight, attempts))
     }
 
-    fn remove(&mut self, key: Key) -> Option<Flight> {
+    fn remove(&mut self, key: Key) -> Option<InFlight> {
         if !self.parked.is_empty() {
             self.parked.retain(|(of, _)| *of != key);
         }
-        self.flights.remove(&key)
+        self.in_flight.remove(&key)
     }
 }
 
 /// What a try of a client draws from.
 fn concern(key: Key) -> String {
-    match key.turn {
-        1 => format!("request {}", key.call),
-        turn => format!("request {} turn {turn}", key.call),
+    match key.client_try {
+        1 => format!("request {}", key.request),
+        client_try => format!("request {} turn {client_try}", key.request),
     }
 }
 
-fn got(headers: &HeaderMap, status: u32) -> Got {
+fn outcome_of(headers: &HeaderMap, status: u32) -> ClientOutcome {
     if value(headers, "x-seawall-degraded").is_some() {
-        Got::Degraded
+        ClientOutcome::Degraded
     } else if value(headers, "x-seawall-reason").is_some() {
-        Got::Refused
+        ClientOutcome::Refused
     } else if status >= 500 {
-        Got::Failed
+        ClientOutcome::Failed
     } else {
-        Got::Good
+        ClientOutcome::Good
     }
 }
 

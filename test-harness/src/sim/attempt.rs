@@ -5,17 +5,17 @@ use rand::RngExt;
 use super::START;
 use super::fate::Takes;
 use super::request::{id, upstream_properties};
-use super::run::{Event, Job, Key, Run};
+use super::state::{Event, Key, Run, UpstreamJob};
+use super::upstream::Arrival;
 use crate::abi::stream::{HeaderMap, REQUEST_HEADERS, RESPONSE_HEADERS, headers, value};
+use crate::process::{Flow, Properties};
+use crate::random::chance;
 use crate::router::End;
-use crate::sim::chance;
-use crate::upstream::Arrival;
-use crate::worker::{Flow, Properties};
 
 impl Run<'_> {
     /// Sends an attempt, through the filter behind the router where there is one.
     pub(super) fn send(&mut self, now: u64, key: Key, attempt: u32) {
-        let Some(flight) = self.flights.get_mut(&key) else {
+        let Some(flight) = self.in_flight.get_mut(&key) else {
             return;
         };
         flight.attempts.insert(attempt, None);
@@ -35,7 +35,7 @@ impl Run<'_> {
             return;
         };
         let stream = process.open_attempt(parent, properties(key, attempt));
-        if let Some(flight) = self.flights.get_mut(&key) {
+        if let Some(flight) = self.in_flight.get_mut(&key) {
             flight.attempts.insert(attempt, Some(stream));
         }
         match process.request_headers(stream, shown, true) {
@@ -48,7 +48,7 @@ impl Run<'_> {
 
     /// The filter behind the router let an attempt go, or answered the request.
     fn attempt_released(&mut self, now: u64, key: Key, attempt: u32, flow: Flow) {
-        let Some(flight) = self.flights.get(&key) else {
+        let Some(flight) = self.in_flight.get(&key) else {
             return;
         };
         if let Flow::Reply(reply) = flow {
@@ -58,7 +58,7 @@ impl Run<'_> {
         let (envoy, stream) = (flight.envoy, flight.attempts.get(&attempt).copied());
         let process = self.process(now, envoy);
         if let Some((process, stream)) = process.zip(stream.flatten())
-            && let Some(flight) = self.flights.get_mut(&key)
+            && let Some(flight) = self.in_flight.get_mut(&key)
         {
             // What the filter changes here, the next attempt has too.
             flight.headers = process.header_map(stream, REQUEST_HEADERS);
@@ -69,17 +69,17 @@ impl Run<'_> {
     /// An attempt is on its way to the upstream.
     fn dispatch(&mut self, now: u64, key: Key, attempt: u32) {
         let number = self.count_attempt(key);
-        let concern = format!("request {} attempt {number}", key.call);
-        let mut random = chance(self.scene.world.seed, &concern);
+        let concern = format!("request {} attempt {number}", key.request);
+        let mut random = chance(self.scenario.environment.seed, &concern);
         let draw = random.random_range(0.0..100.0);
-        let (there, back) = self.scene.ways(&mut random);
-        let job = Job {
+        let (there, back) = self.scenario.ways(&mut random);
+        let job = UpstreamJob {
             key,
             attempt,
             number,
             draw,
             back,
-            work: self.trace[key.call].service_us * 1_000,
+            work: self.trace[key.request].service_us * 1_000,
             end: End::Answer(200),
         };
         self.next_job += 1;
@@ -96,15 +96,18 @@ impl Run<'_> {
         let Some(job) = self.jobs.get_mut(&number) else {
             return;
         };
-        self.measure.reached(now - START, self.scene.in_fault(now));
-        let request = &self.trace[job.key.call];
-        let fate = self.scene.fate(now, job, request);
+        self.measure
+            .reached(now - START, self.scenario.in_fault(now));
+        let request = &self.trace[job.key.request];
+        let fate = self
+            .scenario
+            .fate(now, request, (job.number, job.draw, job.work));
         (job.end, job.work) = (fate.end, fate.work);
         let back = now + job.back;
         match fate.takes {
             Takes::Forever => drop(self.jobs.remove(&number)),
             Takes::Server => {
-                let upstream = self.upstreams.of(self.scene, request);
+                let upstream = self.upstreams.of(self.scenario, request);
                 match upstream.arrive(number, now) {
                     Arrival::Served => self.serve(now, number),
                     Arrival::Queued => {}
@@ -128,19 +131,23 @@ impl Run<'_> {
         };
         let busy = self
             .upstreams
-            .of(self.scene, &self.trace[job.key.call])
+            .of(self.scenario, &self.trace[job.key.request])
             .busy();
-        let work = self.scene.work(now, job.work, busy);
+        let work = self.scenario.work(now, job.work, busy);
         self.queue
             .push(now.saturating_add(work), Event::Served(number));
     }
 
     /// The upstream is done with an attempt, even if nobody waits for it any more.
     pub(super) fn served(&mut self, now: u64, number: u64) {
-        let Some((call, back)) = self.jobs.get(&number).map(|job| (job.key.call, job.back)) else {
+        let Some((call, back)) = self
+            .jobs
+            .get(&number)
+            .map(|job| (job.key.request, job.back))
+        else {
             return;
         };
-        let upstream = self.upstreams.of(self.scene, &self.trace[call]);
+        let upstream = self.upstreams.of(self.scenario, &self.trace[call]);
         let (next, dropped) = (upstream.finish(now), upstream.take_dropped());
         if let Some(next) = next {
             self.serve(now, next);
@@ -157,13 +164,13 @@ impl Run<'_> {
 
     /// The end of an attempt is back in Envoy.
     pub(super) fn ended(&mut self, now: u64, number: u64) {
-        let Some(Job {
+        let Some(UpstreamJob {
             key, attempt, end, ..
         }) = self.jobs.remove(&number)
         else {
             return;
         };
-        let flight = self.flights.get(&key);
+        let flight = self.in_flight.get(&key);
         let Some(stream) = flight.and_then(|flight| flight.attempts.get(&attempt).copied()) else {
             return;
         };
@@ -198,7 +205,7 @@ impl Run<'_> {
     /// An attempt is over: its filter is done.
     pub(super) fn end_attempt(&mut self, now: u64, key: Key, attempt: u32) {
         self.parked.remove(&(key, Some(attempt)));
-        let Some(flight) = self.flights.get_mut(&key) else {
+        let Some(flight) = self.in_flight.get_mut(&key) else {
             return;
         };
         let (envoy, stream) = (flight.envoy, flight.attempts.remove(&attempt));
@@ -213,7 +220,7 @@ impl Run<'_> {
             return;
         }
         for (key, attempt) in self.parked.clone() {
-            let flight = self.flights.get(&key);
+            let flight = self.in_flight.get(&key);
             let stream = flight.and_then(|flight| match attempt {
                 None => flight.stream,
                 Some(attempt) => flight.attempts.get(&attempt).copied().flatten(),
@@ -241,6 +248,6 @@ fn code(answer: &HeaderMap) -> Option<u16> {
 /// What the upstream position can read beyond what the downstream position can.
 fn properties(key: Key, attempt: u32) -> Properties {
     let own = upstream_properties(attempt).map(|(path, value)| (path.to_owned(), value));
-    let id = ("request\0id".to_owned(), id(key.call).into_bytes());
+    let id = ("request\0id".to_owned(), id(key.request).into_bytes());
     own.into_iter().chain([id]).collect()
 }

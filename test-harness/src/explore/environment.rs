@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::scenario::{Step, properties};
 use crate::abi::stream::{REQUEST_HEADERS, RESPONSE_HEADERS, headers, value};
-use crate::worker::{Flow, Process, StreamId};
+use crate::process::{Flow, Process, StreamId};
 
 /// The vote, as the upstream position puts it on an answer.
 const VOTE: &str = "x-seawall-retry";
@@ -67,7 +67,7 @@ struct Flying {
 }
 
 /// The surroundings of one worker. The process has this worker alone.
-pub(super) struct Driver<'a> {
+pub(super) struct WorkerEnvironment<'a> {
     pub(super) process: &'a Process,
     pub(super) events: Vec<Event>,
     /// Whether the VM was ended: what it seems to say then means nothing.
@@ -75,7 +75,7 @@ pub(super) struct Driver<'a> {
     flying: VecDeque<Flying>,
 }
 
-impl<'a> Driver<'a> {
+impl<'a> WorkerEnvironment<'a> {
     pub(super) fn new(process: &'a Process, ended: &'a dyn Fn() -> bool) -> Self {
         Self {
             process,

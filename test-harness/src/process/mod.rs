@@ -10,7 +10,7 @@
 //! use std::path::Path;
 //! use seawall_harness::abi::stream::{self, headers};
 //! use seawall_harness::module::Module;
-//! use seawall_harness::worker::{Flow, Process, ProcessOptions};
+//! use seawall_harness::process::{Flow, Process, ProcessOptions};
 //!
 //! let module = Module::from_file(Path::new("filter.wasm")).expect("a module");
 //! let options = ProcessOptions { configuration: b"{}".to_vec(), ..ProcessOptions::default() };
@@ -26,9 +26,9 @@
 mod connections;
 mod events;
 mod positions;
-mod raw;
+mod raw_call;
+mod stream_properties;
 mod streams;
-mod surroundings;
 mod vm;
 
 use std::cell::{Cell, RefCell};
@@ -41,7 +41,7 @@ use crate::module::{HostError, Module};
 pub use connections::Closed;
 pub use events::CallId;
 pub use positions::Properties;
-pub use surroundings::Surroundings;
+pub use stream_properties::Surroundings;
 use vm::Vm;
 
 /// What becomes of requests when a VM has trapped.

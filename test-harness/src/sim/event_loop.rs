@@ -5,120 +5,52 @@ use std::collections::{BTreeMap, BTreeSet};
 use rand::RngExt;
 
 use super::clients::Buckets;
-use super::request::Flight;
-use super::upstreams::Upstreams;
-use super::{Lane, START, Scene};
-use crate::measure::{Answer, Got, Measure, Transition};
-use crate::router::{End, Retries};
-use crate::sim::{Queue, chance};
+use super::clusters::ClusterServers;
+use super::queue::Queue;
+use super::state::{ClientRequest, Event, Key, Run};
+use super::{Lane, START, Scenario};
+use crate::measure::{Answer, ClientOutcome, Measure, Transition};
+use crate::process::Process;
+use crate::random::chance;
 use crate::trace::Request;
-use crate::worker::Process;
 
 /// The filter's tick, in nanoseconds.
 const TICK: u64 = 400_000_000;
 
-/// One try of a client; turns count from 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Key {
-    pub(super) call: usize,
-    pub(super) turn: u32,
-}
-
-#[derive(Debug)]
-pub(super) enum Event {
-    /// A user wants something.
-    Call(usize),
-    /// The client asks.
-    Turn(Key),
-    /// The client waits no longer.
-    GaveUp(Key),
-    /// The limit of a request passed.
-    Limit(Key),
-    /// The limit of an attempt passed.
-    AttemptLimit(Key, u32),
-    /// A retry's wait is over.
-    Retry(Key),
-    /// A job is at the upstream.
-    Reach(u64),
-    /// The upstream is done with a job.
-    Served(u64),
-    /// A job's end is back in Envoy.
-    Ended(u64),
-    Tick(usize),
-}
-
-/// One attempt as the upstream has it, whether or not somebody still waits for it.
-#[derive(Debug)]
-pub(super) struct Job {
-    pub(super) key: Key,
-    pub(super) attempt: u32,
-    /// Counted over all tries of the request.
-    pub(super) number: u32,
-    pub(super) draw: f64,
-    pub(super) back: u64,
-    pub(super) work: u64,
-    pub(super) end: End,
-}
-
-/// What a user wants.
-struct Call {
-    at: u64,
-    attempts: u32,
-}
-
-pub(super) struct Run<'a> {
-    pub(super) scene: &'a Scene,
-    pub(super) trace: &'a [Request],
-    pub(super) lane: &'a Lane<'a>,
-    pub(super) queue: Queue<Event>,
-    pub(super) upstreams: Upstreams<'a>,
-    pub(super) flights: BTreeMap<Key, Flight>,
-    pub(super) jobs: BTreeMap<u64, Job>,
-    pub(super) next_job: u64,
-    /// Requests and attempts that the filter has paused.
-    pub(super) parked: BTreeSet<(Key, Option<u32>)>,
-    pub(super) retries: Vec<Retries>,
-    pub(super) measure: Measure,
-    calls: BTreeMap<usize, Call>,
-    buckets: Buckets,
-    left: usize,
-    touched: Option<usize>,
-}
-
-/// Plays a trace in a scene through a lane. `progress` is told of every request.
+/// Plays a trace in a scenario through a lane. `progress` is told of every request.
 pub fn play(
-    scene: &Scene,
+    scenario: &Scenario,
     trace: &[Request],
     lane: &Lane<'_>,
     mut progress: impl FnMut(),
 ) -> Measure {
     let mut run = Run {
-        scene,
+        scenario,
         trace,
         lane,
         queue: Queue::default(),
-        upstreams: Upstreams::default(),
-        flights: BTreeMap::new(),
+        upstreams: ClusterServers::default(),
+        in_flight: BTreeMap::new(),
         jobs: BTreeMap::new(),
         next_job: 0,
         parked: BTreeSet::new(),
         retries: lane.retries(),
         measure: Measure::default(),
-        calls: BTreeMap::new(),
-        buckets: Buckets::new(scene.clients),
+        requests: BTreeMap::new(),
+        buckets: Buckets::new(scenario.clients),
         left: trace.len(),
         touched: None,
     };
     for (number, request) in trace.iter().enumerate() {
         run.queue
-            .push(START + request.at_us * 1_000, Event::Call(number));
+            .push(START + request.at_us * 1_000, Event::Request(number));
     }
     for envoy in 0..lane.envoys.len() {
-        let due = START + TICK + phase(scene.world.seed, envoy);
+        let due = START + TICK + phase(scenario.environment.seed, envoy);
         run.queue.push(due, Event::Tick(envoy));
     }
     while let Some((now, event)) = run.queue.pop() {
-        if matches!(event, Event::Call(_)) {
+        if matches!(event, Event::Request(_)) {
             progress();
         }
         run.handle(now, event);
@@ -139,8 +71,8 @@ fn phase(seed: u64, envoy: usize) -> u64 {
 impl<'a> Run<'a> {
     fn handle(&mut self, now: u64, event: Event) {
         match event {
-            Event::Call(number) => self.call(now, number),
-            Event::Turn(key) => self.turn(now, key),
+            Event::Request(number) => self.client_request(now, number),
+            Event::ClientTry(key) => self.client_try(now, key),
             Event::GaveUp(key) => self.gave_up(now, key),
             Event::Limit(key) => self.limit(now, key),
             Event::AttemptLimit(key, attempt) => self.attempt_limit(now, key, attempt),
@@ -160,48 +92,50 @@ impl<'a> Run<'a> {
         Some(process)
     }
 
-    fn call(&mut self, now: u64, number: usize) {
-        let call = Call {
+    fn client_request(&mut self, now: u64, number: usize) {
+        let call = ClientRequest {
             at: now,
             attempts: 0,
         };
-        self.calls.insert(number, call);
-        self.buckets.first(&self.scene.world, number);
+        self.requests.insert(number, call);
+        self.buckets.first(&self.scenario.environment, number);
         let key = Key {
-            call: number,
-            turn: 1,
+            request: number,
+            client_try: 1,
         };
-        self.turn(now, key);
+        self.client_try(now, key);
     }
 
     /// One more attempt of a request, counted over all its tries.
     pub(super) fn count_attempt(&mut self, key: Key) -> u32 {
-        self.calls.get_mut(&key.call).map_or(1, |call| {
+        self.requests.get_mut(&key.request).map_or(1, |call| {
             call.attempts += 1;
             call.attempts
         })
     }
 
     /// A client's try is over: the next one, or the end.
-    pub(super) fn turn_over(&mut self, now: u64, key: Key, got: Got) {
-        if matches!(got, Got::Failed | Got::Refused)
-            && let Some(wait) = self.buckets.again(&self.scene.world, key.call, key.turn)
+    pub(super) fn client_try_over(&mut self, now: u64, key: Key, outcome: ClientOutcome) {
+        if matches!(outcome, ClientOutcome::Failed | ClientOutcome::Refused)
+            && let Some(wait) =
+                self.buckets
+                    .again(&self.scenario.environment, key.request, key.client_try)
         {
             let next = Key {
-                turn: key.turn + 1,
+                client_try: key.client_try + 1,
                 ..key
             };
-            self.queue.push(now + wait, Event::Turn(next));
+            self.queue.push(now + wait, Event::ClientTry(next));
             return;
         }
-        if let Some(call) = self.calls.remove(&key.call) {
+        if let Some(call) = self.requests.remove(&key.request) {
             self.left -= 1;
             self.measure.answered(Answer {
                 at: call.at - START,
                 latency: now - call.at,
-                got,
-                priority: self.trace[key.call].priority,
-                in_fault: self.scene.in_fault(call.at),
+                outcome,
+                priority: self.trace[key.request].priority,
+                in_fault: self.scenario.in_fault(call.at),
             });
         }
     }

@@ -1,4 +1,4 @@
-//! A process in the search: its shared data, its clock, and how much each VM has heard.
+//! All that was found of a scenario so far, and how a choice leads from one state of the process to the next.
 
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
@@ -6,10 +6,10 @@ use std::rc::Rc;
 use seawall_policy::config;
 
 use super::checks::{Checks, View, Write};
-use super::local::{Heard, HostFault, Local, Told, Wants};
-use super::scenario::{Forced, Scenario, Step};
-use super::schedule::{Choice, Schedule};
-use super::show;
+use super::process_state::{ProcessState, Slot};
+use super::scenario::{Forced, HostFault, Scenario, Step};
+use super::schedule::Choice;
+use super::vm_tree::{HostReply, Node, Observation, PendingCall, VmTree};
 use crate::module::{HostError, Module};
 
 /// When it all begins, in nanoseconds.
@@ -33,37 +33,11 @@ impl From<HostError> for Halt {
     }
 }
 
-/// What stands under a key: the number of its bytes, and how often it was written.
-type Slot = Option<(u32, u32)>;
-
-/// One state of the process.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Global {
-    nodes: Box<[u32]>,
-    dead: u64,
-    store: Vec<Slot>,
-    now: u64,
-    moved: u8,
-    killed: u8,
-    /// Who is in the middle of a step.
-    pub(super) running: u8,
-}
-
-impl Global {
-    pub(super) const NOBODY: u8 = u8::MAX;
-}
-
-/// What one schedule showed.
-pub(super) struct Shown {
-    pub(super) steps: Vec<String>,
-    pub(super) broken: Option<String>,
-}
-
 /// All that was found of one scenario so far.
-pub(super) struct World {
+pub(super) struct StateSpace {
     scenario: Scenario,
-    locals: Vec<Local>,
-    steps: Vec<(Vec<Step>, usize, usize)>,
+    pub(super) trees: Vec<VmTree>,
+    pub(super) steps: Vec<(Vec<Step>, usize, usize)>,
     keys: Vec<Rc<str>>,
     bytes: Vec<Rc<[u8]>>,
     numbers: HashMap<Rc<[u8]>, u32>,
@@ -71,14 +45,14 @@ pub(super) struct World {
 }
 
 /// What a choice did, for who wants to see it.
-pub(super) struct Went {
-    wants: Wants,
-    told: Told,
-    worker: usize,
-    child: u32,
+pub(super) struct StepEffect {
+    pub(super) pending: PendingCall,
+    pub(super) reply: HostReply,
+    pub(super) worker: usize,
+    pub(super) child: u32,
 }
 
-impl World {
+impl StateSpace {
     pub(super) fn new(
         module: &Module,
         scenario: &Scenario,
@@ -91,15 +65,15 @@ impl World {
         let policy = policy.ok_or_else(|| HostError::Refused("there is no policy".to_owned()))?;
         let workers = 0..scenario.workers();
         let steps: Vec<_> = workers.map(|worker| scenario.steps_of(worker)).collect();
-        let local = |(worker, (steps, _, _)): (usize, &(Vec<Step>, usize, usize))| {
+        let tree = |(worker, (steps, _, _)): (usize, &(Vec<Step>, usize, usize))| {
             let at = (seed, START);
             let fault = fault.clone().or_else(|| scenario.fault.clone());
             let configuration = &scenario.configuration;
-            Local::new(module, worker, configuration, steps.clone(), at, fault)
+            VmTree::new(module, worker, configuration, steps.clone(), at, fault)
         };
-        let locals = steps.iter().enumerate().map(local);
+        let trees = steps.iter().enumerate().map(tree);
         Ok(Self {
-            locals: locals.collect::<Result<_, _>>()?,
+            trees: trees.collect::<Result<_, _>>()?,
             steps,
             keys: Vec::new(),
             bytes: Vec::new(),
@@ -110,15 +84,15 @@ impl World {
     }
 
     /// The state in which what is explored begins.
-    pub(super) fn begin(&mut self) -> Result<Global, Halt> {
-        let mut state = Global {
-            nodes: vec![0; self.locals.len()].into(),
+    pub(super) fn begin(&mut self) -> Result<ProcessState, Halt> {
+        let mut state = ProcessState {
+            nodes: vec![0; self.trees.len()].into(),
             dead: 0,
             store: Vec::new(),
             now: START,
             moved: 0,
             killed: 0,
-            running: Global::NOBODY,
+            running: ProcessState::NOBODY,
         };
         self.checks.before();
         for forced in self.scenario.before.clone() {
@@ -131,24 +105,24 @@ impl World {
     }
 
     /// Whether all have done what they had to do.
-    pub(super) fn is_over(&self, state: &Global) -> bool {
-        (0..self.locals.len()).all(|worker| self.is_done(state, worker))
+    pub(super) fn is_over(&self, state: &ProcessState) -> bool {
+        (0..self.trees.len()).all(|worker| self.is_done(state, worker))
     }
 
     /// What comes after, and what must hold then.
-    pub(super) fn end(&mut self, state: &Global) -> Result<(), Halt> {
+    pub(super) fn end(&mut self, state: &ProcessState) -> Result<(), Halt> {
         let mut state = state.clone();
         for forced in self.scenario.after.clone() {
             state = self.force(state, forced)?;
         }
-        let nodes = self.locals.iter().zip(&state.nodes);
-        let events: Vec<_> = nodes.map(|(local, node)| local.events(*node)).collect();
+        let nodes = self.trees.iter().zip(&state.nodes);
+        let events: Vec<_> = nodes.map(|(tree, node)| tree.events(*node)).collect();
         let ended = self.checks.end(&self.view(&state), &events);
         ended.map_err(Halt::Broken)
     }
 
-    pub(super) fn choices(&self, state: &Global) -> Vec<Choice> {
-        let workers = 0..self.locals.len();
+    pub(super) fn choices(&self, state: &ProcessState) -> Vec<Choice> {
+        let workers = 0..self.trees.len();
         let able: Vec<u8> = workers
             .filter(|worker| !self.is_done(state, *worker))
             .map(|worker| worker as u8)
@@ -163,29 +137,29 @@ impl World {
         choices
     }
 
-    pub(super) fn time_is_left(&self, state: &Global) -> bool {
+    pub(super) fn time_is_left(&self, state: &ProcessState) -> bool {
         usize::from(state.moved) < self.scenario.time.len()
     }
 
     /// Whether a worker stands in the middle of a step.
-    pub(super) fn is_inside(&self, state: &Global, worker: u8) -> bool {
-        let wants = &self.node(state, usize::from(worker)).wants;
-        matches!(wants, Wants::Load(_) | Wants::Swap(..))
+    pub(super) fn is_inside(&self, state: &ProcessState, worker: u8) -> bool {
+        let pending = &self.node(state, usize::from(worker)).pending;
+        matches!(pending, PendingCall::Load(_) | PendingCall::Swap(..))
     }
 
     /// A worker that can begin its next step without anything being seen of it.
-    pub(super) fn begins_quietly(&mut self, state: &Global) -> Result<Option<u8>, HostError> {
-        for worker in 0..self.locals.len() {
-            let begins = matches!(self.node(state, worker).wants, Wants::Begin(_));
+    pub(super) fn begins_quietly(&mut self, state: &ProcessState) -> Result<Option<u8>, HostError> {
+        for worker in 0..self.trees.len() {
+            let begins = matches!(self.node(state, worker).pending, PendingCall::Begin(_));
             if self.is_done(state, worker) || !begins {
                 continue;
             }
-            let heard = Heard {
-                told: Told::Go,
+            let observed = Observation {
+                reply: HostReply::Go,
                 now: state.now,
             };
-            let child = self.locals[worker].hear(state.nodes[worker], heard)?;
-            if self.locals[worker].nodes[child as usize].events.is_empty() {
+            let child = self.trees[worker].hear(state.nodes[worker], observed)?;
+            if self.trees[worker].nodes[child as usize].events.is_empty() {
                 return Ok(Some(worker as u8));
             }
         }
@@ -195,14 +169,14 @@ impl World {
     /// Makes a choice.
     pub(super) fn choose(
         &mut self,
-        state: &Global,
+        state: &ProcessState,
         choice: Choice,
-    ) -> Result<(Global, Option<Went>), Halt> {
+    ) -> Result<(ProcessState, Option<StepEffect>), Halt> {
         let mut next = state.clone();
         match choice {
             Choice::Go(worker) => {
-                let (next, went) = self.go(next, usize::from(worker))?;
-                Ok((next, Some(went)))
+                let (next, effect) = self.go(next, usize::from(worker))?;
+                Ok((next, Some(effect)))
             }
             Choice::Kill(worker) => {
                 next.dead |= 1 << worker;
@@ -217,88 +191,15 @@ impl World {
         }
     }
 
-    /// Plays a schedule to its end, and on from there.
-    pub(super) fn play(&mut self, schedule: &Schedule) -> Result<Shown, HostError> {
-        let mut shown = Shown {
-            steps: Vec::new(),
-            broken: None,
-        };
-        match self.played(schedule, &mut shown.steps) {
-            Ok(()) => {}
-            Err(Halt::Broken(invariant)) => shown.broken = Some(invariant),
-            Err(Halt::Host(error)) => return Err(error),
-        }
-        Ok(shown)
-    }
-
-    fn played(&mut self, schedule: &Schedule, steps: &mut Vec<String>) -> Result<(), Halt> {
-        let mut state = self.begin()?;
-        let mut choices = schedule.0.iter().copied();
-        while let Some(choice) = choices.next().or_else(|| self.usual(&state)) {
-            if !self.choices(&state).contains(&choice) {
-                let text = format!(
-                    "the schedule cannot be played: {choice} after {} steps",
-                    steps.len()
-                );
-                return Err(Halt::Host(HostError::Module(text)));
-            }
-            let before = state.clone();
-            match choice {
-                Choice::Kill(worker) => steps.push(format!("worker {} dies", worker + 1)),
-                Choice::Time => steps.push("the clock moves".to_owned()),
-                Choice::Go(_) => {}
-            }
-            match self.choose(&before, choice) {
-                Ok((next, went)) => {
-                    steps.extend(went.map(|went| self.said(&went)));
-                    state = next;
-                }
-                Err(halt) => {
-                    if let Choice::Go(worker) = choice {
-                        steps.push(format!(
-                            "worker {} goes on, and there it breaks",
-                            worker + 1
-                        ));
-                    }
-                    return Err(halt);
-                }
-            }
-        }
-        self.end(&state)
-    }
-
-    /// A schedule without the end that it would have anyway.
-    pub(super) fn trimmed(&mut self, mut choices: Vec<Choice>) -> Result<Schedule, HostError> {
-        let mut states = Vec::new();
-        let Ok(mut state) = self.begin() else {
-            return Ok(Schedule::default());
-        };
-        for choice in &choices {
-            states.push(state.clone());
-            match self.choose(&state, *choice) {
-                Ok((next, _)) => state = next,
-                Err(Halt::Broken(_)) => break,
-                Err(Halt::Host(error)) => return Err(error),
-            }
-        }
-        while let (Some(choice), Some(state)) = (choices.last(), states.pop()) {
-            if self.usual(&state) != Some(*choice) {
-                break;
-            }
-            choices.pop();
-        }
-        Ok(Schedule(choices))
-    }
-
     /// Runs of a VM so far.
     pub(super) fn runs(&self) -> usize {
-        self.locals.iter().map(|local| local.nodes.len()).sum()
+        self.trees.iter().map(|tree| tree.nodes.len()).sum()
     }
 
     /// Host calls of the busiest run, by name.
     pub(super) fn calls(&self) -> Vec<(&'static str, u64)> {
         let mut calls: BTreeMap<&'static str, u64> = BTreeMap::new();
-        for (call, count) in self.locals.iter().flat_map(|local| &local.calls) {
+        for (call, count) in self.trees.iter().flat_map(|tree| &tree.calls) {
             let most = calls.entry(call).or_default();
             *most = (*most).max(*count);
         }
@@ -306,36 +207,30 @@ impl World {
     }
 
     /// What happens where nobody chooses: the first worker that has something to do goes on.
-    fn usual(&self, state: &Global) -> Option<Choice> {
-        let mut workers = 0..self.locals.len();
+    pub(super) fn usual(&self, state: &ProcessState) -> Option<Choice> {
+        let mut workers = 0..self.trees.len();
         let first = workers.find(|worker| !self.is_done(state, *worker));
         first.map(|worker| Choice::Go(worker as u8))
     }
 
-    fn said(&self, went: &Went) -> String {
-        let events = &self.locals[went.worker].nodes[went.child as usize].events;
-        let steps = &self.steps[went.worker].0;
-        show::went(went.worker, &went.wants, &went.told, steps, events)
-    }
-
     /// Something that happens without anybody in between.
-    fn force(&mut self, mut state: Global, forced: Forced) -> Result<Global, Halt> {
+    fn force(&mut self, mut state: ProcessState, forced: Forced) -> Result<ProcessState, Halt> {
         let workers = match forced {
             Forced::Wait(nanos) => {
                 state.now += nanos;
                 return Ok(state);
             }
             Forced::One(worker, _) => worker..worker + 1,
-            Forced::Each(_) => 0..self.locals.len(),
+            Forced::Each(_) => 0..self.trees.len(),
         };
         for worker in workers {
             let mut begun = false;
             loop {
                 let dead = state.dead & (1 << worker) != 0;
-                let goes = match self.node(&state, worker).wants {
-                    Wants::Begin(_) => !begun,
-                    Wants::Load(_) | Wants::Swap(..) => true,
-                    Wants::Nothing => false,
+                let goes = match self.node(&state, worker).pending {
+                    PendingCall::Begin(_) => !begun,
+                    PendingCall::Load(_) | PendingCall::Swap(..) => true,
+                    PendingCall::Nothing => false,
                 };
                 if dead || !goes {
                     break;
@@ -348,19 +243,23 @@ impl World {
     }
 
     /// A worker gets what it asked for, and goes on to its next question.
-    fn go(&mut self, mut state: Global, worker: usize) -> Result<(Global, Went), Halt> {
-        let wants = self.node(&state, worker).wants.clone();
+    fn go(
+        &mut self,
+        mut state: ProcessState,
+        worker: usize,
+    ) -> Result<(ProcessState, StepEffect), Halt> {
+        let pending = self.node(&state, worker).pending.clone();
         let mut broken = Ok(());
-        let told = match &wants {
-            Wants::Begin(_) | Wants::Nothing => Told::Go,
-            Wants::Load(key) => match self.slot(&mut state, key) {
-                (_, None) => Told::Absent,
-                (place, Some((bytes, writes))) => Told::Found(
+        let reply = match &pending {
+            PendingCall::Begin(_) | PendingCall::Nothing => HostReply::Go,
+            PendingCall::Load(key) => match self.slot(&mut state, key) {
+                (_, None) => HostReply::Absent,
+                (place, Some((bytes, writes))) => HostReply::Found(
                     Rc::clone(&self.bytes[bytes as usize]),
                     number(place, writes),
                 ),
             },
-            Wants::Swap(key, bytes, cas) => {
+            PendingCall::Swap(key, bytes, cas) => {
                 let (place, slot) = self.slot(&mut state, key);
                 let current = slot.map(|(_, writes)| number(place, writes));
                 if current.is_none_or(|current| *cas == 0 || *cas == current) {
@@ -373,34 +272,34 @@ impl World {
                     });
                     let writes = slot.map_or(0, |(_, writes)| writes) + 1;
                     state.store[place] = Some((self.intern(bytes), writes));
-                    Told::Stored
+                    HostReply::Stored
                 } else {
-                    Told::Lost
+                    HostReply::Lost
                 }
             }
         };
         broken.map_err(Halt::Broken)?;
-        let heard = Heard {
-            told: told.clone(),
+        let observed = Observation {
+            reply: reply.clone(),
             now: state.now,
         };
-        let child = self.locals[worker].hear(state.nodes[worker], heard)?;
+        let child = self.trees[worker].hear(state.nodes[worker], observed)?;
         state.nodes[worker] = child;
-        let seen = &self.locals[worker].nodes[child as usize].events;
+        let seen = &self.trees[worker].nodes[child as usize].events;
         if !seen.is_empty() {
             let held = self.checks.step(&self.view(&state), seen);
             held.map_err(Halt::Broken)?;
         }
-        let went = Went {
-            wants,
-            told,
+        let effect = StepEffect {
+            pending,
+            reply,
             worker,
             child,
         };
-        Ok((state, went))
+        Ok((state, effect))
     }
 
-    fn slot(&mut self, state: &mut Global, key: &Rc<str>) -> (usize, Slot) {
+    fn slot(&mut self, state: &mut ProcessState, key: &Rc<str>) -> (usize, Slot) {
         let known = self.keys.iter().position(|known| known == key);
         let place = known.unwrap_or_else(|| {
             self.keys.push(Rc::clone(key));
@@ -421,13 +320,13 @@ impl World {
         number
     }
 
-    fn view<'a>(&'a self, state: &Global) -> View<'a> {
+    fn view<'a>(&'a self, state: &ProcessState) -> View<'a> {
         let slots = self.keys.iter().zip(&state.store);
         let store = slots.filter_map(|(key, slot)| {
             let (bytes, _) = (*slot)?;
             Some((&**key, &*self.bytes[bytes as usize]))
         });
-        let workers = (0..self.locals.len()).map(|worker| {
+        let workers = (0..self.trees.len()).map(|worker| {
             let dead = state.dead & (1 << worker) != 0;
             (self.node(state, worker).tally, dead)
         });
@@ -438,17 +337,17 @@ impl World {
         }
     }
 
-    fn node(&self, state: &Global, worker: usize) -> &super::local::Node {
-        &self.locals[worker].nodes[state.nodes[worker] as usize]
+    fn node(&self, state: &ProcessState, worker: usize) -> &Node {
+        &self.trees[worker].nodes[state.nodes[worker] as usize]
     }
 
-    fn is_done(&self, state: &Global, worker: usize) -> bool {
+    fn is_done(&self, state: &ProcessState, worker: usize) -> bool {
         let end = self.steps[worker].2;
         state.dead & (1 << worker) != 0
-            || match self.node(state, worker).wants {
-                Wants::Begin(number) => number >= end,
-                Wants::Load(_) | Wants::Swap(..) => false,
-                Wants::Nothing => true,
+            || match self.node(state, worker).pending {
+                PendingCall::Begin(number) => number >= end,
+                PendingCall::Load(_) | PendingCall::Swap(..) => false,
+                PendingCall::Nothing => true,
             }
     }
 }

@@ -118,7 +118,8 @@ mod tests {
     use rand_distr::{Distribution, Exp};
 
     use super::*;
-    use crate::sim::{Queue, chance};
+    use crate::random::chance;
+    use crate::sim::Queue;
 
     enum Event {
         Arrive(u64),

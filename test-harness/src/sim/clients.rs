@@ -5,9 +5,9 @@
 
 use rand::RngExt;
 
-use super::World;
+use super::Environment;
+use crate::random::chance;
 use crate::router::BackOff;
-use crate::sim::chance;
 
 /// Who asks, and how stubbornly.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -70,33 +70,41 @@ impl Buckets {
     }
 
     /// A request's first try.
-    pub(super) fn first(&mut self, world: &World, call: usize) {
+    pub(super) fn first(&mut self, environment: &Environment, request: usize) {
         if let Some(tokens) = self.clients.tokens {
-            let left = self.of(world, call);
+            let left = self.of(environment, request);
             *left = (*left + tokens.deposit).min(tokens.size);
         }
     }
 
     /// Whether a request that failed so many times is tried again, and after how many nanoseconds.
-    pub(super) fn again(&mut self, world: &World, call: usize, failed: u32) -> Option<u64> {
+    pub(super) fn again(
+        &mut self,
+        environment: &Environment,
+        request: usize,
+        failed: u32,
+    ) -> Option<u64> {
         if failed >= self.clients.tries {
             return None;
         }
         if self.clients.tokens.is_some() {
-            let left = self.of(world, call);
+            let left = self.of(environment, request);
             if *left <= 1.0 {
                 return None;
             }
             *left -= 1.0;
         }
-        let mut random = chance(world.seed, &format!("request {call} wait {failed}"));
+        let mut random = chance(
+            environment.seed,
+            &format!("request {request} wait {failed}"),
+        );
         let back_off = self.clients.back_off;
         Some(back_off.map_or(0, |back_off| back_off.wait(failed, &mut random)))
     }
 
     /// The bucket of the client whose request this is.
-    fn of(&mut self, world: &World, call: usize) -> &mut f64 {
-        let mut random = chance(world.seed, &format!("request {call} client"));
+    fn of(&mut self, environment: &Environment, request: usize) -> &mut f64 {
+        let mut random = chance(environment.seed, &format!("request {request} client"));
         let client = random.random_range(0..self.tokens.len());
         &mut self.tokens[client]
     }

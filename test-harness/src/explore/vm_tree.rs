@@ -5,17 +5,15 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
-use std::fmt;
 use std::rc::Rc;
-use std::str::FromStr;
 
-use super::driver::{Driver, Event, Tally};
-use super::scenario::Step;
+use super::environment::{Event, Tally, WorkerEnvironment};
+use super::scenario::{HostFault, Step};
 use crate::abi::memory::Answer;
 use crate::abi::status::{CAS_MISMATCH, NOT_FOUND};
 use crate::abi::{Border, Common};
 use crate::module::{HostError, Module};
-use crate::worker::{FailurePolicy, Process, ProcessOptions};
+use crate::process::{FailurePolicy, Process, ProcessOptions};
 
 /// Calls by which a VM could learn of another in a way that is not followed here.
 const UNFOLLOWED: [&str; 4] = [
@@ -27,7 +25,7 @@ const UNFOLLOWED: [&str; 4] = [
 
 /// What a VM is told.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Told {
+pub(super) enum HostReply {
     /// To begin its next step.
     Go,
     /// What stands under the key, and the number to swap against.
@@ -42,14 +40,14 @@ pub(super) enum Told {
 
 /// What a VM is told, and the time at which it goes on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Heard {
-    pub(super) told: Told,
+pub(super) struct Observation {
+    pub(super) reply: HostReply,
     pub(super) now: u64,
 }
 
 /// What a VM asks for next.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Wants {
+pub(super) enum PendingCall {
     /// To begin the step of this number.
     Begin(usize),
     /// To read.
@@ -63,58 +61,17 @@ pub(super) enum Wants {
 /// A VM that has heard so much.
 pub(super) struct Node {
     parent: Option<u32>,
-    heard: Option<Heard>,
-    pub(super) wants: Wants,
+    observed: Option<Observation>,
+    pub(super) pending: PendingCall,
     /// What was seen from outside since the parent.
     pub(super) events: Vec<Event>,
     pub(super) tally: Tally,
     seen: usize,
-    children: HashMap<Heard, u32>,
-}
-
-/// A status that the host answers at one call of one worker.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HostFault {
-    /// The worker, counted from 0.
-    pub worker: usize,
-    /// The call, as in `proxy_get_property`.
-    pub call: String,
-    /// Which of its calls of that name, counted from 1 after the VM has its configuration.
-    pub nth: u64,
-    /// The status.
-    pub status: u32,
-}
-
-impl fmt::Display for HostFault {
-    /// As it is read.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (worker, call, nth) = (self.worker + 1, &self.call, self.nth);
-        write!(f, "{worker}:{call}:{nth}={}", self.status)
-    }
-}
-
-impl FromStr for HostFault {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let read = || {
-            let (at, status) = text.split_once('=')?;
-            let mut parts = at.splitn(3, ':');
-            let worker = parts.next()?.parse::<usize>().ok()?.checked_sub(1)?;
-            Some(Self {
-                worker,
-                call: parts.next()?.to_owned(),
-                nth: parts.next()?.parse().ok()?,
-                status: status.parse().ok()?,
-            })
-        };
-        let how = "write WORKER:CALL:NTH=STATUS, such as 1:proxy_set_shared_data:3=2";
-        read().ok_or_else(|| format!("\"{text}\" is no fault: {how}"))
-    }
+    children: HashMap<Observation, u32>,
 }
 
 /// The VM of one worker.
-pub(super) struct Local {
+pub(super) struct VmTree {
     module: Module,
     worker: usize,
     configuration: Vec<u8>,
@@ -129,9 +86,9 @@ pub(super) struct Local {
 
 /// Tells a VM what it is to hear; behind the end it notes the question.
 struct Script {
-    heard: Vec<Heard>,
+    observed: Vec<Observation>,
     next: Cell<usize>,
-    wants: RefCell<Option<Wants>>,
+    pending: RefCell<Option<PendingCall>>,
     fault: Option<HostFault>,
     calls: RefCell<BTreeMap<&'static str, u64>>,
     unfollowed: Cell<Option<&'static str>>,
@@ -139,17 +96,17 @@ struct Script {
 
 impl Script {
     /// What the VM hears now; `None` if it is out of the script.
-    fn hear(&self, common: &Common, wants: impl FnOnce() -> Wants) -> Option<Told> {
-        if self.wants.borrow().is_some() {
+    fn hear(&self, common: &Common, pending: impl FnOnce() -> PendingCall) -> Option<HostReply> {
+        if self.pending.borrow().is_some() {
             return None;
         }
-        let Some(heard) = self.heard.get(self.next.get()) else {
-            *self.wants.borrow_mut() = Some(wants());
+        let Some(observed) = self.observed.get(self.next.get()) else {
+            *self.pending.borrow_mut() = Some(pending());
             return None;
         };
         self.next.set(self.next.get() + 1);
-        common.now.set(heard.now);
-        Some(heard.told.clone())
+        common.now.set(observed.now);
+        Some(observed.reply.clone())
     }
 }
 
@@ -166,22 +123,22 @@ impl Border for Script {
     }
 
     fn load(&self, common: &Common, key: &str) -> Option<Answer<(Vec<u8>, u32)>> {
-        Some(match self.hear(common, || Wants::Load(key.into()))? {
-            Told::Found(bytes, cas) => Ok((bytes.to_vec(), cas)),
+        Some(match self.hear(common, || PendingCall::Load(key.into()))? {
+            HostReply::Found(bytes, cas) => Ok((bytes.to_vec(), cas)),
             _ => Err(NOT_FOUND),
         })
     }
 
     fn swap(&self, common: &Common, key: &str, bytes: &[u8], cas: u32) -> Option<Answer> {
-        let wants = || Wants::Swap(key.into(), bytes.into(), cas);
-        Some(match self.hear(common, wants)? {
-            Told::Stored => Ok(()),
+        let pending = || PendingCall::Swap(key.into(), bytes.into(), cas);
+        Some(match self.hear(common, pending)? {
+            HostReply::Stored => Ok(()),
             _ => Err(CAS_MISMATCH),
         })
     }
 }
 
-impl Local {
+impl VmTree {
     pub(super) fn new(
         module: &Module,
         worker: usize,
@@ -190,7 +147,7 @@ impl Local {
         (seed, start): (u64, u64),
         fault: Option<HostFault>,
     ) -> Result<Self, HostError> {
-        let mut local = Self {
+        let mut tree = Self {
             module: module.clone(),
             worker,
             configuration: configuration.as_bytes().to_vec(),
@@ -201,26 +158,26 @@ impl Local {
             nodes: Vec::new(),
             calls: BTreeMap::new(),
         };
-        let (wants, events) = local.run(Vec::new())?;
-        local.add(None, None, wants, events);
-        Ok(local)
+        let (pending, events) = tree.run(Vec::new())?;
+        tree.add(None, None, pending, events);
+        Ok(tree)
     }
 
     /// The node in which this VM is after it heard one more thing.
-    pub(super) fn hear(&mut self, node: u32, heard: Heard) -> Result<u32, HostError> {
-        if let Some(child) = self.nodes[node as usize].children.get(&heard) {
+    pub(super) fn hear(&mut self, node: u32, observed: Observation) -> Result<u32, HostError> {
+        if let Some(child) = self.nodes[node as usize].children.get(&observed) {
             return Ok(*child);
         }
-        let mut all = vec![heard.clone()];
+        let mut all = vec![observed.clone()];
         let mut at = Some(node);
         while let Some(number) = at {
             let node = &self.nodes[number as usize];
-            all.extend(node.heard.clone());
+            all.extend(node.observed.clone());
             at = node.parent;
         }
         all.reverse();
-        let (wants, events) = self.run(all)?;
-        Ok(self.add(Some(node), Some(heard), wants, events))
+        let (pending, events) = self.run(all)?;
+        Ok(self.add(Some(node), Some(observed), pending, events))
     }
 
     /// All that was seen of a VM until a node.
@@ -239,8 +196,8 @@ impl Local {
     fn add(
         &mut self,
         parent: Option<u32>,
-        heard: Option<Heard>,
-        wants: Wants,
+        observed: Option<Observation>,
+        pending: PendingCall,
         mut events: Vec<Event>,
     ) -> u32 {
         let before = parent.map(|parent| &self.nodes[parent as usize]);
@@ -250,14 +207,14 @@ impl Local {
         events.drain(..seen.min(all));
         events.iter().for_each(|event| tally.count(event));
         let number = self.nodes.len() as u32;
-        if let (Some(parent), Some(heard)) = (parent, &heard) {
+        if let (Some(parent), Some(observed)) = (parent, &observed) {
             let children = &mut self.nodes[parent as usize].children;
-            children.insert(heard.clone(), number);
+            children.insert(observed.clone(), number);
         }
         self.nodes.push(Node {
             parent,
-            heard,
-            wants,
+            observed,
+            pending,
             events,
             tally,
             seen: all,
@@ -267,7 +224,7 @@ impl Local {
     }
 
     /// Runs a fresh VM with what it is to hear.
-    fn run(&mut self, heard: Vec<Heard>) -> Result<(Wants, Vec<Event>), HostError> {
+    fn run(&mut self, observed: Vec<Observation>) -> Result<(PendingCall, Vec<Event>), HostError> {
         let options = ProcessOptions {
             workers: 1,
             configuration: self.configuration.clone(),
@@ -278,23 +235,23 @@ impl Local {
         let process = Process::start(&self.module, options, self.start)?;
         process.take_log();
         let script = Rc::new(Script {
-            heard,
+            observed,
             next: Cell::new(0),
-            wants: RefCell::default(),
+            pending: RefCell::default(),
             fault: self.fault.clone(),
             calls: RefCell::default(),
             unfollowed: Cell::new(None),
         });
         *process.common().border.borrow_mut() = Some(Rc::clone(&script) as Rc<dyn Border>);
-        let ended = || script.wants.borrow().is_some();
-        let mut driver = Driver::new(&process, &ended);
+        let ended = || script.pending.borrow().is_some();
+        let mut driver = WorkerEnvironment::new(&process, &ended);
         let mut touched = process.common().shared.borrow().keys().next().is_some();
         for (number, step) in self.steps.iter().enumerate() {
             if !process.is_alive(0) {
                 break;
             }
-            let told = script.hear(process.common(), || Wants::Begin(number));
-            if told.is_none() {
+            let reply = script.hear(process.common(), || PendingCall::Begin(number));
+            if reply.is_none() {
                 break;
             }
             driver.step(*step);
@@ -315,7 +272,7 @@ impl Local {
             let most = self.calls.entry(call).or_default();
             *most = (*most).max(*count);
         }
-        let wants = script.wants.take().unwrap_or(Wants::Nothing);
-        Ok((wants, events))
+        let pending = script.pending.take().unwrap_or(PendingCall::Nothing);
+        Ok((pending, events))
     }
 }

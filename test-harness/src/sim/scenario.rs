@@ -1,23 +1,22 @@
-//! Where a trace is played: the world and what else its clients, its network and its upstream are like.
+//! Where a trace is played: the environment and what else its clients, its network and its upstream are like.
 
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Exp1};
 
 use super::fate::Fate;
-use super::run::Job;
-use super::{Clients, START, World};
+use super::upstream::ControlledDelay;
+use super::{Clients, Environment, START};
 use crate::fault::Fault;
 use crate::trace::Request;
-use crate::upstream::ControlledDelay;
 
-/// From Envoy to the upstream and back, in nanoseconds, unless a scene says otherwise.
+/// From Envoy to the upstream and back, in nanoseconds, unless a scenario says otherwise.
 const ROUND_TRIP: u64 = 1_000_000;
 
-/// A world with its details.
+/// An environment with its details.
 #[derive(Clone, Debug)]
-pub struct Scene {
-    /// What is common to all scenes.
-    pub world: World,
+pub struct Scenario {
+    /// What is common to all scenarios.
+    pub environment: Environment,
     /// The clients.
     pub clients: Clients,
     /// The mean of an exponential way to the upstream, and back, in nanoseconds; none is a fixed millisecond for both.
@@ -48,11 +47,11 @@ pub struct Slowdown {
     pub left: u32,
 }
 
-impl From<World> for Scene {
+impl From<Environment> for Scenario {
     /// Clients that never try again, a short network, an upstream of even speed.
-    fn from(world: World) -> Self {
+    fn from(environment: Environment) -> Self {
         Self {
-            world,
+            environment,
             clients: Clients::default(),
             network: None,
             crowding: 0,
@@ -64,7 +63,7 @@ impl From<World> for Scene {
     }
 }
 
-impl Scene {
+impl Scenario {
     /// The ways to the upstream and back, in nanoseconds.
     pub(super) fn ways(&self, random: &mut ChaCha8Rng) -> (u64, u64) {
         let Some(mean) = self.network else {
@@ -94,25 +93,26 @@ impl Scene {
         request.cluster.as_deref().unwrap_or(&self.cluster)
     }
 
-    /// What becomes of an attempt of this request that is at the upstream now.
-    pub(super) fn fate(&self, now: u64, job: &Job, request: &Request) -> Fate {
+    /// What becomes of an attempt of this request that is at the upstream now: its number, what it drew, and its work.
+    pub(super) fn fate(&self, now: u64, request: &Request, job: (u32, f64, u64)) -> Fate {
+        let (number, draw, work) = job;
         let fate = match self.recorded {
-            Some(_) => Fate::recorded(request, job.work),
-            None => Fate::well(job.work),
+            Some(_) => Fate::recorded(request, work),
+            None => Fate::well(work),
         };
         let holds = |fault: &&Fault| {
             fault.holds(now - START)
-                && job.draw < fault.share
-                && fault.attempts.is_none_or(|first| job.number <= first)
+                && draw < fault.share
+                && fault.attempts.is_none_or(|first| number <= first)
         };
-        let fault = self.world.faults.iter().find(holds);
+        let fault = self.environment.faults.iter().find(holds);
         fault.map_or(fate, |fault| fate.with(fault))
     }
 
     /// Whether anything goes wrong now.
     pub(super) fn in_fault(&self, now: u64) -> bool {
         let since = now - START;
-        let mut faults = self.world.faults.iter();
+        let mut faults = self.environment.faults.iter();
         let mut recorded = self.recorded.iter().flatten();
         faults.any(|fault| fault.holds(since))
             || recorded.any(|(from, to)| (*from..=*to).contains(&since))
@@ -121,7 +121,7 @@ impl Scene {
     /// From when to when something goes wrong, in nanoseconds since the trace began.
     pub fn faulty(&self) -> Option<(u64, u64)> {
         let faults = self
-            .world
+            .environment
             .faults
             .iter()
             .map(|fault| (fault.at, fault.end()));

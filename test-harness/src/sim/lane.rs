@@ -1,7 +1,7 @@
 //! What stands between the clients and the upstream: Envoys with or without the filter, and the route they have.
 
+use crate::process::Process;
 use crate::router::{Retries, Route};
-use crate::worker::Process;
 
 /// One way from the clients to the upstream.
 #[derive(Clone)]

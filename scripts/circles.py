@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Finds files of a Rust crate that import each other in a circle. Exit code 1: there is one.
 
-    scripts/circles.py filter/policy/src filter/src
+    scripts/circles.py filter/policy/src filter/src test-harness/src test-harness/live/src
 
 An import is a path that begins with crate::, super:: or self::, or with a module that the file declares. It leads to the file
 that defines the last name, through re-exports. A module and its own children are one idea in several files: what a child takes

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use wasmtime::{Config, Engine, ExternType, InstancePre, ValType};
+use wasmtime::{Config, Engine, Extern, ExternType, Instance, InstancePre, Store, ValType};
 
 use crate::abi::known::{self, Version};
 use crate::abi::memory::ALLOCATORS;
+use crate::abi::trace::wrapped;
 use crate::abi::{Guest, linker};
 
 const VERSIONS: [(&str, Version); 3] = [
@@ -68,9 +69,9 @@ pub enum HostError {
 #[derive(Clone)]
 pub struct Module {
     pub(crate) engine: Engine,
-    pub(crate) module: wasmtime::Module,
+    module: wasmtime::Module,
     /// With its imports found, so that a VM starts quickly.
-    pub(crate) ready: InstancePre<Guest>,
+    ready: InstancePre<Guest>,
     version: Version,
 }
 
@@ -130,6 +131,29 @@ impl Module {
     /// The compiled module itself.
     pub fn compiled(&self) -> &wasmtime::Module {
         &self.module
+    }
+
+    /// An instance; where the process is traced, with its imports wrapped.
+    ///
+    /// # Errors
+    /// If it cannot be instantiated.
+    pub(crate) fn instantiate(&self, store: &mut Store<Guest>) -> wasmtime::Result<Instance> {
+        if !store.data().common.trace.is_on() {
+            return self.ready.instantiate(store);
+        }
+        let linker = linker(&self.engine, &self.module)?;
+        let mut imports = Vec::new();
+        for import in self.module.imports() {
+            let real = linker.get_by_import(&mut *store, &import);
+            imports.push(match real {
+                Some(Extern::Func(real)) => Extern::Func(wrapped(store, &import, real)),
+                Some(other) => other,
+                None => return linker.instantiate(store, &self.module),
+            });
+        }
+        let instance = Instance::new(&mut *store, &self.module, &imports)?;
+        store.data_mut().instance = Some(instance);
+        Ok(instance)
     }
 }
 

@@ -8,10 +8,9 @@
 use std::cell::{Cell, RefCell};
 use std::fmt::{Debug, Write as _};
 
-use wasmtime::{AsContextMut, Caller, Extern, Func, ImportType, Instance, Store, Val};
+use wasmtime::{AsContextMut, Caller, Extern, Func, ImportType, Store, Val};
 
-use super::{Common, Guest, linker};
-use crate::module::Module;
+use super::{Common, Guest};
 
 /// A call, or what it gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,29 +80,6 @@ impl Common {
     }
 }
 
-/// An instance of the module; where the process is traced, with its imports wrapped.
-///
-/// # Errors
-/// If it cannot be instantiated.
-pub(crate) fn instantiate(module: &Module, store: &mut Store<Guest>) -> wasmtime::Result<Instance> {
-    if !store.data().common.trace.is_on() {
-        return module.ready.instantiate(store);
-    }
-    let (linker, module) = (linker(&module.engine, &module.module)?, &module.module);
-    let mut imports = Vec::new();
-    for import in module.imports() {
-        let real = linker.get_by_import(&mut *store, &import);
-        imports.push(match real {
-            Some(Extern::Func(real)) => Extern::Func(wrapped(store, &import, real)),
-            Some(other) => other,
-            None => return linker.instantiate(store, module),
-        });
-    }
-    let instance = Instance::new(&mut *store, module, &imports)?;
-    store.data_mut().instance = Some(instance);
-    Ok(instance)
-}
-
 /// An export of the guest that calls: of its own instance, or of the one that is kept where the call came through a trace.
 pub(crate) fn export(caller: &mut Caller<'_, Guest>, name: &str) -> Option<Extern> {
     let own = caller.get_export(name);
@@ -113,7 +89,8 @@ pub(crate) fn export(caller: &mut Caller<'_, Guest>, name: &str) -> Option<Exter
     })
 }
 
-fn wrapped(store: &mut Store<Guest>, import: &ImportType<'_>, real: Func) -> Func {
+/// An import that says what goes in, calls the real one, and says what comes out.
+pub(crate) fn wrapped(store: &mut Store<Guest>, import: &ImportType<'_>, real: Func) -> Func {
     let name = format!("{}.{}", import.module(), import.name());
     let kind = real.ty(&*store);
     Func::new(&mut *store, kind, move |mut caller, parameters, results| {

@@ -13,6 +13,7 @@ mod gateway;
 mod istio;
 mod layers;
 mod manifest;
+mod manifests;
 mod read;
 mod rules;
 mod silence;
@@ -149,7 +150,7 @@ pub fn together(files: Vec<(String, Vec<Value>)>) -> Findings {
     for envoy in &opened.envoys {
         bootstrap::check(&mut findings, envoy);
     }
-    manifest::check(&mut findings, &opened.manifests);
+    manifests::check(&mut findings, &opened.manifests);
     if findings.configurations == 0 && findings.errors.is_empty() && findings.unread.is_empty() {
         let problem = "no configuration of Seawall: expected a policy file (\"policies\"), an Envoy with the filter (a \
                        bootstrap, a file of \"resources\", what its /config_dump says), Istio's WasmPlugin, \

@@ -9,7 +9,7 @@ use wasmtime::{Instance, Store, StoreLimitsBuilder, TypedFunc, WasmParams, WasmR
 
 use super::{FailurePolicy, Flow, Inner, raw_call};
 use crate::abi::stream::{HeaderMap, LocalReply};
-use crate::abi::{Guest, LogLine, trace};
+use crate::abi::{Guest, LogLine};
 use crate::module::HostError;
 
 /// A VM; its cell is borrowed as long as its guest runs, so the guest is never re-entered.
@@ -72,7 +72,7 @@ impl Inner {
         store
             .set_fuel(self.options.fuel_per_callback)
             .map_err(trapped)?;
-        let instance = trace::instantiate(&self.module, &mut store).map_err(trapped)?;
+        let instance = self.module.instantiate(&mut store).map_err(trapped)?;
         let mut vm = Vm {
             store,
             instance,

@@ -8,31 +8,11 @@ use seawall_policy::config::suggestion;
 
 use super::names::{by_suffix, squeezed, usual};
 use super::record::{Found, Length, Moment, said};
+use super::roles::{Place, ROLES, Role};
 use super::time::Unit;
 
 /// Keys whose meaning is kept in mind; logs have fewer.
 const KNOWN_MAX: usize = 4_096;
-
-/// What a key can say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Role {
-    Start,
-    End,
-    Duration,
-    Upstream,
-    Method,
-    Path,
-    Request,
-    Protocol,
-    Status,
-    Flags,
-    Cluster,
-    Priority,
-    Upgrade,
-    ContentType,
-}
-
-pub(super) const ROLES: usize = 14;
 
 /// What `--fields` calls them.
 const NAMES: [(&str, Role); 11] = [
@@ -48,14 +28,6 @@ const NAMES: [(&str, Role); 11] = [
     ("cluster", Role::Cluster),
     ("priority", Role::Priority),
 ];
-
-/// What a key says, how well its name fits (0 is best), and its unit where the name has one.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Place {
-    pub(super) role: Role,
-    pub(super) rank: usize,
-    pub(super) unit: Option<Unit>,
-}
 
 /// Which keys say what, as `--fields` gives it: `start=ts,duration=took:us`.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -15,6 +15,7 @@ mod own;
 mod priority;
 mod record;
 mod reorder;
+mod roles;
 mod summary;
 mod time;
 

@@ -1,6 +1,6 @@
 //! The usual names of keys and columns: what they say, and in which unit.
 
-use super::fields::{Place, ROLES, Role};
+use super::roles::{Place, ROLES, Role};
 use super::time::Unit;
 
 /// The usual names, in small letters and without anything between words; those before win.

@@ -5,19 +5,12 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::native::Native;
+use super::shared::{NOTHING, OPTIONAL, PARTS, TOTAL};
 use crate::envoy::bootstrap::{self, Cluster, Listener, Route};
 use crate::upstream::Upstream;
 
 /// The lanes, which are also the names of their listeners.
 pub(super) const NAMES: [&str; 3] = ["bare", "native", "seawall"];
-/// The parts of a page; the last is optional.
-pub(super) const PARTS: [&str; 3] = ["users", "orders", "recommendations"];
-/// The part that a page can do without.
-pub(super) const OPTIONAL: &str = "recommendations";
-/// The time that a request has, on both lanes that have limits.
-pub(super) const TOTAL: &str = "1s";
-/// What stands in for the optional part, on both.
-pub(super) const NOTHING: &str = r#"{"items":[]}"#;
 
 /// The bootstrap of the demo's Envoy, which is of this version.
 pub(super) fn bootstrap(wasm: &Path, upstreams: &[Upstream], version: &str) -> Value {

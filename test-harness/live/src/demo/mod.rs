@@ -7,6 +7,7 @@
 mod lanes;
 mod native;
 mod pages;
+mod shared;
 mod show;
 
 use std::time::Duration;

@@ -6,7 +6,7 @@
 
 use serde_json::{Value, json};
 
-use super::lanes::{NOTHING, OPTIONAL, PARTS, TOTAL};
+use super::shared::{NOTHING, OPTIONAL, PARTS, TOTAL};
 use crate::load::STANDS_IN;
 
 const CUSTOM_RESPONSE: &str = "envoy.filters.http.custom_response";

@@ -41,6 +41,18 @@ if git grep -nE 'seawall_([a-z0-9]+_)*(places?|seats?|debts?|owed)(_[a-z_]+)?\b'
     echo "lint: a private word above stands in a metric's name"
     exit 1
 fi
+# Tests are found by rule: those of the filter have the name of a module of the rules (CONTRIBUTING.md), or are about all rules.
+common=' main support cost hostile positions agreement comparison shipped demo check stand '
+misnamed=$(git ls-files 'test-harness/tests/filter/*.rs' 'test-harness/live/tests/e2e/*.rs' |
+    sed -E 's,^(test-harness/tests/filter|test-harness/live/tests/e2e)/([a-z0-9_]+).*,\1/\2,' | sort -u |
+    while IFS= read -r path; do
+        name=${path##*/}
+        [ -e "filter/policy/src/$name.rs" ] || [ -d "filter/policy/src/$name" ] || [[ $common == *" $name "* ]] || echo "$path"
+    done)
+if [ -n "$misnamed" ]; then
+    printf 'lint: tests that are named neither as a module in filter/policy/src nor as one about all rules:\n%s\n' "$misnamed"
+    exit 1
+fi
 if command -v python3 >/dev/null; then
     # Every crate that is here, a new one too.
     crates=$(git ls-files '*Cargo.toml' | sed -n 's,/Cargo.toml$,/src,p')

@@ -81,11 +81,11 @@ explored() {
 
 tested() {
     local log=target/mutants/tests.log
-    SEAWALL_WASM="$root/$tree/dist/seawall.wasm" timeout "$limit" "$host_tests" \
-        --skip cost:: --skip grace:: filter:: interleaved:: ledger:: attempts:: hostile:: >"$log" 2>&1
+    SEAWALL_WASM="$root/$tree/dist/seawall.wasm" timeout "$limit" "$filter_tests" \
+        permits:: interleaved:: retry_budget:: hostile:: config::a_new_configuration >"$log" 2>&1
     case $? in 0 | 124) return 1 ;; esac
     found=$(sed -n 's/^    \([a-z_:]*\)$/\1/p' "$log" | sort -u | head -n 1)
-    by="host tests"
+    by="filter tests"
 }
 
 proved() {
@@ -104,9 +104,9 @@ line() { # result, name, seconds, what
 
 mkdir -p target/mutants
 cargo build --quiet --release --locked -p seawall-harness --bin seawall || die "the harness does not build"
-host_tests=$(cargo test --release --locked -p seawall-harness --test host --no-run 2>&1 | sed -n 's/.*(\(target[^)]*\)).*/\1/p')
-[ -x "$host_tests" ] || die "the tests of the host do not build"
-host_tests=$root/$host_tests
+filter_tests=$(cargo test --release --locked -p seawall-harness --test filter --no-run 2>&1 | sed -n 's/.*(\(target[^)]*\)).*/\1/p')
+[ -x "$filter_tests" ] || die "the tests of the filter do not build"
+filter_tests=$root/$filter_tests
 copy_sources
 build || die "the filter does not build: $(tail -n 1 target/mutants/build.log)"
 by=nothing found=""

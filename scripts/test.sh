@@ -35,7 +35,7 @@ export RUST_BACKTRACE="${RUST_BACKTRACE:-0}"
 # shellcheck disable=SC2317  # suite calls it
 tests() { cargo test --workspace --release --locked "$@"; }
 suite "policies, models, parts" tests --lib --test breaker
-suite "host, simulation, replay" tests --test host --test command --test replay --test retries --test fleet --test limits
+suite "host, filter, simulation, replay" tests --test host --test filter --test command --test replay --test retries --test fleet --test limits
 suite "properties over random policies" tests --test properties
 suite "interleavings, hostile calls" tests --test explore
 suite "another filter in the host" tests --test api_keys

@@ -1,45 +1,18 @@
-//! The host, with small modules of its own and with the filter.
+//! The Proxy-Wasm host, with small modules of its own: no filter is needed.
 
 mod abi;
 mod attempts;
-mod bounds;
 mod buffers;
 mod call_outs;
 mod connections;
-mod cost;
-mod ends;
-mod failures;
-mod filter;
 mod foreign;
-mod grace;
 mod grpc;
-mod half_open;
 mod header_maps;
-mod hostile;
-mod interleaved;
-mod ledger;
-mod long_polls;
 mod metrics;
 mod modules;
 mod nonsense;
-mod outcomes;
-mod owed;
-mod own_probe;
-mod page;
-mod places;
 mod probe;
 mod properties;
 mod queues;
-mod rollout;
-mod shapes;
-#[path = "../shipped/mod.rs"]
-mod shipped;
-mod slots;
-mod stale;
 mod steering;
-mod strangers;
-mod together;
-mod unfinished;
-mod updates;
-mod versions;
 mod wasi;

@@ -8,8 +8,8 @@ use seawall_live::upstream::Knobs;
 use seawall_policy::control::{HARMLESS, PREFIX, steers};
 use serde_json::json;
 
+use crate::support::trial::Plan;
 use crate::support::{beside_others, transitions};
-use crate::trial::Plan;
 
 /// A name in Envoy's binary is shorter than this only by chance.
 const SHORTEST: usize = 5;

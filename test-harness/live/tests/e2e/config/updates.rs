@@ -1,0 +1,192 @@
+//! New policies and new modules for a running Envoy under load: nobody's request fails, and breakers stay as they are.
+//!
+//! The clients keep their connections and let them go as HTTP/1.1 says. That is what no request is lost by: a listener
+//! that is replaced tells its connections to close while it drains.
+
+use std::time::Duration;
+
+use seawall_live::envoy::Envoy;
+use seawall_live::load::{Client, Kind, Sample, count};
+use serde_json::{Value, json};
+
+use crate::support::dynamic::{Discovery, Ground, updates};
+use crate::support::{WORKERS, assert_no_trap, beside_others, policy, transitions, until};
+
+/// A listener that is replaced drains for so long, in seconds: the load outlives it several times.
+const DRAIN: &[&str] = &["--drain-time-s", "2", "--parent-shutdown-time-s", "4"];
+const LOAD: Duration = Duration::from_secs(9);
+const BETWEEN: Duration = Duration::from_millis(900);
+/// Longer than the load: whatever closes the breaker before was not its time.
+const OPEN: &str = "14s";
+
+/// A policy whose breaker, once open, outlives the load.
+fn lasting(more: Value) -> Value {
+    let mut breaker = json!({"open": {"for": OPEN, "up_to": OPEN, "jitter": 0}});
+    if let (Some(breaker), Some(more)) = (breaker.as_object_mut(), more.as_object()) {
+        breaker.extend(more.clone());
+    }
+    policy(breaker)
+}
+
+/// Policies that follow each other: other thresholds, other geometries of the window, and back.
+fn policies() -> Vec<Value> {
+    vec![
+        lasting(json!({"failure_rate": 30})),
+        lasting(json!({"window": {"over": "30s"}})),
+        lasting(json!({"window": {"calls": 100}})),
+        lasting(json!({"window": {"over": "30s"}, "consecutive": 9})),
+        lasting(json!({})),
+    ]
+}
+
+/// Load on the upstream that is well and on the one whose breaker is open, until all of `changes` are made.
+async fn load(
+    ground: &Ground,
+    changes: impl AsyncFnOnce() -> anyhow::Result<()>,
+) -> anyhow::Result<[(Vec<Sample>, u64); 2]> {
+    let drive = |client: Client, path: &'static str, per_second: f64| {
+        tokio::spawn(async move {
+            let samples = client.run(path, per_second, LOAD).await;
+            (samples, client.repeated())
+        })
+    };
+    let good = drive(ground.client(16), "/", 300.0);
+    let refused = drive(ground.client(8), "/sick", 100.0);
+    changes().await?;
+    Ok([good.await?, refused.await?])
+}
+
+/// No request failed, the open breaker stayed open through all of it, in the same generation.
+async fn assert_unharmed(
+    what: &str,
+    ground: &Ground,
+    envoy: &Envoy,
+    [good, refused]: [(Vec<Sample>, u64); 2],
+) -> anyhow::Result<()> {
+    println!(
+        "{what}: {} requests to a well upstream, {} sent once more on a new connection; {} to an open one, {} once more",
+        good.0.len(),
+        good.1,
+        refused.0.len(),
+        refused.1
+    );
+    let failed: Vec<&Sample> = good.0.iter().filter(|one| one.kind != Kind::Good).collect();
+    assert_eq!(failed.len(), 0, "{what}: {failed:?}");
+    assert_eq!(count(&refused.0, Kind::Refused), refused.0.len(), "{what}");
+    assert_eq!(ground.sick.snapshot().requests, 0, "{what}");
+    assert_eq!(transitions(envoy), ["closed -> open"], "{what}");
+    let generation = |line: &str| -> Option<u64> {
+        let (_, number) = line.rsplit_once("generation=")?;
+        number.trim().parse().ok()
+    };
+    until("the end of its time", async || {
+        ground.client(1).get(0, "/sick").await;
+        transitions(envoy).len() > 1
+    })
+    .await?;
+    let lines = envoy.log_lines(" -> ");
+    let generations: Vec<u64> = lines.iter().filter_map(|line| generation(line)).collect();
+    assert_eq!(
+        generations.get(..2),
+        Some([1, 2].as_slice()),
+        "{what}: {lines:?}"
+    );
+    assert_no_trap(envoy);
+    Ok(())
+}
+
+/// Publishes one policy after the other under load.
+async fn change_policies(what: &str, ground: &Ground) -> anyhow::Result<Envoy> {
+    let envoy = ground.envoy(&lasting(json!({})), DRAIN).await?;
+    ground.trip().await?;
+    let before = updates(&envoy).await?;
+    let seen = load(ground, async || {
+        for policy in policies() {
+            tokio::time::sleep(BETWEEN).await;
+            ground.publish(&policy)?;
+        }
+        Ok(())
+    })
+    .await?;
+    assert_eq!(
+        updates(&envoy).await?,
+        before + policies().len() as u64,
+        "{what}"
+    );
+    assert_unharmed(what, ground, &envoy, seen).await?;
+    Ok(envoy)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_request_fails_while_filter_chains_are_replaced_and_an_open_breaker_stays_open()
+-> anyhow::Result<()> {
+    let _turn = beside_others().await;
+    let ground = Ground::new(Discovery::Listener).await?;
+    let envoy = change_policies("LDS, filter chains", &ground).await?;
+    let replaced = envoy.sum(&["listener_manager.listener_in_place_updated"]);
+    assert_eq!(replaced.await?, policies().len() as u64);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_request_fails_while_listeners_are_replaced_and_an_open_breaker_stays_open()
+-> anyhow::Result<()> {
+    let _turn = beside_others().await;
+    let mut ground = Ground::new(Discovery::Listener).await?;
+    ground.whole_listeners();
+    let envoy = change_policies("LDS, listeners", &ground).await?;
+    let replaced = envoy.sum(&["listener_manager.listener_in_place_updated"]);
+    assert_eq!(replaced.await?, 0);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_request_fails_while_the_filter_alone_is_replaced_and_an_open_breaker_stays_open()
+-> anyhow::Result<()> {
+    let _turn = beside_others().await;
+    let ground = Ground::new(Discovery::Extension).await?;
+    change_policies("ECDS", &ground).await?;
+    Ok(())
+}
+
+/// Publishes one module after the other under load: another one and this one again. The other one is an earlier module where
+/// `SEAWALL_OLD_WASM` says where that is, and otherwise one with the same code.
+async fn change_modules(what: &str, discovery: Discovery) -> anyhow::Result<()> {
+    let ground = Ground::new(discovery).await?;
+    let envoy = ground.envoy(&lasting(json!({})), DRAIN).await?;
+    ground.trip().await?;
+    let other = match std::env::var_os("SEAWALL_OLD_WASM") {
+        Some(earlier) => {
+            println!("{what}: beside {}", earlier.display());
+            earlier.into()
+        }
+        None => ground.version("second")?,
+    };
+    let versions = [other, ground.version("third")?];
+    let created = ["wasm.envoy.wasm.runtime.v8.created"];
+    let before = envoy.sum(&created).await?;
+    let seen = load(&ground, async || {
+        for wasm in &versions {
+            tokio::time::sleep(2 * BETWEEN).await;
+            ground.publish_module(wasm, &lasting(json!({})))?;
+        }
+        Ok(())
+    })
+    .await?;
+    let made = envoy.sum(&created).await? - before;
+    assert!(made >= 2 * WORKERS as u64, "{what}: {made} new VMs");
+    assert_unharmed(what, &ground, &envoy, seen).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_module_under_the_same_vm_id_takes_the_state_over_with_its_listener()
+-> anyhow::Result<()> {
+    let _turn = beside_others().await;
+    change_modules("LDS, modules", Discovery::Listener).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_module_under_the_same_vm_id_takes_the_state_over_by_itself() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
+    change_modules("ECDS, modules", Discovery::Extension).await
+}

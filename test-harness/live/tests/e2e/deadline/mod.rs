@@ -1,0 +1,6 @@
+//! How much time a request and its attempts have.
+
+mod attempt;
+mod callers;
+mod limits;
+mod time_left;

@@ -1,0 +1,4 @@
+//! What is answered instead.
+
+mod failover;
+mod responses;

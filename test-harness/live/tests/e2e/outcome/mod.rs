@@ -1,0 +1,5 @@
+//! Who is to blame for the end of a request.
+
+mod blame;
+mod evidence;
+mod flags;

@@ -1,0 +1,3 @@
+//! What all workers of a process know together.
+
+mod restart;

@@ -1,0 +1,5 @@
+//! Who is refused first.
+
+mod overload;
+mod priorities;
+mod reported_load;

@@ -1,0 +1,6 @@
+//! How many requests are in flight.
+
+mod partitions;
+mod slots;
+mod unfinished;
+mod with_shedding;

@@ -1,0 +1,7 @@
+//! Who is to blame for the end of a request.
+
+mod failures;
+mod late;
+mod local_replies;
+mod long_polls;
+mod open_streams;

@@ -1,0 +1,7 @@
+//! What all workers, and modules of several versions, know together.
+
+mod configurations;
+mod pending;
+mod registry;
+mod rollout;
+mod versions;

@@ -93,9 +93,12 @@ pub struct Known {
     pub resumed: bool,
 }
 
+/// What is known of a stream, to be changed from outside.
+pub type SharedKnown = Rc<RefCell<Known>>;
+
 /// One phase of a stream.
 #[derive(Clone, Debug)]
-pub struct Phase<const P: u8>(pub(crate) Rc<RefCell<Known>>);
+pub struct Phase<const P: u8>(pub(crate) SharedKnown);
 
 /// The headers of a request are there.
 pub type AtRequest = Phase<0>;

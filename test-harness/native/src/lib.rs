@@ -4,12 +4,13 @@
 //! A fact that was never set is absent, as on a real host. A fact of another phase cannot be asked: the type of the phase does
 //! not answer it.
 
+mod effects;
 mod facts;
 mod process;
 mod stream;
 mod worker;
 
-pub use facts::{AtBody, AtRequest, AtResponse, AtTrailers, Known, Lines};
+pub use facts::{AtBody, AtRequest, AtResponse, AtTrailers, Known, Lines, SharedKnown};
 pub use process::{Process, Shared};
-pub use stream::{Call, SharedKnown};
+pub use stream::Call;
 pub use worker::{Host, Node};

@@ -8,7 +8,7 @@ use seawall_policy::environment::MetricKind;
 use seawall_policy::shared::store::{Found, HostError, SharedStore};
 use seawall_policy::time::Span;
 
-use crate::stream::SharedKnown;
+use crate::facts::SharedKnown;
 
 /// The wall clock shows this at the monotonic clock's zero, in nanoseconds since 1970.
 const WALL: u64 = 1_700_000_000_000_000_000;

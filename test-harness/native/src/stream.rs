@@ -3,16 +3,14 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use seawall_policy::environment::effects::{Action, Effect, Effects, HeadersOf, Reply};
+use seawall_policy::environment::effects::{Action, Effects, Reply};
 use seawall_policy::environment::facts::{ResponseFact, RouteFact, StreamFact};
 use seawall_policy::stream::Stream;
 
-use crate::facts::{AtRequest, AtResponse, Known, Lines, Phase};
+use crate::effects::apply;
+use crate::facts::{AtRequest, AtResponse, Known, Lines, Phase, SharedKnown};
 use crate::process::Process;
 use crate::worker::Node;
-
-/// What is known of a stream, to be changed from outside.
-pub type SharedKnown = Rc<RefCell<Known>>;
 
 /// One stream.
 #[derive(Debug)]
@@ -171,39 +169,5 @@ impl Call {
             tried.push(reply);
             taken
         })
-    }
-}
-
-/// Does what is to be done on a stream; `send` is asked whether the host takes a local reply.
-pub(crate) fn apply(
-    out: &mut Effects,
-    known: &SharedKnown,
-    mut send: impl FnMut(Reply) -> bool,
-) -> Option<bool> {
-    let mut accepted = None;
-    for effect in out.take() {
-        let mut known = known.borrow_mut();
-        let known = &mut *known;
-        match effect {
-            Effect::SetHeader(of, name, value) => lines(known, of).set(&name, &value),
-            Effect::RemoveHeader(of, name) => lines(known, of).remove(&name),
-            Effect::LogField(key, value) => {
-                known.log.insert(key, value.into_owned());
-            }
-            Effect::KeepAttempts(bytes) => *known.attempts.borrow_mut() = Some(bytes),
-            Effect::Reply(reply) => {
-                assert_eq!(accepted, None, "one local reply at a time");
-                accepted = Some(send(reply));
-            }
-            Effect::Resume => known.resumed = true,
-        }
-    }
-    accepted
-}
-
-fn lines(known: &mut Known, of: HeadersOf) -> &mut Lines {
-    match of {
-        HeadersOf::Request => &mut known.request,
-        HeadersOf::Response => &mut known.response,
     }
 }

@@ -16,9 +16,9 @@ use seawall_policy::stream::look_at_parked;
 use seawall_policy::time::{Span, Timestamp};
 use seawall_policy::worker::{Vm, Worker};
 
+use crate::effects::apply;
 use crate::facts::{AtBody, AtRequest, AtResponse, AtTrailers, Lines, Phase};
 use crate::process::Process;
-use crate::stream::apply;
 
 /// The environment of one worker.
 #[derive(Clone, Debug)]

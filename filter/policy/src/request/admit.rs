@@ -1,6 +1,6 @@
 //! The way of a request up to the router: what came with it, whether it goes, and what it takes along.
 
-use super::fallback::{Asked, Refusal};
+use super::fallback::{GovernedRequest, Refusal};
 use super::headers::RequestFacts;
 use super::in_flight::InFlight;
 use super::local_reply::LogFields;
@@ -85,13 +85,13 @@ impl<H: HeaderMap> HttpRequest<H> {
             self.forward(worker, &forwarded, out);
             return Some(Action::Continue);
         };
-        let asked = Asked {
+        let request = GovernedRequest {
             asking,
             upstream,
             facts: read,
             headers: pairs,
         };
-        let refusal = Refusal::new(asked, reason, retry_after);
+        let refusal = Refusal::new(request, reason, retry_after);
         Some(self.refuse(worker, facts, refusal, out))
     }
 

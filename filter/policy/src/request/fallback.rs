@@ -42,9 +42,9 @@ pub(super) enum Rung {
     Plain,
 }
 
-/// A request that is asked about.
+/// A request with a policy, while it is decided.
 #[derive(Debug)]
-pub(super) struct Asked<H> {
+pub(super) struct GovernedRequest<H> {
     pub(super) asking: AdmissionInput,
     pub(super) upstream: usize,
     pub(super) facts: RequestFacts,
@@ -54,7 +54,7 @@ pub(super) struct Asked<H> {
 /// A request that does not go.
 #[derive(Debug)]
 pub(super) struct Refusal<H> {
-    asked: Asked<H>,
+    request: GovernedRequest<H>,
     reason: Reason,
     retry_after: Span,
     /// The rung that is tried next.
@@ -63,9 +63,13 @@ pub(super) struct Refusal<H> {
 
 impl<H> Refusal<H> {
     /// A request that is refused for this reason; no rung was tried.
-    pub(super) const fn new(asked: Asked<H>, reason: Reason, retry_after: Span) -> Self {
+    pub(super) const fn new(
+        request: GovernedRequest<H>,
+        reason: Reason,
+        retry_after: Span,
+    ) -> Self {
         Self {
-            asked,
+            request,
             reason,
             retry_after,
             next_rung: 0,
@@ -131,8 +135,8 @@ impl<H: HeaderMap> HttpRequest<H> {
         mut refusal: Refusal<H>,
         out: &mut Effects,
     ) -> Action {
-        let policy = refusal.asked.asking.selected.policy;
-        let (cause, kind) = (refusal.cause(), refusal.asked.facts.kind());
+        let policy = refusal.request.asking.selected.policy;
+        let (cause, kind) = (refusal.cause(), refusal.request.facts.kind());
         while refusal.next_rung < Ladder::RUNGS_MAX {
             let step = refusal.next_rung;
             refusal.next_rung = step.saturating_add(1);
@@ -140,10 +144,10 @@ impl<H: HeaderMap> HttpRequest<H> {
                 None => refusal.next_rung = Ladder::RUNGS_MAX,
                 Some(Next::Reply(rung)) => return self.awaits(Pending::Refusal(refusal, rung)),
                 Some(Next::Cluster(cluster)) => {
-                    let asked = &refusal.asked;
-                    if self.fail_over(worker, facts, asked, cluster, refusal.reason, out) {
+                    let request = &refusal.request;
+                    if self.fail_over(worker, facts, request, cluster, refusal.reason, out) {
                         let sent = Event::Fallback("cluster", cause.cause());
-                        worker.count(asked.upstream, sent);
+                        worker.count(request.upstream, sent);
                         return Action::Continue;
                     }
                 }
@@ -153,7 +157,7 @@ impl<H: HeaderMap> HttpRequest<H> {
         let Some(policy) = worker.policy(policy) else {
             return Action::Continue;
         };
-        let grpc = refusal.asked.facts.grpc;
+        let grpc = refusal.request.facts.grpc;
         local_reply::refuse(policy, grpc, refusal.reason, refusal.retry_after, out);
         self.awaits(Pending::Refusal(refusal, Rung::Plain))
     }
@@ -211,7 +215,7 @@ impl<H: HeaderMap> HttpRequest<H> {
             }
             Pending::Refusal(refusal, rung) if accepted => {
                 let cause = refusal.cause();
-                count_rung(worker, refusal.asked.upstream, rung, cause);
+                count_rung(worker, refusal.request.upstream, rung, cause);
                 Action::Pause
             }
             // The last rung: the request has to go on.
@@ -279,7 +283,7 @@ impl<H: HeaderMap> HttpRequest<H> {
         &mut self,
         worker: &mut Worker<E>,
         facts: &E::Request,
-        asked: &Asked<H>,
+        request: &GovernedRequest<H>,
         cluster: String,
         reason: Reason,
         out: &mut Effects,
@@ -288,16 +292,16 @@ impl<H: HeaderMap> HttpRequest<H> {
             return false;
         };
         let claims =
-            self.priority_and_partition(worker, facts, selected.policy, &asked.headers, out);
+            self.priority_and_partition(worker, facts, selected.policy, &request.headers, out);
         let asking = AdmissionInput {
             selected,
-            part: key_part(selected, &asked.headers, facts),
+            part: key_part(selected, &request.headers, facts),
             cluster,
             priority: claims.priority,
             tag: claims.tag,
             unfinished: claims.unfinished,
             exempt: claims.exempt,
-            ..asked.asking
+            ..request.asking
         };
         let Some(upstream) = worker.find(&asking) else {
             return false;
@@ -307,7 +311,7 @@ impl<H: HeaderMap> HttpRequest<H> {
             facts,
             &asking,
             upstream,
-            (&asked.facts, &asked.headers),
+            (&request.facts, &request.headers),
         );
         let Some(admitted) = worker.admit(upstream, &asking, limit, facts) else {
             return false;
@@ -317,14 +321,14 @@ impl<H: HeaderMap> HttpRequest<H> {
         }
         let elsewhere = Failover {
             reason,
-            ladder: asked.asking.selected.policy,
+            ladder: request.asking.selected.policy,
         };
         out.set_request_header(FAILOVER, asking.cluster.clone());
         let forwarded = Forwarded {
             asking: &asking,
             upstream,
             admitted: &admitted,
-            read: &asked.facts,
+            read: &request.facts,
             limit,
             elsewhere: Some(elsewhere),
         };

@@ -120,19 +120,19 @@ impl<E: Environment> Worker<E> {
                 reason: Reason::Deadline,
                 retry_after: Span::ZERO,
             };
-            let asked = Asked {
+            let answer = BreakerAnswer {
                 at,
                 peer: 0,
                 report: StepReport::default(),
             };
-            return self.decided(upstream, Decided::by(refused), &asked);
+            return self.decided(upstream, Decided::by(refused), &answer);
         }
         let next_instance = self.draws.next_u64();
         let draw = asking.draw.unwrap_or_else(|| self.draws.next_u32());
-        let (decision, asked) =
+        let (decision, answer) =
             self.ask_breaker(upstream, asking, (draw, next_instance), (at, moment), facts)?;
         let decided = self.acquire_after_breaker(upstream, asking, draw, decision);
-        self.decided(upstream, decided, &asked)
+        self.decided(upstream, decided, &answer)
     }
 
     /// Asks the breaker, which may give a half-open permit.
@@ -143,7 +143,7 @@ impl<E: Environment> Worker<E> {
         (draw, next_instance): (u32, u64),
         (at, moment): (Timestamp, Moment),
         facts: &impl Facts<StreamFact>,
-    ) -> Option<(Decision, Asked)> {
+    ) -> Option<(Decision, BreakerAnswer)> {
         let entry = self.upstreams.entry(upstream)?;
         let policy = self.routing.policies.get(entry.policy)?;
         // Who asks matters only where permits are counted: a host call less on the usual way.
@@ -174,7 +174,7 @@ impl<E: Environment> Worker<E> {
         if let Decision::Admit(Some(permit)) = decision {
             take(&mut entry.holding, permit);
         }
-        Some((decision, Asked { at, peer, report }))
+        Some((decision, BreakerAnswer { at, peer, report }))
     }
 
     /// Takes the slots of a request that the breaker lets go, and says why it would have been refused one. Without one
@@ -221,7 +221,7 @@ impl<E: Environment> Worker<E> {
         &mut self,
         upstream: usize,
         decided: Decided,
-        asked: &Asked,
+        answer: &BreakerAnswer,
     ) -> Option<AdmissionOutput> {
         let Decided {
             decision,
@@ -236,12 +236,12 @@ impl<E: Environment> Worker<E> {
             (_, None) => Event::Admitted,
         });
         let wants_host = entry.wants_host() && policy.breaker.host_grace > Span::ZERO;
-        note(&self.env, entry, &mut self.own, &asked.report);
+        note(&self.env, entry, &mut self.own, &answer.report);
         let (position, hedge) = (entry.position, entry.hedge);
         let asks_position = policy.retries.is_some() && entry.asks_position();
         let refused = matches!(decision, Decision::Refuse { .. });
         let unasked = policy.retries.is_some() && position != Position::Present && !refused;
-        let retries = match asked.report.retries {
+        let retries = match answer.report.retries {
             None if unasked => Some(self.affords(upstream)),
             seen => seen,
         };
@@ -253,15 +253,15 @@ impl<E: Environment> Worker<E> {
             position,
             asks_position,
             hedge,
-            at: asked.at,
+            at: answer.at,
             wants_host,
-            peer: asked.peer,
+            peer: answer.peer,
         })
     }
 }
 
 /// What was learned while the breaker was asked.
-struct Asked {
+struct BreakerAnswer {
     at: Timestamp,
     /// Who asked, where that was read; 0 otherwise.
     peer: u32,

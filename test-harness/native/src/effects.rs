@@ -1,0 +1,39 @@
+//! What the core wants done on a stream.
+
+use seawall_policy::environment::effects::{Effect, Effects, HeadersOf, Reply};
+
+use crate::facts::{Known, Lines, SharedKnown};
+
+/// Does what is to be done on a stream; `send` is asked whether the host takes a local reply.
+pub(crate) fn apply(
+    out: &mut Effects,
+    known: &SharedKnown,
+    mut send: impl FnMut(Reply) -> bool,
+) -> Option<bool> {
+    let mut accepted = None;
+    for effect in out.take() {
+        let mut known = known.borrow_mut();
+        let known = &mut *known;
+        match effect {
+            Effect::SetHeader(of, name, value) => lines(known, of).set(&name, &value),
+            Effect::RemoveHeader(of, name) => lines(known, of).remove(&name),
+            Effect::LogField(key, value) => {
+                known.log.insert(key, value.into_owned());
+            }
+            Effect::KeepAttempts(bytes) => *known.attempts.borrow_mut() = Some(bytes),
+            Effect::Reply(reply) => {
+                assert_eq!(accepted, None, "one local reply at a time");
+                accepted = Some(send(reply));
+            }
+            Effect::Resume => known.resumed = true,
+        }
+    }
+    accepted
+}
+
+fn lines(known: &mut Known, of: HeadersOf) -> &mut Lines {
+    match of {
+        HeadersOf::Request => &mut known.request,
+        HeadersOf::Response => &mut known.response,
+    }
+}

@@ -117,15 +117,9 @@ pub(super) fn configuration(findings: &mut Findings, at: &str, config: &Value) -
         return None;
     }
     let parsed = match given.get("value") {
-        Some(Value::String(text)) => {
-            if let Some(twice) = read::key_twice(text) {
-                let problem = format!("{twice}: the filter takes the last one");
-                findings.warning(&at, problem);
-            }
-            config::parse(text.as_bytes())
-        }
-        Some(value) => config::from_value(value),
-        None => config::from_value(given),
+        Some(Value::String(text)) => config::check(text.as_bytes()),
+        Some(value) => config::check_value(value),
+        None => config::check_value(given),
     };
     findings.configuration(&at, parsed, read::is_template(given))
 }

@@ -51,8 +51,8 @@ fn extension(findings: &mut Findings, at: &str, document: &Value, seats: &mut Ve
             Some(config) => {
                 // The filter gets it as it is written: a text with its quotes, which it takes off.
                 let read = match config {
-                    Value::String(_) => config::parse(config.to_string().as_bytes()),
-                    other => config::from_value(other),
+                    Value::String(_) => config::check(config.to_string().as_bytes()),
+                    other => config::check_value(other),
                 };
                 let routing = findings.configuration(&here, read, read::is_template(config));
                 seats.extend(routing.map(|routing| Seat {
@@ -138,10 +138,10 @@ fn alone(
     };
     let (read, is_whole) = match inner {
         Value::String(text) => (
-            config::parse(text.as_bytes()),
+            config::check(text.as_bytes()),
             text.contains("\"policies\""),
         ),
-        other => (config::from_value(other), other.get("policies").is_some()),
+        other => (config::check_value(other), other.get("policies").is_some()),
     };
     if !is_whole {
         let problem =

@@ -92,7 +92,7 @@ impl Findings {
     fn configuration(
         &mut self,
         path: &str,
-        read: Result<Routing, config::Error>,
+        read: Result<Routing, Vec<config::Error>>,
         is_template: bool,
     ) -> Option<Routing> {
         self.configurations += 1;
@@ -106,18 +106,22 @@ impl Findings {
                 silence::check(self, &at, &routing);
                 Some(routing)
             }
-            Err(error) if is_template => {
+            Err(errors) if is_template => {
                 self.configurations -= 1;
-                let problem = format!(
-                    "is a template: check what is rendered from it (as it stands: {}: {})",
-                    error.path(),
-                    error.problem()
-                );
-                self.unread(path, problem);
+                for error in errors.first() {
+                    let problem = format!(
+                        "is a template: check what is rendered from it (as it stands: {}: {})",
+                        error.path(),
+                        error.problem()
+                    );
+                    self.unread(path, problem);
+                }
                 None
             }
-            Err(error) => {
-                self.error(&at(error.path()), error.problem());
+            Err(errors) => {
+                for error in errors {
+                    self.error(&at(error.path()), error.problem());
+                }
                 None
             }
         }
@@ -144,7 +148,7 @@ pub fn together(files: Vec<(String, Vec<Value>)>) -> Findings {
     let mut findings = Findings::default();
     let opened = layers::open(&mut findings, files);
     for (at, policy) in &opened.policies {
-        let read = config::from_value(policy);
+        let read = config::check_value(policy);
         findings.configuration(at, read, read::is_template(policy));
     }
     for envoy in &opened.envoys {

@@ -49,18 +49,6 @@ fn bounds() -> serde_saphyr::Options {
     }
 }
 
-/// Where a JSON text has a key that stands twice: JSON's readers, the filter's among them, take the last one.
-pub(super) fn key_twice(json: &str) -> Option<String> {
-    let error = serde_saphyr::from_str::<Value>(json).err()?;
-    let error = error.without_snippet();
-    matches!(error, serde_saphyr::Error::DuplicateMappingKey { .. }).then(|| {
-        let at = error.location().map_or_else(String::new, |at| {
-            format!(" (line {}, column {})", at.line(), at.column())
-        });
-        format!("a key stands twice{at}")
-    })
-}
-
 /// Whether a text is to be filled in by others: `{{ }}` as in Helm and Jinja, `${NAME}` as in a shell. Neither stands
 /// in JSON but within its strings.
 pub(super) fn has_template(text: &str) -> bool {

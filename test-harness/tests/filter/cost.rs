@@ -38,6 +38,22 @@ fn a_failure_of_long_ago_costs_nothing() {
     assert!(later <= 32 * well + 2, "only the sample is left: {later}");
 }
 
+#[test]
+fn a_hundred_policies_are_read_for_little_fuel() {
+    let policy = r#"{"timeout":{"total":"3s","per_try":"1s"},"outcomes":{"failure":{"status":["5xx"],"grpc":[14]}},
+        "breaker":{"failure_rate":40,"slow_call":{"over":"300ms"},"open":{"for":"5s"},"ramp":"5s"},
+        "retries":{"attempts":3,"on":["5xx","reset"]},"bulkhead":{"max_concurrent":100},"shedding":{"max":200},
+        "fallback":[{"on":["open"],"static":{"status":503,"body":"{{reason}}"}}]}"#;
+    let whole: Vec<String> = (0..100)
+        .map(|number| format!("\"p{number}\":{policy}"))
+        .collect();
+    let whole = format!(r#"{{"version":1,"policies":{{{}}}}}"#, whole.join(","));
+    let cost = |text: &str| process(1, text).fuel();
+    let fuel = cost(&whole).saturating_sub(cost(r#"{"version":1,"policies":{"p":{}}}"#));
+    println!("a hundred policies, {} bytes: {fuel} fuel", whole.len());
+    assert!(fuel <= 32_000_000, "{fuel} fuel");
+}
+
 /// What one request costs on average: fuel and host calls, after the first.
 fn average(process: &Process, request: impl Fn()) -> (u64, BTreeMap<&'static str, u64>) {
     request();

@@ -8,7 +8,7 @@ use crate::ratio::Share;
 use crate::shedding::{self, Limit, Shares};
 use crate::time::Span;
 
-use super::cursor::Cursor;
+use super::at::{At, at};
 use super::defaults;
 use super::raw::concurrency::{
     RawBulkhead, RawLimit, RawPer, RawPriorities, RawPriority, RawShares, RawShedding, RawUntil,
@@ -17,37 +17,35 @@ use super::units::Percent;
 use super::values::{enforcement, token};
 
 /// The bulkhead; `None` where it is off.
-pub(super) fn bulkhead(raw: &Cursor<'_, RawBulkhead>) -> Option<bulkhead::Settings> {
-    let mode = enforcement(raw.mode().get(), &raw.enforce())?;
-    let most = raw.max_concurrent();
+pub(super) fn bulkhead(raw: &At<'_, RawBulkhead<'_>>) -> Option<bulkhead::Settings> {
+    let mode = enforcement(at!(raw.mode).said(), &at!(raw.enforce))?;
+    let most = at!(raw.max_concurrent);
     if most.given().is_none() {
         most.refuse("missing: how many at the same time");
     }
     Some(bulkhead::Settings {
         mode,
         max_concurrent: most.within(1, 1, bulkhead::Settings::PLACES_MAX),
-        per: raw.per().given().map(per),
-        until: until(&raw.until()),
-        unfinished: unfinished(&raw.unfinished()),
+        per: at!(raw.per).given().map(per),
+        until: until(&at!(raw.until)),
+        unfinished: unfinished(&at!(raw.unfinished)),
     })
 }
 
-fn per(raw: &Cursor<'_, RawPer>) -> Per {
-    let header = raw.header();
+fn per(raw: &At<'_, RawPer<'_>>) -> Per {
+    let header = at!(raw.header);
     Per {
         header: token(&header, header.text()),
-        max_keys: raw
-            .max_keys()
-            .within(partitions::VALUES, 1, partitions::VALUES_MAX),
+        max_keys: at!(raw.max_keys).within(partitions::VALUES, 1, partitions::VALUES_MAX),
     }
 }
 
 /// Shedding; `None` where it is off.
-pub(super) fn shedding(raw: &Cursor<'_, RawShedding>) -> Option<shedding::Settings> {
-    let mode = enforcement(raw.mode().get(), &raw.enforce())?;
+pub(super) fn shedding(raw: &At<'_, RawShedding<'_>>) -> Option<shedding::Settings> {
+    let mode = enforcement(at!(raw.mode).said(), &at!(raw.enforce))?;
     let default = shedding::Settings::default();
     let limit = limit(raw);
-    let load_over = raw.load_over().or(default.load_over);
+    let load_over = at!(raw.load_over).or(default.load_over);
     if limit == Limit::None && load_over == Share::NONE {
         raw.refuse("limit is none and load_over is 0: write \"mode\": \"off\" if nothing is shed");
     }
@@ -55,18 +53,18 @@ pub(super) fn shedding(raw: &Cursor<'_, RawShedding>) -> Option<shedding::Settin
     Some(shedding::Settings {
         mode,
         limit,
-        shares: shares(&raw.shares()),
-        priorities: priorities(&raw.priorities()),
+        shares: shares(&at!(raw.shares)),
+        priorities: priorities(&at!(raw.priorities)),
         load_over,
-        retry_after: raw.retry_after().within(default.retry_after, least, most),
-        until: until(&raw.until()),
-        unfinished: unfinished(&raw.unfinished()),
+        retry_after: at!(raw.retry_after).within(default.retry_after, least, most),
+        until: until(&at!(raw.until)),
+        unfinished: unfinished(&at!(raw.unfinished)),
     })
 }
 
-fn limit(raw: &Cursor<'_, RawShedding>) -> Limit {
+fn limit(raw: &At<'_, RawShedding<'_>>) -> Limit {
     let max = shedding::Settings::LIMIT_MAX;
-    let (least, most, first) = (raw.min(), raw.max(), raw.initial());
+    let (least, most, first) = (at!(raw.min), at!(raw.max), at!(raw.initial));
     let stray = |kind: &str| {
         for bound in [&least, &first] {
             if bound.given().is_some() {
@@ -75,7 +73,7 @@ fn limit(raw: &Cursor<'_, RawShedding>) -> Limit {
             }
         }
     };
-    match raw.limit().get() {
+    match at!(raw.limit).said() {
         Some(RawLimit::Fixed) => {
             stray("fixed");
             if most.given().is_none() {
@@ -114,12 +112,12 @@ fn limit(raw: &Cursor<'_, RawShedding>) -> Limit {
     }
 }
 
-fn shares(raw: &Cursor<'_, RawShares>) -> Shares {
+fn shares(raw: &At<'_, RawShares>) -> Shares {
     let given = [
-        raw.critical_plus(),
-        raw.critical(),
-        raw.sheddable_plus(),
-        raw.sheddable(),
+        at!(raw.critical_plus),
+        at!(raw.critical),
+        at!(raw.sheddable_plus),
+        at!(raw.sheddable),
     ];
     let [a, b, c, d] = shedding::Settings::default().shares.0;
     let [e, f, g, h] = &given;
@@ -136,15 +134,15 @@ fn shares(raw: &Cursor<'_, RawShares>) -> Shares {
     Shares(shares)
 }
 
-fn priorities(raw: &Cursor<'_, RawPriorities>) -> priority::Settings {
+fn priorities(raw: &At<'_, RawPriorities<'_>>) -> priority::Settings {
     let default = priority::Settings::default();
-    let header = raw.header();
+    let header = at!(raw.header);
     priority::Settings {
-        header: match header.get() {
+        header: match header.said() {
             Some(name) => token(&header, name),
             None => default.header,
         },
-        default: match raw.default().get() {
+        default: match at!(raw.default).said() {
             None => default.default,
             Some(RawPriority::CriticalPlus) => Priority::CriticalPlus,
             Some(RawPriority::Critical) => Priority::Critical,
@@ -154,7 +152,7 @@ fn priorities(raw: &Cursor<'_, RawPriorities>) -> priority::Settings {
     }
 }
 
-fn unfinished(raw: &Cursor<'_, Percent>) -> Share {
+fn unfinished(raw: &At<'_, Percent>) -> Share {
     let share = raw.or(bulkhead::Settings::UNFINISHED);
     if share < Share::percent(1) {
         raw.refuse_as(format_args!("{share} is out of bounds: 1 to 100"));
@@ -162,8 +160,8 @@ fn unfinished(raw: &Cursor<'_, Percent>) -> Share {
     share
 }
 
-fn until(raw: &Cursor<'_, RawUntil>) -> Until {
-    match raw.get() {
+fn until(raw: &At<'_, RawUntil>) -> Until {
+    match raw.said() {
         Some(RawUntil::Headers) => Until::Headers,
         None | Some(RawUntil::End) => Until::End,
     }

@@ -4,7 +4,7 @@ use crate::fallback::{Cause, Fallback, Grpc, Ladder, Rung, StaticResponse, Templ
 use crate::stale;
 use crate::time::Span;
 
-use super::cursor::{Cursor, Location};
+use super::at::{At, Place, at};
 use super::raw::fallback::{RawCause, RawGrpc, RawRung, RawStale, RawStatic};
 use super::values::{cluster, header_name};
 
@@ -12,13 +12,12 @@ use super::values::{cluster, header_name};
 const ELSEWHERE: [Cause; 3] = [Cause::Open, Cause::Shed, Cause::Bulkhead];
 
 /// The rungs in their order.
-pub(super) fn ladder(raw: &Cursor<'_, Vec<RawRung>>) -> Ladder {
+pub(super) fn ladder(raw: &At<'_, Vec<RawRung<'_>>>) -> Ladder {
     raw.at_most(raw.len(), Ladder::RUNGS_MAX);
     let mut ladder = Ladder::default();
     let mut stale = 0_usize;
-    for index in 0..raw.len() {
-        let at = raw.item(index);
-        stale = stale.saturating_add(usize::from(at.stale().given().is_some()));
+    for at in raw.items() {
+        stale = stale.saturating_add(usize::from(at!(at.stale).given().is_some()));
         ladder.rungs.extend(rung(&at));
     }
     if stale > 1 {
@@ -27,8 +26,8 @@ pub(super) fn ladder(raw: &Cursor<'_, Vec<RawRung>>) -> Ladder {
     ladder
 }
 
-fn rung(raw: &Cursor<'_, RawRung>) -> Option<Rung> {
-    let (elsewhere, kept, given) = (raw.cluster(), raw.stale(), raw.fixed());
+fn rung(raw: &At<'_, RawRung<'_>>) -> Option<Rung> {
+    let (elsewhere, kept, given) = (at!(raw.cluster), at!(raw.stale), at!(raw.r#static));
     let answer = match (elsewhere.given(), kept.given(), given.given()) {
         (Some(raw), None, None) => {
             let name = cluster(raw);
@@ -45,7 +44,7 @@ fn rung(raw: &Cursor<'_, RawRung>) -> Option<Rung> {
         }
     };
     let elsewhere = matches!(answer, Fallback::Cluster(_));
-    let on = match raw.on().given() {
+    let on = match at!(raw.on).given() {
         Some(raw) => causes(raw, elsewhere),
         None if elsewhere => ELSEWHERE.into(),
         None => Cause::ALL.into(),
@@ -53,14 +52,13 @@ fn rung(raw: &Cursor<'_, RawRung>) -> Option<Rung> {
     Some(Rung { on, answer })
 }
 
-fn causes(raw: &Cursor<'_, Vec<RawCause>>, elsewhere: bool) -> Vec<Cause> {
+fn causes(raw: &At<'_, Vec<RawCause>>, elsewhere: bool) -> Vec<Cause> {
     if raw.len() == 0 {
         raw.refuse("empty: write open, shed, bulkhead, deadline, failure or several of them");
     }
     let mut causes = Vec::new();
-    for index in 0..raw.len() {
-        let at = raw.item(index);
-        let cause = match at.get() {
+    for at in raw.items() {
+        let cause = match at.said() {
             Some(RawCause::Open) | None => Cause::Open,
             Some(RawCause::Shed) => Cause::Shed,
             Some(RawCause::Bulkhead) => Cause::Bulkhead,
@@ -79,21 +77,20 @@ fn causes(raw: &Cursor<'_, Vec<RawCause>>, elsewhere: bool) -> Vec<Cause> {
     causes
 }
 
-fn stale(raw: &Cursor<'_, RawStale>) -> stale::Settings {
+fn stale(raw: &At<'_, RawStale<'_>>) -> stale::Settings {
     let (least, most) = (Span::secs(1), Span::secs(86_400));
     stale::Settings {
-        max_age: raw.max_age().within(Span::secs(600), least, most),
-        authorized: raw.authorized().or(false),
-        cookies: raw.cookies().or(false),
-        ignored: ignored(&raw.ignore_headers()),
+        max_age: at!(raw.max_age).within(Span::secs(600), least, most),
+        authorized: at!(raw.authorized).or(false),
+        cookies: at!(raw.cookies).or(false),
+        ignored: ignored(&at!(raw.ignore_headers)),
     }
 }
 
-fn ignored(raw: &Cursor<'_, Vec<String>>) -> stale::Ignored {
+fn ignored(raw: &At<'_, Vec<&str>>) -> stale::Ignored {
     raw.at_most(raw.len(), stale::IGNORED_MAX);
     let mut ignored = stale::Ignored::default();
-    for index in 0..raw.len() {
-        let at = raw.item(index);
+    for at in raw.items() {
         if let Err(why) = ignored.add(at.text()) {
             at.refuse_as(format_args!("{why}"));
         }
@@ -101,40 +98,39 @@ fn ignored(raw: &Cursor<'_, Vec<String>>) -> stale::Ignored {
     ignored
 }
 
-fn fixed(raw: &Cursor<'_, RawStatic>) -> StaticResponse {
-    let status = raw.status().within(200, 200, 599);
-    let body = raw.body();
+fn fixed(raw: &At<'_, RawStatic<'_>>) -> StaticResponse {
+    let status = at!(raw.status).within(200, 200, 599);
+    let body = at!(raw.body);
     body.at_most(body.text().len(), Ladder::BODY_MAX);
     if [204, 205, 304].contains(&status) && !body.text().is_empty() {
         body.refuse("an answer with this status has no body");
     }
-    let given = raw.headers();
-    let content_type = raw.content_type();
+    let given = at!(raw.headers);
+    let content_type = at!(raw.content_type);
     one_line(&given, content_type.text());
     let mut headers = Vec::new();
-    for name in given.names() {
-        let at = given.child::<String>(name);
+    for (name, at) in given.entries() {
         one_line(&given, at.text());
         let value = template(&at, at.text());
         headers.push((header_name(&at, name), value));
     }
     StaticResponse {
         status: u16::try_from(status).unwrap_or(200),
-        content_type: content_type.get().map(str::to_owned),
+        content_type: content_type.said().map(str::to_owned),
         headers,
         body: template(&body, body.text()),
-        grpc: raw.grpc().given().map(grpc),
+        grpc: at!(raw.grpc).given().map(grpc),
     }
 }
 
-fn one_line(at: &Location<'_>, value: &str) {
+fn one_line(at: &Place<'_>, value: &str) {
     if value.bytes().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
         at.refuse("a header's value holds a line break or a NUL");
     }
 }
 
-fn grpc(raw: &Cursor<'_, RawGrpc>) -> Grpc {
-    let (status, message) = (raw.status(), raw.message());
+fn grpc(raw: &At<'_, RawGrpc<'_>>) -> Grpc {
+    let (status, message) = (at!(raw.status), at!(raw.message));
     if status.given().is_none() {
         status.refuse("missing: 0 to 16, or a name such as \"unavailable\"");
     }
@@ -144,7 +140,7 @@ fn grpc(raw: &Cursor<'_, RawGrpc>) -> Grpc {
     }
 }
 
-fn template(at: &Location<'_>, text: &str) -> Template {
+fn template(at: &Place<'_>, text: &str) -> Template {
     match Template::parse(text) {
         Ok(template) => template,
         Err(unknown) => {

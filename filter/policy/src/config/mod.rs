@@ -1,97 +1,164 @@
 //! From the plugin's configuration to valid policies: whole, or refused whole with the path of what is wrong.
 //!
-//! Three steps: the file is held against the tables of all keys ([`raw`], `kinds`), so that an error points to where it was
-//! written; `extends` is resolved on the plain tree (`merge`), so that a child says only what differs; what stands at each key
-//! (`at`) becomes what the policies are made of, with defaults and limits (`valid` and its neighbours).
+//! Whatever the form, it becomes a tree of `serde_json`'s values first. Serde's derived code makes the types of [`raw`] of it
+//! (`reader`), so that an error points to where it was written; `extends` is resolved on the plain tree (`merge`), so that a
+//! child says only what differs; what stands at each key (`at`) becomes what the policies are made of, with defaults and
+//! limits (`policy` and its neighbours).
 
+mod at;
 mod concurrency;
-mod cursor;
 mod defaults;
 mod error;
 mod fallback;
 mod merge;
 mod outcomes;
-mod path;
 mod policy;
 mod protobuf;
 pub mod raw;
+mod reader;
 mod requests;
 mod retries;
-mod schema;
-mod tables;
 mod timeout;
 mod units;
-mod value_kind;
 mod values;
 
 pub use error::{Error, suggestion};
 
+use std::collections::BTreeSet;
 use std::fmt;
 
-use crate::json::{self, Value};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::json::{self, Path};
 use crate::route::Routing;
-use cursor::Cursor;
-use error::Errors;
-use path::Path;
+use error::Problems;
 use raw::File;
-use value_kind::Schema;
+use reader::Reader;
 
 /// The longest configuration, in bytes.
 pub const BYTES_MAX: usize = 1024 * 1024;
 /// The version of the format.
 pub const VERSION: u32 = 1;
+/// The most errors that a check tells of one configuration.
+#[cfg(any(test, feature = "schema"))]
+pub const ERRORS_MAX: usize = 100;
 
 /// Reads a configuration: a JSON object, a JSON string that holds one, or a `google.protobuf.Struct` in its wire format.
+///
+/// # Errors
+/// The first thing that is wrong.
 pub fn parse(json: &[u8]) -> Result<Routing, Error> {
-    if json.iter().all(u8::is_ascii_whitespace) {
-        let problem = format_args!("empty: write an object with \"version\" and \"policies\"");
-        return refused(problem);
-    }
-    if json.len() > BYTES_MAX {
-        return refused(format_args!("longer than 1 MiB"));
-    }
-    let value = match json::parse(json) {
-        Ok(value) => value,
-        Err(error) => match protobuf::object(json, 0) {
-            Some(value) => value,
-            None => return refused(format_args!("no JSON: {error}")),
-        },
-    };
-    match value {
-        Value::Text(inner) => match json::parse(inner.as_bytes()) {
-            Ok(value) => read(&value),
-            Err(error) => refused(format_args!("the string holds no JSON: {error}")),
-        },
-        other => read(&other),
-    }
+    first(tree(json).and_then(|value| read(&value, 1)))
 }
 
 /// Reads a configuration that was parsed by others.
+///
+/// # Errors
+/// The first thing that is wrong.
 #[cfg(any(test, feature = "schema"))]
-pub fn from_value(value: &serde_json::Value) -> Result<Routing, Error> {
-    match Value::from_serde(value) {
-        Some(value) => read(&value),
-        None => refused(format_args!("too deep, or too many keys in one object")),
+pub fn from_value(value: &Value) -> Result<Routing, Error> {
+    first(bounded(value).and_then(|value| read(&value, 1)))
+}
+
+/// As [`parse`], for checks.
+///
+/// # Errors
+/// All that is wrong, up to [`ERRORS_MAX`]; at least one.
+#[cfg(any(test, feature = "schema"))]
+pub fn check(json: &[u8]) -> Result<Routing, Vec<Error>> {
+    tree(json).and_then(|value| read(&value, ERRORS_MAX))
+}
+
+/// As [`from_value`], for checks.
+///
+/// # Errors
+/// All that is wrong, up to [`ERRORS_MAX`]; at least one.
+#[cfg(any(test, feature = "schema"))]
+pub fn check_value(value: &Value) -> Result<Routing, Vec<Error>> {
+    bounded(value).and_then(|value| read(&value, ERRORS_MAX))
+}
+
+fn first(read: Result<Routing, Vec<Error>>) -> Result<Routing, Error> {
+    read.map_err(|errors| {
+        let first = errors.into_iter().next();
+        first.unwrap_or_else(|| Error::new(&Path::Root, format_args!("refused")))
+    })
+}
+
+fn refused(problem: fmt::Arguments<'_>) -> Vec<Error> {
+    vec![Error::new(&Path::Root, problem)]
+}
+
+/// The value that was parsed by others, if it is within the bounds of what is parsed here.
+#[cfg(any(test, feature = "schema"))]
+fn bounded(value: &Value) -> Result<Value, Vec<Error>> {
+    json::parse(value.to_string().as_bytes())
+        .map_err(|error| vec![Error::unreadable(error, "no JSON")])
+}
+
+/// The tree of a configuration, whatever its form.
+fn tree(bytes: &[u8]) -> Result<Value, Vec<Error>> {
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        let problem = format_args!("empty: write an object with \"version\" and \"policies\"");
+        return Err(refused(problem));
+    }
+    if bytes.len() > BYTES_MAX {
+        return Err(refused(format_args!("longer than 1 MiB")));
+    }
+    let value = match json::parse(bytes) {
+        Ok(value) => value,
+        Err(error) => {
+            protobuf::object(bytes, 0).ok_or_else(|| vec![Error::unreadable(error, "no JSON")])?
+        }
+    };
+    match value {
+        Value::String(inner) => json::parse(inner.as_bytes())
+            .map_err(|error| vec![Error::unreadable(error, "the string holds no JSON")]),
+        other => Ok(other),
     }
 }
 
-fn refused(problem: fmt::Arguments<'_>) -> Result<Routing, Error> {
-    Err(Error::new(&Path::Root, problem))
-}
-
-fn read(value: &Value) -> Result<Routing, Error> {
-    if value.object().is_none() {
+/// From a tree to policies, or to at most so many errors.
+fn read(value: &Value, most: usize) -> Result<Routing, Vec<Error>> {
+    if !value.is_object() {
         let problem =
             format_args!("not an object: write an object with \"version\" and \"policies\"");
-        return refused(problem);
+        return Err(refused(problem));
     }
-    let wrong = Errors::default();
-    schema::check(value, &File::KIND, &Path::Root, &wrong);
+    let problems = Problems::new(most);
     let mut routing = Routing::default();
-    if !wrong.is_noted() {
-        policy::file(&Cursor::new(Path::Root, Some(value), &wrong), &mut routing);
+    let mut skipped = BTreeSet::new();
+    if let Some(file) = kinds(value, &mut skipped, &problems) {
+        policy::file(value, &file, &skipped, &problems, &mut routing);
     }
-    wrong.first().map_or(Ok(routing), Err)
+    let found = problems.into_all();
+    match found.is_empty() {
+        true => Ok(routing),
+        false => Err(found),
+    }
+}
+
+/// A file whose values are all of the right kind. What is not is noted and skipped; nothing, once there is no room for
+/// another error.
+fn kinds<'a>(
+    value: &'a Value,
+    skipped: &mut BTreeSet<String>,
+    problems: &Problems,
+) -> Option<File<'a>> {
+    loop {
+        match File::deserialize(Reader::new(value, Path::Root, skipped)) {
+            Ok(file) => return Some(file),
+            Err(error) => {
+                let error = Error::from(error);
+                let path = error.path().to_owned();
+                let more = problems.add(error);
+                if !more || path.is_empty() || !skipped.insert(path) {
+                    return None;
+                }
+            }
+        }
+    }
 }
 
 #[cfg(test)]

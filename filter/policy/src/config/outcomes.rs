@@ -2,17 +2,17 @@
 
 use crate::outcome::{Codes, Rules, flag};
 
-use super::cursor::Cursor;
+use super::at::{At, at};
 use super::raw::{RawOutcomes, RawVerdict};
 use super::units::{GrpcStatus, HttpStatus};
 
 /// The rules of a policy. A list that is written takes the place of the default one, and where it names what stands in the
 /// other list by default, the default yields.
-pub(super) fn outcomes(raw: &Cursor<'_, RawOutcomes>) -> Rules {
-    let (failure, overloaded) = (raw.failure(), raw.overloaded());
+pub(super) fn outcomes(raw: &At<'_, RawOutcomes<'_>>) -> Rules {
+    let (failure, overloaded) = (at!(raw.failure), at!(raw.overloaded));
     let usual = Rules::default();
-    let status = (http(&failure.status()), http(&overloaded.status()));
-    let grpc = (named(&failure.grpc()), named(&overloaded.grpc()));
+    let status = (http(&at!(failure.status)), http(&at!(overloaded.status)));
+    let grpc = (named(&at!(failure.grpc)), named(&at!(overloaded.grpc)));
     let (failure_status, overloaded_status) =
         apart(status, (usual.failure_status, usual.overloaded_status));
     let (failure_grpc, overloaded_grpc) = apart(grpc, (usual.failure_grpc, usual.overloaded_grpc));
@@ -21,15 +21,14 @@ pub(super) fn outcomes(raw: &Cursor<'_, RawOutcomes>) -> Rules {
         failure_grpc,
         overloaded_status,
         overloaded_grpc,
-        overloaded_fails: matches!(overloaded.breaker().get(), Some(RawVerdict::Failure)),
+        overloaded_fails: matches!(at!(overloaded.breaker).said(), Some(RawVerdict::Failure)),
         ..usual
     };
-    let flags = failure.flags();
+    let flags = at!(failure.flags);
     if flags.given().is_some() {
         rules.failure_flags = 0;
     }
-    for index in 0..flags.len() {
-        let flag = flags.item(index);
+    for flag in flags.items() {
         let name = flag.text();
         match flag::FAILURES.iter().find(|(known, _)| *known == name) {
             Some((_, bit)) => rules.failure_flags |= bit,
@@ -50,21 +49,19 @@ fn apart(written: (Option<Codes>, Option<Codes>), usual: (Codes, Codes)) -> (Cod
     }
 }
 
-fn http(raw: &Cursor<'_, Vec<HttpStatus>>) -> Option<Codes> {
+fn http(raw: &At<'_, Vec<HttpStatus>>) -> Option<Codes> {
     raw.given()?;
     let mut codes = Codes::NONE;
-    for index in 0..raw.len() {
-        let (first, last) = raw.item(index).get().unwrap_or_default();
+    for HttpStatus(first, last) in raw.items().filter_map(|item| item.said()) {
         codes.add(first, last);
     }
     Some(codes)
 }
 
-fn named(raw: &Cursor<'_, Vec<GrpcStatus>>) -> Option<Codes> {
+fn named(raw: &At<'_, Vec<GrpcStatus>>) -> Option<Codes> {
     raw.given()?;
     let mut codes = Codes::NONE;
-    for index in 0..raw.len() {
-        let code = raw.item(index).get().unwrap_or_default();
+    for GrpcStatus(code) in raw.items().filter_map(|item| item.said()) {
         codes.add(code, code);
     }
     Some(codes)

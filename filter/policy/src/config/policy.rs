@@ -1,17 +1,23 @@
 //! From what is written to what is valid: defaults, limits, and what cannot work together.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
 use crate::breaker::window::{CALLS_MAX, Geometry};
 use crate::breaker::{HalfOpen, Mode, OpenTime, Settings, Thresholds};
-use crate::json::Value;
+use crate::json::Path;
 use crate::policy::{Policy, Scope};
 use crate::ratio::Share;
 use crate::route::{Key, Routing, Upstream};
 use crate::time::Span;
 
-use super::cursor::Cursor;
-use super::error::suggestion;
-use super::path::Path;
-use super::raw::{File, RawBreaker, RawKey, RawMode, RawPolicy, RawScope, RawUpstream, RawWindow};
+use super::at::{At, at};
+use super::error::{Error, Problems, suggestion};
+use super::raw::breaker::{RawBreaker, RawMode, RawWindow};
+use super::raw::{File, RawKey, RawPolicy, RawScope, RawUpstream};
+use super::reader::Reader;
 use super::values::{cluster, no_share};
 use super::{
     VERSION, concurrency, defaults, fallback, merge, outcomes, requests, retries, timeout, values,
@@ -24,54 +30,107 @@ const KEYS_DEFAULT: u32 = 100;
 /// A default that yields to a short `half_open.wait` takes no call for slow that is faster.
 const SLOW_OVER_LEAST: Span = Span::secs(1);
 
-/// A whole file.
-pub(super) fn file(file: &Cursor<'_, File>, routing: &mut Routing) {
-    let version = file.version();
+/// A whole file: what was read, the tree it was read from, and what was skipped of that, being wrong.
+pub(super) fn file(
+    tree: &Value,
+    file: &File,
+    skipped: &BTreeSet<String>,
+    problems: &Problems,
+    routing: &mut Routing,
+) {
+    let file = At::new(Path::Root, Some(file), problems);
+    let version = at!(file.version);
     match version.get() {
         Some(VERSION) => {}
         Some(other) => {
             let problem = format_args!("{other} is unknown: this Seawall reads version {VERSION}");
             version.refuse_as(problem);
         }
+        None if skipped.contains("version") => {}
         None => version.refuse_as(format_args!("missing: write \"version\": {VERSION}")),
     }
-    let policies = file.policies();
-    let count = policies.names().count();
-    if count == 0 {
+    let policies = at!(file.policies);
+    let none = Map::new();
+    let tree = tree.get("policies").and_then(Value::as_object);
+    let tree = tree.unwrap_or(&none);
+    let names: Vec<&str> = tree.keys().map(String::as_str).collect();
+    if names.is_empty() && skipped.is_empty() {
         policies.refuse("empty: write at least the policy \"default\"");
     }
-    policies.at_most(count, POLICIES_MAX);
-    let upstreams = file.upstreams();
+    policies.at_most(names.len(), POLICIES_MAX);
+    let upstreams = at!(file.upstreams);
     upstreams.at_most(upstreams.len(), UPSTREAMS_MAX);
-    for name in policies.names() {
-        let whole: Value = merge::inherited(&policies, name);
-        let path = Path::Key(policies.path(), name);
-        let policy = policy(name, &Cursor::new(path, Some(&whole), policies.wrong()));
-        routing.policies.push(policy);
-    }
-    for index in 0..upstreams.len() {
-        let upstream = upstream(&upstreams.item(index), &routing.policies);
-        routing.upstreams.push(upstream);
+    routing.policies = self::policies(&policies, tree, skipped, problems);
+    for upstream in upstreams.items() {
+        routing.upstreams.push(self::upstream(&upstream, &names));
     }
     let default = Routing::UPSTREAMS_MAX_DEFAULT;
-    routing.upstreams_max = file.limits().upstreams().within(default, 1, 10_000);
-    routing.trust = values::trust(&file.trust());
-    routing.page = file.page().given().map(values::page);
+    routing.upstreams_max = at!(file.limits.upstreams).within(default, 1, 10_000);
+    routing.trust = values::trust(&at!(file.trust));
+    routing.page = at!(file.page).given().map(values::page);
 }
 
-fn upstream(raw: &Cursor<'_, RawUpstream>, policies: &[Policy]) -> Upstream {
-    let wanted = raw.policy();
-    let found = policies
-        .iter()
-        .position(|policy| policy.name == wanted.text());
-    if found.is_none() {
-        let known: Vec<&str> = policies.iter().map(|policy| policy.name.as_str()).collect();
-        let wanted_name = wanted.text();
-        let near = suggestion(wanted_name, &known);
-        wanted.refuse_as(format_args!("there is no policy \"{wanted_name}\"{near}"));
+/// All policies, each with what it extends. What is wrong with one is told once, and not again of those that extend it.
+fn policies<'a>(
+    written: &At<'a, BTreeMap<&'a str, RawPolicy<'a>>>,
+    tree: &Map<String, Value>,
+    skipped: &BTreeSet<String>,
+    problems: &Problems,
+) -> Vec<Policy> {
+    let mut policies = Vec::new();
+    let mut wrong: BTreeMap<&str, Vec<Error>> = BTreeMap::new();
+    let mut chains = Vec::new();
+    for (name, at) in written.entries() {
+        let Some(chain) = merge::chain(written, tree, name) else {
+            continue;
+        };
+        let path = at.path();
+        if chain.iter().any(|name| is_skipped(skipped, name)) {
+            continue;
+        }
+        let found = Problems::new(problems.most());
+        let nothing = BTreeSet::new();
+        let merged = merge::merged(tree, &chain);
+        match RawPolicy::deserialize(Reader::new(&merged, *path, &nothing)) {
+            Ok(raw) => policies.push(policy(name, &At::new(*path, Some(&raw), &found))),
+            Err(error) => {
+                found.add(error.into());
+            }
+        }
+        wrong.insert(name, found.into_all());
+        chains.push(chain);
     }
-    let keys = raw.max_keys();
-    let key = match raw.key().get() {
+    for chain in chains {
+        let mut names = chain.into_iter();
+        let own = names.next().and_then(|name| wrong.get(name));
+        let inherits = names.any(|name| wrong.get(name).is_some_and(|found| !found.is_empty()));
+        for error in own.into_iter().flatten().filter(|_| !inherits) {
+            problems.add(error.clone());
+        }
+    }
+    policies
+}
+
+/// Whether something in a policy was skipped, so that nothing more can be said of it.
+fn is_skipped(skipped: &BTreeSet<String>, name: &str) -> bool {
+    let rest = |path: &str| {
+        let rest = path.strip_prefix("policies.")?;
+        rest.strip_prefix(name)
+            .map(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    skipped.iter().any(|path| rest(path) == Some(true))
+}
+
+fn upstream(raw: &At<'_, RawUpstream<'_>>, policies: &[&str]) -> Upstream {
+    let wanted = at!(raw.policy);
+    let name = wanted.text();
+    let found = policies.iter().position(|policy| *policy == name);
+    if found.is_none() && !policies.is_empty() {
+        let near = suggestion(name, policies);
+        wanted.refuse_as(format_args!("there is no policy \"{name}\"{near}"));
+    }
+    let keys = at!(raw.max_keys);
+    let key = match at!(raw.key).said() {
         Some(RawKey::Authority) => Key::Authority {
             max_keys: keys.within(KEYS_DEFAULT, 1, 1_000),
         },
@@ -83,53 +142,53 @@ fn upstream(raw: &Cursor<'_, RawUpstream>, policies: &[Policy]) -> Upstream {
         }
     };
     Upstream {
-        cluster: cluster(&raw.cluster()),
+        cluster: cluster(&at!(raw.cluster)),
         policy: found.unwrap_or_default(),
         key,
     }
 }
 
-fn policy(name: &str, raw: &Cursor<'_, RawPolicy>) -> Policy {
+fn policy(name: &str, raw: &At<'_, RawPolicy<'_>>) -> Policy {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
     if name.is_empty() || name.len() > NAME_MAX || !name.bytes().all(plain) {
         raw.refuse_as(format_args!(
             "a name is 1 to {NAME_MAX} letters, digits, \"_\" and \"-\""
         ));
     }
-    let written = raw.breaker();
-    let breaker = breaker(&written, raw.timeout().total().get());
-    let time = timeout::time(&raw.timeout(), breaker.thresholds.slow_over);
-    let bulkhead = raw.bulkhead().given().and_then(concurrency::bulkhead);
-    let shedding = raw.shedding().given().and_then(concurrency::shedding);
+    let written = at!(raw.breaker);
+    let breaker = breaker(&written, at!(raw.timeout.total).get());
+    let time = timeout::time(&at!(raw.timeout), breaker.thresholds.slow_over);
+    let bulkhead = at!(raw.bulkhead).given().and_then(concurrency::bulkhead);
+    let shedding = at!(raw.shedding).given().and_then(concurrency::shedding);
     Policy {
-        scope: match raw.scope().get() {
+        scope: match at!(raw.scope).said() {
             None | Some(RawScope::Cluster) => Scope::Cluster,
             Some(RawScope::Route) => Scope::Route,
         },
-        retries: match raw.retries().given() {
+        retries: match at!(raw.retries).given() {
             Some(raw) => retries::retries(raw, &time),
             None => None,
         },
         time,
-        outcomes: outcomes::outcomes(&raw.outcomes()),
+        outcomes: outcomes::outcomes(&at!(raw.outcomes)),
         breaker,
-        long_polls: requests::long_polls(&written.slow_call().long_poll()),
-        probe: written.probe().given().map(values::probe),
+        long_polls: requests::long_polls(&at!(written.slow_call.long_poll)),
+        probe: at!(written.probe).given().map(values::probe),
         bulkhead,
         shedding,
-        exempt: requests::exempt(&raw.exempt()),
-        fallback: fallback::ladder(&raw.fallback()),
-        answer_headers: raw.answer_headers().or(true),
+        exempt: requests::exempt(&at!(raw.exempt)),
+        fallback: fallback::ladder(&at!(raw.fallback)),
+        answer_headers: at!(raw.answer_headers).or(true),
         name: name.to_owned(),
     }
 }
 
-fn breaker(raw: &Cursor<'_, RawBreaker>, total: Option<Span>) -> Settings {
+fn breaker(raw: &At<'_, RawBreaker<'_>>, total: Option<Span>) -> Settings {
     let default = Settings::default();
-    let (slow, open, half_open) = (raw.slow_call(), raw.open(), raw.half_open());
+    let (slow, open, half_open) = (at!(raw.slow_call), at!(raw.open), at!(raw.half_open));
     let usual = default.thresholds;
     let (slow_over, wait) = probing(raw, total, &default);
-    let (base, cap) = (open.base(), open.up_to());
+    let (base, cap) = (at!(open.r#for), at!(open.up_to));
     base.some(default.open.base);
     cap.some(default.open.cap);
     let (base, cap) = defaults::range(
@@ -138,39 +197,37 @@ fn breaker(raw: &Cursor<'_, RawBreaker>, total: Option<Span>) -> Settings {
     );
     let settings = Settings {
         mode: mode(raw),
-        inbound: raw.inbound().or(default.inbound),
+        inbound: at!(raw.inbound).or(default.inbound),
         thresholds: Thresholds {
-            failure_rate: raw.failure_rate().or(usual.failure_rate),
-            slow_rate: slow.rate().or(usual.slow_rate),
+            failure_rate: at!(raw.failure_rate).or(usual.failure_rate),
+            slow_rate: at!(slow.rate).or(usual.slow_rate),
             slow_over,
-            consecutive: raw.consecutive().get().unwrap_or(usual.consecutive),
-            minimum_calls: raw
-                .minimum_calls()
-                .within(usual.minimum_calls, 1, 1_000_000),
+            consecutive: at!(raw.consecutive).get().unwrap_or(usual.consecutive),
+            minimum_calls: at!(raw.minimum_calls).within(usual.minimum_calls, 1, 1_000_000),
         },
-        window: match raw.window().given() {
+        window: match at!(raw.window).given() {
             Some(raw) => window(raw),
             None => default.window,
         },
         open: OpenTime {
             base,
             cap,
-            jitter: open.jitter().or(default.open.jitter),
+            jitter: at!(open.jitter).or(default.open.jitter),
         },
         half_open: HalfOpen {
-            permits: half_open.permits().within(
+            permits: at!(half_open.permits).within(
                 default.half_open.permits,
                 1,
                 Settings::PERMITS_MAX,
             ),
             wait,
         },
-        ramp: raw.ramp().or(default.ramp),
-        host_grace: raw.hosts().grace().or(default.host_grace),
+        ramp: at!(raw.ramp).or(default.ramp),
+        host_grace: at!(raw.hosts.grace).or(default.host_grace),
     };
     if cap < base {
         let problem = format_args!("{cap} is shorter than open.for ({base})");
-        open.up_to().refuse_as(problem);
+        at!(open.up_to).refuse_as(problem);
     }
     let nothing_trips = settings.thresholds.failure_rate == Share::NONE
         && settings.thresholds.slow_rate == Share::NONE
@@ -185,10 +242,10 @@ fn breaker(raw: &Cursor<'_, RawBreaker>, total: Option<Span>) -> Settings {
 
 /// When a call is slow, and how long a half-open breaker waits for a verdict. A probe has to be judged within that time:
 /// when `timeout.total` is over, or as a slow call, a second after it became one. Of the two the default one yields.
-fn probing(raw: &Cursor<'_, RawBreaker>, total: Option<Span>, default: &Settings) -> (Span, Span) {
+fn probing(raw: &At<'_, RawBreaker<'_>>, total: Option<Span>, default: &Settings) -> (Span, Span) {
     const JUDGED_AFTER: Span = Span::secs(1);
-    let (slow, half_open) = (raw.slow_call(), raw.half_open());
-    let (over, wait) = (slow.over(), half_open.wait());
+    let (slow, half_open) = (at!(raw.slow_call), at!(raw.half_open));
+    let (over, wait) = (at!(slow.over), at!(half_open.wait));
     let usual = over.some(default.thresholds.slow_over);
     let slow_over = match (over.get(), wait.get()) {
         (None, Some(wait)) => usual.min(wait.less(JUDGED_AFTER)).max(SLOW_OVER_LEAST),
@@ -212,9 +269,9 @@ fn probing(raw: &Cursor<'_, RawBreaker>, total: Option<Span>, default: &Settings
     (slow_over, written)
 }
 
-fn mode(raw: &Cursor<'_, RawBreaker>) -> Mode {
-    let share = raw.enforce();
-    let mode = match raw.mode().get() {
+fn mode(raw: &At<'_, RawBreaker<'_>>) -> Mode {
+    let share = at!(raw.enforce);
+    let mode = match at!(raw.mode).said() {
         None | Some(RawMode::Enforce) => return Mode::Enforce(share.or(Share::ALL)),
         Some(RawMode::Shadow) => Mode::Shadow,
         Some(RawMode::Off) => Mode::Off,
@@ -224,8 +281,8 @@ fn mode(raw: &Cursor<'_, RawBreaker>) -> Mode {
     mode
 }
 
-fn window(raw: &Cursor<'_, RawWindow>) -> Geometry {
-    let (over, calls) = (raw.over(), raw.calls());
+fn window(raw: &At<'_, RawWindow>) -> Geometry {
+    let (over, calls) = (at!(raw.over), at!(raw.calls));
     if over.given().is_some() == calls.given().is_some() {
         raw.refuse("write either \"over\" (a time) or \"calls\" (a number)");
     }

@@ -3,14 +3,17 @@
 //! Envoy hands a StringValue over as it stands, but a Struct in its wire format (seen on 1.40, although its documentation
 //! speaks of JSON). The format is that of protobuf's `struct.proto`: a map of fields, each a null, number, text, truth value,
 //! object or list.
+//!
+//! Own code: a protobuf library with its generated types would be larger than all that reads the configuration.
 
-use crate::decimal;
-use crate::json::{DEPTH_MAX, Object, Value};
+use serde_json::{Map, Number, Value};
+
+use crate::json::{DEPTH_MAX, KEYS_MAX};
 use crate::protobuf_wire::{Content, field};
 
-/// Reads a Struct; `None` if the bytes are none.
+/// Reads a Struct; `None` if the bytes are none. As protobuf has it, the last one counts of a key that stands twice.
 pub(super) fn object(bytes: &[u8], depth: u32) -> Option<Value> {
-    let mut map = Object::default();
+    let mut map = Map::new();
     let mut rest = bytes;
     while !rest.is_empty() {
         let (1, entry) = field(&mut rest)? else {
@@ -25,7 +28,10 @@ pub(super) fn object(bytes: &[u8], depth: u32) -> Option<Value> {
                 _ => return None,
             }
         }
-        *map.entry(key)? = value;
+        map.insert(key, value);
+        if map.len() > KEYS_MAX {
+            return None;
+        }
     }
     Some(Value::Object(map))
 }
@@ -36,13 +42,11 @@ fn value(bytes: &[u8], depth: u32) -> Option<Value> {
     let (number, content) = field(&mut rest)?;
     match number {
         1 => Some(Value::Null),
-        2 => {
-            let Content::Fixed(bits) = content else {
-                return None;
-            };
-            Some(Value::Number(decimal::of_double(f64::from_bits(bits))))
-        }
-        3 => text(content).map(Value::Text),
+        2 => match content {
+            Content::Fixed(bits) => Some(double(f64::from_bits(bits))),
+            Content::Varint(_) | Content::Bytes(_) => None,
+        },
+        3 => text(content).map(Value::String),
         4 => match content {
             Content::Varint(truth) => Some(Value::Bool(truth != 0)),
             Content::Fixed(_) | Content::Bytes(_) => None,
@@ -57,9 +61,19 @@ fn value(bytes: &[u8], depth: u32) -> Option<Value> {
                 };
                 items.push(value(item.bytes()?, deeper)?);
             }
-            Some(Value::List(items))
+            Some(Value::Array(items))
         }
         _ => None,
+    }
+}
+
+/// JSON has no words for what is no finite number; protobuf's JSON writes these texts.
+fn double(number: f64) -> Value {
+    match Number::from_f64(number) {
+        Some(number) => Value::Number(number),
+        None if number.is_nan() => Value::String("NaN".to_owned()),
+        None if number > 0.0 => Value::String("Infinity".to_owned()),
+        None => Value::String("-Infinity".to_owned()),
     }
 }
 

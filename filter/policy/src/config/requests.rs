@@ -4,17 +4,17 @@ use crate::exempt::{Exempt, PATTERNS_MAX};
 use crate::long_poll::LongPolls;
 use crate::path_pattern::Pattern;
 
-use super::cursor::Cursor;
-use super::raw::{RawExempt, RawLongPoll};
+use super::at::{At, at};
+use super::raw::RawExempt;
+use super::raw::breaker::RawLongPoll;
 use super::values::{location, name};
 
 /// Requests whose silence says nothing.
-pub(super) fn long_polls(raw: &Cursor<'_, Vec<RawLongPoll>>) -> LongPolls {
+pub(super) fn long_polls(raw: &At<'_, Vec<RawLongPoll<'_>>>) -> LongPolls {
     raw.at_most(raw.len(), LongPolls::MOST);
     let mut polls = LongPolls::default();
-    for index in 0..raw.len() {
-        let item = raw.item(index);
-        let (path, route) = (item.path(), item.route());
+    for item in raw.items() {
+        let (path, route) = (at!(item.path), at!(item.route));
         match (path.given(), route.given()) {
             (Some(at), None) => polls.paths.push(path_pattern(at)),
             (None, Some(at)) => polls.routes.push(name(at, "a route's name")),
@@ -25,17 +25,18 @@ pub(super) fn long_polls(raw: &Cursor<'_, Vec<RawLongPoll>>) -> LongPolls {
 }
 
 /// Which requests neither bulkhead nor shedding has to do with.
-pub(super) fn exempt(raw: &Cursor<'_, Vec<RawExempt>>) -> Exempt {
+pub(super) fn exempt(raw: &At<'_, Vec<RawExempt<'_>>>) -> Exempt {
     raw.at_most(raw.len(), PATTERNS_MAX);
     Exempt {
-        paths: (0..raw.len())
-            .map(|index| path_pattern(&raw.item(index).path()))
+        paths: raw
+            .items()
+            .map(|item| path_pattern(&at!(item.path)))
             .collect(),
     }
 }
 
 /// A path, or the beginning of one.
-fn path_pattern(raw: &Cursor<'_, String>) -> Pattern {
+fn path_pattern(raw: &At<'_, &str>) -> Pattern {
     let text = location(raw);
     let (text, prefix) = match text.strip_suffix('*') {
         Some(text) => (text.to_owned(), true),

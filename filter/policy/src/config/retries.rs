@@ -4,35 +4,34 @@ use crate::deadline::Follow;
 use crate::deadline::Limits;
 use crate::retry::{Condition, Conditions, Delay, Mode, Settings};
 use crate::retry_budget;
-use crate::text;
 use crate::time::Span;
 
-use super::cursor::Cursor;
+use super::at::{At, at};
 use super::error::suggestion;
-use super::raw::{RawBudget, RawHedge, RawMethods, RawRetries, RawRetryMode};
+use super::raw::retries::{RawBudget, RawHedge, RawMethods, RawRetries, RawRetryMode};
 use super::values::{above_nothing, bounds};
 
 const CONDITIONS_MAX: usize = 64;
 
 /// The retries of a policy; none where they are off.
-pub(super) fn retries(raw: &Cursor<'_, RawRetries>, time: &Limits) -> Option<Settings> {
+pub(super) fn retries(raw: &At<'_, RawRetries<'_>>, time: &Limits) -> Option<Settings> {
     let default = Settings::default();
     let attempts = u32::from(default.attempts);
-    let attempts = raw.attempts().within(attempts, 1, Settings::ATTEMPTS_MAX);
-    let mode = raw.mode().get();
+    let attempts = at!(raw.attempts).within(attempts, 1, Settings::ATTEMPTS_MAX);
+    let mode = at!(raw.mode).said();
     let settings = Settings {
         mode: match mode {
             Some(RawRetryMode::Shadow) => Mode::Shadow,
             Some(RawRetryMode::Enforce | RawRetryMode::Off) | None => Mode::Enforce,
         },
         attempts: u8::try_from(attempts).unwrap_or(default.attempts),
-        on: match raw.on().given() {
+        on: match at!(raw.on).given() {
             Some(raw) => conditions(raw),
             None => default.on,
         },
-        any_method: matches!(raw.methods().get(), Some(RawMethods::Any)),
-        budget: budget(&raw.budget()),
-        hedge: match raw.hedge().given() {
+        any_method: matches!(at!(raw.methods).said(), Some(RawMethods::Any)),
+        budget: budget(&at!(raw.budget)),
+        hedge: match at!(raw.hedge).given() {
             Some(raw) => hedge(raw, time),
             None => None,
         },
@@ -40,17 +39,15 @@ pub(super) fn retries(raw: &Cursor<'_, RawRetries>, time: &Limits) -> Option<Set
     (mode != Some(RawRetryMode::Off)).then_some(settings)
 }
 
-fn conditions(raw: &Cursor<'_, Vec<String>>) -> Conditions {
+fn conditions(raw: &At<'_, Vec<&str>>) -> Conditions {
     raw.at_most(raw.len(), CONDITIONS_MAX);
     let mut on = Conditions::default();
-    for index in 0..raw.len() {
-        let at = raw.item(index);
+    for at in raw.items() {
         let word = at.text();
         let named = Condition::NAMES.iter().find(|(name, _)| *name == word);
         let grpc = Condition::GRPC_NAMES.iter().find(|(name, _)| *name == word);
-        let status = text::number(word.as_bytes());
+        let status = word.parse::<u16>().ok();
         let status = status.filter(|status| (400..=599).contains(status));
-        let status = status.and_then(|status| u16::try_from(status).ok());
         match (named, grpc, status) {
             (Some((_, condition)), _, _) => on.add(*condition),
             (_, Some((_, status)), _) => on.grpc.push(*status),
@@ -62,39 +59,39 @@ fn conditions(raw: &Cursor<'_, Vec<String>>) -> Conditions {
 }
 
 #[cold]
-fn unknown(at: &Cursor<'_, String>) {
+fn unknown(at: &At<'_, &str>) {
     let names = Condition::NAMES.iter().map(|(name, _)| *name);
     let known = names.chain(Condition::GRPC_NAMES.iter().map(|(name, _)| *name));
     let known: Vec<&str> = known.collect();
     let word = at.text();
     let near = suggestion(word, &known);
-    let list = text::join(&known, ", ");
+    let list = known.join(", ");
     at.refuse_as(format_args!(
         "unknown condition \"{word}\"{near}; known: {list}, and statuses 400 to 599"
     ));
 }
 
-fn budget(raw: &Cursor<'_, RawBudget>) -> retry_budget::Settings {
+fn budget(raw: &At<'_, RawBudget>) -> retry_budget::Settings {
     let default = retry_budget::Settings::default();
-    let floor = raw.min_per_second().or(default.floor);
+    let floor = at!(raw.min_per_second).or(default.floor);
     if floor > 10_000_000 {
         let whole = floor.div_ceil(10_000);
         let problem = format_args!("{whole} is out of bounds: 0 to 1000");
-        raw.min_per_second().refuse_as(problem);
+        at!(raw.min_per_second).refuse_as(problem);
     }
     retry_budget::Settings {
-        ratio: raw.ratio().or(default.ratio),
+        ratio: at!(raw.ratio).or(default.ratio),
         floor,
-        ttl: raw.ttl().within(default.ttl, Span::secs(1), Span::secs(60)),
+        ttl: at!(raw.ttl).within(default.ttl, Span::secs(1), Span::secs(60)),
     }
 }
 
-fn hedge(raw: &Cursor<'_, RawHedge>, time: &Limits) -> Option<Delay> {
+fn hedge(raw: &At<'_, RawHedge>, time: &Limits) -> Option<Delay> {
     if time.per_try.is_some() {
         raw.refuse("cannot stand beside timeout.per_try: Envoy's router has one clock for both");
     }
-    let (least, most) = (raw.min(), raw.max());
-    match (raw.after().get(), raw.percentile().get()) {
+    let (least, most) = (at!(raw.min), at!(raw.max));
+    match (at!(raw.after).get(), at!(raw.percentile).get()) {
         (Some(after), None) => {
             if least.given().is_some() || most.given().is_some() {
                 raw.refuse("min and max bound a percentile; \"after\" needs none");
@@ -107,7 +104,7 @@ fn hedge(raw: &Cursor<'_, RawHedge>, time: &Limits) -> Option<Delay> {
             let usual = (Span::millis(10), Span::secs(10));
             let (min, max) = bounds(&least, &most, usual);
             Some(Delay::Percentile(Follow {
-                percentile: above_nothing(&raw.percentile(), percentile),
+                percentile: above_nothing(&at!(raw.percentile), percentile),
                 factor: 100,
                 min,
                 max,

@@ -1,7 +1,9 @@
 //! What is read, what is refused, and with which words.
 
+mod all;
 mod alone;
 mod extends;
+mod hostile;
 mod ladder;
 mod limits;
 mod load;

@@ -1,58 +1,184 @@
-//! Numbers with a meaning: lengths of time, shares, decimals.
+//! Values with a meaning: lengths of time, shares, decimals, statuses. Each is read from a number or a text ([`Scalar`]).
 
-use super::value_kind::{Schema, ValueKind};
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::Number;
+
 use crate::decimal::{self, ONE};
-use crate::json::Value;
+use crate::json;
 use crate::ratio::Share;
-use crate::text;
+use crate::time::{DurationError, Span, parse_duration};
+
+/// A number or a text; what is neither is told by its name.
+#[derive(Clone, Copy, Debug)]
+pub enum Scalar<'a> {
+    /// In billionths; nothing for what is negative or too large.
+    Number(Option<u64>),
+    /// A text.
+    Text(&'a str),
+    /// What stands there instead.
+    Other(&'static str),
+}
+
+/// Why a number or a text is not what is wanted.
+#[derive(Debug, thiserror::Error)]
+pub enum Unfit {
+    /// It is something else.
+    #[error("expected {wanted}, got {got}")]
+    Other {
+        /// What is wanted, with examples.
+        wanted: &'static str,
+        /// What there is.
+        got: String,
+    },
+    /// It should be a duration and is none.
+    #[error(transparent)]
+    Duration(#[from] DurationError),
+}
+
+impl Scalar<'_> {
+    #[cold]
+    #[inline(never)]
+    fn unfit(self, wanted: &'static str) -> Unfit {
+        let got = match self {
+            Self::Number(_) => "a number".to_owned(),
+            Self::Text(text) => format!("\"{text}\""),
+            Self::Other(kind) => kind.to_owned(),
+        };
+        Unfit::Other { wanted, got }
+    }
+}
+
+impl<'de> Deserialize<'de> for Scalar<'de> {
+    #[inline(never)]
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(ScalarVisitor)
+    }
+}
+
+struct ScalarVisitor;
+
+impl<'de> Visitor<'de> for ScalarVisitor {
+    type Value = Scalar<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number or text")
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Scalar<'de>, E> {
+        Ok(Scalar::Number(json::billionths(&number.into())))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Scalar<'de>, E> {
+        Ok(Scalar::Number(json::billionths(&number.into())))
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<Scalar<'de>, E> {
+        let number = Number::from_f64(number);
+        Ok(Scalar::Number(number.as_ref().and_then(json::billionths)))
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Scalar<'de>, E> {
+        Ok(Scalar::Text(text))
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Scalar<'de>, E> {
+        Ok(Scalar::Other("a truth value"))
+    }
+
+    fn visit_unit<E>(self) -> Result<Scalar<'de>, E> {
+        Ok(Scalar::Other("nothing"))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<Scalar<'de>, A::Error> {
+        Ok(Scalar::Other("a list"))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, _: A) -> Result<Scalar<'de>, A::Error> {
+        Ok(Scalar::Other("an object"))
+    }
+}
+
+/// Makes a type that is read from a [`Scalar`] by a function, or refused with what it should be.
+macro_rules! unit {
+    ($(#[$doc:meta])* $name:ident($($inner:ty),+), $read:expr, $wanted:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+        #[serde(try_from = "Scalar<'de>")]
+        pub struct $name($(pub(super) $inner),+);
+
+        impl TryFrom<Scalar<'_>> for $name {
+            type Error = Unfit;
+
+            fn try_from(scalar: Scalar<'_>) -> Result<Self, Unfit> {
+                let read: Option<Self> = $read(&scalar);
+                read.ok_or_else(|| scalar.unfit($wanted))
+            }
+        }
+    };
+}
+
+unit!(
+    /// A whole number. It may come as `1.0`, since a protobuf Struct knows no other numbers.
+    Whole(u32),
+    |scalar| whole(scalar).map(Self),
+    "a whole number"
+);
+unit!(
+    /// A number with at most four decimals, in parts of ten thousand.
+    Decimal(u32),
+    |scalar| of(scalar, ONE / 10_000, 1_000_000_000).map(Self),
+    "a number from 0 to 100000 with at most four decimals, such as 2 or 0.1"
+);
+unit!(
+    /// A share in percent: a number from 0 to 100, or text such as `5%`.
+    Percent(Share),
+    |scalar| percent(scalar).map(Self),
+    "a percentage from 0 to 100 with at most two decimals, such as 50 or \"5%\""
+);
+unit!(
+    /// What is paid in for another thing, in percent of it: a number from 0 to 1,000, or text such as `150%`.
+    Ratio(u32),
+    |scalar| points(scalar, 100_000).map(Self),
+    "a percentage from 0 to 1000 with at most two decimals, such as 20 or \"150%\""
+);
+unit!(
+    /// One or several HTTP statuses, the first and the last of them: a number, or text such as `5xx` or `520-527`.
+    HttpStatus(u16, u16),
+    |scalar| http_statuses(scalar).map(|(first, last)| Self(first, last)),
+    "a status from 100 to 599, or several, such as 503, \"5xx\" or \"520-527\""
+);
+unit!(
+    /// A gRPC status that says that something failed: a number or a name.
+    GrpcStatus(u16),
+    |scalar| grpc_status(scalar).filter(|status| *status != 0).map(Self),
+    "a gRPC status from 1 to 16, or its name, such as 14 or \"unavailable\""
+);
+unit!(
+    /// A gRPC status that may be 0.
+    AnyGrpcStatus(u16),
+    |scalar| grpc_status(scalar).map(Self),
+    "a gRPC status from 0 to 16, or its name, such as 0, \"ok\" or \"unavailable\""
+);
 
 /// A length of time with its unit.
-pub struct Duration;
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Scalar<'de>")]
+pub struct Duration(pub(super) Span);
 
-impl Schema for Duration {
-    const KIND: ValueKind = ValueKind::Duration;
-}
+impl TryFrom<Scalar<'_>> for Duration {
+    type Error = Unfit;
 
-/// A share in percent: a number from 0 to 100, or text such as `5%`.
-pub struct Percent;
-
-impl Schema for Percent {
-    const KIND: ValueKind = ValueKind::Percent;
-}
-
-/// What is paid in for another thing, in percent of it: a number from 0 to 1,000, or text such as `150%`.
-pub struct Ratio;
-
-impl Schema for Ratio {
-    const KIND: ValueKind = ValueKind::Ratio;
-}
-
-/// A number with at most four decimals.
-pub struct Decimal;
-
-impl Schema for Decimal {
-    const KIND: ValueKind = ValueKind::Decimal;
-}
-
-/// One or several HTTP statuses: a number, or text such as `5xx` or `520-527`.
-pub struct HttpStatus;
-
-impl Schema for HttpStatus {
-    const KIND: ValueKind = ValueKind::HttpStatus;
-}
-
-/// A gRPC status: a number or a name.
-pub struct GrpcStatus;
-
-impl Schema for GrpcStatus {
-    const KIND: ValueKind = ValueKind::GrpcStatus;
-}
-
-/// A gRPC status that may be 0.
-pub struct AnyGrpcStatus;
-
-impl Schema for AnyGrpcStatus {
-    const KIND: ValueKind = ValueKind::AnyGrpcStatus;
+    fn try_from(scalar: Scalar<'_>) -> Result<Self, Unfit> {
+        match scalar {
+            Scalar::Text(text) => Ok(Self(parse_duration(text)?)),
+            other => {
+                Err(other.unfit("a duration with its unit, such as \"250ms\", \"5s\" or \"2m\""))
+            }
+        }
+    }
 }
 
 /// The name of the gRPC status 0.
@@ -79,233 +205,87 @@ const GRPC_NAMES: [&str; 16] = [
 ];
 
 /// The first and the last of one or several HTTP statuses.
-pub(super) fn http_statuses(value: &Value) -> Option<(u16, u16)> {
-    const FIRST: u64 = 100;
-    const LAST: u64 = 599;
-    let (first, last) = match value {
-        Value::Text(text) => match text::trimmed(text.as_bytes()) {
+fn http_statuses(scalar: &Scalar<'_>) -> Option<(u16, u16)> {
+    let (first, last) = match scalar {
+        Scalar::Text(text) => match text.trim().as_bytes() {
             [class @ b'1'..=b'5', b'x' | b'X', b'x' | b'X'] => {
-                let first = u64::from(class.wrapping_sub(b'0')).saturating_mul(100);
+                let first = u16::from(class.wrapping_sub(b'0')).saturating_mul(100);
                 (first, first.saturating_add(99))
             }
-            _ => match text::parted(text, b'-') {
+            _ => match text.split_once('-') {
                 Some((first, last)) => (status(first)?, status(last)?),
                 None => (status(text)?, status(text)?),
             },
         },
         other => {
-            let status = u64::from(whole(other)?);
+            let status = u16::try_from(whole(other)?).ok()?;
             (status, status)
         }
     };
-    let known = FIRST <= first && first <= last && last <= LAST;
-    known.then_some((first as u16, last as u16))
+    let known = 100 <= first && first <= last && last <= 599;
+    known.then_some((first, last))
 }
 
-fn status(text: &str) -> Option<u64> {
-    text::number(text::trimmed(text.as_bytes()))
-}
-
-/// A gRPC status that says that something failed.
-pub(super) fn grpc_status(value: &Value) -> Option<u16> {
-    any_grpc_status(value).filter(|status| *status != 0)
+fn status(text: &str) -> Option<u16> {
+    text.trim().parse().ok()
 }
 
 /// A gRPC status; a name may be written as in gRPC's own constants, too.
-pub(super) fn any_grpc_status(value: &Value) -> Option<u16> {
-    let status = match value.text() {
-        Some(text) => {
-            let name = text.trim_ascii().replace('_', "-").to_ascii_lowercase();
+fn grpc_status(scalar: &Scalar<'_>) -> Option<u16> {
+    let status = match scalar {
+        Scalar::Text(text) => {
+            let name = text.trim().replace('_', "-").to_ascii_lowercase();
             let known = GRPC_NAMES.iter().position(|known| *known == name);
             match known {
-                Some(place) => place.checked_add(1)?,
+                Some(place) => u16::try_from(place.checked_add(1)?).ok()?,
                 None if name == GRPC_OK => 0,
-                None => status(text)? as usize,
+                None => status(text)?,
             }
         }
-        None => whole(value)? as usize,
+        other => u16::try_from(whole(other)?).ok()?,
     };
-    (status <= GRPC_NAMES.len()).then_some(status as u16)
+    (usize::from(status) <= GRPC_NAMES.len()).then_some(status)
 }
 
-/// A whole number; it may come as `1.0`, since a protobuf Struct knows no other numbers.
-pub(super) fn whole(value: &Value) -> Option<u32> {
-    of(value, ONE, u32::MAX)
-}
-
-/// A decimal in parts of ten thousand.
-pub(super) fn decimal(value: &Value) -> Option<u32> {
-    of(value, ONE / 10_000, 1_000_000_000)
+/// A whole number.
+fn whole(scalar: &Scalar<'_>) -> Option<u32> {
+    of(scalar, ONE, u32::MAX)
 }
 
 /// A share.
-pub(super) fn percent(value: &Value) -> Option<Share> {
-    let points = points(value, 10_000)?;
+fn percent(scalar: &Scalar<'_>) -> Option<Share> {
+    let points = points(scalar, 10_000)?;
     u16::try_from(points).ok().map(Share::basis_points)
 }
 
-/// A ratio in basis points.
-pub(super) fn ratio(value: &Value) -> Option<u32> {
-    points(value, 100_000)
-}
-
 /// Basis points of a number, or of text such as `5%`.
-fn points(value: &Value, max: u32) -> Option<u32> {
-    let number = value.text().and_then(number);
-    of(number.as_ref().unwrap_or(value), ONE / 100, max)
+fn points(scalar: &Scalar, max: u32) -> Option<u32> {
+    match scalar {
+        Scalar::Text(text) => of(&number(text)?, ONE / 100, max),
+        other => of(other, ONE / 100, max),
+    }
 }
 
 /// The number in a text such as `5%`.
-fn number(text: &str) -> Option<Value> {
-    let text = text::trimmed(text.as_bytes());
-    let text = text::trimmed(text.strip_suffix(b"%").unwrap_or(text));
-    let plain = |byte: &u8| matches!(byte, b'0'..=b'9' | b'.' | b'+');
-    let digits = Some(text).filter(|text| text.iter().all(plain))?;
-    Some(Value::Number(decimal::billionths(digits)))
+fn number(text: &str) -> Option<Scalar<'_>> {
+    let text = text.trim();
+    let text = text.strip_suffix('%').unwrap_or(text).trim();
+    let plain = |byte: u8| matches!(byte, b'0'..=b'9' | b'.' | b'+');
+    let digits = Some(text.as_bytes()).filter(|_| text.bytes().all(plain))?;
+    Some(Scalar::Number(decimal::billionths(digits)))
 }
 
 /// A number in parts so large, each so many billionths, where it is a whole number of them and no more than `max`.
-#[inline(never)]
-fn of(value: &Value, part: u64, max: u32) -> Option<u32> {
-    let Value::Number(Some(number)) = value else {
+fn of(scalar: &Scalar, part: u64, max: u32) -> Option<u32> {
+    let Scalar::Number(Some(number)) = scalar else {
         return None;
     };
     let parts = number.checked_div(part)?;
-    let whole = parts.saturating_mul(part) == *number && parts <= u64::from(max);
-    whole.then_some(parts as u32)
+    let whole = parts.saturating_mul(part) == *number;
+    u32::try_from(parts)
+        .ok()
+        .filter(|parts| whole && *parts <= max)
 }
 
 #[cfg(feature = "schema")]
-mod schema {
-    use std::borrow::Cow;
-    use std::collections::BTreeMap;
-
-    use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-
-    use super::{
-        AnyGrpcStatus, Decimal, Duration, GRPC_NAMES, GRPC_OK, GrpcStatus, HttpStatus, Percent,
-        Ratio,
-    };
-    use crate::config::value_kind::Named;
-
-    impl<T: JsonSchema> JsonSchema for Named<T> {
-        fn inline_schema() -> bool {
-            true
-        }
-
-        fn schema_name() -> Cow<'static, str> {
-            <BTreeMap<String, T>>::schema_name()
-        }
-
-        fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-            <BTreeMap<String, T>>::json_schema(generator)
-        }
-    }
-
-    impl JsonSchema for Duration {
-        fn schema_name() -> Cow<'static, str> {
-            "Duration".into()
-        }
-
-        fn json_schema(_generator: &mut SchemaGenerator) -> Schema {
-            json_schema!({
-                "type": "string",
-                "description": "A length of time with its unit: ns, us, ms, s, m or h.",
-                "pattern": r"^\s*[0-9]+(\.[0-9]{1,9})?\s*(ns|us|ms|s|m|h)\s*$",
-                "examples": ["250ms", "5s"]
-            })
-        }
-    }
-
-    impl JsonSchema for Decimal {
-        fn schema_name() -> Cow<'static, str> {
-            "Decimal".into()
-        }
-
-        fn json_schema(_generator: &mut SchemaGenerator) -> Schema {
-            json_schema!({"type": "number", "minimum": 0, "maximum": 100_000})
-        }
-    }
-
-    impl JsonSchema for HttpStatus {
-        fn schema_name() -> Cow<'static, str> {
-            "HttpStatus".into()
-        }
-
-        fn json_schema(_generator: &mut SchemaGenerator) -> Schema {
-            json_schema!({
-                "description": "One or several HTTP statuses.",
-                "anyOf": [
-                    {"type": "integer", "minimum": 100, "maximum": 599},
-                    {"type": "string", "pattern": r"^\s*([1-5][xX]{2}|[1-5][0-9]{2}(\s*-\s*[1-5][0-9]{2})?)\s*$"}
-                ],
-                "examples": [503, "5xx", "520-527"]
-            })
-        }
-    }
-
-    impl JsonSchema for GrpcStatus {
-        fn schema_name() -> Cow<'static, str> {
-            "GrpcStatus".into()
-        }
-
-        fn json_schema(_generator: &mut SchemaGenerator) -> Schema {
-            json_schema!({
-                "description": "A gRPC status, or its name.",
-                "anyOf": [
-                    {"type": "integer", "minimum": 1, "maximum": 16},
-                    {"enum": GRPC_NAMES}
-                ]
-            })
-        }
-    }
-
-    impl JsonSchema for AnyGrpcStatus {
-        fn schema_name() -> Cow<'static, str> {
-            "AnyGrpcStatus".into()
-        }
-
-        fn json_schema(_generator: &mut SchemaGenerator) -> Schema {
-            json_schema!({
-                "description": "A gRPC status, 0 among them, or its name.",
-                "anyOf": [
-                    {"type": "integer", "minimum": 0, "maximum": 16},
-                    {"const": GRPC_OK},
-                    {"enum": GRPC_NAMES}
-                ]
-            })
-        }
-    }
-
-    impl JsonSchema for Ratio {
-        fn schema_name() -> Cow<'static, str> {
-            "Ratio".into()
-        }
-
-        fn json_schema(_generator: &mut SchemaGenerator) -> Schema {
-            json_schema!({
-                "description": "What is paid in, in percent of what it pays for.",
-                "anyOf": [
-                    {"type": "number", "minimum": 0, "maximum": 1000},
-                    {"type": "string", "pattern": r"^\s*[0-9]+(\.[0-9]{1,2})?\s*%?\s*$"}
-                ]
-            })
-        }
-    }
-
-    impl JsonSchema for Percent {
-        fn schema_name() -> Cow<'static, str> {
-            "Percent".into()
-        }
-
-        fn json_schema(_generator: &mut SchemaGenerator) -> Schema {
-            json_schema!({
-                "description": "A share in percent.",
-                "anyOf": [
-                    {"type": "number", "minimum": 0, "maximum": 100},
-                    {"type": "string", "pattern": r"^\s*[0-9]+(\.[0-9]{1,2})?\s*%?\s*$"}
-                ]
-            })
-        }
-    }
-}
+mod schema;

@@ -6,16 +6,17 @@ use crate::state_page::StatePage;
 use crate::time::Span;
 use crate::trust::{Network, Trust};
 
-use super::cursor::{Cursor, Location};
+use super::at::{At, Place, at};
 use super::defaults;
+use super::raw::breaker::RawProbe;
 use super::raw::concurrency::RawEnforcement;
-use super::raw::*;
+use super::raw::{RawPage, RawTrust};
 use super::units::{Duration, Percent};
 
 pub(super) const PATTERN_MAX: usize = 512;
 
 /// A cluster's name, or a pattern of names.
-pub(super) fn cluster(raw: &Cursor<'_, String>) -> String {
+pub(super) fn cluster(raw: &At<'_, &str>) -> String {
     let name = raw.text();
     if name.is_empty() || name.len() > PATTERN_MAX {
         raw.refuse_as(format_args!(
@@ -26,14 +27,14 @@ pub(super) fn cluster(raw: &Cursor<'_, String>) -> String {
 }
 
 /// Without `mode: enforce` there is no share to enforce.
-pub(super) fn no_share(share: &Cursor<'_, Percent>) {
+pub(super) fn no_share(share: &At<'_, Percent>) {
     if share.given().is_some() {
         share.refuse("a share can be enforced with \"mode\": \"enforce\" only");
     }
 }
 
 /// The name of something outside the policy, which may hold any characters.
-pub(super) fn name(raw: &Cursor<'_, String>, what: &str) -> String {
+pub(super) fn name(raw: &At<'_, &str>, what: &str) -> String {
     let name = raw.text();
     if name.is_empty() || name.len() > PATTERN_MAX {
         raw.refuse_as(format_args!("write {what} of at most {PATTERN_MAX} bytes"));
@@ -42,7 +43,7 @@ pub(super) fn name(raw: &Cursor<'_, String>, what: &str) -> String {
 }
 
 /// A header's name in lower case; refused where it is none, or where Envoy or Seawall sets it.
-pub(super) fn header_name(at: &Location<'_>, name: &str) -> String {
+pub(super) fn header_name(at: &Place<'_>, name: &str) -> String {
     const TAKEN: [&str; 10] = [
         "cache-control",
         "connection",
@@ -63,7 +64,7 @@ pub(super) fn header_name(at: &Location<'_>, name: &str) -> String {
 }
 
 /// The name of a header, in lower case.
-pub(super) fn token(at: &Location<'_>, name: &str) -> String {
+pub(super) fn token(at: &Place<'_>, name: &str) -> String {
     let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     if name.is_empty() || name.len() > PATTERN_MAX || !name.bytes().all(token) {
         at.refuse("no name of a header");
@@ -74,7 +75,7 @@ pub(super) fn token(at: &Location<'_>, name: &str) -> String {
 const TRUSTED_MAX: usize = 64;
 
 /// A percentile that may be followed.
-pub(super) fn above_nothing(at: &Location<'_>, percentile: Share) -> Share {
+pub(super) fn above_nothing(at: &Place<'_>, percentile: Share) -> Share {
     if percentile == Share::NONE {
         at.refuse("must be above 0");
     }
@@ -83,8 +84,8 @@ pub(super) fn above_nothing(at: &Location<'_>, percentile: Share) -> Share {
 
 /// The bounds of what follows a percentile.
 pub(super) fn bounds(
-    min: &Cursor<'_, Duration>,
-    max: &Cursor<'_, Duration>,
+    min: &At<'_, Duration>,
+    max: &At<'_, Duration>,
     usual: (Span, Span),
 ) -> (Span, Span) {
     let (least, most) = defaults::range((min.get(), usual.0), (max.get(), usual.1));
@@ -98,17 +99,15 @@ pub(super) fn bounds(
 }
 
 /// Whose marks are believed.
-pub(super) fn trust(raw: &Cursor<'_, RawTrust>) -> Trust {
-    let (identities, addresses) = (raw.identities(), raw.addresses());
+pub(super) fn trust(raw: &At<'_, RawTrust<'_>>) -> Trust {
+    let (identities, addresses) = (at!(raw.identities), at!(raw.addresses));
     identities.at_most(identities.len(), TRUSTED_MAX);
     addresses.at_most(addresses.len(), TRUSTED_MAX);
     let mut trust = Trust::default();
-    for index in 0..identities.len() {
-        let at = identities.item(index);
+    for at in identities.items() {
         trust.identities.push(name(&at, "a URI"));
     }
-    for index in 0..addresses.len() {
-        let at = addresses.item(index);
+    for at in addresses.items() {
         let text = at.text();
         match Network::parse(text) {
             Some(network) => trust.networks.push(network),
@@ -121,7 +120,7 @@ pub(super) fn trust(raw: &Cursor<'_, RawTrust>) -> Trust {
 }
 
 /// A path as it stands in a request.
-pub(super) fn location(raw: &Cursor<'_, String>) -> String {
+pub(super) fn location(raw: &At<'_, &str>) -> String {
     let text = raw.text();
     if !text.starts_with('/') {
         raw.refuse_as(format_args!("\"{text}\": a path begins with \"/\""));
@@ -129,7 +128,7 @@ pub(super) fn location(raw: &Cursor<'_, String>) -> String {
     visible(raw)
 }
 
-pub(super) fn visible(raw: &Cursor<'_, String>) -> String {
+pub(super) fn visible(raw: &At<'_, &str>) -> String {
     let text = raw.text();
     if text.is_empty() || text.len() > PATTERN_MAX || !text.bytes().all(|b| b.is_ascii_graphic()) {
         raw.refuse_as(format_args!("1 to {PATTERN_MAX} visible ASCII characters"));
@@ -140,7 +139,7 @@ pub(super) fn visible(raw: &Cursor<'_, String>) -> String {
 /// `None` is off.
 pub(super) fn enforcement(
     mode: Option<RawEnforcement>,
-    share: &Cursor<'_, Percent>,
+    share: &At<'_, Percent>,
 ) -> Option<Enforcement> {
     let mode = match mode {
         None | Some(RawEnforcement::Enforce) => {
@@ -154,28 +153,27 @@ pub(super) fn enforcement(
 }
 
 /// The state page.
-pub(super) fn page(raw: &Cursor<'_, RawPage>) -> StatePage {
-    let trust = trust(&raw.trust());
+pub(super) fn page(raw: &At<'_, RawPage<'_>>) -> StatePage {
+    let trust = trust(&at!(raw.trust));
     if trust.is_empty() {
-        raw.trust()
-            .refuse("empty: write who may read it, by \"addresses\" or \"identities\"");
+        at!(raw.trust).refuse("empty: write who may read it, by \"addresses\" or \"identities\"");
     }
     StatePage {
-        path: location(&raw.path()),
+        path: location(&at!(raw.path)),
         trust,
     }
 }
 
 /// Seawall's own probe.
-pub(super) fn probe(raw: &Cursor<'_, RawProbe>) -> health_check::settings::HealthCheck {
+pub(super) fn probe(raw: &At<'_, RawProbe<'_>>) -> health_check::settings::HealthCheck {
     let (least, most) = (Span::millis(100), Span::secs(3_600));
-    let every = raw.every().within(Span::secs(2), least, most);
+    let every = at!(raw.every).within(Span::secs(2), least, most);
     let (least, most) = (Span::millis(1), Span::secs(60));
-    let host = raw.host();
+    let host = at!(raw.host);
     health_check::settings::HealthCheck {
-        path: location(&raw.path()),
+        path: location(&at!(raw.path)),
         host: host.given().map(visible),
         every,
-        timeout: raw.timeout().within(Span::secs(1), least, most),
+        timeout: at!(raw.timeout).within(Span::secs(1), least, most),
     }
 }

@@ -1,142 +1,9 @@
-//! The same language as `serde_json`'s, within the bounds.
+//! What is read beyond `serde_json`'s own reader: bounds, keys that stand twice, paths.
 
 use proptest::prelude::*;
+use serde_json::json;
 
 use super::*;
-
-/// What `serde_json` read, as what is read here.
-fn expected(value: &serde_json::Value) -> Value {
-    match value {
-        serde_json::Value::Null => Value::Null,
-        serde_json::Value::Bool(truth) => Value::Bool(*truth),
-        serde_json::Value::Number(number) => {
-            let text = number.to_string();
-            let positive = text.strip_prefix('-').unwrap_or(&text);
-            let read = crate::decimal::billionths(positive.as_bytes());
-            let usable = |read: &u64| *read < u64::MAX && (text == positive || *read == 0);
-            Value::Number(read.filter(usable))
-        }
-        serde_json::Value::String(text) => Value::Text(text.clone()),
-        serde_json::Value::Array(items) => Value::List(items.iter().map(expected).collect()),
-        serde_json::Value::Object(map) => {
-            let entry = |(key, value): (&String, _)| (key.clone(), expected(value));
-            Value::Object(Object(map.iter().map(entry).collect()))
-        }
-    }
-}
-
-/// Whether two values are the same, but for what a double cannot hold: `serde_json` reads its last digit by guess.
-fn alike(ours: &Value, theirs: &Value) -> bool {
-    match (ours, theirs) {
-        (Value::Number(Some(ours)), Value::Number(Some(theirs))) => {
-            ours.abs_diff(*theirs) <= ours >> 51
-        }
-        (Value::List(ours), Value::List(theirs)) => {
-            let same = |(ours, theirs)| alike(ours, theirs);
-            ours.len() == theirs.len() && ours.iter().zip(theirs).all(same)
-        }
-        (Value::Object(ours), Value::Object(theirs)) => {
-            let same = |((key, ours), (other, theirs)): (&(String, Value), &(String, Value))| {
-                key == other && alike(ours, theirs)
-            };
-            ours.0.len() == theirs.0.len() && ours.0.iter().zip(&theirs.0).all(same)
-        }
-        (ours, theirs) => ours == theirs,
-    }
-}
-
-/// Whether both read the same, or both nothing.
-#[track_caller]
-fn compare(bytes: &[u8]) {
-    let ours = parse(bytes).ok();
-    let theirs: Result<serde_json::Value, _> = serde_json::from_slice(bytes);
-    match theirs {
-        Ok(theirs) => {
-            let theirs = expected(&theirs);
-            let same = ours.as_ref().is_some_and(|ours| alike(ours, &theirs));
-            assert!(same, "{}: {ours:?} and {theirs:?}", bytes.escape_ascii());
-        }
-        // What no double can hold is an error there, and a number that cannot be used here.
-        Err(error) if error.to_string().starts_with("number out of range") => {}
-        Err(_) => assert_eq!(ours, None, "{}", bytes.escape_ascii()),
-    }
-}
-
-#[test]
-fn the_language_is_that_of_serde_json() {
-    for text in [
-        "null",
-        " true ",
-        "\t[false\n,\r1]",
-        "nul",
-        "nulll",
-        "True",
-        "",
-        " ",
-        "{}",
-        "[]",
-        "[1,]",
-        "[,1]",
-        "[1 2]",
-        "[1",
-        "[",
-        "{\"a\":1,}",
-        "{\"a\"}",
-        "{\"a\":}",
-        "{a:1}",
-        "{,}",
-        "{1:2}",
-        "{\"b\":1,\"a\":{\"c\":[{}]},\"b\":2}",
-        "{}}",
-        "1 1",
-        "0",
-        "-0",
-        "-0.0e5",
-        "00",
-        "01",
-        "-",
-        "-1",
-        "+1",
-        "1.",
-        ".5",
-        "1.5e",
-        "1.5e+",
-        "1E5",
-        "1e-5",
-        "1.25e+2",
-        "1e5.5",
-        "12345678901234567890",
-        "0.1",
-        "NaN",
-        "Infinity",
-        "0x1",
-        r#""\"\\\/\b\f\n\r\t""#,
-        r#""\u0041\u00e9\u20ac\ud83d\ude00""#,
-        r#""\ud83d""#,
-        r#""\ud83dx""#,
-        r#""\ud83d\u0041""#,
-        r#""\ud83d\ud83d""#,
-        r#""\ude00""#,
-        r#""\u00g0""#,
-        r#""\u00""#,
-        r#""\x41""#,
-        r#""\"#,
-        "\"",
-        "\"a\nb\"",
-        "\"a\0b\"",
-        "\"\x7f\"",
-        "\"\u{e9}\u{20ac}\u{1f600}\"",
-        "\u{feff}1",
-        "\u{a0}1",
-        "'a'",
-        "// 1\n1",
-    ] {
-        compare(text.as_bytes());
-    }
-    compare(b"\"\xff\xfe\"");
-    compare(b"\"\xed\xa0\x80\"");
-    compare(b"1\xff");
-}
 
 #[test]
 fn depth_and_keys_have_bounds() {
@@ -145,6 +12,7 @@ fn depth_and_keys_have_bounds() {
     assert!(parse(&deep(deepest)).is_ok());
     assert!(parse(&deep(deepest + 1)).is_err());
     assert!(parse(&vec![b'['; 1 << 20]).is_err());
+    assert!(parse(&b"{\"a\":".repeat(1 << 18)).is_err());
     let keys = |count: usize| {
         let keys: Vec<String> = (0..count).map(|key| format!("\"{key}\":0")).collect();
         format!("{{{}}}", keys.join(","))
@@ -154,26 +22,118 @@ fn depth_and_keys_have_bounds() {
 }
 
 #[test]
-fn the_last_digit_of_a_double_is_no_difference() {
-    compare(b"117503882.48872887");
+fn a_key_that_stands_twice_is_refused_wherever_it_stands() {
+    for (text, path) in [
+        (r#"{"a": 1, "a": 1}"#, "a"),
+        (r#"{"a": null, "\u0061": null}"#, "a"),
+        (
+            r#"{"a": {"b": [0, {"c": 1, "d": {}, "c": 2}]}}"#,
+            "a.b[1].c",
+        ),
+    ] {
+        let error = parse(text.as_bytes()).unwrap_err();
+        assert_eq!(error.path, path);
+        let expected = "a key may stand only once, and this one stands again at line 1 column ";
+        assert!(
+            error.problem.starts_with(expected) && error.is_json,
+            "{error:?}"
+        );
+    }
+    assert!(parse(br#"{"a": {"b": 1}, "b": {"b": 1}}"#).is_ok());
+    let last = parse_last(br#"{"a": {"b": 1, "b": 2}, "a": {"b": 3, "b": 4}}"#);
+    assert_eq!(last, Ok(json!({"a": {"b": 4}})));
 }
 
 #[test]
 fn an_error_says_what_is_missing_and_where() {
     for (text, expected) in [
-        ("{\n \"a\" 1}", "expected \":\" at line 2 column 6"),
-        ("{\"a\": 1", "expected \",\" or \"}\" at line 1 column 8"),
-        ("[1, }", "expected a value at line 1 column 5"),
-        ("{}\n\nx", "expected the end at line 3 column 1"),
+        ("{\n \"a\" 1}", "expected `:` at line 2 column 6"),
+        (
+            "{\"a\": {\"b\": [1, 2}}",
+            "a.b: expected `,` or `]` at line 1 column 18",
+        ),
+        (
+            "{\"a\": 1",
+            "EOF while parsing an object at line 1 column 7",
+        ),
+        ("[1, }", "[1]: expected value at line 1 column 5"),
+        (
+            "{\"a\": [0, -]}",
+            "a[1]: invalid number at line 1 column 12",
+        ),
+        (
+            "{\"a\": 1e999}",
+            "a: number out of range at line 1 column 11",
+        ),
+        ("{}\n\nx", "trailing characters at line 3 column 1"),
     ] {
-        assert_eq!(parse(text.as_bytes()).unwrap_err().to_string(), expected);
+        let error = parse(text.as_bytes()).unwrap_err();
+        let between = if error.path.is_empty() { "" } else { ": " };
+        assert_eq!(
+            format!("{}{between}{}", error.path, error.problem),
+            expected
+        );
+        assert!(!error.is_json);
     }
+}
+
+#[test]
+fn what_is_no_utf_8_is_refused() {
+    for bytes in [
+        &b"\"\xff\xfe\""[..],
+        b"\"\xed\xa0\x80\"",
+        b"1\xff",
+        b"{\"\xff\": 1}",
+    ] {
+        assert!(parse(bytes).is_err(), "{}", bytes.escape_ascii());
+    }
+}
+
+#[test]
+fn a_number_is_billionths_or_nothing() {
+    let read = |text: &str| match parse(text.as_bytes()) {
+        Ok(Value::Number(number)) => billionths(&number),
+        _ => panic!("{text}: no number"),
+    };
+    for (text, expected) in [
+        ("0", Some(0)),
+        ("-0", Some(0)),
+        ("-0.0", Some(0)),
+        ("7", Some(7 * ONE)),
+        ("7.0", Some(7 * ONE)),
+        ("1e2", Some(100 * ONE)),
+        ("0.1", Some(ONE / 10)),
+        ("12.5", Some(25 * ONE / 2)),
+        ("0.30000000000000004", Some(3 * ONE / 10)),
+        ("4294967295", Some(4_294_967_295 * ONE)),
+        ("1e-300", Some(1)),
+        ("-1", None),
+        ("-0.5", None),
+        ("18446744073709551615", None),
+        ("18446744073709551616", None),
+        ("1e300", None),
+    ] {
+        assert_eq!(read(text), expected, "{text}");
+    }
+}
+
+/// Whether both read the same, or both nothing.
+fn compare(bytes: &[u8]) -> Result<(), TestCaseError> {
+    let theirs: Option<Value> = serde_json::from_slice(bytes).ok();
+    match parse(bytes) {
+        Ok(ours) => prop_assert_eq!(Some(ours), theirs),
+        Err(error) if error.is_json => {
+            prop_assert!(theirs.is_some());
+        }
+        Err(_) => prop_assert_eq!(None, theirs),
+    }
+    Ok(())
 }
 
 proptest! {
     #[test]
     fn rubbish_is_read_like_serde_json_reads_it(bytes in prop::collection::vec(any::<u8>(), 0..20)) {
-        compare(&bytes);
+        compare(&bytes)?;
     }
 
     #[test]
@@ -183,13 +143,13 @@ proptest! {
             "+", " ", "\n", "\"a\":", "\"b\":1,",
         ]), 0..12)
     ) {
-        compare(parts.concat().as_bytes());
+        compare(parts.concat().as_bytes())?;
     }
 
     #[test]
     fn what_is_written_is_read(texts in prop::collection::vec(any::<String>(), 0..5), number in any::<f64>()) {
-        let written = serde_json::json!({"texts": texts, "number": number, "nested": [{"a": null, "b": true}]});
-        prop_assert_eq!(Value::from_serde(&written), Some(expected(&written)));
-        compare(written.to_string().as_bytes());
+        let written = json!({"texts": texts, "number": number, "nested": [{"a": null, "b": true}]});
+        let text = written.to_string();
+        prop_assert_eq!(parse(text.as_bytes()), Ok(serde_json::from_str(&text).unwrap()));
     }
 }

@@ -14,8 +14,10 @@
 
 mod message;
 
+use serde_json::Value;
+
 use crate::decimal;
-use crate::json::{self, Value};
+use crate::json;
 use crate::text as texts;
 
 /// The header, or trailer, in one of three forms.
@@ -126,12 +128,12 @@ fn is_known(name: &[u8]) -> bool {
 
 /// `{"cpu_utilization": 0.3, "named_metrics": {"queue": 12}}`
 fn json(object: &[u8]) -> Option<Report> {
-    let Ok(Value::Object(fields)) = json::parse(object) else {
+    let Ok(Value::Object(fields)) = json::parse_last(object) else {
         return None;
     };
     let mut report = Report::default();
-    for (name, value) in fields.iter() {
-        let name = match name {
+    for (name, value) in &fields {
+        let name = match name.as_str() {
             "applicationUtilization" => "application_utilization",
             "cpuUtilization" => "cpu_utilization",
             name => name,
@@ -139,10 +141,10 @@ fn json(object: &[u8]) -> Option<Report> {
         match (report.place(name.as_bytes()), value) {
             (None, _) if !OTHERS_JSON.contains(&name) => return None,
             (None, _) | (Some(_), Value::Null) => {}
-            (Some(place), Value::Text(text)) => {
+            (Some(place), Value::String(text)) => {
                 *place = points(decimal::billionths(text.as_bytes())?);
             }
-            (Some(place), Value::Number(number)) => *place = points((*number)?),
+            (Some(place), Value::Number(number)) => *place = points(json::billionths(number)?),
             (Some(_), _) => return None,
         }
     }

@@ -116,6 +116,10 @@ fn json_is_read_by_both_of_its_names() {
             r#"{"cpu_utilization": 1, "applicationUtilization": null}"#,
             Some(10_000),
         ),
+        (
+            r#"{"cpu_utilization": 0.7, "cpu_utilization": 0.2}"#,
+            Some(2_000),
+        ),
         (r#"{"cpu_utilization": 0.7, "unheard_of": 1}"#, None),
         (r#"{"cpu_utilization": -0.7}"#, None),
         (r#"{"cpu_utilization": "NaN"}"#, None),

@@ -6,9 +6,7 @@
 //! **Invariants:** names are escaped, so that no name of a cluster or an authority breaks out; the whole is at most
 //! [`BYTES_MAX`] and a last line, and says how many upstreams had no room.
 
-mod json;
-
-pub use json::Json;
+use serde::{Serialize, Serializer};
 
 use crate::breaker::{Breaker, Mode, Moment, State};
 use crate::concurrency::InFlightSlots;
@@ -48,55 +46,126 @@ pub struct UpstreamView<'a> {
 }
 
 /// What a VM could not store yet.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct PendingWork {
     /// Settlements of permits.
+    #[serde(rename = "settlements_pending")]
     pub settlements: usize,
     /// Entries into retry budgets.
+    #[serde(rename = "budget_entries_pending")]
     pub entries: usize,
     /// Places.
+    #[serde(rename = "slots_unreturned")]
     pub places: usize,
     /// Hedges that wait.
+    #[serde(rename = "hedges_parked")]
     pub parked: usize,
 }
 
-/// Begins a page.
-pub fn begin(own: PendingWork) -> Json {
-    let mut json = Json::default();
-    json.begin(b'{');
-    json.number("version", 1);
-    json.key("worker");
-    json.begin(b'{');
-    for (key, count) in [
-        ("settlements_pending", own.settlements),
-        ("budget_entries_pending", own.entries),
-        ("slots_unreturned", own.places),
-        ("hedges_parked", own.parked),
-    ] {
-        json.number(key, count as u64);
-    }
-    json.end(b'}');
-    json.key("upstreams");
-    json.begin(b'[');
-    json
+/// A page in the making: JSON up to the last upstream so far.
+#[derive(Clone, Debug)]
+pub struct Page {
+    bytes: Vec<u8>,
+    is_empty: bool,
 }
 
-/// Ends a page that had no room for so many upstreams.
-pub fn end(mut json: Json, omitted: usize) -> Vec<u8> {
-    json.end(b']');
-    json.number("omitted", omitted as u64);
-    json.end(b'}');
-    json.finish()
+impl Page {
+    /// Adds a value. Values of the page are numbers and names, so that writing them cannot fail.
+    fn write(&mut self, value: &impl Serialize) {
+        let _ = serde_json::to_writer(&mut self.bytes, value);
+    }
+}
+
+/// One upstream as it is shown.
+#[derive(Default, Serialize)]
+struct Shown<'a> {
+    policy: &'a str,
+    upstream: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<&'a str>,
+    mode: &'a str,
+    state: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    generation: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trips: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    open_ms_left: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failures_in_a_row: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    closed_for_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    probes_in_flight: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    calls: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failures: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    slow: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retries_left: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    in_flight: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    utilisation_bp: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reported_ms_ago: Option<u64>,
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "by_priority"
+    )]
+    shed_bp: Option<[(&'static str, u64); Priority::ALL.len()]>,
+    position: &'a str,
+}
+
+fn by_priority<S: Serializer>(
+    shed: &Option<[(&'static str, u64); Priority::ALL.len()]>,
+    to: S,
+) -> Result<S::Ok, S::Error> {
+    to.collect_map(shed.iter().flatten().copied())
+}
+
+/// Begins a page.
+pub fn begin(own: PendingWork) -> Page {
+    let mut page = Page {
+        bytes: br#"{"version":1,"worker":"#.to_vec(),
+        is_empty: true,
+    };
+    page.write(&own);
+    page.bytes.extend_from_slice(br#","upstreams":["#);
+    page
+}
+
+/// Ends a page that had no room for so many upstreams. What HTML could take for markup is escaped.
+pub fn end(mut page: Page, omitted: usize) -> Vec<u8> {
+    page.bytes.extend_from_slice(br#"],"omitted":"#);
+    page.write(&omitted);
+    page.bytes.extend_from_slice(b"}\n");
+    let mut escaped = Vec::with_capacity(page.bytes.len());
+    for byte in page.bytes {
+        // These stand within texts alone.
+        match byte {
+            b'<' => escaped.extend_from_slice(br"\u003c"),
+            b'>' => escaped.extend_from_slice(br"\u003e"),
+            b'&' => escaped.extend_from_slice(br"\u0026"),
+            0x7f => escaped.extend_from_slice(br"\u007f"),
+            _ => escaped.push(byte),
+        }
+    }
+    escaped
 }
 
 /// Adds one upstream; `false` if there is no room.
 pub fn add(
-    json: &mut Json,
+    page: &mut Page,
     store: &impl SharedStore,
     upstream: &UpstreamView<'_>,
     moment: Moment,
 ) -> bool {
-    if json.len() >= BYTES_MAX {
+    if page.bytes.len() >= BYTES_MAX {
         return false;
     }
     let record = upstream.key.map(|key| load(store, key));
@@ -106,24 +175,28 @@ pub fn add(
         Some(Ok(None)) => Some(InFlightSlots::default()),
         Some(Err(_)) | None => None,
     };
-    json.begin(b'{');
-    json.text("policy", &upstream.policy.name);
-    json.text("upstream", upstream.cluster);
-    if let Some(key) = upstream.key {
-        json.text("key", key);
-    }
-    json.text("mode", mode(upstream.policy.breaker.mode));
+    let mut shown = Shown {
+        policy: &upstream.policy.name,
+        upstream: upstream.cluster,
+        key: upstream.key,
+        mode: mode(upstream.policy.breaker.mode),
+        position: upstream.position,
+        ..Shown::default()
+    };
     match record {
-        None => json.text("state", "none"),
-        Some(Err(problem)) => json.text("state", problem),
-        Some(Ok(None)) => json.text("state", "new"),
-        Some(Ok(Some(record))) => stored(json, upstream.policy, record, moment),
+        None => shown.state = "none",
+        Some(Err(problem)) => shown.state = problem,
+        Some(Ok(None)) => shown.state = "new",
+        Some(Ok(Some(record))) => stored(&mut shown, upstream.policy, record, moment),
     }
     if let Some(places) = places {
-        counted(json, &places, moment.now);
+        counted(&mut shown, &places, moment.now);
     }
-    json.text("position", upstream.position);
-    json.end(b'}');
+    if !page.is_empty {
+        page.bytes.push(b',');
+    }
+    page.is_empty = false;
+    page.write(&shown);
     true
 }
 
@@ -150,59 +223,55 @@ const fn mode(mode: Mode) -> &'static str {
 }
 
 /// The breaker and the budget as they are now.
-fn stored(json: &mut Json, policy: &Policy, mut record: Record, moment: Moment) {
+fn stored(shown: &mut Shown<'_>, policy: &Policy, mut record: Record, moment: Moment) {
     if policy.breaker.mode.counts() {
         record.breaker.advance(&policy.breaker, moment);
     }
-    json.text("state", record.breaker.phase().name());
-    json.number("generation", record.breaker.generation);
-    json.number("trips", u64::from(record.breaker.trips));
-    breaker(json, &mut record.breaker, moment.now);
+    shown.state = record.breaker.phase().name();
+    shown.generation = Some(record.breaker.generation);
+    shown.trips = Some(u64::from(record.breaker.trips));
+    breaker(shown, &mut record.breaker, moment.now);
     let settings = policy.retries.as_ref().map(|retries| &retries.budget);
     if let Some((budget, settings)) = record.budget.as_mut().zip(settings) {
-        json.number("retries_left", budget.balance(settings, moment.now) / RETRY);
+        shown.retries_left = Some(budget.balance(settings, moment.now) / RETRY);
     }
 }
 
-fn breaker(json: &mut Json, breaker: &mut Breaker, now: Timestamp) {
+fn breaker(shown: &mut Shown<'_>, breaker: &mut Breaker, now: Timestamp) {
     let counts = match &mut breaker.state {
         State::Open { until } => {
-            return json.number("open_ms_left", until.since(now).as_millis());
+            shown.open_ms_left = Some(until.since(now).as_millis());
+            return;
         }
         State::Closed(closed) => {
-            json.number("failures_in_a_row", u64::from(closed.consecutive));
-            if let Some(from) = closed.ramp_from {
-                json.number("closed_for_ms", now.since(from).as_millis());
-            }
+            shown.failures_in_a_row = Some(u64::from(closed.consecutive));
+            let from = closed.ramp_from;
+            shown.closed_for_ms = from.map(|from| now.since(from).as_millis());
             closed.window.counts(now)
         }
         State::HalfOpen(probing) => {
-            json.number("probes_in_flight", u64::from(probing.holders.in_flight()));
+            shown.probes_in_flight = Some(u64::from(probing.holders.in_flight()));
             probing.verdicts
         }
     };
-    json.number("calls", u64::from(counts.calls));
-    json.number("failures", u64::from(counts.failures));
-    json.number("slow", u64::from(counts.slow));
+    shown.calls = Some(u64::from(counts.calls));
+    shown.failures = Some(u64::from(counts.failures));
+    shown.slow = Some(u64::from(counts.slow));
 }
 
 /// What is in flight, and what the upstream says of its load.
-fn counted(json: &mut Json, places: &InFlightSlots, now: Timestamp) {
-    json.number("in_flight", u64::from(places.in_flight()));
-    if let Some(limiter) = &places.limiter {
-        json.number("limit", u64::from(limiter.now()));
-    }
+fn counted(shown: &mut Shown<'_>, places: &InFlightSlots, now: Timestamp) {
+    shown.in_flight = Some(u64::from(places.in_flight()));
+    let limiter = places.limiter.as_ref();
+    shown.limit = limiter.map(|limiter| u64::from(limiter.now()));
     let load = &places.load;
     if load.at > Timestamp::ZERO {
-        json.number("utilisation_bp", u64::from(load.utilisation));
-        json.number("reported_ms_ago", now.since(load.at).as_millis());
-        json.key("shed_bp");
-        json.begin(b'{');
-        for priority in Priority::ALL {
+        shown.utilisation_bp = Some(u64::from(load.utilisation));
+        shown.reported_ms_ago = Some(now.since(load.at).as_millis());
+        shown.shed_bp = Some(Priority::ALL.map(|priority| {
             let shed = load.shed_of(priority.rank(), now) / 100;
-            json.number(priority.name(), u64::from(shed));
-        }
-        json.end(b'}');
+            (priority.name(), u64::from(shed))
+        }));
     }
 }
 

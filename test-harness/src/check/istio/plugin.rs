@@ -103,7 +103,7 @@ pub(super) fn check(
     let path = under("pluginConfig");
     match wasm.get("pluginConfig") {
         Some(given) => {
-            let read = config::from_value(given);
+            let read = config::check_value(given);
             if let Some(routing) = findings.configuration(&path, read, read::is_template(given)) {
                 before_callers_are_known(findings, at, text(spec, "/phase"), &routing);
                 seats.push(Seat {

@@ -80,14 +80,16 @@ fn a_key_that_stands_twice_in_a_string_value_is_found() {
         "{}, {ROUTER}",
         seawall(&twice, RELOAD)
     )));
-    let first = &found.warnings[0];
+    let first = &found.errors[0];
     assert!(
-        first.path.ends_with("typed_config.config.configuration"),
+        first
+            .path
+            .ends_with("typed_config.config.configuration: policies.default.breaker.ramp"),
         "{first:?}"
     );
     assert_eq!(
         first.problem,
-        "a key stands twice (line 1, column 60): the filter takes the last one"
+        "a key may stand only once, and this one stands again at line 1 column 65"
     );
 }
 

@@ -4,8 +4,6 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::super::raw::File;
-use super::super::value_kind::{Schema, ValueKind};
 use super::from_value;
 use crate::breaker::Settings;
 use crate::policy::Policy;
@@ -263,25 +261,33 @@ fn rows() -> Vec<Row> {
     ]
 }
 
-/// All keys under which a value stands, as the rows write them.
-fn keys(kind: &ValueKind, path: &str, found: &mut BTreeSet<String>) {
-    match kind {
-        ValueKind::Object(fields) => {
-            for field in *fields {
-                let between = match path {
-                    "" | "/" => "",
-                    _ => ".",
-                };
-                keys(field.kind, &format!("{path}{between}{}", field.key), found);
-            }
+/// All keys under which a value stands, as the rows write them: from the schema, which is made from the types.
+fn keys(schema: &Value, of: &Value, path: &str, found: &mut BTreeSet<String>) {
+    let of = resolved(schema, of);
+    if let Some(fields) = of["properties"].as_object() {
+        for (key, field) in fields {
+            let between = match path {
+                "" | "/" => "",
+                _ => ".",
+            };
+            keys(schema, field, &format!("{path}{between}{key}"), found);
         }
-        ValueKind::List(of) if matches!(of, ValueKind::Object(_)) => {
-            keys(of, &format!("{path}[]"), found)
-        }
-        ValueKind::Named(of) if matches!(of, ValueKind::Object(_)) => keys(of, "", found),
-        _ => {
-            found.insert(path.to_owned());
-        }
+    } else if resolved(schema, &of["items"])["properties"].is_object() {
+        keys(schema, &of["items"], &format!("{path}[]"), found);
+    } else if resolved(schema, &of["additionalProperties"])["properties"].is_object() {
+        keys(schema, &of["additionalProperties"], "", found);
+    } else {
+        found.insert(path.to_owned());
+    }
+}
+
+/// What a part of the schema stands for, behind a reference and beside null.
+fn resolved<'a>(schema: &'a Value, of: &'a Value) -> &'a Value {
+    let first = &of["anyOf"][0];
+    let reference = [of, first].into_iter().find_map(|of| of["$ref"].as_str());
+    match reference.and_then(|reference| schema.pointer(reference.strip_prefix('#')?)) {
+        Some(of) => of,
+        None => of,
     }
 }
 
@@ -326,7 +332,9 @@ fn file(beside: &Value, path: &str, value: &Value) -> Value {
 #[test]
 fn every_key_alone_loads_with_every_sensible_value() {
     let mut missing = BTreeSet::new();
-    keys(&File::KIND, "/", &mut missing);
+    let schema = include_str!("../../../../../docs/policy.schema.json");
+    let schema: Value = serde_json::from_str(schema).unwrap();
+    keys(&schema, &schema, "/", &mut missing);
     let known = missing.clone();
     let mut refused = Vec::new();
     for (path, beside, values) in rows() {

@@ -1,10 +1,10 @@
-//! Where something stands in a configuration: a chain of keys and places on the stack, put into words only for an error.
+//! Where a value stands in a JSON tree: a chain of keys and indices on the stack, put into words only for an error.
 
 use std::fmt;
 
 /// Where a value stands.
 #[derive(Clone, Copy)]
-pub(super) enum Path<'a> {
+pub(crate) enum Path<'a> {
     /// The whole.
     Root,
     /// Under a key.

@@ -21,14 +21,10 @@ mod trace;
 #[path = "../../test-harness/src/sim/queue.rs"]
 mod sim;
 
-#[allow(dead_code, reason = "only what the traces need")]
-#[path = "../../test-harness/src/random.rs"]
-mod random;
-
-use seawall_policy::across::{Place, trace as trace_of};
 use seawall_policy::config;
 use seawall_policy::latency::Latencies;
 use seawall_policy::orca;
+use seawall_policy::propagation::{HintSlot, trace as trace_of};
 use seawall_policy::shared::record::{BYTES_MAX, Record};
 use seawall_policy::retry::attempts::Attempts;
 use seawall_policy::time::Timestamp;
@@ -47,11 +43,11 @@ pub fn records(bytes: &[u8]) {
         assert_eq!(Latencies::decode(&latencies.encode()), Some(latencies));
     }
     let (id, kept) = bytes.split_at(bytes.len().min(8));
-    if let Some(place) = Place::of(trace_of(id)).or_else(|| Place::of(id)) {
+    if let Some(slot) = HintSlot::of(trace_of(id)).or_else(|| HintSlot::of(id)) {
         let now = Timestamp::nanos(5_000_000_000);
-        if let Some(read) = place.read(kept, now) {
-            let again = place.enter(kept, Some(read), now);
-            assert!(again.is_some_and(|(again, _)| place.read(&again, now).is_some()));
+        if let Some(read) = slot.read(kept, now) {
+            let again = slot.enter(kept, Some(read), now);
+            assert!(again.is_some_and(|(again, _)| slot.read(&again, now).is_some()));
         }
     }
     // What is behind the seal is reached by few random bytes: they are sealed here.
@@ -64,8 +60,8 @@ pub fn records(bytes: &[u8]) {
         if let Some(latencies) = Latencies::decode(&sealed) {
             assert_eq!(Latencies::decode(&latencies.encode()), Some(latencies));
         }
-        if let Some(place) = Place::of(b"r") {
-            let _ = place.read(&sealed, Timestamp::nanos(5_000_000_000));
+        if let Some(slot) = HintSlot::of(b"r") {
+            let _ = slot.read(&sealed, Timestamp::nanos(5_000_000_000));
         }
     }
 }

@@ -108,7 +108,7 @@ impl Findings {
             }
             Err(errors) if is_template => {
                 self.configurations -= 1;
-                for error in errors.first() {
+                if let Some(error) = errors.first() {
                     let problem = format!(
                         "is a template: check what is rendered from it (as it stands: {}: {})",
                         error.path(),

@@ -16,12 +16,12 @@ use crate::time::Span;
 /// A place for a `T`.
 pub(super) struct At<'a, T> {
     value: Option<&'a T>,
-    place: Place<'a>,
+    place: Location<'a>,
 }
 
 /// A place for anything.
 #[derive(Clone, Copy)]
-pub(super) struct Place<'a> {
+pub(super) struct Location<'a> {
     path: Path<'a>,
     problems: &'a Problems,
 }
@@ -35,9 +35,9 @@ macro_rules! at {
 pub(super) use at;
 
 impl<'a, T> Deref for At<'a, T> {
-    type Target = Place<'a>;
+    type Target = Location<'a>;
 
-    fn deref(&self) -> &Place<'a> {
+    fn deref(&self) -> &Location<'a> {
         &self.place
     }
 }
@@ -45,7 +45,7 @@ impl<'a, T> Deref for At<'a, T> {
 impl<'a, T> At<'a, T> {
     /// A place for a value.
     pub(super) const fn new(path: Path<'a>, value: Option<&'a T>, problems: &'a Problems) -> Self {
-        let place = Place { path, problems };
+        let place = Location { path, problems };
         Self { value, place }
     }
 
@@ -67,7 +67,7 @@ impl<'a, T> At<'a, T> {
     }
 }
 
-impl<'a> Place<'a> {
+impl<'a> Location<'a> {
     /// Where it is.
     pub(super) const fn path(&self) -> &Path<'a> {
         &self.path
@@ -97,9 +97,9 @@ impl<'a> Place<'a> {
 
     /// The place of a field. Its key is its name in Rust, which writes `r#for` for `for`.
     #[inline(never)]
-    fn under<'b>(&'b self, name: &'static str) -> Place<'b> {
+    fn under<'b>(&'b self, name: &'static str) -> Location<'b> {
         let key = name.strip_prefix("r#").unwrap_or(name);
-        Place {
+        Location {
             path: Path::Key(&self.path, key),
             problems: self.problems,
         }

@@ -4,7 +4,7 @@ use crate::fallback::{Cause, Fallback, Grpc, Ladder, Rung, StaticResponse, Templ
 use crate::stale;
 use crate::time::Span;
 
-use super::at::{At, Place, at};
+use super::at::{At, Location, at};
 use super::raw::fallback::{RawCause, RawGrpc, RawRung, RawStale, RawStatic};
 use super::values::{cluster, header_name};
 
@@ -123,7 +123,7 @@ fn fixed(raw: &At<'_, RawStatic<'_>>) -> StaticResponse {
     }
 }
 
-fn one_line(at: &Place<'_>, value: &str) {
+fn one_line(at: &Location<'_>, value: &str) {
     if value.bytes().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
         at.refuse("a header's value holds a line break or a NUL");
     }
@@ -140,7 +140,7 @@ fn grpc(raw: &At<'_, RawGrpc<'_>>) -> Grpc {
     }
 }
 
-fn template(at: &Place<'_>, text: &str) -> Template {
+fn template(at: &Location<'_>, text: &str) -> Template {
     match Template::parse(text) {
         Ok(template) => template,
         Err(unknown) => {

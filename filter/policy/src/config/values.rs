@@ -6,7 +6,7 @@ use crate::state_page::StatePage;
 use crate::time::Span;
 use crate::trust::{Network, Trust};
 
-use super::at::{At, Place, at};
+use super::at::{At, Location, at};
 use super::defaults;
 use super::raw::breaker::RawProbe;
 use super::raw::concurrency::RawEnforcement;
@@ -43,7 +43,7 @@ pub(super) fn name(raw: &At<'_, &str>, what: &str) -> String {
 }
 
 /// A header's name in lower case; refused where it is none, or where Envoy or Seawall sets it.
-pub(super) fn header_name(at: &Place<'_>, name: &str) -> String {
+pub(super) fn header_name(at: &Location<'_>, name: &str) -> String {
     const TAKEN: [&str; 10] = [
         "cache-control",
         "connection",
@@ -64,7 +64,7 @@ pub(super) fn header_name(at: &Place<'_>, name: &str) -> String {
 }
 
 /// The name of a header, in lower case.
-pub(super) fn token(at: &Place<'_>, name: &str) -> String {
+pub(super) fn token(at: &Location<'_>, name: &str) -> String {
     let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     if name.is_empty() || name.len() > PATTERN_MAX || !name.bytes().all(token) {
         at.refuse("no name of a header");
@@ -75,7 +75,7 @@ pub(super) fn token(at: &Place<'_>, name: &str) -> String {
 const TRUSTED_MAX: usize = 64;
 
 /// A percentile that may be followed.
-pub(super) fn above_nothing(at: &Place<'_>, percentile: Share) -> Share {
+pub(super) fn above_nothing(at: &Location<'_>, percentile: Share) -> Share {
     if percentile == Share::NONE {
         at.refuse("must be above 0");
     }

@@ -43,9 +43,9 @@ from_debian() {
 }
 
 # Paths of this machine have no place in what is shipped, and without them the same source gives the same bytes.
-# Functions are inlined up to two fifths of the compiler's usual size (225): smaller, and no slower (docs/filter-size.md).
+# Functions are inlined up to a third of the compiler's usual size (225): smaller, and no slower (docs/filter-size.md).
 flags() {
-    printf '%s' "-C llvm-args=-inline-threshold=90 --cfg getrandom_backend=\"custom\" --remap-path-prefix=$PWD=/seawall --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo"
+    printf '%s' "-C llvm-args=-inline-threshold=70 --cfg getrandom_backend=\"custom\" --remap-path-prefix=$PWD=/seawall --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo"
 }
 
 # Incremental compilation splits the crates into many units, which inline less of each other.
@@ -102,7 +102,7 @@ readonly built="target/wasm/$target/wasm/seawall_filter.wasm"
 module="target/wasm/$target/wasm/seawall.wasm"
 optimiser=$(optimiser)
 if [ -n "$optimiser" ]; then
-    "$optimiser" -O3 "${features[@]}" "$built" -o "$module"
+    "$optimiser" -O3 --converge "${features[@]}" "$built" -o "$module"
     bound=$size_max
     how="optimised by $("$optimiser" --version)"
 else

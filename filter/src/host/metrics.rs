@@ -12,7 +12,7 @@ use crate::body::Wasm;
 thread_local! {
     /// All that this VM ever defined. Envoy gives a new number for each definition and keeps it as long as the VM, which
     /// sees a root come with every new configuration.
-    static DEFINED: RefCell<BTreeMap<String, u32>> = const { RefCell::new(BTreeMap::new()) };
+    static DEFINED: RefCell<BTreeMap<String, usize>> = const { RefCell::new(BTreeMap::new()) };
 }
 
 impl Metrics for Wasm {
@@ -25,10 +25,10 @@ impl Metrics for Wasm {
         DEFINED.with(|defined| {
             let mut defined = defined.try_borrow_mut().ok()?;
             if let Some(known) = defined.get(name) {
-                return Some(MetricId(*known));
+                return u32::try_from(*known).ok().map(MetricId);
             }
             let id = errors::found("define_metric", abi::define_metric(kind, name))?;
-            defined.insert(name.to_owned(), id);
+            defined.insert(name.to_owned(), id as usize);
             Some(MetricId(id))
         })
     }

@@ -44,7 +44,12 @@ pub struct Reply {
 impl Reply {
     /// One header more.
     pub fn header(&mut self, name: &'static str, value: impl Into<Cow<'static, str>>) {
-        let value = match value.into() {
+        self.line(name, value.into());
+    }
+
+    #[inline(never)]
+    fn line(&mut self, name: &'static str, value: Cow<'static, str>) {
+        let value = match value {
             Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
             Cow::Owned(text) => Cow::Owned(text.into_bytes()),
         };
@@ -77,9 +82,15 @@ impl Effects {
     /// Nothing yet.
     pub const NONE: Self = Self(Vec::new());
 
-    /// One thing more.
+    /// One thing more. There are many callers, and few requests come here.
+    #[inline(never)]
     pub fn push(&mut self, effect: Effect) {
         self.0.push(effect);
+    }
+
+    #[inline(never)]
+    fn set_header(&mut self, of: HeadersOf, name: Cow<'static, str>, value: Cow<'static, str>) {
+        self.push(Effect::SetHeader(of, name, value));
     }
 
     /// Sets a header of the request.
@@ -88,11 +99,7 @@ impl Effects {
         name: impl Into<Cow<'static, str>>,
         value: impl Into<Cow<'static, str>>,
     ) {
-        self.push(Effect::SetHeader(
-            HeadersOf::Request,
-            name.into(),
-            value.into(),
-        ));
+        self.set_header(HeadersOf::Request, name.into(), value.into());
     }
 
     /// Removes a header of the request.
@@ -106,11 +113,7 @@ impl Effects {
         name: impl Into<Cow<'static, str>>,
         value: impl Into<Cow<'static, str>>,
     ) {
-        self.push(Effect::SetHeader(
-            HeadersOf::Response,
-            name.into(),
-            value.into(),
-        ));
+        self.set_header(HeadersOf::Response, name.into(), value.into());
     }
 
     /// Removes a header of the response.

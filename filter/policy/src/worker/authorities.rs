@@ -1,8 +1,6 @@
 //! What a worker does for clusters that have a state for each authority: it gets slots for them, says at the tick which it
 //! used, and learns which it no longer has.
 
-use std::collections::BTreeMap;
-
 use crate::admission;
 use crate::breaker::Moment;
 use crate::concurrency::InFlightSlots;
@@ -12,6 +10,7 @@ use crate::shared::keys::{self, Part};
 use crate::shared::store::{HostError, SharedStore};
 use crate::time::Span;
 
+use super::by_name::ByName;
 use super::local_leases::LocalHoldings;
 use super::step_reports::note;
 use super::upstreams::Name;
@@ -94,21 +93,29 @@ impl<E: Environment> Worker<E> {
         if !self.upstreams.has_slots() {
             return;
         }
-        let mut all: BTreeMap<String, (Vec<usize>, Vec<Remembered>)> = BTreeMap::new();
+        let mut all: ByName<(Vec<usize>, Vec<Remembered>)> = ByName::default();
         for number in 0..self.upstreams.len() {
             let owned = self
                 .upstreams
                 .entry(number)
                 .and_then(|entry| entry.owned.as_mut());
             if let Some(owned) = owned.filter(|owned| !owned.index.is_empty()) {
-                let (numbers, known) = all.entry(owned.directory.clone()).or_default();
-                numbers.push(number);
-                known.push(owned.remembered);
+                let remembered = owned.remembered;
                 owned.remembered.used = false;
+                match all.get_mut(&owned.directory) {
+                    Some((numbers, known)) => {
+                        numbers.push(number);
+                        known.push(remembered);
+                    }
+                    None => {
+                        let first = (vec![number], vec![remembered]);
+                        all.insert(owned.directory.clone(), first);
+                    }
+                }
             }
         }
-        for (directory, (numbers, known)) in all {
-            match renew(&self.env, &directory, &known, moment.now) {
+        for (directory, (numbers, known)) in all.iter() {
+            match renew(&self.env, directory, known, moment.now) {
                 Ok(lost) => {
                     for number in lost.iter().filter_map(|place| numbers.get(*place)) {
                         self.upstreams.disown(*number);

@@ -4,6 +4,7 @@
 mod acquisition;
 mod admission;
 mod authorities;
+mod by_name;
 mod concurrency;
 pub(crate) mod exchanges;
 mod health_check;
@@ -28,7 +29,7 @@ pub(crate) use vm::CapturedBody;
 pub use vm::Vm;
 
 use std::cell::Cell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::rc::Rc;
 
 use crate::admission::{self as records, Settlement};
@@ -44,6 +45,7 @@ use crate::trust::Trust;
 use crate::draws::Draws;
 use crate::environment::Environment;
 use crate::telemetry::{Event, InternalEvent, OwnSeries};
+use by_name::ByName;
 use pending_settlements::PendingSettlement;
 use permits::{fresh, give_back};
 use step_reports::note;
@@ -71,7 +73,7 @@ pub struct Worker<E: Environment> {
     /// How many ticks there were, wrapping.
     ticks: u32,
     /// By cluster, where no route named a policy.
-    selections: BTreeMap<String, Option<PolicyMatch>>,
+    selections: ByName<Option<PolicyMatch>>,
     pending_settlements: VecDeque<PendingSettlement>,
     /// Entries into retry budgets that could not be stored.
     unstored_entries: Vec<(usize, Entry)>,
@@ -116,7 +118,7 @@ impl<E: Environment> Worker<E> {
             upstreams: Upstreams::default(),
             upstreams_shown: 0,
             ticks: 0,
-            selections: BTreeMap::new(),
+            selections: ByName::default(),
             pending_settlements: VecDeque::new(),
             unstored_entries: Vec::new(),
             unreturned_slots: concurrency::UnreturnedSlots::default(),

@@ -27,7 +27,7 @@ impl<E: Environment> Worker<E> {
     /// The policy for a request to this cluster.
     pub(crate) fn select(&mut self, cluster: &str, named: Option<&str>) -> Option<PolicyMatch> {
         if named.is_none()
-            && let Some(known) = self.selections.get(cluster)
+            && let Some(known) = self.selections.get_mut(cluster)
         {
             return *known;
         }

@@ -58,7 +58,9 @@ if command -v python3 >/dev/null; then
     crates=$(git ls-files '*Cargo.toml' | sed -n 's,/Cargo.toml$,/src,p')
     # shellcheck disable=SC2086  # one word for each crate
     scripts/circles.py $crates
+    # shellcheck disable=SC2086
+    scripts/unreached.py ${crates//\/src/}
 else
-    echo "lint: SKIPPED the circles of imports: there is no python3"
+    echo "lint: SKIPPED the circles of imports and files that nobody compiles: there is no python3"
 fi
 echo "lint: well"

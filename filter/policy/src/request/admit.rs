@@ -15,13 +15,14 @@ use crate::concurrency::partitions;
 use crate::deadline::Limit;
 use crate::environment::Environment;
 use crate::environment::effects::{Action, Effects};
-use crate::environment::facts::{Facts, RouteFact, StreamFact};
+use crate::environment::facts::{Facts, RouteFact};
 use crate::environment::headers::HeaderMap;
 use crate::outcome::end::TimeLimits;
 use crate::outcome::exchange;
 use crate::priority::Priority;
 use crate::propagation::Hints;
 use crate::ratio::Share;
+use crate::response_facts;
 use crate::retry::attempts::{Attempts, Denial, Flags};
 use crate::retry::{Mode, Settings};
 use crate::telemetry::InternalEvent;
@@ -130,8 +131,7 @@ impl<H: HeaderMap> HttpRequest<H> {
             shedding.map(|shedding| shedding.unfinished),
         ];
         let bounded = shares.into_iter().flatten().any(|share| share < Share::ALL);
-        let connection = || facts.number(StreamFact::ConnectionId).unwrap_or(0);
-        let unfinished = (bounded && !self.complete).then(connection);
+        let unfinished = (bounded && !self.complete).then(|| response_facts::connection(facts));
         let per = bulkhead.and_then(|bulkhead| bulkhead.per.as_ref());
         let tag = per.map(|per| {
             let key = worker.vm.process_key(&worker.env);

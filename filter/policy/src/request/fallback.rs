@@ -142,7 +142,9 @@ impl<H: HeaderMap> HttpRequest<H> {
             refusal.next_rung = step.saturating_add(1);
             match self.rung(worker, policy, cause, kind, step, out) {
                 None => refusal.next_rung = Ladder::RUNGS_MAX,
-                Some(Next::Reply(rung)) => return self.awaits(Pending::Refusal(refusal, rung)),
+                Some(Next::Reply(rung)) => {
+                    return self.await_reply(Pending::Refusal(refusal, rung));
+                }
                 Some(Next::Cluster(cluster)) => {
                     let request = &refusal.request;
                     if self.fail_over(worker, facts, request, cluster, refusal.reason, out) {
@@ -159,7 +161,7 @@ impl<H: HeaderMap> HttpRequest<H> {
         };
         let grpc = refusal.request.facts.grpc;
         local_reply::refuse(policy, grpc, refusal.reason, refusal.retry_after, out);
-        self.awaits(Pending::Refusal(refusal, Rung::Plain))
+        self.await_reply(Pending::Refusal(refusal, Rung::Plain))
     }
 
     /// Puts a response of our own in the place of one that is not for the client, or passes it on.
@@ -178,7 +180,7 @@ impl<H: HeaderMap> HttpRequest<H> {
             match self.rung(worker, waiting.ladder, cause, waiting.kind, step, out) {
                 None => substitution.next_rung = Ladder::RUNGS_MAX,
                 Some(Next::Reply(rung)) => {
-                    return self.awaits(Pending::Substitution(substitution, rung));
+                    return self.await_reply(Pending::Substitution(substitution, rung));
                 }
                 Some(Next::Cluster(_) | Next::Empty) => {}
             }
@@ -189,7 +191,7 @@ impl<H: HeaderMap> HttpRequest<H> {
         if let Some(policy) = policy {
             substitution.deadline = false;
             local_reply::deadline_exceeded(&policy.name, out);
-            return self.awaits(Pending::Substitution(substitution, Rung::Plain));
+            return self.await_reply(Pending::Substitution(substitution, Rung::Plain));
         }
         self.pass_on(worker, facts, &waiting, substitution.answered, out)
     }
@@ -207,7 +209,7 @@ impl<H: HeaderMap> HttpRequest<H> {
         };
         match *pending {
             Pending::Page | Pending::ClientFailover if accepted => Action::Pause,
-            Pending::Page => self.read(worker, facts, facts.headers(), out),
+            Pending::Page => self.read_headers(worker, facts, facts.headers(), out),
             Pending::ClientFailover => {
                 let pairs = facts.headers();
                 let read = RequestFacts::read(&pairs);

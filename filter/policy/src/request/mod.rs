@@ -180,13 +180,13 @@ impl<H: HeaderMap> HttpRequest<H> {
         let pairs = facts.headers();
         if let Some(json) = worker.page(&pairs, facts) {
             out.reply(state_page::reply(json));
-            return self.awaits(Pending::Page);
+            return self.await_reply(Pending::Page);
         }
-        self.read(worker, facts, pairs, out)
+        self.read_headers(worker, facts, pairs, out)
     }
 
-    /// Reads its headers. Whoever sends a header of Seawall's own for a failover is told so.
-    fn read<E: Environment<Headers = H>>(
+    /// Reads its headers. A client that sends the failover header gets a 400: only Seawall may set it.
+    fn read_headers<E: Environment<Headers = H>>(
         &mut self,
         worker: &mut Worker<E>,
         facts: &E::Request,
@@ -196,7 +196,7 @@ impl<H: HeaderMap> HttpRequest<H> {
         let read = RequestFacts::read(&pairs);
         if read.own && pairs.value(FAILOVER).is_some() {
             out.reply(local_reply::no_failover_of_clients());
-            return self.awaits(Pending::ClientFailover);
+            return self.await_reply(Pending::ClientFailover);
         }
         self.govern(worker, facts, read, pairs, out)
     }
@@ -228,9 +228,9 @@ impl<H: HeaderMap> HttpRequest<H> {
         went.unwrap_or(Action::Continue)
     }
 
-    /// A local reply is on its way; whether the host takes it says [`HttpRequest::replied_to_request`] or
+    /// Waits for the host's word on a local reply: [`HttpRequest::replied_to_request`] or
     /// [`HttpRequest::replied_to_response`].
-    fn awaits(&mut self, pending: Pending<H>) -> Action {
+    fn await_reply(&mut self, pending: Pending<H>) -> Action {
         self.pending = Some(Box::new(pending));
         Action::Pause
     }

@@ -29,6 +29,15 @@ const OK: u16 = 200;
 /// The status of a tunnel: what its client sends is no body that the upstream waits for.
 const SWITCHED: u16 = 101;
 
+/// When the headers of a response came.
+#[derive(Clone, Copy, Debug)]
+struct ResponseTiming {
+    /// How long they took, where the request was complete.
+    latency: Option<Span>,
+    /// Whether the time of the whole request was over.
+    is_over: bool,
+}
+
 impl<H: HeaderMap> HttpRequest<H> {
     /// The headers of the response are there.
     pub(crate) fn response_headers<E: Environment<Headers = H>>(
@@ -66,9 +75,8 @@ impl<H: HeaderMap> HttpRequest<H> {
             .as_ref()
             .filter(|known| known.flags.has(Flags::REFUSED))
             .map(|known| response_facts::response_source(known.death));
-        let Some((judged, origin, latency)) =
-            judge(worker, facts, &waiting, status, (grpc, not_grpc), refused)
-        else {
+        let judged = judge(worker, facts, &waiting, status, (grpc, not_grpc), refused);
+        let Some((judged, origin, timing)) = judged else {
             return Action::Continue;
         };
         let outcome = judged.outcome;
@@ -90,7 +98,7 @@ impl<H: HeaderMap> HttpRequest<H> {
         if end_of_stream && good {
             worker.response_ended(waiting.upstream);
         }
-        self.record_outcome(worker, facts, &waiting, outcome, origin, latency);
+        self.record_outcome(worker, facts, &waiting, outcome, origin, timing.latency);
         if bad {
             let enforced = failed || refused.is_some();
             self.settle_retries(
@@ -103,7 +111,7 @@ impl<H: HeaderMap> HttpRequest<H> {
             );
         }
         let stands_in = failed || refused.is_some() || response_facts::had_no_upstream(origin);
-        let deadline = waiting.grpc && bad && response_facts::timed_out(origin, facts);
+        let deadline = waiting.grpc && bad && timing.is_over;
         let answered = Answered {
             status,
             host: verdict.host,
@@ -237,7 +245,7 @@ fn judge<E: Environment>(
     status: u16,
     (grpc, not_grpc): (Option<u16>, bool),
     refused: Option<ResponseSource>,
-) -> Option<(Judgement, ResponseSource, Option<Span>)> {
+) -> Option<(Judgement, ResponseSource, ResponseTiming)> {
     let outcomes = &worker.policy(waiting.policy)?.outcomes;
     let suspect = not_grpc || outcomes.is_suspect(status, grpc);
     let probe = worker.exchange(waiting.exchange)?.waiting.probe;
@@ -270,14 +278,15 @@ fn judge<E: Environment>(
     };
     let latency = request.latency();
     let told = matches!(judged.outcome, Outcome::Success | Outcome::Slow);
-    let ended = match response_facts::timed_out(origin, facts) {
+    let is_over = response_facts::timed_out(origin, facts);
+    let ended = match is_over {
         true => Some(Ended::Cut(waiting.limit)),
         false => told.then_some(Ended::Answered { status, grpc }),
     };
     if let Some((ended, latency)) = ended.zip(latency.filter(|_| !waiting.exempt)) {
         worker.observe(waiting.upstream, ended, latency);
     }
-    Some((judged, origin, latency))
+    Some((judged, origin, ResponseTiming { latency, is_over }))
 }
 
 /// Why a Seawall before the upstream refused a request, where that can matter.

@@ -235,11 +235,12 @@ impl<E: Environment> Worker<E> {
             (_, Some(reason)) => Event::Marked(reason),
             (_, None) => Event::Admitted,
         });
-        let wants_host = entry.wants_host() && policy.breaker.host_grace > Span::ZERO;
+        // What is refused has no response, and takes no turn from a request that has one.
+        let refused = matches!(decision, Decision::Refuse { .. });
+        let wants_host = !refused && entry.wants_host() && policy.breaker.host_grace > Span::ZERO;
         note(&self.env, entry, &mut self.own, &answer.report);
         let (position, hedge) = (entry.position, entry.hedge);
         let asks_position = policy.retries.is_some() && entry.asks_position();
-        let refused = matches!(decision, Decision::Refuse { .. });
         let unasked = policy.retries.is_some() && position != Position::Present && !refused;
         let retries = match answer.report.retries {
             None if unasked => Some(self.affords(upstream)),

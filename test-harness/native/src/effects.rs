@@ -2,13 +2,13 @@
 
 use seawall_policy::environment::effects::{Effect, Effects, HeadersOf, Reply};
 
-use crate::facts::{Known, Lines, SharedKnown};
+use crate::facts::{Headers, SharedFacts, StreamFacts};
 
 /// Does what is to be done on a stream; `send` is asked whether the host takes a local reply.
 pub(crate) fn apply(
     out: &mut Effects,
-    known: &SharedKnown,
-    mut send: impl FnMut(Reply) -> bool,
+    known: &SharedFacts,
+    mut send: impl FnMut(&Reply) -> bool,
 ) -> Option<bool> {
     let mut accepted = None;
     for effect in out.take() {
@@ -23,7 +23,9 @@ pub(crate) fn apply(
             Effect::KeepAttempts(bytes) => *known.attempts.borrow_mut() = Some(bytes),
             Effect::Reply(reply) => {
                 assert_eq!(accepted, None, "one local reply at a time");
-                accepted = Some(send(reply));
+                let taken = send(&reply);
+                known.reply = Some(reply).filter(|_| taken);
+                accepted = Some(taken);
             }
             Effect::Resume => known.resumed = true,
         }
@@ -31,7 +33,7 @@ pub(crate) fn apply(
     accepted
 }
 
-fn lines(known: &mut Known, of: HeadersOf) -> &mut Lines {
+fn lines(known: &mut StreamFacts, of: HeadersOf) -> &mut Headers {
     match of {
         HeadersOf::Request => &mut known.request,
         HeadersOf::Response => &mut known.response,

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use seawall_policy::environment::effects::Reply;
 use seawall_policy::environment::facts::{
     Answer, BodyPhase, Facts, RequestPhase, ResponseFact, ResponsePhase, RouteFact, StreamFact,
     TrailersPhase,
@@ -12,9 +13,9 @@ use seawall_policy::environment::headers::HeaderMap;
 
 /// A header map.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Lines(pub Vec<(Vec<u8>, Vec<u8>)>);
+pub struct Headers(pub Vec<(Vec<u8>, Vec<u8>)>);
 
-impl Lines {
+impl Headers {
     /// These headers.
     pub fn of(lines: &[(&str, &str)]) -> Self {
         let bytes = |text: &str| text.as_bytes().to_vec();
@@ -54,7 +55,7 @@ impl Lines {
     }
 }
 
-impl HeaderMap for Lines {
+impl HeaderMap for Headers {
     fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         let lines = self.0.iter();
         lines.map(|(name, value)| (name.as_slice(), value.as_slice()))
@@ -70,13 +71,13 @@ impl HeaderMap for Lines {
 
 /// What the host knows of one stream.
 #[derive(Debug, Default)]
-pub struct Known {
+pub struct StreamFacts {
     /// The request's headers.
-    pub request: Lines,
+    pub request: Headers,
     /// The response's.
-    pub response: Lines,
+    pub response: Headers,
     /// Its trailers.
-    pub trailers: Lines,
+    pub trailers: Headers,
     /// Facts of the stream.
     pub stream: BTreeMap<StreamFact, Vec<u8>>,
     /// Facts of the route.
@@ -89,16 +90,18 @@ pub struct Known {
     pub log: BTreeMap<&'static str, String>,
     /// What both positions keep of the request's attempts.
     pub attempts: Rc<RefCell<Option<Vec<u8>>>>,
+    /// The reply that the client got, if it is one of Seawall's.
+    pub reply: Option<Reply>,
     /// Whether the request that waited goes on.
     pub resumed: bool,
 }
 
 /// What is known of a stream, to be changed from outside.
-pub type SharedKnown = Rc<RefCell<Known>>;
+pub type SharedFacts = Rc<RefCell<StreamFacts>>;
 
 /// One phase of a stream.
 #[derive(Clone, Debug)]
-pub struct Phase<const P: u8>(pub(crate) SharedKnown);
+pub struct Phase<const P: u8>(pub(crate) SharedFacts);
 
 /// The headers of a request are there.
 pub type AtRequest = Phase<0>;
@@ -136,17 +139,17 @@ impl<const P: u8> Facts<ResponseFact> for Phase<P> {
 }
 
 impl RequestPhase for AtRequest {
-    type Headers = Lines;
+    type Headers = Headers;
 
-    fn headers(&self) -> Lines {
+    fn headers(&self) -> Headers {
         self.0.borrow().request.clone()
     }
 }
 
 impl<const P: u8> ResponsePhase for Phase<P> {
-    type Headers = Lines;
+    type Headers = Headers;
 
-    fn headers(&self) -> Lines {
+    fn headers(&self) -> Headers {
         self.0.borrow().response.clone()
     }
 

@@ -10,7 +10,7 @@ mod process;
 mod stream;
 mod worker;
 
-pub use facts::{AtBody, AtRequest, AtResponse, AtTrailers, Known, Lines, SharedKnown};
+pub use facts::{AtBody, AtRequest, AtResponse, AtTrailers, Headers, SharedFacts, StreamFacts};
 pub use process::{Process, Shared};
-pub use stream::Call;
-pub use worker::{Host, Node};
+pub use stream::Request;
+pub use worker::{Host, Worker};

@@ -8,7 +8,7 @@ use seawall_policy::environment::MetricKind;
 use seawall_policy::shared::store::{Found, HostError, SharedStore};
 use seawall_policy::time::Span;
 
-use crate::facts::SharedKnown;
+use crate::facts::SharedFacts;
 
 /// The wall clock shows this at the monotonic clock's zero, in nanoseconds since 1970.
 const WALL: u64 = 1_700_000_000_000_000_000;
@@ -62,7 +62,7 @@ pub struct Process {
     pub(crate) names: RefCell<Vec<(String, MetricKind)>>,
     pub(crate) values: RefCell<BTreeMap<String, u64>>,
     pub(crate) lines: RefCell<Vec<String>>,
-    pub(crate) streams: RefCell<BTreeMap<u32, SharedKnown>>,
+    pub(crate) streams: RefCell<BTreeMap<u32, SharedFacts>>,
     next_context: Cell<u32>,
 }
 

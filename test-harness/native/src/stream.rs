@@ -8,32 +8,30 @@ use seawall_policy::environment::facts::{ResponseFact, RouteFact, StreamFact};
 use seawall_policy::stream::Stream;
 
 use crate::effects::apply;
-use crate::facts::{AtRequest, AtResponse, Known, Lines, Phase, SharedKnown};
+use crate::facts::{AtRequest, AtResponse, Headers, Phase, SharedFacts, StreamFacts};
 use crate::process::Process;
-use crate::worker::Node;
+use crate::worker::Worker;
 
 /// One stream.
 #[derive(Debug)]
-pub struct Call {
+pub struct Request {
     /// What the host knows of it.
-    pub known: SharedKnown,
+    pub known: SharedFacts,
     process: Rc<Process>,
     context: u32,
-    stream: Stream<Lines>,
+    stream: Stream<Headers>,
     /// How many local replies the host refuses.
     pub refusals: usize,
-    /// The reply that the client got, if it is one of Seawall's.
-    pub reply: Option<Reply>,
     /// All local replies that were tried, those that the host refused among them.
     pub tried: Vec<Reply>,
 }
 
-impl Call {
+impl Request {
     /// A request to a cluster that was not sent yet. It comes from 10.0.0.1, on a connection of its own.
     pub fn new(process: &Rc<Process>, cluster: &str, headers: &[(&str, &str)]) -> Self {
-        let known = Known {
-            request: Lines::of(headers),
-            ..Known::default()
+        let known = StreamFacts {
+            request: Headers::of(headers),
+            ..StreamFacts::default()
         };
         let call = Self::with(process, known);
         {
@@ -53,7 +51,7 @@ impl Call {
     }
 
     /// A stream of which this is known.
-    pub fn with(process: &Rc<Process>, known: Known) -> Self {
+    pub fn with(process: &Rc<Process>, known: StreamFacts) -> Self {
         let context = process.fresh_context();
         let known = Rc::new(RefCell::new(known));
         let mut streams = process.streams.borrow_mut();
@@ -65,15 +63,36 @@ impl Call {
             context,
             stream: Stream::new(context),
             refusals: 0,
-            reply: None,
             tried: Vec::new(),
         }
     }
 
+    /// An attempt of this request behind the router, counted from 1, that was not sent yet.
+    pub fn attempt(&self, number: u64) -> Self {
+        let parent = self.known.borrow();
+        let mut stream = parent.stream.clone();
+        stream.insert(StreamFact::AttemptCount, number.to_le_bytes().to_vec());
+        let known = StreamFacts {
+            request: parent.request.clone(),
+            stream,
+            route: parent.route.clone(),
+            answer: parent.answer.clone(),
+            attempts: Rc::clone(&parent.attempts),
+            ..StreamFacts::default()
+        };
+        drop(parent);
+        Self::with(&self.process, known)
+    }
+
+    /// The reply that the client got, if it is one of Seawall's.
+    pub fn reply(&self) -> Option<Reply> {
+        self.known.borrow().reply.clone()
+    }
+
     /// Its headers come; `complete` is whether they end it. `true` if it goes on to the upstream.
-    pub fn send(&mut self, node: &mut Node, complete: bool) -> bool {
+    pub fn send(&mut self, worker: &mut Worker, complete: bool) -> bool {
         let facts: AtRequest = Phase(Rc::clone(&self.known));
-        let (core, mut out) = (&mut node.core, Effects::NONE);
+        let (core, mut out) = (&mut worker.core, Effects::NONE);
         let mut action = self
             .stream
             .request_headers(core, &facts, complete, &mut out);
@@ -86,27 +105,27 @@ impl Call {
     }
 
     /// The last byte of the request comes.
-    pub fn request_ended(&mut self, node: &mut Node) {
-        self.stream.request_ended(&mut node.core);
+    pub fn request_ended(&mut self, worker: &mut Worker) {
+        self.stream.request_ended(&mut worker.core);
     }
 
     /// The headers of a response come, which end it: one attempt was made. `true` if it goes on to the client as it is.
-    pub fn respond(&mut self, node: &mut Node, status: u16, headers: &[(&str, &str)]) -> bool {
+    pub fn respond(&mut self, worker: &mut Worker, status: u16, headers: &[(&str, &str)]) -> bool {
         let status = status.to_string();
-        let mut lines = Lines::of(&[(":status", &status)]);
-        lines.0.extend(Lines::of(headers).0);
+        let mut lines = Headers::of(&[(":status", &status)]);
+        lines.0.extend(Headers::of(headers).0);
         let one = 1_u64.to_le_bytes().to_vec();
         let mut known = self.known.borrow_mut();
         known.stream.insert(StreamFact::AttemptCount, one);
         drop(known);
-        self.response_headers(node, lines, true)
+        self.response_headers(worker, lines, true)
     }
 
     /// The headers of a response come. `true` if it goes on to the client as it is.
-    pub fn response_headers(&mut self, node: &mut Node, headers: Lines, end: bool) -> bool {
+    pub fn response_headers(&mut self, worker: &mut Worker, headers: Headers, end: bool) -> bool {
         self.known.borrow_mut().response = headers;
         let facts: AtResponse = Phase(Rc::clone(&self.known));
-        let (core, mut out) = (&mut node.core, Effects::NONE);
+        let (core, mut out) = (&mut worker.core, Effects::NONE);
         let mut action = self.stream.response_headers(core, &facts, end, &mut out);
         while let Some(accepted) = self.apply(&mut out) {
             action = self
@@ -117,56 +136,53 @@ impl Call {
     }
 
     /// A chunk of the response's body passes.
-    pub fn response_body(&mut self, node: &mut Node, chunk: &[u8], end: bool) {
+    pub fn response_body(&mut self, worker: &mut Worker, chunk: &[u8], end: bool) {
         self.known.borrow_mut().chunk = chunk.to_vec();
         let (facts, body) = (Phase(Rc::clone(&self.known)), Phase(Rc::clone(&self.known)));
         let chunk = (chunk.len(), end);
         self.stream
-            .response_body(&mut node.core, &facts, &body, chunk);
+            .response_body(&mut worker.core, &facts, &body, chunk);
     }
 
     /// The trailers of the response come.
-    pub fn response_trailers(&mut self, node: &mut Node, trailers: Lines) {
+    pub fn response_trailers(&mut self, worker: &mut Worker, trailers: Headers) {
         self.known.borrow_mut().trailers = trailers;
         let facts = Phase(Rc::clone(&self.known));
-        self.stream.response_trailers(&mut node.core, &facts);
+        self.stream.response_trailers(&mut worker.core, &facts);
     }
 
     /// It is over, and is logged.
-    pub fn end(&mut self, node: &mut Node) {
+    pub fn end(&mut self, worker: &mut Worker) {
         let facts: AtResponse = Phase(Rc::clone(&self.known));
-        self.stream.log(&mut node.core, &facts);
-        self.done(node);
+        self.stream.log(&mut worker.core, &facts);
+        self.done(worker);
     }
 
     /// It is over, without being logged: so an attempt ends.
-    pub fn done(&mut self, node: &mut Node) {
+    pub fn done(&mut self, worker: &mut Worker) {
         let facts: AtResponse = Phase(Rc::clone(&self.known));
         let mut out = Effects::NONE;
-        self.stream.done(&mut node.core, &facts, &mut out);
+        self.stream.done(&mut worker.core, &facts, &mut out);
         self.apply(&mut out);
         self.process.streams.borrow_mut().remove(&self.context);
     }
 
     /// Sent, answered with this status and over. `true` if it went.
-    pub fn whole(mut self, node: &mut Node, status: u16) -> bool {
-        let went = self.send(node, true);
+    pub fn whole(mut self, worker: &mut Worker, status: u16) -> bool {
+        let went = self.send(worker, true);
         if went {
-            self.respond(node, status, &[]);
+            self.respond(worker, status, &[]);
         }
-        self.end(node);
+        self.end(worker);
         went
     }
 
     fn apply(&mut self, out: &mut Effects) -> Option<bool> {
-        let (refusals, tried, got) = (&mut self.refusals, &mut self.tried, &mut self.reply);
+        let (refusals, tried) = (&mut self.refusals, &mut self.tried);
         apply(out, &self.known, |reply| {
             let taken = *refusals == 0;
             *refusals = refusals.saturating_sub(1);
-            if taken {
-                *got = Some(reply.clone());
-            }
-            tried.push(reply);
+            tried.push(reply.clone());
             taken
         })
     }

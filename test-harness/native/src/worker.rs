@@ -14,10 +14,10 @@ use seawall_policy::environment::{
 use seawall_policy::shared::store::{Found, HostError, SharedStore};
 use seawall_policy::stream::look_at_parked;
 use seawall_policy::time::{Span, Timestamp};
-use seawall_policy::worker::{Vm, Worker};
+use seawall_policy::worker::{Vm, Worker as Core};
 
 use crate::effects::apply;
-use crate::facts::{AtBody, AtRequest, AtResponse, AtTrailers, Lines, Phase};
+use crate::facts::{AtBody, AtRequest, AtResponse, AtTrailers, Headers, Phase};
 use crate::process::Process;
 
 /// The environment of one worker.
@@ -117,7 +117,7 @@ impl HealthChecks for Host {
 }
 
 impl Environment for Host {
-    type Headers = Lines;
+    type Headers = Headers;
     type Request = AtRequest;
     type Response = AtResponse;
     type Body = AtBody;
@@ -131,12 +131,12 @@ impl Environment for Host {
 
 /// One worker.
 #[derive(Debug)]
-pub struct Node {
+pub struct Worker {
     pub(crate) process: Rc<Process>,
-    pub(crate) core: Worker<Host>,
+    pub(crate) core: Core<Host>,
 }
 
-impl Node {
+impl Worker {
     /// A worker with this configuration (JSON) in a process; its randomness follows from the seed.
     ///
     /// # Errors
@@ -149,7 +149,7 @@ impl Node {
         };
         Ok(Self {
             process: Rc::clone(process),
-            core: Worker::new(host, Rc::new(Vm::default()), routing),
+            core: Core::new(host, Rc::new(Vm::default()), routing),
         })
     }
 

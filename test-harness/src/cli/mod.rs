@@ -70,7 +70,7 @@ pub fn run() -> ExitCode {
     })
 }
 
-/// A file's text; - is standard input. Who asks names the file in the error.
+/// A file's text; - is standard input. The caller names the file in the error.
 fn text(file: &Path) -> std::io::Result<String> {
     if file == Path::new("-") {
         return std::io::read_to_string(std::io::stdin());

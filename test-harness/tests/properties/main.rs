@@ -11,6 +11,7 @@
 //! SEAWALL_PROPERTY_SEED=123 cargo test --workspace --release --locked --test properties
 //! ```
 
+mod equality;
 mod filter;
 mod former;
 mod healthy;
@@ -21,7 +22,6 @@ mod recovery;
 #[path = "../shipped/mod.rs"]
 mod shipped;
 mod sick;
-mod twin;
 mod world;
 
 use std::ops::Range;

@@ -1,5 +1,5 @@
 //! Workers on shared data without the WebAssembly: the rules are the filter's own (`seawall_policy`), what joins them is a copy
-//! of `filter/src/worker/exchanges.rs`, `request.rs` and `request/ending.rs`, as short as it can be: whoever changes those changes
+//! of `filter/policy/src/worker/exchanges.rs` and `request/`, as short as it can be: whoever changes those changes
 //! it too. VMs that die, retries, places and own probes are not in it.
 //!
 //! Ticks come each 0.4 s; of those at which nothing is on the way only the last before an event is run.

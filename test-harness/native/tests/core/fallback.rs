@@ -5,11 +5,11 @@ use std::rc::Rc;
 use seawall_policy::time::Span;
 use serde_json::{Value, json};
 
-use seawall_native::{Call, Node, Process};
+use seawall_native::{Process, Request, Worker};
 
 const GET: [(&str, &str); 3] = [(":method", "GET"), (":path", "/"), (":authority", "shop")];
 
-fn node(process: &Rc<Process>, first: Value, second: Value) -> Node {
+fn configured(process: &Rc<Process>, first: Value, second: Value) -> Worker {
     let configuration = json!({
         "version": 1,
         "policies": {"first": first, "second": second},
@@ -18,7 +18,7 @@ fn node(process: &Rc<Process>, first: Value, second: Value) -> Node {
             {"cluster": "spare", "policy": "second"},
         ],
     });
-    Node::new(process, &configuration.to_string(), 1).expect("a valid configuration")
+    Worker::new(process, &configuration.to_string(), 1).expect("a valid configuration")
 }
 
 fn ladder() -> Value {
@@ -55,24 +55,23 @@ fn what_the_host_refuses_falls_to_the_next_rung_and_only_what_it_took_is_counted
             true => "enforce",
             false => "forced_open",
         };
-        let mut node = node(&process, ladder(), json!({"breaker": {"mode": mode}}));
-        let mut call = Call::new(&process, "shop", &GET);
+        let mut worker = configured(&process, ladder(), json!({"breaker": {"mode": mode}}));
+        let mut call = Request::new(&process, "shop", &GET);
         call.refusals = refusals;
-        let went = call.send(&mut node, true);
+        let went = call.send(&mut worker, true);
         let row = format!("{refusals} refused, spare {spare}");
         assert_eq!(went, body.is_none(), "{row}");
         let got = call
-            .reply
-            .as_ref()
+            .reply()
             .map(|reply| String::from_utf8(reply.body.clone()).unwrap());
         assert_eq!(got.as_deref(), body, "{row}");
-        call.end(&mut node);
-        node.tick();
-        let all = node.counted(&["seawall_fallbacks"]);
+        call.end(&mut worker);
+        worker.tick();
+        let all = worker.counted(&["seawall_fallbacks"]);
         assert_eq!(all, u64::from(!counted.is_empty()), "{row}");
         if !counted.is_empty() {
             assert_eq!(
-                node.counted(&["seawall_fallbacks", &format!("rung={counted}")]),
+                worker.counted(&["seawall_fallbacks", &format!("rung={counted}")]),
                 1,
                 "{row}"
             );
@@ -89,29 +88,28 @@ fn a_failed_response_is_replaced_by_the_first_rung_that_the_host_takes_or_passed
         first["breaker"] = json!({});
         first["fallback"][0]["on"] = json!(["failure"]);
         first["fallback"][2]["on"] = json!(["failure"]);
-        let mut node = node(&process, first, json!({}));
-        let mut call = Call::new(&process, "shop", &GET);
-        assert!(call.send(&mut node, true));
+        let mut worker = configured(&process, first, json!({}));
+        let mut call = Request::new(&process, "shop", &GET);
+        assert!(call.send(&mut worker, true));
         call.refusals = refusals;
         assert_eq!(
-            call.respond(&mut node, 503, &[]),
+            call.respond(&mut worker, 503, &[]),
             body.is_none(),
             "{refusals}"
         );
         let got = call
-            .reply
-            .as_ref()
+            .reply()
             .map(|reply| String::from_utf8(reply.body.clone()).unwrap());
         assert_eq!(got.as_deref(), body, "{refusals}");
-        call.end(&mut node);
-        node.tick();
+        call.end(&mut worker);
+        worker.tick();
         assert_eq!(
-            node.counted(&["seawall_outcomes", "outcome=failure"]),
+            worker.counted(&["seawall_outcomes", "outcome=failure"]),
             1,
             "one request is one verdict"
         );
         assert_eq!(
-            node.counted(&["seawall_fallbacks"]),
+            worker.counted(&["seawall_fallbacks"]),
             u64::from(body.is_some()),
             "{refusals}"
         );
@@ -138,35 +136,35 @@ fn a_failover_asks_all_that_the_other_cluster_asks_and_counts_it_there() {
     ];
     for (reason, second) in rows {
         let process = Process::new(Span::secs(1_000));
-        let mut node = node(&process, ladder(), second);
-        let mut beside = Call::new(&process, "spare", &GET);
+        let mut worker = configured(&process, ladder(), second);
+        let mut beside = Request::new(&process, "spare", &GET);
         if reason != "breaker_forced_open" {
-            assert!(beside.send(&mut node, true));
+            assert!(beside.send(&mut worker, true));
         }
         let mut headers = GET.to_vec();
         headers.extend([
             ("content-type", "application/grpc"),
             ("grpc-timeout", "10m"),
         ]);
-        let mut call = Call::new(&process, "shop", &headers);
+        let mut call = Request::new(&process, "shop", &headers);
         // A static rung without a gRPC status does not stand for a gRPC caller, so that the spare cluster is asked.
-        assert!(!call.send(&mut node, true), "{reason}");
+        assert!(!call.send(&mut worker, true), "{reason}");
         assert_eq!(
-            call.reply.as_ref().unwrap().grpc_status,
+            call.reply().unwrap().grpc_status,
             Some(14),
             "{reason}: the plain refusal"
         );
-        call.end(&mut node);
-        beside.end(&mut node);
-        node.tick();
-        let there = node.counted(&[
+        call.end(&mut worker);
+        beside.end(&mut worker);
+        worker.tick();
+        let there = worker.counted(&[
             "decision=refused",
             "upstream=spare",
             &format!("reason={reason}"),
         ]);
         assert_eq!(there, 1, "{reason}");
         assert_eq!(
-            node.counted(&["seawall_in_flight", "upstream=spare"]),
+            worker.counted(&["seawall_in_flight", "upstream=spare"]),
             0,
             "{reason}: nothing is held"
         );
@@ -178,9 +176,9 @@ fn a_failover_that_goes_says_where_to_and_why() {
     let process = Process::new(Span::secs(1_000));
     let mut first = ladder();
     first["fallback"] = json!([{"cluster": "spare"}]);
-    let mut node = node(&process, first, json!({"bulkhead": {"max_concurrent": 1}}));
-    let mut call = Call::new(&process, "shop", &GET);
-    assert!(call.send(&mut node, true));
+    let mut worker = configured(&process, first, json!({"bulkhead": {"max_concurrent": 1}}));
+    let mut call = Request::new(&process, "shop", &GET);
+    assert!(call.send(&mut worker, true));
     {
         let known = call.known.borrow();
         assert_eq!(
@@ -200,9 +198,9 @@ fn a_failover_that_goes_says_where_to_and_why() {
             "the upstream position looks where it went"
         );
     }
-    node.tick();
-    assert_eq!(node.counted(&["seawall_in_flight", "upstream=spare"]), 1);
-    call.respond(&mut node, 200, &[]);
+    worker.tick();
+    assert_eq!(worker.counted(&["seawall_in_flight", "upstream=spare"]), 1);
+    call.respond(&mut worker, 200, &[]);
     assert_eq!(
         call.known
             .borrow()
@@ -211,7 +209,7 @@ fn a_failover_that_goes_says_where_to_and_why() {
             .as_deref(),
         Some("cluster")
     );
-    call.end(&mut node);
-    node.tick();
-    assert_eq!(node.counted(&["seawall_in_flight", "upstream=spare"]), 0);
+    call.end(&mut worker);
+    worker.tick();
+    assert_eq!(worker.counted(&["seawall_in_flight", "upstream=spare"]), 0);
 }

@@ -6,16 +6,16 @@ use seawall_policy::admission::Reason;
 use seawall_policy::time::Span;
 use serde_json::{Value, json};
 
-use seawall_native::{Call, Node, Process};
+use seawall_native::{Process, Request, Worker};
 
 /// A cluster whose every request meets these reasons.
 struct Scene {
     process: Rc<Process>,
-    node: Node,
+    worker: Worker,
     /// Another worker, whose configuration does not force the breaker open: it brings about what holds besides.
-    other: Option<Node>,
+    other: Option<Worker>,
     /// Requests that are on their way.
-    beside: Vec<Call>,
+    beside: Vec<Request>,
     request: Vec<(&'static str, String)>,
     complete: bool,
 }
@@ -59,14 +59,14 @@ fn merged(under: &mut Value, over: Value) {
 }
 
 /// A worker with this policy.
-fn worker(process: &Rc<Process>, settings: &Value) -> Node {
+fn configured(process: &Rc<Process>, settings: &Value) -> Worker {
     let configuration = json!({
         "version": 1,
         "trust": {"addresses": ["10.0.0.1"]},
         "policies": {"p": settings},
         "upstreams": [{"cluster": "*", "policy": "p"}],
     });
-    Node::new(process, &configuration.to_string(), 1).expect("a valid configuration")
+    Worker::new(process, &configuration.to_string(), 1).expect("a valid configuration")
 }
 
 impl Scene {
@@ -89,14 +89,14 @@ impl Scene {
             merged(&mut settings, json!({"shedding": {"max": 2}}));
         }
         let process = Process::new(Span::secs(1_000));
-        let node = worker(&process, &settings);
+        let worker = configured(&process, &settings);
         let other = reasons.contains(&Reason::BreakerForcedOpen).then(|| {
             settings["breaker"]["mode"] = json!("enforce");
-            worker(&process, &settings)
+            configured(&process, &settings)
         });
         let mut scene = Self {
             process,
-            node,
+            worker,
             other,
             beside: Vec::new(),
             request: Vec::new(),
@@ -116,32 +116,32 @@ impl Scene {
         scene
     }
 
-    fn call(&self, headers: &[(&str, &str)]) -> Call {
+    fn call(&self, headers: &[(&str, &str)]) -> Request {
         let mut all = vec![(":method", "GET"), (":path", "/"), (":authority", "shop")];
         all.extend(headers);
-        Call::new(&self.process, "shop", &all)
+        Request::new(&self.process, "shop", &all)
     }
 
     fn fail(&mut self) {
         for _ in 0..20 {
-            self.call(&FIRST).whole(&mut self.node, 503);
+            self.call(&FIRST).whole(&mut self.worker, 503);
         }
     }
 
     fn report_load(&mut self) {
         for _ in 0..50 {
             let mut call = self.call(&FIRST);
-            let node = self.other.as_mut().unwrap_or(&mut self.node);
-            assert!(call.send(node, true));
+            let worker = self.other.as_mut().unwrap_or(&mut self.worker);
+            assert!(call.send(worker, true));
             let load = [("endpoint-load-metrics", "TEXT application_utilization=1.0")];
-            call.respond(node, 200, &load);
-            call.end(node);
+            call.respond(worker, 200, &load);
+            call.end(worker);
             let mut shed = self.call(&[("x-seawall-priority", "sheddable")]);
-            let node = self.other.as_mut().unwrap_or(&mut self.node);
-            shed.send(node, true);
-            shed.end(node);
+            let worker = self.other.as_mut().unwrap_or(&mut self.worker);
+            shed.send(worker, true);
+            shed.end(worker);
             self.process.pass(Span::millis(200));
-            self.node.tick();
+            self.worker.tick();
         }
     }
 
@@ -152,10 +152,10 @@ impl Scene {
             Reason::BreakerHalfOpen => {
                 self.fail();
                 self.process.pass(Span::millis(1_100));
-                self.node.tick();
+                self.worker.tick();
                 let mut probe = self.call(&FIRST);
                 assert!(
-                    probe.send(&mut self.node, true),
+                    probe.send(&mut self.worker, true),
                     "the probe goes: {:?}",
                     probe.known.borrow().log
                 );
@@ -164,12 +164,12 @@ impl Scene {
             Reason::BreakerRamp => {
                 self.fail();
                 self.process.pass(Span::millis(1_100));
-                self.node.tick();
+                self.worker.tick();
                 assert!(
-                    self.call(&FIRST).whole(&mut self.node, 200),
+                    self.call(&FIRST).whole(&mut self.worker, 200),
                     "the probe goes"
                 );
-                self.node.tick();
+                self.worker.tick();
                 // One in ten goes; this id is not among them.
                 self.request
                     .push(("x-request-id", "refused-by-the-ramp-0".to_owned()));
@@ -203,44 +203,44 @@ impl Scene {
                 ("x-seawall-priority", "critical_plus"),
             ];
             let mut call = self.call(&first);
-            let node = self.other.as_mut().unwrap_or(&mut self.node);
-            if call.send(node, complete) {
+            let worker = self.other.as_mut().unwrap_or(&mut self.worker);
+            if call.send(worker, complete) {
                 self.beside.push(call);
             } else {
-                call.end(node);
+                call.end(worker);
             }
         }
     }
 
-    fn ask(&mut self) -> Call {
+    fn ask(&mut self) -> Request {
         let request: Vec<_> = self
             .request
             .iter()
             .map(|(name, value)| (*name, value.as_str()))
             .collect();
         let mut call = self.call(&request);
-        call.send(&mut self.node, self.complete);
+        call.send(&mut self.worker, self.complete);
         call
     }
 
     /// All that is on its way ends well.
     fn drain(&mut self) {
         for mut call in std::mem::take(&mut self.beside) {
-            let node = self.other.as_mut().unwrap_or(&mut self.node);
-            call.respond(node, 200, &[]);
-            call.end(node);
+            let worker = self.other.as_mut().unwrap_or(&mut self.worker);
+            call.respond(worker, 200, &[]);
+            call.end(worker);
         }
         if let Some(other) = &mut self.other {
             other.tick();
         }
         self.process.pass(Span::millis(400));
-        self.node.tick();
+        self.worker.tick();
     }
 }
 
 /// Why a request was refused; nothing if it went.
-fn refused(call: &Call) -> Option<String> {
-    call.reply.as_ref()?;
+fn refused(call: &Request) -> Option<String> {
+    call.reply()?;
     call.known.borrow().log.get("seawall.reason").cloned()
 }
 
@@ -272,10 +272,10 @@ fn each_reason_alone_refuses_and_is_counted() {
         let mut scene = Scene::of(&[reason]);
         let mut call = scene.ask();
         assert_eq!(refused(&call).as_deref(), Some(reason.name()));
-        call.end(&mut scene.node);
+        call.end(&mut scene.worker);
         scene.drain();
         let counted = scene
-            .node
+            .worker
             .counted(&["decision=refused", &format!("reason={}", reason.name())]);
         assert!(counted >= 1, "{}", reason.name());
     }
@@ -295,17 +295,17 @@ fn of_two_reasons_the_earlier_one_refuses_and_the_later_one_is_not_counted() {
                 false => (other, one),
             };
             let mut scene = Scene::of(&[one, other]);
-            scene.node.tick();
+            scene.worker.tick();
             let before = scene
-                .node
+                .worker
                 .counted(&["decision=refused", &format!("reason={}", second.name())]);
             let mut call = scene.ask();
             assert_eq!(refused(&call).as_deref(), Some(first.name()), "{pair}");
-            call.end(&mut scene.node);
+            call.end(&mut scene.worker);
             scene.process.pass(Span::millis(400));
-            scene.node.tick();
+            scene.worker.tick();
             let after = scene
-                .node
+                .worker
                 .counted(&["decision=refused", &format!("reason={}", second.name())]);
             assert_eq!(after, before, "{pair}: only the first is counted");
         }
@@ -322,12 +322,12 @@ fn nothing_is_held_by_a_request_that_was_refused() {
             let mut scene = Scene::of(&[one, other]);
             for _ in 0..5 {
                 let mut call = scene.ask();
-                assert!(call.reply.is_some());
-                call.end(&mut scene.node);
+                assert!(call.reply().is_some());
+                call.end(&mut scene.worker);
             }
             scene.drain();
-            scene.node.tick();
-            let in_flight = scene.node.counted(&["seawall_in_flight"]);
+            scene.worker.tick();
+            let in_flight = scene.worker.counted(&["seawall_in_flight"]);
             assert_eq!(in_flight, 0, "{} and {}", one.name(), other.name());
         }
     }
@@ -362,7 +362,7 @@ fn a_permit_goes_back_where_the_slots_are_taken() {
             "minimum_calls": 1000, "consecutive": 1, "half_open": {"permits": 1}, "open": {"jitter": 0, "for": "1s"}, "hosts": {"grace": "0s"},
         }});
         merged(&mut all, settings);
-        scene.node = worker(&scene.process, &all);
+        scene.worker = configured(&scene.process, &all);
         scene.complete = full != Reason::Unfinished;
         if full == Reason::ShedLoad {
             scene.report_load();
@@ -370,12 +370,12 @@ fn a_permit_goes_back_where_the_slots_are_taken() {
         for _ in 0..2 {
             let first = [("tenant", "a"), ("x-seawall-priority", "critical_plus")];
             let mut holder = scene.call(&first);
-            assert!(holder.send(&mut scene.node, scene.complete));
+            assert!(holder.send(&mut scene.worker, scene.complete));
             scene.beside.push(holder);
         }
         let other = [("tenant", "b"), ("x-seawall-priority", "critical_plus")];
-        assert!(scene.call(&other).whole(&mut scene.node, 503));
-        assert!(!scene.call(&other).whole(&mut scene.node, 503), "open");
+        assert!(scene.call(&other).whole(&mut scene.worker, 503));
+        assert!(!scene.call(&other).whole(&mut scene.worker, 503), "open");
         scene.process.pass(Span::millis(1_100));
         // What is not complete waits a second for a permit, and once one was wasted for its turn.
         let waits = full == Reason::Unfinished;
@@ -383,12 +383,12 @@ fn a_permit_goes_back_where_the_slots_are_taken() {
         for _ in 0..5 {
             let mut call = scene.call(&asking);
             assert!(
-                !call.send(&mut scene.node, scene.complete),
+                !call.send(&mut scene.worker, scene.complete),
                 "{}",
                 full.name()
             );
             reasons.push(refused(&call).unwrap());
-            call.end(&mut scene.node);
+            call.end(&mut scene.worker);
             if waits {
                 scene.process.pass(Span::millis(1_100));
             }
@@ -398,12 +398,12 @@ fn a_permit_goes_back_where_the_slots_are_taken() {
         assert!(reasons.iter().all(|why| expected(why)), "{reasons:?}");
         let name = full.name();
         assert!(
-            scene.call(&other).whole(&mut scene.node, 200),
+            scene.call(&other).whole(&mut scene.worker, 200),
             "the permit is there: {name}"
         );
         scene.drain();
         assert_eq!(
-            scene.node.counted(&["seawall_transitions", "to=closed"]),
+            scene.worker.counted(&["seawall_transitions", "to=closed"]),
             1,
             "{name}"
         );

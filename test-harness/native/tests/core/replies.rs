@@ -3,7 +3,7 @@
 use seawall_policy::time::Span;
 use serde_json::json;
 
-use seawall_native::{Call, Node, Process};
+use seawall_native::{Process, Request, Worker};
 
 fn configuration() -> String {
     let configuration = json!({
@@ -19,19 +19,19 @@ fn configuration() -> String {
 fn the_state_page_is_answered_and_a_host_that_refuses_it_lets_the_request_go() {
     for refusals in [0, 1] {
         let process = Process::new(Span::secs(1_000));
-        let mut node = Node::new(&process, &configuration(), 1).expect("a valid configuration");
+        let mut worker = Worker::new(&process, &configuration(), 1).expect("a valid configuration");
         let headers = [
             (":method", "GET"),
             (":path", "/seawall"),
             (":authority", "shop"),
         ];
-        let mut call = Call::new(&process, "shop", &headers);
+        let mut call = Request::new(&process, "shop", &headers);
         call.refusals = refusals;
-        assert_eq!(call.send(&mut node, true), refusals == 1);
+        assert_eq!(call.send(&mut worker, true), refusals == 1);
         assert_eq!(call.tried[0].details, "seawall_page");
-        call.end(&mut node);
-        node.tick();
-        assert_eq!(node.counted(&["decision=admitted"]), refusals as u64);
+        call.end(&mut worker);
+        worker.tick();
+        assert_eq!(worker.counted(&["decision=admitted"]), refusals as u64);
     }
 }
 
@@ -39,20 +39,20 @@ fn the_state_page_is_answered_and_a_host_that_refuses_it_lets_the_request_go() {
 fn a_client_that_sends_a_failover_header_is_told_so_and_never_sent_elsewhere() {
     for refusals in [0, 1] {
         let process = Process::new(Span::secs(1_000));
-        let mut node = Node::new(&process, &configuration(), 1).expect("a valid configuration");
+        let mut worker = Worker::new(&process, &configuration(), 1).expect("a valid configuration");
         let headers = [
             (":method", "GET"),
             (":path", "/"),
             (":authority", "shop"),
             ("x-seawall-failover", "elsewhere"),
         ];
-        let mut call = Call::new(&process, "shop", &headers);
+        let mut call = Request::new(&process, "shop", &headers);
         call.refusals = refusals;
-        assert_eq!(call.send(&mut node, true), refusals == 1);
+        assert_eq!(call.send(&mut worker, true), refusals == 1);
         assert_eq!(call.tried[0].status, 400);
         if refusals == 1 {
             assert_eq!(call.known.borrow().request.text("x-seawall-failover"), None);
         }
-        call.end(&mut node);
+        call.end(&mut worker);
     }
 }

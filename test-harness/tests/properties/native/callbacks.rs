@@ -1,4 +1,4 @@
-//! What Envoy makes of the filter: `filter/src/request.rs` and `request/going.rs`, as short as they can be.
+//! What Envoy makes of the filter: `filter/policy/src/request/`, as short as they can be.
 
 use rand::Rng;
 use seawall_policy::admission::{self, Decision, Request as Asked};

@@ -1,4 +1,4 @@
-//! One request of a worker, as `filter/src/worker/exchanges.rs` keeps it.
+//! One request of a worker, as `filter/policy/src/worker/exchanges.rs` keeps it.
 
 use seawall_policy::breaker::{Counted, Permit};
 use seawall_policy::outcome::end::TimeLimits;

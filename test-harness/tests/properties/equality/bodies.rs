@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use seawall_harness::abi::stream::LocalReply;
 use seawall_harness::process::{Flow, Process, ProcessOptions, Properties, StreamId, Surroundings};
-use seawall_native::{Call, Known, Lines, Node};
+use seawall_native::{Headers, Request, Worker};
 use seawall_policy::environment::facts::ResponseFact;
 use seawall_policy::time::Span;
 use serde_json::Value;
@@ -29,9 +29,9 @@ const LOG_FIELDS: [&str; 5] = [
 ];
 
 /// A stream in both bodies.
-struct Twin {
+struct StreamPair {
     id: StreamId,
-    call: Call,
+    native: Request,
     worker: usize,
     attempts: u64,
     waits: bool,
@@ -43,8 +43,8 @@ struct Twin {
 pub(super) struct Bodies {
     wasm: Process,
     pub(super) process: Rc<seawall_native::Process>,
-    nodes: Vec<Node>,
-    open: Vec<Twin>,
+    workers: Vec<Worker>,
+    open: Vec<StreamPair>,
     opened: u64,
 }
 
@@ -63,15 +63,15 @@ impl Bodies {
         let process = seawall_native::Process::new(Span::nanos(START));
         process.set_wall(EPOCH);
         // A trial start and a canary come first; then the main thread's VM, then the workers'.
-        let nodes = (0..=workers as u64).map(|number| {
+        let workers = (0..=workers as u64).map(|number| {
             let random = seed.wrapping_mul(1_000_003) ^ (2 + number);
-            Node::new(&process, &configuration, random).expect("a valid configuration")
+            Worker::new(&process, &configuration, random).expect("a valid configuration")
         });
-        let nodes = nodes.collect();
+        let workers = workers.collect();
         Self {
             wasm,
             process,
-            nodes,
+            workers,
             open: Vec::new(),
             opened: 0,
         }
@@ -122,21 +122,21 @@ impl Bodies {
                 lines.extend(extra);
                 let known = known(&properties, self.process.wall());
                 let id = self.wasm.open(worker, properties);
-                let mut call = Call::with(&self.process, known);
-                call.known.borrow_mut().request = Lines::of(&lines);
+                let mut call = Request::with(&self.process, known);
+                call.known.borrow_mut().request = Headers::of(&lines);
                 let flow = self
                     .wasm
-                    .request_headers(id, Lines::of(&lines).0, *complete);
-                let went = call.send(&mut self.nodes[worker + 1], *complete);
-                same_flow("request", &flow, went, call.reply.as_ref())?;
+                    .request_headers(id, Headers::of(&lines).0, *complete);
+                let went = call.send(&mut self.workers[worker + 1], *complete);
+                same_flow("request", &flow, went, call.reply().as_ref())?;
                 same_headers(
                     "request",
                     &self.wasm.header_map(id, REQUEST_HEADERS),
                     &call.known.borrow().request,
                 )?;
-                let twin = Twin {
+                let pair = StreamPair {
                     id,
-                    call,
+                    native: call,
                     worker,
                     attempts: 0,
                     waits: went,
@@ -144,16 +144,17 @@ impl Bodies {
                     over: !went,
                 };
                 if let Flow::Reply(reply) = &flow {
-                    answered_locally(&twin.call, reply);
+                    answered_locally(&pair.native, reply);
                 }
-                self.open.push(twin);
+                self.open.push(pair);
             }
             Step::RequestEnded(stream) => {
-                let Some((twin, node)) = chosen(&mut self.open, &mut self.nodes, *stream) else {
+                let Some((pair, worker)) = chosen(&mut self.open, &mut self.workers, *stream)
+                else {
                     return Ok(());
                 };
-                self.wasm.request_body(twin.id, b"", true);
-                twin.call.request_ended(node);
+                self.wasm.request_body(pair.id, b"", true);
+                pair.native.request_ended(worker);
             }
             Step::Attempt(stream, status) => return self.attempt(*stream, *status),
             Step::Response {
@@ -163,74 +164,77 @@ impl Bodies {
                 local,
                 end,
             } => {
-                let Some((twin, node)) = chosen(&mut self.open, &mut self.nodes, *stream) else {
+                let Some((pair, worker)) = chosen(&mut self.open, &mut self.workers, *stream)
+                else {
                     return Ok(());
                 };
-                if !twin.waits || twin.answered {
+                if !pair.waits || pair.answered {
                     return Ok(());
                 }
-                twin.answered = true;
+                pair.answered = true;
                 let (flags, details) = local.unwrap_or((0, "via_upstream"));
-                twin.set(&self.wasm, "response\0flags", flags.to_le_bytes().to_vec());
-                twin.set(&self.wasm, "response\0code_details", details.into());
-                let count = twin.attempts.max(1).to_le_bytes().to_vec();
-                twin.set(&self.wasm, "upstream\0request_attempt_count", count);
+                pair.set(&self.wasm, "response\0flags", flags.to_le_bytes().to_vec());
+                pair.set(&self.wasm, "response\0code_details", details.into());
+                let count = pair.attempts.max(1).to_le_bytes().to_vec();
+                pair.set(&self.wasm, "upstream\0request_attempt_count", count);
                 let status = status.to_string();
                 let mut lines = vec![(":status", status.as_str())];
                 lines.extend(extra);
-                let lines = Lines::of(&lines);
-                let flow = self.wasm.response_headers(twin.id, lines.0.clone(), *end);
-                let went = twin.call.response_headers(node, lines, *end);
-                same_flow("response", &flow, went, twin.call.reply.as_ref())?;
-                twin.over = *end || !went;
+                let lines = Headers::of(&lines);
+                let flow = self.wasm.response_headers(pair.id, lines.0.clone(), *end);
+                let went = pair.native.response_headers(worker, lines, *end);
+                same_flow("response", &flow, went, pair.native.reply().as_ref())?;
+                pair.over = *end || !went;
                 if let Flow::Reply(reply) = &flow {
-                    answered_locally(&twin.call, reply);
+                    answered_locally(&pair.native, reply);
                 } else {
-                    let map = self.wasm.header_map(twin.id, RESPONSE_HEADERS);
-                    same_headers("response", &map, &twin.call.known.borrow().response)?;
+                    let map = self.wasm.header_map(pair.id, RESPONSE_HEADERS);
+                    same_headers("response", &map, &pair.native.known.borrow().response)?;
                 }
             }
             Step::Chunk(stream, end) => {
-                let Some((twin, node)) = chosen(&mut self.open, &mut self.nodes, *stream) else {
+                let Some((pair, worker)) = chosen(&mut self.open, &mut self.workers, *stream)
+                else {
                     return Ok(());
                 };
-                if twin.answered && !twin.over {
-                    self.wasm.response_body(twin.id, b"chunk", *end);
-                    twin.call.response_body(node, b"chunk", *end);
-                    twin.over = *end;
+                if pair.answered && !pair.over {
+                    self.wasm.response_body(pair.id, b"chunk", *end);
+                    pair.native.response_body(worker, b"chunk", *end);
+                    pair.over = *end;
                 }
             }
             Step::Trailers(stream, status) => {
-                let Some((twin, node)) = chosen(&mut self.open, &mut self.nodes, *stream) else {
+                let Some((pair, worker)) = chosen(&mut self.open, &mut self.workers, *stream)
+                else {
                     return Ok(());
                 };
-                if twin.answered && !twin.over {
-                    let lines = Lines::of(&[("grpc-status", status)]);
-                    self.wasm.response_trailers(twin.id, lines.0.clone());
-                    twin.call.response_trailers(node, lines);
-                    twin.over = true;
+                if pair.answered && !pair.over {
+                    let lines = Headers::of(&[("grpc-status", status)]);
+                    self.wasm.response_trailers(pair.id, lines.0.clone());
+                    pair.native.response_trailers(worker, lines);
+                    pair.over = true;
                 }
             }
             Step::Close(stream, flags) => {
                 let Some(at) = place(*stream, self.open.len()) else {
                     return Ok(());
                 };
-                let mut twin = self.open.swap_remove(at);
-                if !twin.over {
-                    twin.set(&self.wasm, "response\0flags", flags.to_le_bytes().to_vec());
-                    twin.set(&self.wasm, "response\0code_details", b"".to_vec());
+                let mut pair = self.open.swap_remove(at);
+                if !pair.over {
+                    pair.set(&self.wasm, "response\0flags", flags.to_le_bytes().to_vec());
+                    pair.set(&self.wasm, "response\0code_details", b"".to_vec());
                 }
                 for field in LOG_FIELDS {
-                    let there = self.wasm.filter_state(twin.id, field);
-                    let here = twin.call.known.borrow().log.get(field).cloned();
+                    let there = self.wasm.filter_state(pair.id, field);
+                    let here = pair.native.known.borrow().log.get(field).cloned();
                     if there != here {
                         return Err(format!(
                             "log field {field}: wasm {there:?}, native {here:?}"
                         ));
                     }
                 }
-                self.wasm.close(twin.id);
-                twin.call.end(&mut self.nodes[twin.worker + 1]);
+                self.wasm.close(pair.id);
+                pair.native.end(&mut self.workers[pair.worker + 1]);
             }
             Step::Pass(millis) => {
                 self.process.pass(Span::millis(*millis));
@@ -238,8 +242,8 @@ impl Bodies {
             }
             Step::Tick => {
                 self.wasm.tick();
-                for node in &mut self.nodes {
-                    node.tick();
+                for worker in &mut self.workers {
+                    worker.tick();
                 }
             }
         }
@@ -248,34 +252,21 @@ impl Bodies {
 
     /// An attempt of a request, from its start to its end.
     fn attempt(&mut self, stream: usize, status: Option<u16>) -> Result<(), String> {
-        let Some((twin, node)) = chosen(&mut self.open, &mut self.nodes, stream) else {
+        let Some((pair, worker)) = chosen(&mut self.open, &mut self.workers, stream) else {
             return Ok(());
         };
-        if !twin.waits || twin.answered || twin.attempts >= 3 {
+        if !pair.waits || pair.answered || pair.attempts >= 3 {
             return Ok(());
         }
-        twin.attempts += 1;
-        let count = twin.attempts.to_le_bytes().to_vec();
+        pair.attempts += 1;
+        let count = pair.attempts.to_le_bytes().to_vec();
         let more = Properties::from([("upstream\0request_attempt_count".to_owned(), count)]);
-        let id = self.wasm.open_attempt(twin.id, more.clone());
-        let parent = twin.call.known.borrow();
-        let known = Known {
-            request: parent.request.clone(),
-            stream: parent.stream.clone(),
-            route: parent.route.clone(),
-            answer: parent.answer.clone(),
-            attempts: Rc::clone(&parent.attempts),
-            ..Known::default()
-        };
-        drop(parent);
-        let mut call = Call::with(&self.process, known);
-        for (path, value) in more {
-            set_known(&mut call.known.borrow_mut(), &path, value);
-        }
-        let headers = self.wasm.header_map(twin.id, REQUEST_HEADERS);
+        let id = self.wasm.open_attempt(pair.id, more);
+        let mut call = pair.native.attempt(pair.attempts);
+        let headers = self.wasm.header_map(pair.id, REQUEST_HEADERS);
         let flow = self.wasm.request_headers(id, headers, true);
-        let went = call.send(node, true);
-        same_flow("attempt", &flow, went, call.reply.as_ref())?;
+        let went = call.send(worker, true);
+        same_flow("attempt", &flow, went, call.reply().as_ref())?;
         same_headers(
             "attempt",
             &self.wasm.header_map(id, REQUEST_HEADERS),
@@ -283,14 +274,14 @@ impl Bodies {
         )?;
         if let (true, Some(status)) = (went, status) {
             let status = status.to_string();
-            let lines = Lines::of(&[(":status", &status)]);
+            let lines = Headers::of(&[(":status", &status)]);
             self.wasm.response_headers(id, lines.0.clone(), true);
-            call.response_headers(node, lines, true);
+            call.response_headers(worker, lines, true);
             let map = self.wasm.header_map(id, RESPONSE_HEADERS);
             same_headers("attempt's response", &map, &call.known.borrow().response)?;
         }
         self.wasm.close(id);
-        call.done(node);
+        call.done(worker);
         self.same()
     }
 
@@ -316,16 +307,16 @@ impl Bodies {
     }
 }
 
-impl Twin {
+impl StreamPair {
     /// A fact becomes known to both.
     fn set(&self, wasm: &Process, path: &str, value: Vec<u8>) {
         wasm.set_property(self.id, path, value.clone());
-        set_known(&mut self.call.known.borrow_mut(), path, value);
+        set_known(&mut self.native.known.borrow_mut(), path, value);
     }
 }
 
 /// What the host says of a response once a local reply took its place.
-fn answered_locally(call: &Call, reply: &LocalReply) {
+fn answered_locally(call: &Request, reply: &LocalReply) {
     let mut known = call.known.borrow_mut();
     let details = reply.details.clone().into_bytes();
     known.answer.insert(ResponseFact::Details, details);
@@ -341,12 +332,12 @@ fn place(number: usize, count: usize) -> Option<usize> {
 
 /// The stream of this number, and its worker.
 fn chosen<'a>(
-    open: &'a mut [Twin],
-    nodes: &'a mut [Node],
+    open: &'a mut [StreamPair],
+    workers: &'a mut [Worker],
     number: usize,
-) -> Option<(&'a mut Twin, &'a mut Node)> {
+) -> Option<(&'a mut StreamPair, &'a mut Worker)> {
     let at = place(number, open.len())?;
-    let twin = open.get_mut(at)?;
-    let node = nodes.get_mut(twin.worker + 1)?;
-    Some((twin, node))
+    let pair = open.get_mut(at)?;
+    let worker = workers.get_mut(pair.worker + 1)?;
+    Some((pair, worker))
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use seawall_harness::abi::stream::HeaderMap;
 use seawall_harness::process::Flow;
-use seawall_native::Lines;
+use seawall_native::Headers;
 use seawall_policy::environment::effects::Reply;
 
 pub(super) fn differs<T: PartialEq + std::fmt::Debug>(
@@ -53,7 +53,7 @@ pub(super) fn same_flow(
     }
 }
 
-pub(super) fn same_headers(what: &str, wasm: &HeaderMap, native: &Lines) -> Result<(), String> {
+pub(super) fn same_headers(what: &str, wasm: &HeaderMap, native: &Headers) -> Result<(), String> {
     let sorted = |map: &[(Vec<u8>, Vec<u8>)]| {
         let mut map = map.to_vec();
         map.sort();

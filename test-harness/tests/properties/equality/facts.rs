@@ -1,10 +1,10 @@
 //! What the harness's host has as properties, as facts of the native body.
 
 use seawall_harness::process::Properties;
-use seawall_native::Known;
+use seawall_native::StreamFacts;
 use seawall_policy::environment::facts::{ResponseFact, RouteFact, StreamFact};
 
-pub(super) fn set_known(known: &mut Known, path: &str, value: Vec<u8>) {
+pub(super) fn set_known(known: &mut StreamFacts, path: &str, value: Vec<u8>) {
     match path {
         "connection\0id" => drop(known.stream.insert(StreamFact::ConnectionId, value)),
         "source\0address" => drop(known.stream.insert(StreamFact::PeerAddress, value)),
@@ -25,8 +25,8 @@ pub(super) fn set_known(known: &mut Known, path: &str, value: Vec<u8>) {
     }
 }
 
-pub(super) fn known(properties: &Properties, wall: u64) -> Known {
-    let mut known = Known::default();
+pub(super) fn known(properties: &Properties, wall: u64) -> StreamFacts {
+    let mut known = StreamFacts::default();
     for (path, value) in properties {
         set_known(&mut known, path, value.clone());
     }

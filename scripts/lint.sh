@@ -14,7 +14,7 @@ cargo clippy --workspace --all-targets --locked --release -- -D warnings
 # A link in a comment that leads nowhere: what it names was renamed or moved.
 RUSTDOCFLAGS="-D rustdoc::broken_intra_doc_links -A rustdoc::private_intra_doc_links" \
     cargo doc --quiet --release --no-deps --document-private-items --lib --locked \
-    -p seawall-policy -p seawall-filter -p seawall-harness -p seawall-live
+    -p seawall-policy -p seawall-filter -p seawall-harness -p seawall-live -p seawall-native -p seawall-decoders
 if ls "$(rustc --print target-libdir --target wasm32-unknown-unknown)"/libcore-*.rlib >/dev/null 2>&1; then
     cargo clippy -p seawall-filter --locked --target wasm32-unknown-unknown --target-dir target/wasm -- -D warnings
 else

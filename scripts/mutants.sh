@@ -103,8 +103,9 @@ line() { # result, name, seconds, what
 }
 
 mkdir -p target/mutants
-cargo build --quiet --release --locked -p seawall-harness --bin seawall || die "the harness does not build"
-filter_tests=$(cargo test --release --locked -p seawall-harness --test filter --no-run 2>&1 | sed -n 's/.*(\(target[^)]*\)).*/\1/p')
+# The selection of `make test`: another one would build all that the harness stands on once more.
+cargo build --quiet --workspace --release --locked --bins || die "the harness does not build"
+filter_tests=$(cargo test --workspace --release --locked --test filter --no-run 2>&1 | sed -n 's/.*(\(target[^)]*\)).*/\1/p')
 [ -x "$filter_tests" ] || die "the tests of the filter do not build"
 filter_tests=$root/$filter_tests
 copy_sources

@@ -45,7 +45,7 @@ export RUST_BACKTRACE="${RUST_BACKTRACE:-0}"
 # One selection of packages for all, so that nothing is built twice.
 # shellcheck disable=SC2317  # suite calls it
 tests() { cargo test --workspace --release --locked "$@"; }
-suite "policies, models, parts" tests --lib --test breaker --test core
+suite "policies, models, parts" tests --lib --test breaker --test core --test decoders
 suite "host, filter, simulation, replay" tests --test host --test filter --test command --test replay --test retries --test fleet --test limits
 suite "properties over random policies" tests --test properties
 beside tests --test explore

@@ -1,2 +1,2 @@
 #![no_main]
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| seawall_fuzz::headers(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| seawall_decoders::headers(bytes));

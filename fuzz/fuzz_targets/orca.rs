@@ -1,2 +1,2 @@
 #![no_main]
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| seawall_fuzz::orca(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| seawall_decoders::orca(bytes));

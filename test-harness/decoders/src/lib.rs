@@ -1,33 +1,16 @@
-//! What the fuzz targets share: the parts of filter and harness that read bytes which somebody else wrote. Modules of
-//! crates that cannot be linked here (the filter is a `.wasm`, the harness brings a compiler along) are read in as they
-//! stand.
+//! What reads bytes that somebody else wrote, one function for each kind. The fuzz targets (`fuzz/`) call them, and a test with
+//! random bytes, so that they compile and hold.
 
-mod host;
-
-#[allow(dead_code, reason = "not all of it reads headers")]
-#[path = "../../filter/src/facts.rs"]
-mod facts;
-
-/// The host's reading of header maps that a guest serialised.
-#[allow(dead_code, reason = "not all of it reads bytes")]
-#[path = "../../test-harness/src/abi/stream.rs"]
-mod stream;
-
-#[allow(dead_code, reason = "not all of it reads bytes")]
-#[path = "../../test-harness/src/trace/mod.rs"]
-mod trace;
-
-#[allow(dead_code, reason = "only what the traces need")]
-#[path = "../../test-harness/src/sim/queue.rs"]
-mod sim;
-
+use seawall_harness::abi::stream;
+use seawall_harness::trace;
+use seawall_native::{Headers, Process, Request, Worker};
 use seawall_policy::config;
 use seawall_policy::latency::Latencies;
 use seawall_policy::orca;
 use seawall_policy::propagation::{HintSlot, trace as trace_of};
-use seawall_policy::shared::record::{BYTES_MAX, Record};
 use seawall_policy::retry::attempts::Attempts;
-use seawall_policy::time::Timestamp;
+use seawall_policy::shared::record::{BYTES_MAX, Record};
+use seawall_policy::time::{Span, Timestamp};
 
 /// Records in shared data and in properties: nothing panics, and what is read is written as it was.
 pub fn records(bytes: &[u8]) {
@@ -79,14 +62,53 @@ pub fn protobuf(bytes: &[u8]) {
     let _ = config::parse(bytes);
 }
 
-/// Header maps, as the filter reads the host's and as the host reads the filter's.
+/// A policy that looks at as many headers as one can.
+const CURIOUS: &str = r#"{
+    "version": 1,
+    "trust": {"addresses": ["10.0.0.1"]},
+    "page": {"path": "/seawall", "trust": {"addresses": ["10.0.0.1"]}},
+    "policies": {"p": {
+        "timeout": {"total": "5s", "propagate": ["grpc-timeout", "x-envoy-expected-rq-timeout-ms", "x-left"]},
+        "retries": {"attempts": 3},
+        "bulkhead": {"max_concurrent": 5, "per": {"header": "tenant"}},
+        "shedding": {"limit": "adaptive"},
+        "fallback": [{"stale": {"max_age": "1m"}}, {"static": {"status": 200, "body": "{{reason}}"}}]
+    }},
+    "upstreams": [{"cluster": "*", "policy": "p", "key": "authority"}]
+}"#;
+
+/// Header maps: the life of a request whose client and upstream send these lines, and the host's reading of what a guest
+/// wrote.
+///
+/// # Panics
+/// If something is read in another way than it was written.
 pub fn headers(bytes: &[u8]) {
-    host::abi::BYTES.with_borrow_mut(|all| *all = bytes.to_vec());
-    let map = host::headers::Map::Request;
-    let pairs = map.pairs();
-    let facts = facts::Facts::read(&pairs);
-    let _ = (pairs.value("a"), pairs.number::<u64>("content-length"));
-    let _ = (map.number::<u16>(":status"), facts);
+    let lines = bytes.split(|byte| *byte == b'\n').map(|line| {
+        let colon = line.iter().skip(1).position(|byte| *byte == b':');
+        let (name, value) = line.split_at(colon.map_or(line.len(), |at| at + 1));
+        (name.to_vec(), value.get(1..).unwrap_or_default().to_vec())
+    });
+    let mut lines = Headers(lines.collect());
+    let process = Process::new(Span::secs(1_000));
+    let Ok(mut worker) = Worker::new(&process, CURIOUS, 1) else {
+        panic!("the policy is valid");
+    };
+    for status in ["200", "503"] {
+        let mut request = Request::new(&process, "shop", &[]);
+        request.known.borrow_mut().request = lines.clone();
+        request.send(&mut worker, true);
+        let mut attempt = request.attempt(1);
+        attempt.send(&mut worker, true);
+        lines.set(":status", status);
+        attempt.response_headers(&mut worker, lines.clone(), true);
+        attempt.done(&mut worker);
+        request.response_headers(&mut worker, lines.clone(), false);
+        request.response_body(&mut worker, bytes, false);
+        request.response_trailers(&mut worker, lines.clone());
+        request.end(&mut worker);
+        process.pass(Span::millis(400));
+        worker.tick();
+    }
     if let Some(map) = stream::deserialise(bytes) {
         assert_eq!(stream::deserialise(&stream::serialise(&map)), Some(map));
     }
@@ -112,7 +134,7 @@ pub fn traces(bytes: &[u8]) {
         0 => Format::Jsonl,
         1 => Format::Azure,
         2 => Format::Nezha,
-        _ => Format::EnvoyJson,
+        _ => Format::Json,
     };
     if let Ok(requests) = trace::read(format, rest) {
         let mut written = Vec::new();
@@ -132,7 +154,7 @@ fn sealed(magic: [u8; 2], version: u16, bytes: &[u8]) -> Vec<u8> {
     all
 }
 
-/// As in `filter/policy/src/record/sealed.rs`.
+/// As in `filter/policy/src/shared/envelope.rs`.
 fn checksum(version: u16, body: &[u8]) -> u32 {
     const FACTOR: u64 = 0x517c_c1b7_2722_0a95;
     let step = |sum: u64, word: u64| (sum.rotate_left(5) ^ word).wrapping_mul(FACTOR);

@@ -25,7 +25,7 @@ test: setup ## all tests, the real Envoy's among them
 	@scripts/test.sh
 
 e2e: setup ## the tests in a real Envoy alone
-	$(CARGO) test --workspace --release --locked --test e2e
+	$(CARGO) test --workspace --release --locked --test e2e -- --test-threads=4
 
 properties: ## all 10,000 seeds of the properties over random policies
 	SEAWALL_PROPERTY_SEEDS=10000 $(CARGO) test --workspace --release --locked --test properties

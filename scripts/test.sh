@@ -53,7 +53,8 @@ suite "another filter in the host" tests --test api_keys
 suite "the host against a real Envoy" tests --test equivalence
 wait
 suite "interleavings, hostile calls (beside it)" awaited
-suite "a real Envoy" tests --test e2e
+# Most of these wait most of the time.
+suite "a real Envoy" tests --test e2e -- --test-threads=4
 suite "shipped configurations" scripts/test-configurations.sh
 suite "Istio" scripts/test-istio.sh
 suite "compose" scripts/test-compose.sh

@@ -25,7 +25,7 @@ mod json;
 mod protobuf_wire;
 mod request;
 mod response_facts;
-mod telemetry;
+pub mod telemetry;
 
 pub mod admission;
 pub mod authority;

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use seawall_policy::environment::{MetricId, MetricKind, Metrics};
+use seawall_policy::environment::{MetricFamily, MetricId, MetricKind, Metrics};
 
 use super::{abi, errors};
 use crate::body::Wasm;
@@ -16,19 +16,20 @@ thread_local! {
 }
 
 impl Metrics for Wasm {
-    fn define(&self, kind: MetricKind, name: &str) -> Option<MetricId> {
-        let kind = match kind {
+    fn define(&self, family: &'static MetricFamily, values: &[&str]) -> Option<MetricId> {
+        let name = family.series(values);
+        let kind = match family.kind {
             MetricKind::Counter => 0,
             MetricKind::Gauge => 1,
             MetricKind::Histogram => 2,
         };
         DEFINED.with(|defined| {
             let mut defined = defined.try_borrow_mut().ok()?;
-            if let Some(known) = defined.get(name) {
+            if let Some(known) = defined.get(&name) {
                 return u32::try_from(*known).ok().map(MetricId);
             }
-            let id = errors::found("define_metric", abi::define_metric(kind, name))?;
-            defined.insert(name.to_owned(), id as usize);
+            let id = errors::found("define_metric", abi::define_metric(kind, &name))?;
+            defined.insert(name, id as usize);
             Some(MetricId(id))
         })
     }

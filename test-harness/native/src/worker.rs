@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use seawall_policy::config::{self, Error};
 use seawall_policy::environment::effects::Effects;
 use seawall_policy::environment::{
-    Clock, Entropy, Environment, HealthChecks, MetricId, MetricKind, Metrics, Timer,
+    Clock, Entropy, Environment, HealthChecks, MetricFamily, MetricId, MetricKind, Metrics, Timer,
 };
 use seawall_policy::shared::store::{Found, HostError, SharedStore};
 use seawall_policy::stream::look_at_parked;
@@ -67,15 +67,15 @@ impl Entropy for Host {
 }
 
 impl Metrics for Host {
-    fn define(&self, kind: MetricKind, name: &str) -> Option<MetricId> {
+    fn define(&self, family: &'static MetricFamily, values: &[&str]) -> Option<MetricId> {
+        let name = family.series(values);
         let mut names = self.process.names.borrow_mut();
-        let known = names.iter().position(|(known, _)| known == name);
+        let known = names.iter().position(|(known, _)| *known == name);
         let at = known.unwrap_or_else(|| {
-            names.push((name.to_owned(), kind));
+            names.push((name.clone(), family.kind));
             names.len() - 1
         });
-        let mut values = self.process.values.borrow_mut();
-        values.entry(name.to_owned()).or_default();
+        self.process.values.borrow_mut().entry(name).or_default();
         u32::try_from(at).ok().map(MetricId)
     }
 

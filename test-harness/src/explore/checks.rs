@@ -4,7 +4,7 @@ mod slots;
 
 use std::collections::BTreeMap;
 
-use seawall_policy::breaker::{Phase, State};
+use seawall_policy::breaker::{Phase, State, TransitionLine};
 use seawall_policy::deadline::Follow;
 use seawall_policy::latency::Latencies;
 use seawall_policy::policy::Policy;
@@ -340,13 +340,8 @@ fn transitions(record: &Record, events: &[Vec<&Event>], dead: u32) -> Result<(),
         let Event::Said(text) = event else {
             continue;
         };
-        let number = text
-            .split("generation=")
-            .nth(1)
-            .filter(|_| text.contains(" -> "));
-        let number = number.and_then(|rest| rest.split_whitespace().next()?.parse().ok());
-        if let Some(number) = number {
-            *said.entry(number).or_default() += 1;
+        if let Some(logged) = TransitionLine::parse(text) {
+            *said.entry(logged.generation).or_default() += 1;
         }
     }
     if let Some((number, times)) = said.iter().find(|(_, times)| **times > 1) {

@@ -3,7 +3,7 @@
 use super::scenario::{Forced, HostFault, Scenario, Step};
 
 const SECOND: u64 = 1_000_000_000;
-const TICK: u64 = 400_000_000;
+const TICK: u64 = seawall_policy::worker::TICK_MILLIS as u64 * 1_000_000;
 
 /// Scenarios of more than a tenth of a second, in the order in which they are explored.
 const LONG: [&str; 5] = [

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rand::RngExt;
+use seawall_policy::breaker::TransitionLine;
+use seawall_policy::worker::TICK_MILLIS;
 
 use super::clients::Buckets;
 use super::clusters::ClusterServers;
@@ -15,7 +17,7 @@ use crate::random::chance;
 use crate::trace::Request;
 
 /// The filter's tick, in nanoseconds.
-const TICK: u64 = 400_000_000;
+const TICK: u64 = TICK_MILLIS as u64 * 1_000_000;
 
 /// Plays a trace in a scenario through a lane. `progress` is told of every request.
 pub fn play(
@@ -155,14 +157,12 @@ impl<'a> Run<'a> {
             return;
         };
         for line in self.lane.envoys[envoy].take_log() {
-            let Some((before, after)) = line.text.split_once(" -> ") else {
+            let Some(logged) = TransitionLine::parse(&line.text) else {
                 continue;
             };
-            let from = before.rsplit(' ').next().unwrap_or_default();
-            let to = after.split(' ').next().unwrap_or_default();
             let made = Transition {
                 at_ms: line.at.saturating_sub(START) / 1_000_000,
-                change: format!("{from} -> {to}"),
+                change: logged.to_string(),
                 line: line.text.clone(),
             };
             let of = self.measure.by_envoy.entry(envoy).or_default();

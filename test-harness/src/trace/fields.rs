@@ -1,6 +1,6 @@
 //! Which key or column of a log says what: by the names that are in use, or as `--fields` says.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::str::FromStr;
 
@@ -49,6 +49,11 @@ impl Fields {
         let fresh = |(_, place): &(String, Place)| !self.settle(place.role);
         all.given.extend(others.given.into_iter().filter(fresh));
         all
+    }
+
+    /// The keys that they name.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.given.iter().map(|(key, _)| key.as_str())
     }
 
     /// Whether they say which key has this.
@@ -112,6 +117,8 @@ impl FromStr for Fields {
 pub(super) struct Mapper {
     fields: Fields,
     known: HashMap<String, Option<Place>>,
+    /// Which of the given keys were met.
+    met: BTreeSet<usize>,
 }
 
 impl Mapper {
@@ -119,7 +126,14 @@ impl Mapper {
         Self {
             fields: fields.clone(),
             known: HashMap::new(),
+            met: BTreeSet::new(),
         }
+    }
+
+    /// Whether a key that `--fields` names stood anywhere.
+    pub(super) fn met(&self, key: &str) -> bool {
+        let mut met = self.met.iter().filter_map(|at| self.fields.given.get(*at));
+        met.any(|(name, _)| name == key)
     }
 
     fn place(&mut self, key: &str) -> Option<Place> {
@@ -133,10 +147,11 @@ impl Mapper {
         place
     }
 
-    fn look(&self, key: &str) -> Option<Place> {
+    fn look(&mut self, key: &str) -> Option<Place> {
         let mut given = self.fields.given.iter();
-        if let Some((_, place)) = given.find(|(name, _)| name == key) {
-            return Some(*place);
+        if let Some(at) = given.position(|(name, _)| name == key) {
+            self.met.insert(at);
+            return self.fields.given.get(at).map(|(_, place)| *place);
         }
         let usual = usual(key)?;
         (!self.fields.settle(usual.role)).then_some(usual)

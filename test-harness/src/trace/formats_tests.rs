@@ -167,6 +167,33 @@ fn what_fields_say_wins_over_what_is_known_of_a_proxy() {
     }
 }
 
+#[test]
+fn a_key_that_fields_names_in_vain_is_told_in_every_format() {
+    for sample in SAMPLES {
+        let fields = "priority=nowhere,cluster=neither".parse().unwrap();
+        let options = Options {
+            fields,
+            ..Options::default()
+        };
+        let (_, summary) = taken(sample.text.as_bytes(), &options).unwrap();
+        assert_eq!(
+            summary.unmet,
+            ["nowhere", "neither"],
+            "{}",
+            sample.format.name()
+        );
+        assert!(summary.remarks().contains("\"nowhere\""));
+    }
+    let line = "{\"ts\":1775368800,\"took_ms\":5,\"level_of_service\":\"critical\"}";
+    let options = Options {
+        fields: "priority=level_of_service,path=nowhere".parse().unwrap(),
+        ..Options::default()
+    };
+    let (requests, summary) = taken(line.as_bytes(), &options).unwrap();
+    assert_eq!(summary.unmet, ["nowhere"]);
+    assert!(requests[0].priority.is_some());
+}
+
 /// Its lines as one JSON array, in every way that arrays are written; none where they are no objects.
 fn arrays(sample: &Sample) -> Vec<Vec<u8>> {
     let records: Option<Vec<serde_json::Value>> = sample

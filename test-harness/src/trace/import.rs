@@ -47,13 +47,20 @@ pub fn import(input: Input<'_>, options: &Options, sink: Sink<'_>) -> Result<Sum
         sink,
     };
     match format.reader(&options.fields) {
-        Some(reader) => import.lines(input, reader)?,
+        Some(mut reader) => {
+            import.lines(input, reader.as_mut())?;
+            import.unmet(&options.fields, |key| reader.met(key));
+        }
         None if format == Format::Har => {
             read_har(input.bytes(), &mut |number, line| {
                 import.line(number, line.map(Some))
             })?;
+            import.unmet(&options.fields, |_| false);
         }
-        None => import.own(input)?,
+        None => {
+            import.own(input)?;
+            import.unmet(&options.fields, |_| false);
+        }
     }
     import.end()
 }
@@ -69,7 +76,13 @@ struct Import<'a> {
 }
 
 impl Import<'_> {
-    fn lines(&mut self, input: Input<'_>, mut reader: Box<dyn Reader>) -> Result<(), TraceError> {
+    /// Says which keys `--fields` names in vain.
+    fn unmet(&mut self, fields: &Fields, met: impl Fn(&str) -> bool) {
+        let unmet = fields.keys().filter(|key| !met(key));
+        self.summary.unmet = unmet.map(str::to_owned).collect();
+    }
+
+    fn lines(&mut self, input: Input<'_>, reader: &mut dyn Reader) -> Result<(), TraceError> {
         let mut lines = input.lines();
         loop {
             match lines.next()? {

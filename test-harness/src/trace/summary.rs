@@ -40,6 +40,8 @@ pub struct Summary {
     pub untimed: Option<(u64, u64)>,
     /// Requests that ended so long after their start that they stand behind later ones.
     pub late: u64,
+    /// Keys that `--fields` names and that no line has.
+    pub unmet: Vec<String>,
 }
 
 impl Summary {
@@ -54,6 +56,7 @@ impl Summary {
             failed: 0,
             untimed: None,
             late: 0,
+            unmet: Vec::new(),
         }
     }
 
@@ -88,6 +91,9 @@ impl fmt::Display for Summary {
                 f,
                 "  the log says of {count} requests not how long they took: {millis} ms are taken (--service-time)"
             )?;
+        }
+        for key in &self.unmet {
+            writeln!(f, "  --fields names \"{key}\", and no line has that key")?;
         }
         if self.late > 0 {
             writeln!(

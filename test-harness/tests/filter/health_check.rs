@@ -1,6 +1,6 @@
 //! Own probes of an open upstream: one at a time over all workers, and what comes of each answer.
 //!
-//! The first tick after the trip, half a second later at most, says when the first probe is due: two seconds after that.
+//! The first tick after the trip says when the first probe is due: two seconds after that.
 
 use std::cell::RefCell;
 use std::rc::Rc;

@@ -32,7 +32,7 @@ use memory::Memory;
 
 /// When a process starts, in nanoseconds.
 pub(crate) const START: u64 = 1_000_000_000;
-const TICK: u64 = 400_000_000;
+const TICK: u64 = seawall_policy::worker::TICK_MILLIS as u64 * 1_000_000;
 const RECORD: &str = "record";
 const STALLS: &str = "stalls";
 

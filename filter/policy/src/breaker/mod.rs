@@ -20,6 +20,7 @@ mod settings;
 mod starvation;
 mod state;
 mod transition;
+mod transition_line;
 mod verdict;
 pub mod window;
 
@@ -35,6 +36,7 @@ pub use state::{
     Admission, Breaker, Counted, LocalPermits, Moment, Permit, Refusal, Settled, State, Transitions,
 };
 pub use transition::{Cause, Phase, Transition};
+pub use transition_line::TransitionLine;
 pub use verdict::Verdict;
 
 use crate::breaker::window::Geometry;

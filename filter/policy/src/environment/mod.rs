@@ -52,14 +52,40 @@ pub enum MetricKind {
     Histogram,
 }
 
+/// A family of metrics: one name and one kind for all series, which differ by the values of their labels.
+#[derive(Debug, PartialEq, Eq)]
+pub struct MetricFamily {
+    /// What they do.
+    pub kind: MetricKind,
+    /// Their name.
+    pub name: &'static str,
+    /// The names of their labels.
+    pub labels: &'static [&'static str],
+}
+
+impl MetricFamily {
+    /// The name of the series with these values as one word: the name, and `..label=value` for each label. Values beyond the labels are
+    /// none of its.
+    pub fn series(&self, values: &[&str]) -> String {
+        let mut series = self.name.to_owned();
+        for (label, value) in self.labels.iter().zip(values) {
+            for part in ["..", label, "=", value] {
+                series.push_str(part);
+            }
+        }
+        series
+    }
+}
+
 /// A metric that the body has defined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MetricId(pub u32);
 
 /// Metrics and log lines.
 pub trait Metrics {
-    /// Defines a metric, or finds it if the name is known.
-    fn define(&self, kind: MetricKind, name: &str) -> Option<MetricId>;
+    /// Defines the series of a family with these values of its labels, in their order, or finds it if it is known. All families are
+    /// in [`crate::telemetry::families::ALL`].
+    fn define(&self, family: &'static MetricFamily, values: &[&str]) -> Option<MetricId>;
 
     /// Adds to a counter.
     fn add(&self, metric: MetricId, count: u64);

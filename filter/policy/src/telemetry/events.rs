@@ -1,10 +1,13 @@
-//! What is counted, and the name of each series.
+//! What is counted, and the series of each.
 
 use crate::admission::Reason;
 use crate::breaker::Phase;
+use crate::environment::MetricFamily;
 use crate::fallback::Cause;
 use crate::outcome::{Ignored, Outcome};
 use crate::retry::attempts::Denial;
+
+use super::families;
 
 /// Something that happened at one upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,39 +45,26 @@ pub(crate) enum Event {
 }
 
 impl Event {
-    /// Its name and its labels.
-    pub(super) fn series(self, labels: &str) -> String {
-        let (family, key, value) = match self {
-            Self::Admitted => ("decisions", "decision=admitted..reason", "none"),
-            Self::Refused(reason) => ("decisions", "decision=refused..reason", reason.name()),
-            Self::Marked(reason) => (
-                "decisions",
-                "decision=shadow_refused..reason",
-                reason.name(),
-            ),
-            Self::Outcome(outcome) => ("outcomes", "outcome", outcome.name()),
-            Self::Ignored(why) => ("ignored", "reason", why.name()),
-            Self::MarkedOutcome(outcome) => ("shadow_outcomes", "outcome", outcome.name()),
-            Self::Fallback(rung, cause) => {
-                let cause = cause.name();
-                return format!("seawall_fallbacks..{labels}..rung={rung}..reason={cause}");
-            }
-            Self::HalfOpenStarved => return format!("seawall_half_open_starved..{labels}"),
-            Self::Probe(true) => ("probes", "outcome", "good"),
-            Self::Probe(false) => ("probes", "outcome", "bad"),
-            Self::RetryGranted => ("retries", "decision=granted..reason", "none"),
-            Self::RetryDenied(denial) => ("retries", "decision=denied..reason", denial.name()),
-            Self::RetryMarked(denial) => {
-                ("retries", "decision=shadow_denied..reason", denial.name())
-            }
-            Self::RetryRefunded => ("retries", "decision=refunded..reason", "none"),
-            Self::RetryCharged => ("retries", "decision=charged..reason", "per_request"),
-            Self::Transition(from, to) => {
-                let (from, to) = (from.name(), to.name());
-                return format!("seawall_transitions..{labels}..from={from}..to={to}");
-            }
-        };
-        format!("seawall_{family}..{labels}..{key}={value}")
+    /// Its family, and the values of the labels behind policy and upstream.
+    pub(super) fn series(self) -> (&'static MetricFamily, [&'static str; 2]) {
+        match self {
+            Self::Admitted => (&families::DECISIONS, ["admitted", "none"]),
+            Self::Refused(reason) => (&families::DECISIONS, ["refused", reason.name()]),
+            Self::Marked(reason) => (&families::DECISIONS, ["shadow_refused", reason.name()]),
+            Self::Outcome(outcome) => (&families::OUTCOMES, [outcome.name(), ""]),
+            Self::Ignored(why) => (&families::IGNORED, [why.name(), ""]),
+            Self::MarkedOutcome(outcome) => (&families::SHADOW_OUTCOMES, [outcome.name(), ""]),
+            Self::Fallback(rung, cause) => (&families::FALLBACKS, [rung, cause.name()]),
+            Self::HalfOpenStarved => (&families::HALF_OPEN_STARVED, ["", ""]),
+            Self::Probe(true) => (&families::PROBES, ["good", ""]),
+            Self::Probe(false) => (&families::PROBES, ["bad", ""]),
+            Self::RetryGranted => (&families::RETRIES, ["granted", "none"]),
+            Self::RetryDenied(denial) => (&families::RETRIES, ["denied", denial.name()]),
+            Self::RetryMarked(denial) => (&families::RETRIES, ["shadow_denied", denial.name()]),
+            Self::RetryRefunded => (&families::RETRIES, ["refunded", "none"]),
+            Self::RetryCharged => (&families::RETRIES, ["charged", "per_request"]),
+            Self::Transition(from, to) => (&families::TRANSITIONS, [from.name(), to.name()]),
+        }
     }
 }
 
@@ -112,23 +102,23 @@ pub(crate) enum InternalEvent {
 }
 
 impl InternalEvent {
-    pub(super) fn series(self) -> String {
-        let name = match self {
-            Self::UndecidedHost => "undecided..reason=host",
-            Self::UndecidedLater => "undecided..reason=later_version",
-            Self::LostRaces => "undecided..reason=lost_races",
-            Self::RecordReplaced => "records_replaced",
-            Self::OverLimit => "requests_over_limit",
-            Self::UnknownPolicy => "unknown_policy",
-            Self::SettlementDropped => "settlements_dropped",
-            Self::Expired => "instances_expired",
-            Self::ControlHeader => "control_headers_removed",
-            Self::HedgeNotAllowed => "hedges_not_allowed",
-            Self::Crowded => "slots_uncounted",
-            Self::Misrouted => "failovers_misrouted",
-            Self::Stale(result) => return format!("seawall_stale..outcome={result}"),
-            Self::HostError(call) => return format!("seawall_host_errors..call={call}"),
-        };
-        format!("seawall_{name}")
+    /// Its family, and the value of its label.
+    pub(super) fn series(self) -> (&'static MetricFamily, &'static str) {
+        match self {
+            Self::UndecidedHost => (&families::UNDECIDED, "host"),
+            Self::UndecidedLater => (&families::UNDECIDED, "later_version"),
+            Self::LostRaces => (&families::UNDECIDED, "lost_races"),
+            Self::RecordReplaced => (&families::RECORDS_REPLACED, ""),
+            Self::OverLimit => (&families::REQUESTS_OVER_LIMIT, ""),
+            Self::UnknownPolicy => (&families::UNKNOWN_POLICY, ""),
+            Self::SettlementDropped => (&families::SETTLEMENTS_DROPPED, ""),
+            Self::Expired => (&families::INSTANCES_EXPIRED, ""),
+            Self::ControlHeader => (&families::CONTROL_HEADERS_REMOVED, ""),
+            Self::HedgeNotAllowed => (&families::HEDGES_NOT_ALLOWED, ""),
+            Self::Crowded => (&families::SLOTS_UNCOUNTED, ""),
+            Self::Misrouted => (&families::FAILOVERS_MISROUTED, ""),
+            Self::Stale(result) => (&families::STALE, result),
+            Self::HostError(call) => (&families::HOST_ERRORS, call),
+        }
     }
 }

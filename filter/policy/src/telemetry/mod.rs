@@ -1,10 +1,10 @@
 //! What is counted, under which name, and when it goes to the host.
 //!
-//! Events are counted here and flushed at the tick: a host call for each would cost every request. A name carries its
-//! labels as `seawall_decisions..policy=P..upstream=C..decision=refused..reason=R`, which the stats tags of the shipped
-//! bootstrap take apart. The number of series is bounded by the number of events times that of upstreams.
+//! Events are counted here and flushed at the tick: a host call for each would cost every request. The number of series is
+//! bounded by the number of events times that of upstreams.
 
 mod events;
+pub mod families;
 
 pub(crate) use events::{Event, InternalEvent};
 
@@ -13,7 +13,7 @@ use crate::breaker::{Phase, Transition};
 use crate::outcome::Outcome;
 use crate::time::Span;
 
-use crate::environment::{MetricId, MetricKind, Metrics};
+use crate::environment::{MetricFamily, MetricId, Metrics};
 
 /// A counter of the host and what it does not know yet.
 #[derive(Debug, Default)]
@@ -34,9 +34,9 @@ impl Series {
         self.pending = self.pending.saturating_add(count);
     }
 
-    fn flush(&mut self, env: &impl Metrics, name: impl FnOnce() -> String) {
+    fn flush(&mut self, env: &impl Metrics, family: &'static MetricFamily, values: &[&str]) {
         if self.metric.is_none() {
-            self.metric = env.define(MetricKind::Counter, &name());
+            self.metric = env.define(family, values);
         }
         if let Some(metric) = self.metric.filter(|_| self.pending > 0) {
             env.add(metric, std::mem::take(&mut self.pending));
@@ -47,7 +47,9 @@ impl Series {
 /// What is counted for one upstream.
 #[derive(Debug, Default)]
 pub(crate) struct UpstreamSeries {
-    labels: String,
+    /// The values of the labels that all of its series have.
+    policy: String,
+    upstream: String,
     events: Vec<(Event, Series)>,
     state: Option<MetricId>,
     shown: Option<Phase>,
@@ -62,8 +64,7 @@ pub(crate) struct UpstreamSeries {
 impl UpstreamSeries {
     /// The series that everybody looks at stand at zero from the start, so that rates begin right.
     pub(crate) fn new(env: &impl Metrics, policy: &str, upstream: &str) -> Self {
-        let labels = format!("policy={}..upstream={}", label(policy), label(upstream));
-        let name = format!("seawall_state..{labels}");
+        let (policy, upstream) = (label(policy), label(upstream));
         let first = [
             Event::Admitted,
             Event::Refused(Reason::BreakerOpen),
@@ -72,7 +73,7 @@ impl UpstreamSeries {
             Event::Transition(Phase::Closed, Phase::Open),
         ];
         Self {
-            state: env.define(MetricKind::Gauge, &name),
+            state: env.define(&families::STATE, &[&policy, &upstream]),
             shown: None,
             events: first.map(|event| (event, Series::default())).into(),
             budget: None,
@@ -80,7 +81,8 @@ impl UpstreamSeries {
             in_flight: None,
             limit: None,
             stale_age: None,
-            labels,
+            policy,
+            upstream,
             dirty: true,
         }
     }
@@ -111,52 +113,67 @@ impl UpstreamSeries {
     /// Counts a change of state and says why.
     pub(crate) fn transition(&mut self, env: &impl Metrics, transition: &Transition) {
         self.count(Event::Transition(transition.from, transition.to));
-        let labels = parted(&self.labels, " ");
         let level = match transition.to {
             Phase::Open => log::Level::Warn,
             Phase::Closed | Phase::HalfOpen => log::Level::Info,
         };
-        env.log(level, format_args!("seawall: {labels} {transition}"));
+        let (policy, upstream) = (&self.policy, &self.upstream);
+        env.log(
+            level,
+            format_args!("seawall: policy={policy} upstream={upstream} {transition}"),
+        );
     }
 
     /// Shows what the retry budget holds, in retries, rounded down.
     pub(crate) fn budget(&mut self, env: &impl Metrics, retries: u64) {
-        show(env, &mut self.budget, "retry_budget", &self.labels, retries);
+        let values = [self.policy.as_str(), &self.upstream];
+        show(
+            env,
+            &mut self.budget,
+            (&families::RETRY_BUDGET, &values),
+            retries,
+        );
     }
 
     /// Shows how retries are accounted: 1 for each request, 2 for each attempt, by the upstream position.
     pub(crate) fn position(&mut self, env: &impl Metrics, accounted: u64) {
+        let values = [self.policy.as_str(), &self.upstream];
         show(
             env,
             &mut self.position,
-            "retry_accounting",
-            &self.labels,
+            (&families::RETRY_ACCOUNTING, &values),
             accounted,
         );
     }
 
     /// Shows how many requests hold slots, and how many may where that follows latency.
     pub(crate) fn slots(&mut self, env: &impl Metrics, in_flight: u32, limit: Option<u32>) {
+        let values = [self.policy.as_str(), &self.upstream];
         show(
             env,
             &mut self.in_flight,
-            "in_flight",
-            &self.labels,
+            (&families::IN_FLIGHT, &values),
             in_flight.into(),
         );
         if let Some(limit) = limit {
-            show(env, &mut self.limit, "limit", &self.labels, limit.into());
+            show(
+                env,
+                &mut self.limit,
+                (&families::LIMIT, &values),
+                limit.into(),
+            );
         }
     }
 
     /// A stale answer of so many seconds stood in.
     pub(crate) fn stale_age(&mut self, env: &impl Metrics, seconds: u64) {
-        let name = || format!("seawall_stale_age_seconds..{}", self.labels);
-        let age = self.stale_age;
-        self.stale_age = age.or_else(|| env.define(MetricKind::Histogram, &name()));
-        if let Some(age) = self.stale_age {
-            env.set(age, seconds);
-        }
+        let values = [self.policy.as_str(), &self.upstream];
+        show(
+            env,
+            &mut self.stale_age,
+            (&families::STALE_AGE_SECONDS, &values),
+            seconds,
+        );
     }
 
     /// Tells the host.
@@ -165,20 +182,22 @@ impl UpstreamSeries {
             return;
         }
         for (event, series) in &mut self.events {
-            series.flush(env, || event.series(&self.labels));
+            let (family, [one, two]) = event.series();
+            series.flush(env, family, &[&self.policy, &self.upstream, one, two]);
         }
     }
 }
 
-/// Sets a gauge, which is made when it is first shown.
-fn show(env: &impl Metrics, gauge: &mut Option<MetricId>, family: &str, labels: &str, value: u64) {
-    let name = || match labels {
-        "" => format!("seawall_{family}"),
-        labels => format!("seawall_{family}..{labels}"),
-    };
-    *gauge = gauge.or_else(|| env.define(MetricKind::Gauge, &name()));
-    if let Some(gauge) = gauge {
-        env.set(*gauge, value);
+/// Sets a gauge, or gives a histogram a value; it is made when it is first shown.
+fn show(
+    env: &impl Metrics,
+    metric: &mut Option<MetricId>,
+    (family, values): (&'static MetricFamily, &[&str]),
+    value: u64,
+) {
+    *metric = metric.or_else(|| env.define(family, values));
+    if let Some(metric) = metric {
+        env.set(*metric, value);
     }
 }
 
@@ -204,21 +223,37 @@ impl OwnSeries {
         }
         for (concern, series) in &mut self.concerns {
             if series.pending > 0 {
-                series.flush(env, || concern.series());
+                let (family, value) = concern.series();
+                series.flush(env, family, &[value]);
             }
         }
     }
 
     /// Shows how many states the process has.
     pub(crate) fn upstreams(&mut self, env: &impl Metrics, count: u32) {
-        show(env, &mut self.upstreams, "upstreams", "", count.into());
+        show(
+            env,
+            &mut self.upstreams,
+            (&families::UPSTREAMS, &[]),
+            count.into(),
+        );
     }
 
     /// Shows how many keys with slots a whole round looked at, and how long it took.
     pub(crate) fn round(&mut self, env: &impl Metrics, looks: u32, took: Span) {
         if looks > 0 || self.watched.is_some() {
-            show(env, &mut self.watched, "slots_watched", "", looks.into());
-            show(env, &mut self.round, "slots_round_ms", "", took.as_millis());
+            show(
+                env,
+                &mut self.watched,
+                (&families::SLOTS_WATCHED, &[]),
+                looks.into(),
+            );
+            show(
+                env,
+                &mut self.round,
+                (&families::SLOTS_ROUND_MS, &[]),
+                took.as_millis(),
+            );
         }
     }
 
@@ -240,19 +275,17 @@ fn label(name: &str) -> String {
         }
         plain.push_str(part);
     }
-    parted(&plain, "._")
-}
-
-/// Puts something else in the place of each `..`.
-fn parted(text: &str, instead: &str) -> String {
     let mut parted = String::new();
-    let mut rest = text;
+    let mut rest = plain.as_str();
     while let Some(at) = rest.as_bytes().windows(2).position(|two| two == b"..") {
         let (before, after) = rest.split_at_checked(at).unwrap_or((rest, ""));
         parted.push_str(before);
-        parted.push_str(instead);
+        parted.push_str("._");
         rest = after.get(2..).unwrap_or_default();
     }
     parted.push_str(rest);
     parted
 }
+
+#[cfg(test)]
+mod tests;

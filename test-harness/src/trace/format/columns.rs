@@ -172,4 +172,8 @@ impl Reader for Columns {
         }
         found.line().map(Some)
     }
+
+    fn met(&self, key: &str) -> bool {
+        self.mapper.met(key)
+    }
 }

@@ -69,6 +69,10 @@ impl Reader for Json {
         }
         found.line().map(Some)
     }
+
+    fn met(&self, key: &str) -> bool {
+        self.mappers.iter().any(|(_, mapper)| mapper.met(key))
+    }
 }
 
 /// What is said where no key is known to say it.

@@ -155,4 +155,9 @@ fn unknown(first: &str, is_whole: bool) -> String {
 pub(super) trait Reader {
     /// What a line says, or what is wrong with it.
     fn line(&mut self, text: &str) -> Result<Option<Line>, String>;
+
+    /// Whether a key that `--fields` names stood in any line; none can where a format has no keys.
+    fn met(&self, _key: &str) -> bool {
+        false
+    }
 }

@@ -10,6 +10,7 @@ use std::rc::Rc;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRng, TestRunner};
 use seawall_harness::process::{Process, StreamId};
+use seawall_policy::breaker::{Phase, TransitionLine};
 
 use crate::support::{BREAKER, advance, ask, end, process, traps, trip};
 
@@ -117,7 +118,8 @@ fn run(workers: usize, steps: &[Step], between: &[Step]) -> Result<usize, TestCa
         let log = process.take_log();
         let transitions: Vec<_> = log
             .iter()
-            .filter(|line| line.text.contains(" -> ") && !line.text.contains("-> half_open"))
+            .filter_map(|line| TransitionLine::parse(&line.text))
+            .filter(|made| made.to != Phase::HalfOpen)
             .collect();
         for line in &log {
             prop_assert!(

@@ -6,7 +6,7 @@ use seawall_harness::process::{Flow, Process, StreamId};
 use crate::support::{advance, end, process, properties, traps};
 
 /// The filter's own period.
-const TICK_MILLIS: u64 = 400;
+const TICK_MILLIS: u64 = seawall_policy::worker::TICK_MILLIS as u64;
 const QUICK_MILLIS: u64 = 20;
 /// Each look is a read and at most one write; and the tick has a little more to do.
 const CALLS_MAX: u64 = 256 * 3;

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use seawall_live::load::{Kind, count};
 use seawall_live::upstream::Knobs;
+use seawall_policy::time::Span;
 use serde_json::json;
 
-use crate::support::{Stand, assert_no_trap, beside_others, policy, until};
+use crate::support::{Stand, assert_no_trap, beside_others, logged_transitions, policy, until};
 
 const CONNECTIONS: usize = 20;
 const PERMITS: u64 = 5;
@@ -123,13 +124,11 @@ async fn a_slow_upstream_trips_by_its_slow_calls() -> anyhow::Result<()> {
         .client(CONNECTIONS)
         .run("/", 100.0, Duration::from_secs(1))
         .await;
-    let lines = stand.envoy.log_lines("closed -> open");
-    assert_eq!(lines.len(), 1);
-    assert!(
-        lines[0].contains("slow=20 calls=20 threshold=\"80 %\""),
-        "{}",
-        lines[0]
-    );
+    let logged = logged_transitions(&stand.envoy);
+    assert_eq!(logged.len(), 1);
+    let [slow, calls] = ["slow", "calls"].map(|name| logged[0].number(name));
+    assert_eq!((slow, calls), (Some(20), Some(20)), "{logged:?}");
+    assert_eq!(logged[0].figures["threshold"], "80 %");
     Ok(())
 }
 
@@ -162,7 +161,7 @@ async fn a_killed_connection_and_a_dead_host_are_failures_and_retry_after_is_hea
         .client(1)
         .run("/", 50.0, Duration::from_millis(200))
         .await;
-    let lines = stand.envoy.log_lines("closed -> open");
-    assert!(lines[0].contains("for=9000ms"), "{}", lines[0]);
+    let logged = logged_transitions(&stand.envoy);
+    assert_eq!(logged[0].open_for, Some(Span::secs(9)), "{logged:?}");
     Ok(())
 }

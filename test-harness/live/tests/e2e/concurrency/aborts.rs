@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use crate::concurrency::dead_vms::Mortal;
 use crate::support::trial::Plan;
 use crate::support::unruly;
-use crate::support::{WORKERS, alone, beside_others, transitions, until, workers};
+use crate::support::{WORKERS, beside_others, transitions, until, workers};
 
 const USERS: u64 = 24;
 const REQUESTS: u64 = 100_000;
@@ -86,7 +86,7 @@ async fn assert_nothing_is_held(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_a_hundred_thousand_requests_with_aborts_nothing_is_held() -> anyhow::Result<()> {
-    let _alone = alone().await;
+    let _turn = beside_others().await;
     let plan = Plan {
         trust: vec!["127.0.0.0/8"],
         page: page(),
@@ -160,7 +160,7 @@ fn is_settled(page: &Value) -> bool {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_requests_with_aborts_each_tenant_has_all_of_its_places() -> anyhow::Result<()> {
     const OF_EACH: usize = 3;
-    let _alone = alone().await;
+    let _turn = beside_others().await;
     let plan = Plan {
         page: page(),
         ..Plan::new(json!({
@@ -198,7 +198,7 @@ async fn after_requests_with_aborts_each_tenant_has_all_of_its_places() -> anyho
 async fn after_requests_with_aborts_all_permits_of_a_half_open_breaker_are_free()
 -> anyhow::Result<()> {
     const PERMITS: usize = 4;
-    let _alone = alone().await;
+    let _turn = beside_others().await;
     // Open for a moment and half-open for long: what a probe that was cut still held would be missed.
     let plan = Plan {
         page: page(),
@@ -254,7 +254,7 @@ async fn after_requests_with_aborts_all_permits_of_a_half_open_breaker_are_free(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_requests_with_aborts_and_vms_that_die_nothing_is_held() -> anyhow::Result<()> {
-    let _alone = alone().await;
+    let _turn = beside_others().await;
     let whole = json!({"version": 1, "policies": {"default": policy()}, "page": page()});
     let mortal = Mortal::start(whole).await?;
     mortal.upstream.set(sick());

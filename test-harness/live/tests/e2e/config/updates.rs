@@ -10,7 +10,9 @@ use seawall_live::load::{Client, Kind, Sample, count};
 use serde_json::{Value, json};
 
 use crate::support::dynamic::{Discovery, Ground, updates};
-use crate::support::{WORKERS, assert_no_trap, beside_others, policy, transitions, until};
+use crate::support::{
+    WORKERS, assert_no_trap, beside_others, logged_transitions, policy, transitions, until,
+};
 
 /// A listener that is replaced drains for so long, in seconds: the load outlives it several times.
 const DRAIN: &[&str] = &["--drain-time-s", "2", "--parent-shutdown-time-s", "4"];
@@ -75,21 +77,17 @@ async fn assert_unharmed(
     assert_eq!(count(&refused.0, Kind::Refused), refused.0.len(), "{what}");
     assert_eq!(ground.sick.snapshot().requests, 0, "{what}");
     assert_eq!(transitions(envoy), ["closed -> open"], "{what}");
-    let generation = |line: &str| -> Option<u64> {
-        let (_, number) = line.rsplit_once("generation=")?;
-        number.trim().parse().ok()
-    };
     until("the end of its time", async || {
         ground.client(1).get(0, "/sick").await;
         transitions(envoy).len() > 1
     })
     .await?;
-    let lines = envoy.log_lines(" -> ");
-    let generations: Vec<u64> = lines.iter().filter_map(|line| generation(line)).collect();
+    let logged = logged_transitions(envoy);
+    let generations: Vec<u64> = logged.iter().map(|made| made.generation).collect();
     assert_eq!(
         generations.get(..2),
         Some([1, 2].as_slice()),
-        "{what}: {lines:?}"
+        "{what}: {logged:?}"
     );
     assert_no_trap(envoy);
     Ok(())

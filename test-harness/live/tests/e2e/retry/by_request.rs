@@ -6,7 +6,7 @@ use seawall_live::upstream::Knobs;
 use serde_json::{Value, json};
 
 use crate::support::trial::{Plan, Trial, back_off};
-use crate::support::{alone, assert_no_trap, until};
+use crate::support::{assert_no_trap, beside_others, until};
 
 const USERS: usize = 20;
 const REQUESTS: usize = 20_000;
@@ -35,7 +35,7 @@ async fn flooded(trial: &Trial) -> anyhow::Result<f64> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_the_upstream_position_retries_are_granted_by_request_and_bounded()
 -> anyhow::Result<()> {
-    let _alone = alone().await;
+    let _turn = beside_others().await;
     let plan = Plan {
         upstream: false,
         ..Plan::new(fifth("enforce"))
@@ -56,7 +56,7 @@ async fn without_the_upstream_position_retries_are_granted_by_request_and_bounde
 async fn without_the_upstream_position_nobody_knocks_at_a_closed_door_three_times()
 -> anyhow::Result<()> {
     const KNOCKS: usize = 4_000;
-    let _alone = alone().await;
+    let _turn = beside_others().await;
     let plan = Plan {
         upstream: false,
         ..Plan::new(fifth("enforce"))
@@ -78,7 +78,7 @@ async fn without_the_upstream_position_nobody_knocks_at_a_closed_door_three_time
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_the_upstream_position_retries_are_accounted_one_by_one() -> anyhow::Result<()> {
-    let _alone = alone().await;
+    let _turn = beside_others().await;
     let trial = Plan::new(fifth("enforce")).start().await?;
     let share = flooded(&trial).await?;
     println!("{share:.2} % retries with the upstream position");
@@ -100,7 +100,7 @@ async fn with_the_upstream_position_retries_are_accounted_one_by_one() -> anyhow
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn in_shadow_the_route_retries_as_ever_and_seawall_counts() -> anyhow::Result<()> {
-    let _alone = alone().await;
+    let _turn = beside_others().await;
     let plan = Plan {
         action: json!({"retry_policy": {
             "retry_on": "5xx", "num_retries": 2, "retry_back_off": back_off()
@@ -141,7 +141,7 @@ async fn retried(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_the_upstream_position_a_route_repeats_nothing_that_is_not_safe()
 -> anyhow::Result<()> {
-    let _alone = alone().await;
+    let _turn = beside_others().await;
     let start = async |methods: &str, upstream: bool| {
         let budget = json!({"ratio": 100, "min_per_second": 100});
         let plan = Plan {

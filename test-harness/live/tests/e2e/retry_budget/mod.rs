@@ -15,7 +15,7 @@ use seawall_live::raw;
 use seawall_live::upstream::{Knobs, Upstream};
 use serde_json::{Value, json};
 
-use crate::support::{WORKERS, alone, anywhere, assert_no_trap};
+use crate::support::{WORKERS, anywhere, assert_no_trap, beside_others};
 
 const USERS: usize = 20;
 const REQUESTS: usize = 20_000;
@@ -186,7 +186,7 @@ fn assert_near(what: &str, found: f64, expected: f64) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn naive_retries_triple_the_load_of_a_dead_upstream() -> anyhow::Result<()> {
-    let _alone = alone().await;
+    let _turn = beside_others().await;
     let naive = Stand::naive(2).await?.flood(0, Knobs::failing(1.0)).await?;
     assert_near("naive retries", naive.retries, 200.0);
     assert_near("naive success", naive.good, 0.0);
@@ -201,7 +201,7 @@ async fn naive_retries_triple_the_load_of_a_dead_upstream() -> anyhow::Result<()
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn naive_retries_serve_as_well_as_chance_allows() -> anyhow::Result<()> {
-    let _alone = alone().await;
+    let _turn = beside_others().await;
     let first = Stand::naive(2).await?;
     let first = first.flood(0, Knobs::failing_first(0.5)).await?;
     assert_near("retries of failed first attempts", first.retries, 50.0);
@@ -217,7 +217,7 @@ async fn naive_retries_serve_as_well_as_chance_allows() -> anyhow::Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dead_upstream_gets_a_fifth_more_while_the_naive_lane_triples_it() -> anyhow::Result<()> {
-    let _alone = alone().await;
+    let _turn = beside_others().await;
     let stand = Stand::start(&[
         ("seawall", Some(budget(3)), inert()),
         ("naive", None, naive(2)),
@@ -234,7 +234,7 @@ async fn a_dead_upstream_gets_a_fifth_more_while_the_naive_lane_triples_it() -> 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_upstream_that_asks_for_retries_itself_gets_no_more() -> anyhow::Result<()> {
-    let _alone = alone().await;
+    let _turn = beside_others().await;
     let stand = Stand::guarded(3).await?;
     let asking = Knobs {
         answer_headers: vec![("x-seawall-retry".to_owned(), "1".to_owned())],
@@ -255,7 +255,7 @@ async fn an_upstream_that_asks_for_retries_itself_gets_no_more() -> anyhow::Resu
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn resets_are_paid_for_too() -> anyhow::Result<()> {
-    let _alone = alone().await;
+    let _turn = beside_others().await;
     let cut = Knobs {
         reset_rate: 1.0,
         ..Knobs::default()
@@ -268,7 +268,7 @@ async fn resets_are_paid_for_too() -> anyhow::Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_budget_goes_to_whom_it_helps() -> anyhow::Result<()> {
-    let _alone = alone().await;
+    let _turn = beside_others().await;
     // Half of the first attempts fail: the budget saves a fifth of all.
     let stand = Stand::guarded(3).await?;
     let first = stand.flood(0, Knobs::failing_first(0.5)).await?;
@@ -284,7 +284,7 @@ async fn the_budget_goes_to_whom_it_helps() -> anyhow::Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_few_failures_are_all_retried() -> anyhow::Result<()> {
-    let _alone = alone().await;
+    let _turn = beside_others().await;
     for (attempts, least) in [(2, 98.9), (3, 99.8)] {
         let stand = Stand::guarded(attempts).await?;
         let tenth = stand.flood(0, Knobs::failing(0.1)).await?;
@@ -295,7 +295,7 @@ async fn a_few_failures_are_all_retried() -> anyhow::Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_route_with_retries_of_its_own_keeps_to_the_budget_too() -> anyhow::Result<()> {
-    let _alone = alone().await;
+    let _turn = beside_others().await;
     let stand = Stand::start(&[("istio", Some(budget(3)), istio())]).await?;
     let shares = stand.flood(0, Knobs::failing(1.0)).await?;
     assert_near("retries", shares.retries, 20.0);
@@ -305,7 +305,7 @@ async fn a_route_with_retries_of_its_own_keeps_to_the_budget_too() -> anyhow::Re
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn istios_default_without_a_budget_triples_the_load() -> anyhow::Result<()> {
-    let _alone = alone().await;
+    let _turn = beside_others().await;
     let stand = Stand::start(&[("istio", None, istio())]).await?;
     let shares = stand.flood(0, Knobs::failing(1.0)).await?;
     assert_near("retries", shares.retries, 200.0);

@@ -15,6 +15,7 @@ use seawall_live::envoy::bootstrap::{Cluster, Listener, Route, bootstrap};
 use seawall_live::envoy::{self, Envoy};
 use seawall_live::load::Client;
 use seawall_live::upstream::Upstream;
+use seawall_policy::breaker::TransitionLine;
 use serde_json::{Value, json};
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -143,13 +144,15 @@ impl Stand {
 }
 
 pub(crate) fn transitions(envoy: &Envoy) -> Vec<String> {
-    let lines = envoy.log_lines(" -> ");
-    let of = |line: &String| {
-        let (before, after) = line.split_once(" -> ")?;
-        let from = before.rsplit(' ').next()?;
-        Some(format!("{from} -> {}", after.split(' ').next()?))
-    };
-    lines.iter().filter_map(of).collect()
+    let logged = logged_transitions(envoy);
+    logged.iter().map(TransitionLine::to_string).collect()
+}
+
+/// The same with all their figures.
+pub(crate) fn logged_transitions(envoy: &Envoy) -> Vec<TransitionLine> {
+    let lines = envoy.log_lines("seawall: ");
+    let lines = lines.iter().map(String::as_str);
+    lines.filter_map(TransitionLine::parse).collect()
 }
 
 /// No VM died.

@@ -13,7 +13,7 @@ use rand_chacha::ChaCha8Rng;
 use seawall_harness::random::chance;
 use seawall_policy::admission::{self, Settlement};
 use seawall_policy::breaker::{Breaker, LocalPermits, Moment, Permit, Phase, State, Transition};
-use seawall_policy::breaker::{Counted, Verdict};
+use seawall_policy::breaker::{Counted, LastWord, Verdict};
 use seawall_policy::outcome::end::{Afterwards, Judgement, TimeLimits};
 use seawall_policy::outcome::pool::PoolWait;
 use seawall_policy::outcome::stall::Stalls;
@@ -204,11 +204,15 @@ impl Native {
             host: 0,
             retry_after: None,
             peer,
+            silent: false,
         };
         let settlement = match exchange.stage {
             Stage::Counted(_) if exchange.failed || outcome != Outcome::Failure => return,
             Stage::Counted(None) => None,
-            Stage::Counted(Some(counted)) => Some(Settlement::Late { counted, host: 0 }),
+            Stage::Counted(Some(counted)) => Some(Settlement::Late {
+                counted,
+                word: LastWord::Failed { host: 0 },
+            }),
             Stage::Waiting | Stage::Streaming(..) => Some(Settlement::Verdict(verdict)),
         };
         let owed = exchange.permit.zip(settlement);

@@ -4,8 +4,8 @@
 //! is no permit. Whoever calls counts what was undecided.
 
 use crate::breaker::{
-    Admission, Asker, Counted, LocalPermits, Mode, Moment, Permit, PermitLease, Refusal, State,
-    Transitions, Verdict,
+    Admission, Asker, Counted, LastWord, LocalPermits, Mode, Moment, Permit, PermitLease, Refusal,
+    State, Transitions, Verdict,
 };
 use crate::fallback::Cause;
 use crate::liveness::Liveness;
@@ -247,12 +247,12 @@ pub enum Settlement {
         /// Who asked, as in [`Asker`].
         peer: u32,
     },
-    /// It failed after its verdict was counted.
+    /// What became of it after its verdict was counted.
     Late {
         /// What [`settle`] said then.
         counted: Counted,
-        /// The host, 0 if unknown.
-        host: u32,
+        /// The rest.
+        word: LastWord,
     },
 }
 
@@ -278,8 +278,8 @@ pub fn settle(
         let settled = match settlement {
             Settlement::Verdict(verdict) => breaker.settle(settings, moment, permit, verdict),
             Settlement::GiveBack { peer } => breaker.give_back(settings, moment, permit, peer),
-            Settlement::Late { counted, host } => {
-                breaker.settle_late(settings, moment, counted, host)
+            Settlement::Late { counted, word } => {
+                breaker.settle_late(settings, moment, counted, word)
             }
         };
         counted = settled.counted;

@@ -85,6 +85,7 @@ fn fail(
         host: 0,
         retry_after: None,
         peer: 0,
+        silent: false,
     };
     settle(
         store,

@@ -2,9 +2,12 @@
 //!
 //! A request that fails after it was counted takes its verdict back and becomes a failure. Where no verdict but failures
 //! came in between, the row of failures is as if the failure had been told at once; otherwise it grows by one.
+//!
+//! Silence is counted as a slow call while it lasts, and does not touch the row. When it ends, an answer ends the row; a request that
+//! ends without any answer makes it longer, whoever ended it.
 
 use super::rules::host_clock;
-use super::{Cause, HostId, Hosts, Settings, Verdict};
+use super::{Cause, HostId, Hosts, LastWord, Settings, Verdict};
 use crate::breaker::window::{CountedIn, Geometry, Window};
 use crate::outcome::Outcome;
 use crate::ratio::Share;
@@ -40,6 +43,23 @@ pub(super) struct Entry {
     number: u32,
     /// Failures in a row before it.
     row: u32,
+    /// Whether the upstream was silent so far.
+    silent: bool,
+}
+
+impl Entry {
+    /// Whether the upstream was silent when it was counted.
+    pub(super) const fn is_silent(&self) -> bool {
+        self.silent
+    }
+
+    /// The same once its silence is over.
+    pub(super) const fn answered(self) -> Self {
+        Self {
+            silent: false,
+            ..self
+        }
+    }
 }
 
 impl Closed {
@@ -66,10 +86,11 @@ impl Closed {
         let row = self.consecutive;
         self.verdicts = self.verdicts.wrapping_add(1);
         let failed = verdict.outcome == Outcome::Failure;
-        if failed {
-            self.fail(geometry, now, row);
-        } else {
-            self.consecutive = 0;
+        let silent = verdict.silent && verdict.outcome == Outcome::Slow;
+        match (failed, silent) {
+            (true, _) => self.fail(geometry, now, row),
+            (false, true) => {}
+            (false, false) => self.consecutive = 0,
         }
         self.note_host(geometry, now, verdict.host, failed);
         Some(Entry {
@@ -77,25 +98,40 @@ impl Closed {
             outcome: verdict.outcome,
             number: self.verdicts,
             row,
+            silent,
         })
     }
 
-    /// A request that was counted failed after all; `false` if it no longer stands in the window, or failed before.
-    pub(super) fn fail_late(
+    /// What became of a request after it was counted; `false` if that changes nothing.
+    ///
+    /// A failure takes its verdict back, where that still stands in the window and was none. Where the upstream never answered it
+    /// is a failure of now all the same: silence goes on, a response that breaks late is history.
+    pub(super) fn last_word(
         &mut self,
         geometry: Geometry,
         now: Timestamp,
         entry: Entry,
-        host: HostId,
+        word: LastWord,
     ) -> bool {
-        let since = self.verdicts.wrapping_sub(entry.number);
-        let failed_before = entry.outcome == Outcome::Failure;
-        if failed_before || !self.window.fail(entry.place, entry.outcome, since, now) {
-            return false;
-        }
-        let row = match self.consecutive {
-            row if row == since => entry.row.saturating_add(row),
-            row => row,
+        let mut row = self.consecutive;
+        let host = match word {
+            LastWord::Answered => return entry.silent && std::mem::take(&mut self.consecutive) > 0,
+            LastWord::Unanswered if !entry.silent => return false,
+            LastWord::Unanswered => 0,
+            LastWord::Failed { .. } if entry.outcome == Outcome::Failure => return false,
+            LastWord::Failed { host } => {
+                let since = self.verdicts.wrapping_sub(entry.number);
+                if !self.window.fail(entry.place, entry.outcome, since, now) {
+                    if !entry.silent || self.window.add(Outcome::Failure, now).is_none() {
+                        return false;
+                    }
+                    self.verdicts = self.verdicts.wrapping_add(1);
+                }
+                if row == since && !entry.silent {
+                    row = entry.row.saturating_add(row);
+                }
+                host
+            }
         };
         self.fail(geometry, now, row);
         self.note_host(geometry, now, host, true);

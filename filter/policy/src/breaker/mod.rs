@@ -37,7 +37,7 @@ pub use state::{
 };
 pub use transition::{Cause, Phase, Transition};
 pub use transition_line::TransitionLine;
-pub use verdict::Verdict;
+pub use verdict::{LastWord, Verdict};
 
 use crate::breaker::window::Geometry;
 use crate::outcome::Outcome;
@@ -217,32 +217,34 @@ impl Breaker {
             host: 0,
             retry_after: None,
             peer,
+            silent: false,
         };
         self.settle(settings, moment, permit, nothing)
     }
 
-    /// A request failed after it was counted: it becomes a failure. What left the window meanwhile, or was counted in
-    /// another generation, changes nothing.
+    /// What became of a request after it was counted. What left the window meanwhile, or was counted in another generation,
+    /// changes nothing; but silence goes on.
     pub fn settle_late(
         &mut self,
         settings: &Settings,
         moment: Moment,
         counted: Counted,
-        host: HostId,
+        word: LastWord,
     ) -> Settled {
         let mut settled = self.begin(settings, moment);
         if counted.generation != self.generation {
             return settled;
         }
         let (now, geometry) = (self.last, self.geometry);
-        let cause = match (&mut self.state, counted.at) {
-            (State::Closed(closed), CountedAt::Closed(entry)) => {
-                let failed = closed.fail_late(geometry, now, entry, host);
-                settled.changed |= failed;
+        let cause = match (&mut self.state, counted.at, word) {
+            (State::Closed(closed), CountedAt::Closed(entry), word) => {
+                let changed = closed.last_word(geometry, now, entry, word);
+                settled.changed |= changed;
+                let failed = changed && word != LastWord::Answered;
                 let due = failed.then(|| closed.due(settings, geometry, now));
                 due.flatten()
             }
-            (State::HalfOpen(probing), CountedAt::HalfOpen(outcome)) => {
+            (State::HalfOpen(probing), CountedAt::HalfOpen(outcome), LastWord::Failed { .. }) => {
                 let failed = probing.fail_late(settings, outcome, now);
                 settled.changed |= failed.is_some();
                 failed.flatten()

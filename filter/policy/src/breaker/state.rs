@@ -96,6 +96,28 @@ pub struct Counted {
     pub(super) at: CountedAt,
 }
 
+impl Counted {
+    /// Whether the upstream was silent when it was counted, so that the end of its silence is worth telling.
+    pub const fn is_silent(&self) -> bool {
+        match &self.at {
+            CountedAt::Closed(entry) => entry.is_silent(),
+            CountedAt::HalfOpen(_) => false,
+        }
+    }
+
+    /// The same once its silence is over.
+    #[must_use]
+    pub const fn answered(self) -> Self {
+        match self.at {
+            CountedAt::Closed(entry) => Self {
+                at: CountedAt::Closed(entry.answered()),
+                ..self
+            },
+            CountedAt::HalfOpen(_) => self,
+        }
+    }
+}
+
 /// Where that is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CountedAt {

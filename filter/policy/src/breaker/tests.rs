@@ -81,6 +81,7 @@ impl Stage {
             host: 0,
             retry_after: None,
             peer,
+            silent: false,
         };
         self.breaker
             .settle(&self.settings, at(millis), permit, verdict)
@@ -412,6 +413,7 @@ fn a_row_is_judged_only_where_there_is_too_little_for_a_rate() {
                     host: 0,
                     retry_after: None,
                     peer: 0,
+                    silent: false,
                 };
                 breaker.settle(&settings, at(1_000), permit, verdict);
             }

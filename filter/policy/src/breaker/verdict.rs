@@ -15,4 +15,21 @@ pub struct Verdict {
     pub retry_after: Option<Span>,
     /// Who asked, as in [`super::Asker`]: remembered where it held a permit and this is no verdict.
     pub peer: u32,
+    /// Whether the upstream has not answered at all so far. A slow call of which that is so is no end of a row of failures: it
+    /// may become one of them ([`LastWord`]).
+    pub silent: bool,
+}
+
+/// What became of a request after its verdict was counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LastWord {
+    /// It failed.
+    Failed {
+        /// The host, 0 if unknown.
+        host: HostId,
+    },
+    /// The upstream answers, after a silence that was counted.
+    Answered,
+    /// It is over without any answer, after a silence that was counted.
+    Unanswered,
 }

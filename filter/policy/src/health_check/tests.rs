@@ -72,6 +72,7 @@ fn fail(store: &Memory, upstream: &GovernedUpstream<'_>, millis: u64) {
             host: 0,
             retry_after: None,
             peer: 0,
+            silent: false,
         };
         let settled = record.breaker.settle(settings, at(millis), permit, verdict);
         made.extend(settled.made);

@@ -216,15 +216,16 @@ impl Rules {
     }
 
     /// Whether an answer with this status needs a closer look than its status. All others are successes of the upstream,
-    /// or of a filter such as a cache. 4xx are looked at too: a client could otherwise hide a sick upstream
-    /// behind successes that are in truth Envoy's own answers to broken requests.
+    /// or of a filter such as a cache. 4xx are looked at too, and every gRPC status that is not `OK`: a client could otherwise hide
+    /// a sick upstream behind successes that are in truth Envoy's own answers to broken requests, or another filter's refusals.
     pub fn is_suspect(&self, status: u16, grpc: Option<u16>) -> bool {
+        const GRPC_OK: u16 = 0;
         const CLIENT_ERROR: u16 = 400;
         status >= CLIENT_ERROR
             || status == 0
             || self.failure_status(status)
             || self.overloaded_status(status)
-            || grpc.is_some_and(|grpc| self.failure_grpc(grpc) || self.overloaded_grpc(grpc))
+            || grpc.is_some_and(|grpc| grpc != GRPC_OK)
     }
 
     fn judge_upstream(&self, answer: &ResponseFacts, request: &RequestTiming) -> Judgement {
@@ -256,6 +257,7 @@ impl Rules {
 
     fn judge_grpc(&self, status: u16, request: &RequestTiming) -> Option<Judgement> {
         const DEADLINE_EXCEEDED: u16 = 4;
+        // Long before the caller's deadline it is a deadline of the upstream's own.
         if self.overloaded_grpc(status) {
             return Some(Outcome::Overloaded.into());
         }
@@ -263,7 +265,7 @@ impl Rules {
             return None;
         }
         Some(
-            match status == DEADLINE_EXCEEDED && request.limits.has_caller() {
+            match status == DEADLINE_EXCEEDED && request.caller_limit_passed() {
                 true => request.slow_or(Ignored::CallerLimit),
                 false => Outcome::Failure.into(),
             },

@@ -131,7 +131,12 @@ impl<H: HeaderMap> HttpRequest<H> {
                     retry_settlement::finish(worker, facts, waiting.upstream, accounted, true);
                 }
                 let judged = judge_end(worker, facts, &waiting).unwrap_or(Ignored::Ours.into());
-                finish(worker, facts, &waiting, judged, 0);
+                let verdict = Verdict {
+                    silent: true,
+                    ..final_verdict(facts, &waiting, judged.outcome, 0)
+                };
+                worker.conclude(waiting.exchange, judged, verdict);
+                worker.end(waiting.exchange);
             }
             Stage::Streaming(streaming) if streaming.ended => {
                 let said = response_facts::grpc_status(facts);
@@ -179,13 +184,9 @@ fn cut<E: Environment>(worker: &mut Worker<E>, facts: &E::Response, streaming: &
     let waiting = &streaming.waiting;
     match judge_cut(worker, facts, streaming).unwrap_or(Afterwards::Stands(None)) {
         Afterwards::Failed => {
-            finish(
-                worker,
-                facts,
-                waiting,
-                Outcome::Failure.into(),
-                streaming.host,
-            );
+            let verdict = final_verdict(facts, waiting, Outcome::Failure, streaming.host);
+            worker.conclude(waiting.exchange, Outcome::Failure.into(), verdict);
+            worker.end(waiting.exchange);
         }
         Afterwards::Stands(why) => {
             if let Some(why) = why {
@@ -223,19 +224,6 @@ fn judge_cut<E: Environment>(
     })
 }
 
-/// The last word on a request that is over.
-fn finish<E: Environment>(
-    worker: &mut Worker<E>,
-    facts: &E::Response,
-    waiting: &PendingRequest,
-    judged: Judgement,
-    host: u32,
-) {
-    let verdict = final_verdict(facts, waiting, judged.outcome, host);
-    worker.conclude(waiting.exchange, judged, verdict);
-    worker.end(waiting.exchange);
-}
-
 /// A verdict with the host that is to blame, which is asked for where it was not known before.
 fn final_verdict(
     facts: &impl ResponsePhase,
@@ -251,6 +239,7 @@ fn final_verdict(
         },
         retry_after: None,
         peer: waiting.peer,
+        silent: false,
     }
 }
 

@@ -224,6 +224,7 @@ fn verdict_at_headers<E: Environment>(
         host,
         retry_after: retry_after.flatten(),
         peer: waiting.peer,
+        silent: false,
     }
 }
 

@@ -255,6 +255,7 @@ mod tests {
                     host: 0,
                     retry_after: None,
                     peer: 0,
+                    silent: false,
                 };
                 let permit = Permit {
                     generation: 0,

@@ -80,6 +80,7 @@ fn record(policy: &Policy, outcomes: &[Outcome]) -> Record {
                 host: 0,
                 retry_after: None,
                 peer: 0,
+                silent: false,
             };
             record
                 .breaker

@@ -1,7 +1,7 @@
 //! The requests of this VM whose verdict may fall due while nothing happens to them: the upstream is silent, or the response goes
 //! on. The rules are `crate::outcome::exchange` and `stall`.
 
-use crate::breaker::{Counted, Permit, Verdict};
+use crate::breaker::{Counted, LastWord, Permit, Verdict};
 use crate::environment::Environment;
 use crate::environment::facts::{Facts, StreamFact};
 use crate::outcome::end::Judgement;
@@ -213,11 +213,14 @@ impl<E: Environment> Worker<E> {
             ..verdict
         };
         let settlement = match exchange.stage {
-            Stage::Counted(_) if exchange.failed || verdict.outcome != Outcome::Failure => return,
+            Stage::Counted(_) if exchange.failed => return,
+            Stage::Counted(counted) if verdict.outcome != Outcome::Failure => {
+                return self.silence_ended(number, counted, verdict);
+            }
             Stage::Counted(None) => None,
             Stage::Counted(Some(counted)) => Some(Settlement::Late {
                 counted,
-                host: verdict.host,
+                word: LastWord::Failed { host: verdict.host },
             }),
             Stage::Waiting | Stage::Streaming(..) => Some(Settlement::Verdict(verdict)),
         };
@@ -238,6 +241,28 @@ impl<E: Environment> Worker<E> {
         if let Some(exchange) = self.exchanges.get_mut(number) {
             exchange.stage = Stage::Counted(counted);
             exchange.failed |= verdict.outcome == Outcome::Failure;
+        }
+    }
+
+    /// The upstream answers a request that was counted while it was silent, or the request ends without an answer.
+    #[cold]
+    fn silence_ended(&mut self, number: usize, counted: Option<Counted>, verdict: Verdict) {
+        let Some(exchange) = self.exchanges.get_mut(number) else {
+            return;
+        };
+        let Some(counted) = counted.filter(Counted::is_silent) else {
+            return;
+        };
+        exchange.stage = Stage::Counted(Some(counted.answered()));
+        let word = match (verdict.silent, verdict.outcome) {
+            (false, _) => LastWord::Answered,
+            (true, Outcome::Slow) => LastWord::Unanswered,
+            // What ended it is no word on the upstream: it was Envoy's own doing.
+            (true, _) => return,
+        };
+        let upstream = exchange.upstream;
+        if let Some(permit) = exchange.permit {
+            self.settle(upstream, permit, Settlement::Late { counted, word });
         }
     }
 
@@ -371,6 +396,7 @@ impl<E: Environment> Worker<E> {
             host: 0,
             retry_after: None,
             peer: exchange.peer,
+            silent: true,
         };
         self.conclude(number, outcome.into(), verdict);
     }

@@ -1,5 +1,8 @@
 //! Whether the upstreams of this VM take connections while requests wait for one. The rules are `crate::outcome::pool`.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
 use crate::environment::Environment;
 use crate::outcome::pool::ConnectionUse;
 use crate::time::Timestamp;
@@ -32,7 +35,7 @@ impl<E: Environment> Worker<E> {
     /// Looks which upstreams have clients that hold connections, where others wait. Speaks for streams, so nothing may be done
     /// for the root after it in the same callback.
     pub(super) fn look_for_held_connections(&mut self, now: Timestamp) {
-        let mut unknown = Vec::new();
+        let mut unknown = BinaryHeap::new();
         for (number, exchange) in &self.exchanges {
             let waiting = &exchange.waiting;
             let complete = waiting.complete_at.is_some();
@@ -46,12 +49,14 @@ impl<E: Environment> Worker<E> {
             let answered = holder == ConnectionUse::Holds && entry.responses.pool_known;
             match answered || exchange.connection.held {
                 true => entry.responses.pool.held_at = now,
-                false => unknown.push((exchange.connection.at, waiting.admitted_at, number)),
+                false => {
+                    let oldest = (exchange.connection.at, waiting.admitted_at, number);
+                    unknown.push(Reverse(oldest));
+                }
             }
         }
-        unknown.sort_unstable();
         let mut asked = 0_usize;
-        for (_, _, number) in unknown {
+        while let Some(Reverse((_, _, number))) = unknown.pop() {
             let Some(exchange) = self.exchanges.get_mut(number) else {
                 continue;
             };

@@ -89,6 +89,7 @@ impl<'a> Run<'a> {
             host: 0,
             retry_after: None,
             peer: 0,
+            silent: false,
         };
         let settlement = Settlement::Verdict(verdict);
         let notes = admission::settle(store, &place, permit, settlement, self.moment());

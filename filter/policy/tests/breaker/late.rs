@@ -5,8 +5,8 @@ use proptest::test_runner::{Config, TestRng, TestRunner};
 use seawall_policy::admission::{self, Settlement};
 use seawall_policy::breaker::window::{Counts, Geometry, Window};
 use seawall_policy::breaker::{
-    Admission, Asker, Breaker, HalfOpen, Moment, OpenTime, Permit, Phase, Settings, State,
-    Thresholds, Transition, Verdict,
+    Admission, Asker, Breaker, HalfOpen, LastWord, Moment, OpenTime, Permit, Phase, Settings,
+    State, Thresholds, Transition, Verdict,
 };
 use seawall_policy::outcome::Outcome;
 use seawall_policy::policy::Policy;
@@ -68,6 +68,7 @@ fn verdict(failed: bool) -> Verdict {
         host: 0,
         retry_after: None,
         peer: 0,
+        silent: false,
     }
 }
 
@@ -110,7 +111,11 @@ fn late(
     let good = breaker.settle(settings, moment, permit, verdict(decides));
     let mut made = good.made;
     if let Some(counted) = good.counted.filter(|_| !decides) {
-        made.extend(breaker.settle_late(settings, moment, counted, 0).made);
+        made.extend(
+            breaker
+                .settle_late(settings, moment, counted, LastWord::Failed { host: 0 })
+                .made,
+        );
     }
     made
 }
@@ -206,7 +211,10 @@ fn failures_told_late_by_workers_that_come_in_between_trip_like_those_told_at_on
             if told_before && let Some(counted) = late.pop() {
                 let place = &place;
                 store.intrude(move |store| {
-                    let settlement = Settlement::Late { counted, host: 0 };
+                    let settlement = Settlement::Late {
+                        counted,
+                        word: LastWord::Failed { host: 0 },
+                    };
                     admission::settle(store, place, permit, settlement, moment);
                 });
             }
@@ -217,7 +225,13 @@ fn failures_told_late_by_workers_that_come_in_between_trip_like_those_told_at_on
             }
         }
         for counted in late {
-            settle(&store, Settlement::Late { counted, host: 0 });
+            settle(
+                &store,
+                Settlement::Late {
+                    counted,
+                    word: LastWord::Failed { host: 0 },
+                },
+            );
         }
         let told = Record::decode(&store.bytes()).expect("a record").breaker;
         if told.phase() == Phase::Open {
@@ -269,7 +283,12 @@ fn what_fails_after_it_was_counted_opens_at_every_rate() {
                     .settle(&settings, moment, permit, verdict(false))
                     .counted;
                 if number % 10 > 0 {
-                    breaker.settle_late(&settings, moment, counted.expect("it counts"), 0);
+                    breaker.settle_late(
+                        &settings,
+                        moment,
+                        counted.expect("it counts"),
+                        LastWord::Failed { host: 0 },
+                    );
                 }
             }
             assert!(opened, "{window:?} at {rate} %");
@@ -305,14 +324,19 @@ fn what_left_the_window_or_failed_before_or_is_of_another_generation_changes_not
         let failed = settle(&mut breaker, 11_000, true);
         let before = breaker.clone();
         for watch in watches.into_iter().chain([failed]) {
-            let settled = breaker.settle_late(&settings, at(11_000), watch, 7);
+            let settled =
+                breaker.settle_late(&settings, at(11_000), watch, LastWord::Failed { host: 7 });
             assert!(!settled.changed && settled.made.is_empty());
         }
         assert_eq!(breaker, before);
         let good = settle(&mut breaker, 11_000, false);
         breaker.reshape(window);
         let before = breaker.clone();
-        assert!(!breaker.settle_late(&settings, at(11_000), good, 7).changed);
+        assert!(
+            !breaker
+                .settle_late(&settings, at(11_000), good, LastWord::Failed { host: 7 })
+                .changed
+        );
         assert_eq!(breaker, before);
     }
 }

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRng, TestRunner};
 use seawall_policy::breaker::window::Geometry;
 use seawall_policy::breaker::{
-    Admission, Asker, Breaker, Cause, Counted, HalfOpen, Mode, Moment, OpenTime, Permit, Refusal,
-    Settings, State, Thresholds, Transition, Verdict,
+    Admission, Asker, Breaker, Cause, Counted, HalfOpen, LastWord, Mode, Moment, OpenTime, Permit,
+    Refusal, Settings, State, Thresholds, Transition, Verdict,
 };
 use seawall_policy::outcome::Outcome;
 use seawall_policy::ratio::Share;
@@ -244,6 +244,7 @@ impl Pair {
                     host: *host,
                     retry_after: retry_after.map(Span::millis),
                     peer: going.peer,
+                    silent: false,
                 };
                 let settled = self
                     .breaker
@@ -267,9 +268,12 @@ impl Pair {
                 let (id, counted) = self.counted.remove(which.index(self.counted.len()));
                 let generation = self.generations[&id];
                 expected.extend(self.model.fail_late(generation, id, *host, step.draw));
-                let settled = self
-                    .breaker
-                    .settle_late(&self.settings, moment, counted, *host);
+                let settled = self.breaker.settle_late(
+                    &self.settings,
+                    moment,
+                    counted,
+                    LastWord::Failed { host: *host },
+                );
                 settled.made
             }
             Act::Answer { back, good } => {

@@ -64,6 +64,7 @@ impl Stage {
             host: 0,
             retry_after: None,
             peer: 0,
+            silent: false,
         };
         self.breaker.settle(&settings(), at(secs), permit, verdict);
     }

@@ -294,6 +294,7 @@ impl World {
             host: 0,
             retry_after: None,
             peer: 0,
+            silent: false,
         };
         let settlement = Settlement::Verdict(verdict);
         // The step itself takes back what was held for too long, before it looks for the permit.

@@ -5,3 +5,4 @@ mod late;
 mod local_replies;
 mod long_polls;
 mod open_streams;
+mod silence;

@@ -159,6 +159,7 @@ impl Window {
 
     /// One more verdict at `now`, which must not lie before the last one. Says where it stands; `None` if it does not
     /// count.
+    #[inline(never)]
     pub fn add(&mut self, outcome: Outcome, now: Timestamp) -> Option<CountedIn> {
         if !outcome.counts() {
             return None;

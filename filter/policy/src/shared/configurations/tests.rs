@@ -175,6 +175,7 @@ fn settle(
         host: 0,
         retry_after: None,
         peer: 0,
+        silent: false,
     };
     admission::settle(
         store,

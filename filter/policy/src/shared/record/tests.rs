@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::breaker::{Asker, Moment, Settings, Verdict};
+use crate::breaker::{Asker, LastWord, Moment, Settings, Verdict};
 use crate::outcome::Outcome;
 use crate::shared::envelope::{HEADER, checksum};
 
@@ -45,6 +45,7 @@ fn record() -> impl Strategy<Value = Record> {
                 host: draw % 20,
                 retry_after: None,
                 peer: draw % 5,
+                silent: false,
             };
             match admission {
                 crate::breaker::Admission::Admitted(permit) if draw % 3 > 0 => {
@@ -53,7 +54,12 @@ fn record() -> impl Strategy<Value = Record> {
                 }
                 _ => {
                     if let Some(counted) = counted.pop() {
-                        breaker.settle_late(&settings, moment, counted, draw);
+                        breaker.settle_late(
+                            &settings,
+                            moment,
+                            counted,
+                            LastWord::Failed { host: draw },
+                        );
                     }
                 }
             }
@@ -139,7 +145,7 @@ proptest! {
             let asker = Asker { peer, complete };
             let (admission, _) = record.breaker.admit(&settings, moment, instance, 0, asker);
             if let crate::breaker::Admission::Admitted(permit) = admission {
-                let verdict = Verdict { outcome: Outcome::Success, host: 0, retry_after: None, peer };
+                let verdict = Verdict { outcome: Outcome::Success, host: 0, retry_after: None, peer, silent: false };
                 record.breaker.settle(&settings, moment, permit, verdict);
             }
             prop_assert_eq!(Record::decode(&record.encode()), Ok(record.clone()));
@@ -152,7 +158,7 @@ proptest! {
             let asker = Asker { peer: 0, complete: true };
             let (admission, _) = record.breaker.admit(&settings, moment, 9, 0, asker);
             if let (false, crate::breaker::Admission::Admitted(permit)) = (closed, admission) {
-                let verdict = Verdict { outcome: Outcome::Success, host: 0, retry_after: None, peer: 0 };
+                let verdict = Verdict { outcome: Outcome::Success, host: 0, retry_after: None, peer: 0, silent: false };
                 record.breaker.settle(&settings, moment, permit, verdict);
             }
         }

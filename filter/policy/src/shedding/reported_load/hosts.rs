@@ -46,22 +46,20 @@ impl Hosts {
     fn together(&self, threshold: u32) -> u32 {
         let most = u64::from(threshold).saturating_mul(MOST) / 100;
         let most = u32::try_from(most).unwrap_or(u32::MAX);
-        let mut all: Vec<u32> = self
-            .0
-            .iter()
-            .map(|host| host.utilisation.min(most))
-            .collect();
-        all.sort_unstable();
-        let counted = match all.as_slice() {
-            [lower, _] => std::slice::from_ref(lower),
-            [_, between @ .., _] if !between.is_empty() => between,
-            all => all,
+        let (mut lowest, mut highest, mut sum) = (u64::MAX, 0, 0_u64);
+        for host in &self.0 {
+            let value = u64::from(host.utilisation.min(most));
+            (lowest, highest) = (lowest.min(value), highest.max(value));
+            sum = sum.saturating_add(value);
+        }
+        // Of two the lower one, of more those between the lowest and the highest.
+        let (aside, count) = match self.0.len() as u64 {
+            count @ 0..=1 => (0, count),
+            2 => (highest, 1),
+            more => (lowest.saturating_add(highest), more.saturating_sub(2)),
         };
-        let sum = counted.iter().map(|value| u64::from(*value));
-        let mean = sum
-            .fold(0, u64::saturating_add)
-            .checked_div(counted.len() as u64);
-        u32::try_from(mean.unwrap_or(0)).unwrap_or(u32::MAX)
+        let mean = sum.saturating_sub(aside).checked_div(count).unwrap_or(0);
+        u32::try_from(mean).unwrap_or(u32::MAX)
     }
 }
 

@@ -1,19 +1,22 @@
-//! What a worker does so that slots come back: it gives signs of life, watches those of the other VMs, and looks at what
-//! is in use, a bounded number of keys at each tick.
+//! What a worker does so that leases come back: it lists itself before it takes any, gives signs of life, watches the other
+//! VMs, and looks at the slots in use, a bounded number of keys at each tick.
 
-use crate::concurrency::members::{self, Members, heartbeat};
 use crate::concurrency::partitions::Partition;
 use crate::concurrency::rounds::{Index, LOOKS_MAX, Round};
-use crate::concurrency::{self, Bound, SlotReport};
+use crate::concurrency::{self, Bound};
 use crate::environment::Environment;
-use crate::liveness::LivenessMonitor;
-use crate::shared::store::SharedStore;
+use crate::liveness::Liveness as Sign;
+use crate::policy::Policy;
+use crate::shared::instance;
+use crate::shared::leases::{Lease, LocalLease};
+use crate::shared::members::view::MembersView;
 use crate::time::Timestamp;
 
 use super::Worker;
 use super::concurrency::bounds;
 use super::limit_reached::note;
-use super::local_leases::{LocalHolding, LocalHoldings};
+use super::local_leases::LocalHoldings;
+use super::step_reports::note_undecided;
 use crate::telemetry::InternalEvent;
 
 /// The partitions of a policy that has none for values of a header.
@@ -23,35 +26,61 @@ const FEW: [Partition; 3] = [
     Partition::Rest.unfinished(),
 ];
 
+/// Whether this VM is among the members.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Listing {
+    /// It is: it may take leases.
+    Listed,
+    /// There is no room for it: it takes none.
+    Crowded,
+    /// The list could not be read or written.
+    Unknown,
+}
+
 /// This VM and the others.
 #[derive(Debug)]
 pub(super) struct Liveness {
-    /// The number of this VM.
-    pub(super) vm: u64,
-    /// Whether it is listed: it is from its first slot on.
-    listed: bool,
-    /// Who else lives.
-    pub(super) members: Members,
-    watch: LivenessMonitor,
+    pub(super) view: MembersView,
+    /// Whether any policy has leases: only then the others are worth a look.
+    watches: bool,
+    /// Whether any policy has slots.
+    counts_slots: bool,
+    /// What came of the last attempt to be listed; it is tried again after the next tick.
+    tried: Option<Listing>,
+}
+
+impl Liveness {
+    /// A VM that holds nothing yet.
+    pub(super) fn new(draw: u64, policies: &[Policy]) -> Self {
+        let counts_slots = policies.iter().any(Policy::counts_slots);
+        let mut policies = policies.iter();
+        Self {
+            view: MembersView::new(instance::vm(draw)),
+            watches: counts_slots || policies.any(|policy| policy.breaker.mode.counts()),
+            counts_slots,
+            tried: None,
+        }
+    }
+}
+
+/// How far the looks at keys with slots have come.
+#[derive(Debug)]
+pub(super) struct Looks {
     /// The upstream that is looked at next.
     next: usize,
     /// How many keys this round has looked at, and since when it goes on.
-    looks: u32,
+    done: u32,
     begun: Timestamp,
     /// Whether somebody died, so that the round goes on in quicker ticks until it is through.
     hurries: bool,
 }
 
-impl Liveness {
-    /// A VM that holds nothing yet.
-    pub(super) fn new(draw: u64, now: Timestamp) -> Self {
+impl Looks {
+    /// A round begins.
+    pub(super) const fn begun(now: Timestamp) -> Self {
         Self {
-            vm: members::vm(draw),
-            listed: false,
-            members: Members::default(),
-            watch: LivenessMonitor::default(),
             next: 0,
-            looks: 0,
+            done: 0,
             begun: now,
             hurries: false,
         }
@@ -59,90 +88,104 @@ impl Liveness {
 }
 
 impl<E: Environment> Worker<E> {
-    /// Lists this VM before it takes its first place: what it holds comes back when it dies.
-    pub(super) fn enroll(&mut self) {
-        if !std::mem::replace(&mut self.liveness.listed, true) {
-            // The others are watched from tick to tick only.
-            match heartbeat(&self.env, self.liveness.vm, &[]) {
-                Ok(seen) => self.liveness.members = seen.members,
-                Err(undecided) => {
-                    super::step_reports::note_undecided(&mut self.own, Some(&undecided))
-                }
-            }
+    /// Sees to it that this VM is listed before it takes a lease: what it holds comes back when it dies. Nothing is asked of the
+    /// host if it is listed and gave a sign of life a short time ago.
+    pub(super) fn enroll(&mut self, now: Timestamp) -> Listing {
+        if self.liveness.view.may_take(now) {
+            return Listing::Listed;
         }
+        let listing = self.liveness.tried.unwrap_or_else(|| self.try_to_enroll(now));
+        if listing == Listing::Crowded {
+            self.own.count(InternalEvent::Crowded);
+        }
+        listing
+    }
+
+    #[cold]
+    fn try_to_enroll(&mut self, now: Timestamp) -> Listing {
+        // A VM that was given up is listed anew, under another number.
+        for _ in 0..2 {
+            let listing = match self.liveness.view.enroll(&self.env, now) {
+                Ok(sight) if sight.given_up => {
+                    self.begin_anew();
+                    continue;
+                }
+                Ok(sight) if sight.crowded => Listing::Crowded,
+                Ok(_) => return Listing::Listed,
+                Err(undecided) => {
+                    note_undecided(&mut self.own, Some(&undecided));
+                    Listing::Unknown
+                }
+            };
+            self.liveness.tried = Some(listing);
+            return listing;
+        }
+        Listing::Unknown
     }
 
     /// Whether ticks have to come more often, until everything that a dead VM may have held was looked at.
     pub(super) const fn hurries(&self) -> bool {
-        self.liveness.hurries
+        self.looks.hurries
     }
 
-    /// A tick: a sign of life, and the next keys of the round.
-    pub(super) fn maintain_slots(&mut self, on_time: bool) {
-        if self.liveness.listed {
-            self.beat(on_time);
-            self.look_at_next_keys(on_time);
+    /// A tick: a sign of life if this VM is listed, and a look at the others.
+    pub(super) fn look_at_members(&mut self, on_time: bool, now: Timestamp) {
+        if !self.liveness.watches {
+            return;
+        }
+        self.liveness.tried = None;
+        match self.liveness.view.look(&self.env, on_time, now) {
+            Ok(sight) if sight.given_up => {
+                self.begin_anew();
+                self.try_to_enroll(now);
+            }
+            Ok(sight) if sight.crowded => self.own.count(InternalEvent::Crowded),
+            Ok(_) => {}
+            Err(undecided) => note_undecided(&mut self.own, Some(&undecided)),
+        }
+        let looks = self.liveness.counts_slots && self.upstreams.len() > 0;
+        if self.liveness.view.has_died() && looks {
+            self.each_holdings(LocalHoldings::restart_round);
+            self.looks = Looks::begun(self.looks.begun);
+            self.looks.hurries = true;
+            self.tick_often();
+        }
+    }
+
+    /// A tick: the next keys of the round.
+    pub(super) fn maintain_slots(&mut self) {
+        if self.liveness.counts_slots {
+            self.look_at_next_keys();
         }
     }
 
     /// This VM goes; what it still holds comes back as that of a dead one.
     pub(super) fn sign_off(&mut self) {
-        self.look_at_next_keys(false);
-        let mut holds = self.unreturned_count() > 0;
+        self.look_at_next_keys();
+        let mut holds = self.unreturned_count() > 0 || !self.pending_settlements.is_empty();
         for number in 0..self.upstreams.len() {
             let entry = self.upstreams.entry(number);
             holds |= entry.is_some_and(|entry| {
-                entry
-                    .holdings
-                    .as_ref()
-                    .is_some_and(LocalHoldings::holds_any)
+                let slots = entry.holdings.as_ref();
+                entry.holding.quantity > 0 || slots.is_some_and(LocalHoldings::holds_any)
             });
         }
-        if self.liveness.listed && !holds {
-            members::leave(&self.env, self.liveness.vm);
-            self.liveness.listed = false;
+        if !holds {
+            self.liveness.view.leave(&self.env);
         }
     }
 
-    /// A sign of life; those that were silent for too long are listed as dead.
-    fn beat(&mut self, on_time: bool) {
-        let seen = heartbeat(&self.env, self.liveness.vm, &[]).and_then(|seen| {
-            let watch = &mut self.liveness.watch;
-            watch.observe(seen.members.liveness(), on_time);
-            let silent = watch.dead();
-            if seen.given_up || silent.is_empty() {
-                return Ok(seen);
+    /// This VM was given up for dead: what it held is void, and it takes another number.
+    fn begin_anew(&mut self) {
+        self.own.count(InternalEvent::Expired);
+        let vm = instance::vm(self.draws.next_u64());
+        self.liveness.view.begin_anew(vm);
+        for number in 0..self.upstreams.len() {
+            if let Some(entry) = self.upstreams.entry(number) {
+                entry.holding = LocalLease::none(vm);
             }
-            let buried = heartbeat(&self.env, self.liveness.vm, &silent)?;
-            watch.observe(buried.members.liveness(), false);
-            Ok(buried)
-        });
-        let seen = match seen {
-            Ok(seen) => seen,
-            Err(undecided) => {
-                return super::step_reports::note_undecided(&mut self.own, Some(&undecided));
-            }
-        };
-        if seen.crowded {
-            self.own.count(InternalEvent::Crowded);
         }
-        let known = self.liveness.members.dead();
-        let died = seen.members.dead().iter().any(|vm| !known.contains(vm));
-        self.liveness.members = seen.members;
-        if seen.given_up {
-            self.own.count(InternalEvent::Expired);
-            self.liveness.vm = members::vm(self.draws.next_u64());
-            let vm = self.liveness.vm;
-            self.each_holdings(|holdings| holdings.reset_all(vm));
-            self.liveness.listed = false;
-            return self.enroll();
-        }
-        if died {
-            self.each_holdings(LocalHoldings::restart_round);
-            self.liveness.next = 0;
-            self.liveness.hurries = true;
-            self.tick_often();
-        }
+        self.each_holdings(|holdings| holdings.reset_all(vm));
     }
 
     fn each_holdings(&mut self, change: impl Fn(&mut LocalHoldings)) {
@@ -155,24 +198,22 @@ impl<E: Environment> Worker<E> {
     }
 
     /// Looks at the next keys of the round.
-    pub(super) fn look_at_next_keys(&mut self, on_time: bool) {
+    pub(super) fn look_at_next_keys(&mut self) {
         let mut left = LOOKS_MAX;
         for _ in 0..self.upstreams.len() {
             let before = left;
-            let finished = self.look_at(self.liveness.next, on_time, &mut left);
+            let finished = self.look_at(self.looks.next, &mut left);
             let looks = before.saturating_sub(left);
-            self.liveness.looks = self.liveness.looks.saturating_add(looks);
+            self.looks.done = self.looks.done.saturating_add(looks);
             if !finished {
                 return;
             }
-            self.liveness.next = self.liveness.next.saturating_add(1);
-            if self.liveness.next >= self.upstreams.len() {
+            self.looks.next = self.looks.next.saturating_add(1);
+            if self.looks.next >= self.upstreams.len() {
                 let now = self.env.now();
-                let took = now.since(self.liveness.begun);
-                self.own.round(&self.env, self.liveness.looks, took);
-                self.liveness.begun = now;
-                (self.liveness.next, self.liveness.looks) = (0, 0);
-                self.liveness.hurries = false;
+                let took = now.since(self.looks.begun);
+                self.own.round(&self.env, self.looks.done, took);
+                self.looks = Looks::begun(now);
             }
             if left == 0 {
                 return;
@@ -181,8 +222,8 @@ impl<E: Environment> Worker<E> {
     }
 
     /// Looks at what is in use at one upstream, and shows how many are in flight; `false` if there is more to look at.
-    fn look_at(&mut self, number: usize, on_time: bool, left: &mut u32) -> bool {
-        let now = self.env.now();
+    fn look_at(&mut self, number: usize, left: &mut u32) -> bool {
+        let owes = self.unreturned_count() > 0;
         let Some(entry) = self.upstreams.entry(number) else {
             return true;
         };
@@ -190,16 +231,34 @@ impl<E: Environment> Worker<E> {
         let (Some(policy), Some(holdings)) = (policy, entry.holdings.as_mut()) else {
             return true;
         };
-        let members = &self.liveness.members;
-        let mut look = |key: &str, local: &mut LocalHolding| {
-            let notes = maintain_membership(&self.env, key, local, members, on_time, now);
+        if holdings.round.is_none() && !holdings.is_used() {
+            return true;
+        }
+        let now = self.env.now();
+        let view = &mut self.liveness.view;
+        // The beats of one VM differ from key to key: here its number alone is what stands unchanged.
+        let mut gone = |lease: &Lease| {
+            view.is_gone(Sign {
+                instance: lease.instance,
+                beat: 0,
+            })
+        };
+        let mut look = |key: &str, local: &mut LocalLease| {
+            let mut notes =
+                concurrency::maintain(&self.env, key, (*local, owes), &mut gone, now);
+            if notes.expired {
+                *local = local.anew();
+            }
             note(&mut self.own, &notes);
+            if !notes.stands() {
+                // It was read, and not made so.
+                notes.in_flight = None;
+            }
             notes
         };
         let bounds = bounds(policy);
         let mut round = match holdings.round.take() {
             Some(round) => round,
-            None if !holdings.is_used() => return true,
             None => {
                 holdings.seen = (0, None);
                 if bounds.shared != Bound::default() || bounds.load {
@@ -249,31 +308,4 @@ impl<E: Environment> Worker<E> {
         entry.series.slots(&self.env, in_flight, limit);
         true
     }
-}
-
-/// One look at one key. Who showed no life for long enough is given up in the same look.
-fn maintain_membership(
-    store: &impl SharedStore,
-    key: &str,
-    local: &mut LocalHolding,
-    members: &Members,
-    on_time: bool,
-    now: Timestamp,
-) -> SlotReport {
-    let (mut notes, mut signs) =
-        concurrency::maintain(store, key, local.holding, members, &[], now);
-    if notes.expired {
-        *local = local.reset();
-    }
-    local.watch.observe(&signs, on_time);
-    let silent = local.watch.dead();
-    if !silent.is_empty() {
-        (notes, signs) = concurrency::maintain(store, key, local.holding, members, &silent, now);
-        local.watch.observe(&signs, false);
-    }
-    if !notes.stands() {
-        // It was read, and not made so.
-        notes.in_flight = None;
-    }
-    notes
 }

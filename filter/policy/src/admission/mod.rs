@@ -174,11 +174,11 @@ pub fn admit(
         _ => return (Decision::Admit(None), StepReport::default()),
     };
     let ramp_draw = ratio::derive(request.draw, ratio::RAMP);
-    let (mut found, mut needs_listing) = (None, false);
+    let mut found = None;
     let mut step = |record: &mut Record| {
         let breaker = &mut record.breaker;
-        needs_listing = request.may_hold == MayHold::Unlisted && breaker.lets_probe(moment);
-        if needs_listing {
+        if request.may_hold == MayHold::Unlisted && breaker.lets_probe(moment) {
+            found = None;
             return Change::Nothing;
         }
         // What is taken back from this VM is taken back before it is asked what it has lost.
@@ -220,9 +220,7 @@ pub fn admit(
         change
     };
     let taken = update(store, key, &upstream.claim(), moment.now, &mut step);
-    let (decision, mut notes) = decided(settings.mode, request.draw, taken, found);
-    notes.needs_listing = needs_listing;
-    (decision, notes)
+    decided(settings.mode, request.draw, taken, found)
 }
 
 /// The decision that follows from what the breaker said and from whether that is stored.
@@ -234,7 +232,13 @@ fn decided(
 ) -> (Decision, StepReport) {
     let (admission, notes) = match (taken, found) {
         (Ok(taken), Some((admission, notes))) => (admission, committed(&taken, notes)),
-        (Ok(_), None) => return (Decision::Admit(None), StepReport::default()),
+        (Ok(_), None) => {
+            let report = StepReport {
+                needs_listing: true,
+                ..StepReport::default()
+            };
+            return (Decision::Admit(None), report);
+        }
         // The state was read, and could not be written.
         (
             Err(undecided),

@@ -117,6 +117,7 @@ impl Probing {
     }
 
     /// Takes back what VMs held that are marked as dead; `false` if they hold none.
+    #[inline(never)]
     pub(super) fn expire(&mut self, dead: &[u64]) -> bool {
         let expired = self.holders.expire(dead);
         self.remaining();

@@ -144,12 +144,10 @@ impl Breaker {
                 }
             }
             State::Open { until } => refused(Refusal::Open, until.since(now)),
-            State::HalfOpen(probing) => {
-                match probing.ask(settings, asker, instance, now) {
-                    true => admitted(Some(instance)),
-                    false => refused(Refusal::HalfOpen, RETRY_SOON),
-                }
-            }
+            State::HalfOpen(probing) => match probing.ask(settings, asker, instance, now) {
+                true => admitted(Some(instance)),
+                false => refused(Refusal::HalfOpen, RETRY_SOON),
+            },
         };
         (admission, made)
     }

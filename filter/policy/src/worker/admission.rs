@@ -129,27 +129,18 @@ impl<E: Environment> Worker<E> {
             return self.decided(upstream, Decided::by(refused), &answer);
         }
         let draw = asking.draw.unwrap_or_else(|| self.draws.next_u32());
-        let mut may_hold = match self.liveness.view.may_take(at) {
+        let may_hold = match self.liveness.view.may_take(at) {
             true => MayHold::Yes,
             false => MayHold::Unlisted,
         };
-        let (decision, answer) = loop {
-            let asked =
-                self.ask_breaker(upstream, asking, (draw, may_hold), (at, moment), facts)?;
-            if !asked.1.report.needs_listing {
-                break asked;
-            }
-            may_hold = match self.enroll(at) {
-                Listing::Crowded => MayHold::No,
-                // Where the list cannot be read nor written, a permit comes back by `half_open.wait`.
-                Listing::Listed | Listing::Unknown => MayHold::Yes,
-            };
-        };
+        let (decision, answer) =
+            self.ask_breaker(upstream, asking, (draw, may_hold), (at, moment), facts)?;
         let decided = self.acquire_after_breaker(upstream, asking, draw, at, decision);
         self.decided(upstream, decided, &answer)
     }
 
     /// Asks the breaker, which may give a half-open permit.
+    #[inline(never)]
     fn ask_breaker(
         &mut self,
         upstream: usize,
@@ -183,6 +174,9 @@ impl<E: Environment> Worker<E> {
             self.liveness.view.dead(),
         );
         let (decision, report) = admission::admit(&self.env, &governed, &request, moment);
+        if report.needs_listing {
+            return self.ask_once_listed(upstream, asking, draw, (at, moment), facts);
+        }
         if report.expired {
             entry.holding = entry.holding.anew();
         }
@@ -192,6 +186,25 @@ impl<E: Environment> Worker<E> {
             entry.holding.took(instance, permit.generation);
         }
         Some((decision, BreakerAnswer { at, peer, report }))
+    }
+
+    /// Asks the breaker once more, which may have a permit to give: this VM has to be listed before.
+    #[cold]
+    #[inline(never)]
+    fn ask_once_listed(
+        &mut self,
+        upstream: usize,
+        asking: &AdmissionInput,
+        draw: u32,
+        (at, moment): (Timestamp, Moment),
+        facts: &impl Facts<StreamFact>,
+    ) -> Option<(Decision, BreakerAnswer)> {
+        let may_hold = match self.enroll(at) {
+            Listing::Crowded => MayHold::No,
+            // Where the list cannot be read nor written, a permit comes back by `half_open.wait`.
+            Listing::Listed | Listing::Unknown => MayHold::Yes,
+        };
+        self.ask_breaker(upstream, asking, (draw, may_hold), (at, moment), facts)
     }
 
     /// Takes the slots of a request that the breaker lets go, and says why it would have been refused one. Without one

@@ -94,7 +94,10 @@ impl<E: Environment> Worker<E> {
         if self.liveness.view.may_take(now) {
             return Listing::Listed;
         }
-        let listing = self.liveness.tried.unwrap_or_else(|| self.try_to_enroll(now));
+        let listing = self
+            .liveness
+            .tried
+            .unwrap_or_else(|| self.try_to_enroll(now));
         if listing == Listing::Crowded {
             self.own.count(InternalEvent::Crowded);
         }
@@ -244,8 +247,7 @@ impl<E: Environment> Worker<E> {
             })
         };
         let mut look = |key: &str, local: &mut LocalLease| {
-            let mut notes =
-                concurrency::maintain(&self.env, key, (*local, owes), &mut gone, now);
+            let mut notes = concurrency::maintain(&self.env, key, (*local, owes), &mut gone, now);
             if notes.expired {
                 *local = local.anew();
             }

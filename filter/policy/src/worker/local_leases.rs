@@ -1,10 +1,10 @@
 //! What this VM holds of the slots of one upstream: in the record that all requests share, and in partitions, where the
 //! bulkhead has some for each value of a header.
 
+use crate::concurrency::SlotId;
 use crate::concurrency::partitions::Partition;
 use crate::concurrency::rounds::Round;
 use crate::concurrency::unfinished::Connections;
-use crate::concurrency::SlotId;
 use crate::exempt::Allowance;
 use crate::limiter;
 use crate::policy::Policy;
@@ -97,9 +97,7 @@ impl LocalHoldings {
     /// Whether this VM holds anything.
     pub(crate) fn holds_any(&self) -> bool {
         let slots = self.slots.iter().map(|(_, local)| local);
-        slots
-            .chain([&self.shared])
-            .any(|local| local.quantity > 0)
+        slots.chain([&self.shared]).any(|local| local.quantity > 0)
     }
 
     /// Somebody died: everything is looked at, from the start.

@@ -207,6 +207,7 @@ impl Leases {
         self.list.clear();
     }
 
+    #[inline(never)]
     fn drop_if(&mut self, ends: &mut dyn FnMut(&Lease) -> bool) -> bool {
         let before = self.list.len();
         self.list.retain(|lease| !ends(lease));

@@ -135,6 +135,7 @@ pub struct Visit {
 
 /// Reads the list; moves the heartbeat of `own`, which lists it; marks those as dead that `silent` names, which is told how the list
 /// stands. There is no write where there is nothing to change.
+#[inline(never)]
 pub fn visit(
     store: &impl SharedStore,
     own: Option<u64>,

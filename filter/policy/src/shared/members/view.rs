@@ -88,11 +88,7 @@ impl MembersView {
     }
 
     /// Lists this VM, or moves its heartbeat.
-    pub fn enroll(
-        &mut self,
-        store: &impl SharedStore,
-        now: Timestamp,
-    ) -> Result<Sight, Undecided> {
+    pub fn enroll(&mut self, store: &impl SharedStore, now: Timestamp) -> Result<Sight, Undecided> {
         let seen = visit(store, Some(self.vm), &mut |_| Vec::new())?;
         Ok(self.saw(seen, now))
     }
@@ -138,6 +134,7 @@ impl MembersView {
     /// Whether a lease that is seen at a tick is nobody's: its VM is marked, or was not listed for as long as a silent one is
     /// given, and the lease stood unchanged. A list that was read before a VM joined it costs that VM nothing: it is found there
     /// at the next look.
+    #[inline(never)]
     pub fn is_gone(&mut self, lease: Liveness) -> bool {
         let vm = vm_of(lease.instance);
         if vm == self.vm || self.members.is_alive(vm) {

@@ -427,29 +427,32 @@ fn leases_are_exact_over_vms_whatever_the_interleaving_and_those_of_the_dead_com
         let between = prop::collection::vec(turn(vms), 0..300);
         (Just((vms, permits, limit, all_die)), turns, between)
     });
-    let result = runner.run(&cases, |((vms, permits, limit, all_die), turns, between)| {
-        let world = World::new(vms, permits, limit, between.into());
-        let failure = Turn::EndProbe(0, 0, 2);
-        let opens = [Turn::Ask(0), failure, Turn::Ask(0), failure];
-        let opens = opens.iter().chain(&[Turn::Wait(HALF_OPEN_AT)]);
-        for turn in opens.chain(&turns) {
-            world.run(*turn);
-            let wrong = world.wrong.borrow();
-            prop_assert!(wrong.is_empty(), "{wrong:#?}");
-        }
-        world.finish(all_die);
-        let more = [
-            &world.intruded,
-            &world.probes,
-            &world.late,
-            &world.taken,
-            &world.full,
-            &world.expired,
-        ];
-        let before = seen.get();
-        seen.set(std::array::from_fn(|at| before[at] + more[at].get()));
-        Ok(())
-    });
+    let result = runner.run(
+        &cases,
+        |((vms, permits, limit, all_die), turns, between)| {
+            let world = World::new(vms, permits, limit, between.into());
+            let failure = Turn::EndProbe(0, 0, 2);
+            let opens = [Turn::Ask(0), failure, Turn::Ask(0), failure];
+            let opens = opens.iter().chain(&[Turn::Wait(HALF_OPEN_AT)]);
+            for turn in opens.chain(&turns) {
+                world.run(*turn);
+                let wrong = world.wrong.borrow();
+                prop_assert!(wrong.is_empty(), "{wrong:#?}");
+            }
+            world.finish(all_die);
+            let more = [
+                &world.intruded,
+                &world.probes,
+                &world.late,
+                &world.taken,
+                &world.full,
+                &world.expired,
+            ];
+            let before = seen.get();
+            seen.set(std::array::from_fn(|at| before[at] + more[at].get()));
+            Ok(())
+        },
+    );
     result.unwrap_or_else(|error| panic!("seed {SEED:?}: {error}"));
     let [intruded, probes, late, taken, full, expired] = seen.get();
     assert!(

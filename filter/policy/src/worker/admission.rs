@@ -5,8 +5,8 @@
 //! 3. *Concurrency*: it takes its slots; without one its permit is given back, and is no verdict.
 //! 4. *Retry allowance*: whether a retry would be paid for.
 
-use super::liveness::Listing;
 use super::local_leases::HeldSlots;
+use super::membership::Listing;
 use super::permits;
 use super::step_reports::note;
 use super::upstreams::Position;

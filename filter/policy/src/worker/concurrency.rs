@@ -16,8 +16,8 @@ use crate::time::{Span, Timestamp};
 
 use super::acquisition::Acquisition;
 use super::limit_reached::{LimitReached, note};
-use super::liveness::Listing;
 use super::local_leases::{HeldSlots, adaptive};
+use super::membership::Listing;
 use super::pending_settlements::PENDING_MAX;
 use super::{AdmissionInput, Worker};
 use crate::telemetry::InternalEvent;

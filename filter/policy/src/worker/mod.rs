@@ -12,6 +12,7 @@ mod latency;
 mod limit_reached;
 mod liveness;
 pub(crate) mod local_leases;
+mod membership;
 mod pending_settlements;
 mod permits;
 mod pool;
@@ -80,9 +81,9 @@ pub struct Worker<E: Environment> {
     /// Places that could not be given back.
     unreturned_slots: concurrency::UnreturnedSlots,
     /// This VM among the others of the process.
-    liveness: liveness::Liveness,
+    liveness: membership::Membership,
     /// Which keys with slots are looked at.
-    looks: liveness::Looks,
+    looks: membership::Looks,
     /// Own probes on their way.
     probes: Vec<health_check::ProbeInFlight>,
     /// Requests that went, until they are over.
@@ -110,7 +111,7 @@ impl<E: Environment> Worker<E> {
         let number = draws.next_u64();
         Self {
             shapes: shapes::Shapes::new(routing.policies.len(), now),
-            liveness: liveness::Liveness::new(number, &routing.policies),
+            liveness: membership::Membership::new(number, &routing.policies),
             env,
             vm,
             routing,
@@ -121,7 +122,7 @@ impl<E: Environment> Worker<E> {
             pending_settlements: VecDeque::new(),
             unstored_entries: Vec::new(),
             unreturned_slots: concurrency::UnreturnedSlots::default(),
-            looks: liveness::Looks::begun(now),
+            looks: membership::Looks::begun(now),
             probes: Vec::new(),
             exchanges: exchanges::Exchanges::new(),
             parked: Vec::new(),

@@ -12,7 +12,7 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use seawall_harness::random::chance;
 use seawall_policy::admission::{self, Settlement};
-use seawall_policy::breaker::{Breaker, LocalPermits, Moment, Permit, Phase, State, Transition};
+use seawall_policy::breaker::{Breaker, Moment, Permit, Phase, State, Transition};
 use seawall_policy::breaker::{Counted, LastWord, Verdict};
 use seawall_policy::outcome::end::{Afterwards, Judgement, TimeLimits};
 use seawall_policy::outcome::pool::PoolWait;
@@ -21,6 +21,8 @@ use seawall_policy::outcome::{Ignored, Outcome, exchange as rules};
 use seawall_policy::policy::Policy;
 use seawall_policy::ratio::Share;
 use seawall_policy::shared::configurations::Standing;
+use seawall_policy::shared::instance;
+use seawall_policy::shared::leases::LocalLease;
 use seawall_policy::shared::store;
 use seawall_policy::shared::upstream::{GovernedUpstream, StepReport};
 use seawall_policy::time::{Span, Timestamp};
@@ -38,7 +40,7 @@ const STALLS: &str = "stalls";
 
 #[derive(Debug)]
 struct Worker {
-    holding: LocalPermits,
+    holding: LocalLease,
     /// What it saw last.
     phase: Phase,
     exchanges: Exchanges,
@@ -66,7 +68,7 @@ impl Native {
     pub(crate) fn new(policy: &Policy, workers: usize, seed: u64, former: Option<Former>) -> Self {
         let mut random = chance(seed, "filter");
         let workers = (0..workers).map(|_| Worker {
-            holding: fresh(random.next_u64()),
+            holding: LocalLease::none(instance::vm(random.next_u64())),
             phase: Phase::Closed,
             exchanges: Exchanges::default(),
             ended_at: Timestamp::ZERO,
@@ -130,6 +132,7 @@ impl Native {
         self.wait_as_before();
         let moment = self.moment();
         let place = GovernedUpstream {
+            dead: &[],
             policy: &self.policy,
             key: Some(RECORD),
             standing: &Standing::since(Timestamp::nanos(START)),
@@ -176,11 +179,9 @@ impl Native {
     }
 
     fn settle(&mut self, worker: usize, permit: Permit, settlement: Settlement) -> Option<Counted> {
-        let holding = &mut self.workers[worker].holding;
-        let mine =
-            permit.probe == Some(holding.instance) && permit.generation == holding.generation;
-        if settlement.gives_back() && mine {
-            holding.permits -= 1;
+        if let Some(instance) = permit.probe.filter(|_| settlement.gives_back()) {
+            let holding = &mut self.workers[worker].holding;
+            holding.returned(instance, permit.generation);
         }
         let (notes, ()) = self.step(|memory, place, moment| {
             let notes = admission::settle(memory, place, permit, settlement, moment);
@@ -282,9 +283,10 @@ impl Native {
 
     fn tick_worker(&mut self, worker: usize) {
         let holding = self.workers[worker].holding;
-        if self.workers[worker].phase != Phase::Closed || holding.permits > 0 {
+        if self.workers[worker].phase != Phase::Closed || holding.quantity > 0 {
             let (notes, _) = self.step(|memory, place, moment| {
-                let (notes, _) = admission::maintain(memory, place, holding, &[], moment);
+                let held = (holding, true);
+                let notes = admission::maintain(memory, place, held, &mut |_| false, moment);
                 (notes, ())
             });
             self.expired(worker, notes.expired);
@@ -295,7 +297,8 @@ impl Native {
 
     fn expired(&mut self, worker: usize, expired: bool) {
         if expired {
-            self.workers[worker].holding = fresh(self.random.next_u64());
+            let holding = &mut self.workers[worker].holding;
+            *holding = holding.anew();
         }
     }
 
@@ -410,10 +413,3 @@ impl Native {
 }
 
 use seawall_policy::outcome::end as rules_request;
-
-fn fresh(instance: u64) -> LocalPermits {
-    LocalPermits {
-        instance,
-        ..LocalPermits::default()
-    }
-}

@@ -4,14 +4,13 @@
 //! is no permit. Whoever calls counts what was undecided.
 
 use crate::breaker::{
-    Admission, Asker, Counted, LastWord, LocalPermits, Mode, Moment, Permit, PermitLease, Refusal,
-    State, Transitions, Verdict,
+    Admission, Asker, Counted, LastWord, Mode, Moment, Permit, Phase, Refusal, Transitions, Verdict,
 };
 use crate::fallback::Cause;
-use crate::liveness::Liveness;
 use crate::outcome::RefusedBehind;
 use crate::ratio;
 use crate::retry::payment;
+use crate::shared::leases::{Lease, LocalLease};
 use crate::shared::record::Record;
 use crate::shared::store::{Change, Committed, SharedStore, Undecided, update};
 use crate::shared::upstream::{
@@ -30,11 +29,22 @@ pub struct Request {
     /// chosen an id that is always let in.
     pub draw: u32,
     /// What this VM holds of half-open permits of this upstream.
-    pub local_permits: LocalPermits,
-    /// The instance number it takes if it finds that it was given up for dead.
-    pub next_instance: u64,
+    pub local_permits: LocalLease,
+    /// Whether it may get one.
+    pub may_hold: MayHold,
     /// First attempts of this VM that did not pay into the retry budget yet.
     pub deposits: u64,
+}
+
+/// Whether a VM may hold a permit: it must be listed as a member first ([`crate::shared::leases`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MayHold {
+    /// It may.
+    Yes,
+    /// It is not listed. If there may be a permit nothing is done, and it is told so ([`StepReport::needs_listing`]).
+    Unlisted,
+    /// There is no room to list it: half-open refuses it.
+    No,
 }
 
 /// Why a request is refused.
@@ -167,18 +177,33 @@ pub fn admit(
     let mut found = None;
     let mut step = |record: &mut Record| {
         let breaker = &mut record.breaker;
+        if request.may_hold == MayHold::Unlisted && breaker.lets_probe(moment) {
+            found = None;
+            return Change::Nothing;
+        }
         // What is taken back from this VM is taken back before it is asked what it has lost.
         let held = breaker.in_flight();
         let mut made = breaker.advance(settings, moment);
+        breaker.expire(upstream.dead);
         let taken_back = breaker.in_flight() != held;
-        let expired = breaker.has_lost(request.local_permits);
+        let expired = breaker.has_lost(&request.local_permits);
         let instance = match expired {
-            true => request.next_instance,
+            true => request.local_permits.anew().instance,
             false => request.local_permits.instance,
         };
         let before = breaker.memory();
-        let (admission, more) = breaker.admit(settings, moment, instance, ramp_draw, request.asker);
-        made.extend(more);
+        let admission = match (request.may_hold, breaker.phase()) {
+            (MayHold::No, Phase::HalfOpen) => Admission::Refused {
+                refusal: Refusal::HalfOpen,
+                retry_after: Span::secs(1),
+            },
+            _ => {
+                let (admission, more) =
+                    breaker.admit(settings, moment, instance, ramp_draw, request.asker);
+                made.extend(more);
+                admission
+            }
+        };
         let probe = matches!(
             admission,
             Admission::Admitted(Permit { probe: Some(_), .. })
@@ -207,7 +232,13 @@ fn decided(
 ) -> (Decision, StepReport) {
     let (admission, notes) = match (taken, found) {
         (Ok(taken), Some((admission, notes))) => (admission, committed(&taken, notes)),
-        (Ok(_), None) => return (Decision::Admit(None), StepReport::default()),
+        (Ok(_), None) => {
+            let report = StepReport {
+                needs_listing: true,
+                ..StepReport::default()
+            };
+            return (Decision::Admit(None), report);
+        }
         // The state was read, and could not be written.
         (
             Err(undecided),
@@ -301,39 +332,30 @@ pub fn claim(
     })
 }
 
-/// Makes the transitions that are due by time, gives a sign of life if this VM holds permits, and takes back what the
-/// holders in `dead` held, as long as they showed no life since. Returns the holders there are.
+/// A tick's look: makes the transitions that are due by time, and takes back what is `gone`, and what is this VM's and it does not
+/// know of ([`crate::shared::leases::Leases::sweep`]).
 pub fn maintain(
     store: &impl SharedStore,
     upstream: &GovernedUpstream<'_>,
-    holding: LocalPermits,
-    dead: &[Liveness],
+    (local, owes): (LocalLease, bool),
+    gone: &mut dyn FnMut(&Lease) -> bool,
     moment: Moment,
-) -> (StepReport, Vec<Liveness>) {
+) -> StepReport {
     let settings = &upstream.policy.breaker;
-    let mut holders = Vec::new();
     let (mut lost, mut starved) = (false, false);
     let mut notes = update_record(store, upstream, moment, &mut |record| {
         let breaker = &mut record.breaker;
         let held = breaker.in_flight();
         let made = breaker.advance(settings, moment);
-        lost = breaker.has_lost(holding);
-        let mut changed = breaker.in_flight() != held;
-        changed |= holding.permits > 0 && breaker.heartbeat(holding.instance);
-        for holder in dead {
-            changed |= breaker.expire(holder.instance, holder.beat);
-        }
+        lost = breaker.has_lost(&local);
+        breaker.sweep(&local, owes, gone);
         starved = breaker.starves(settings);
-        changed |= starved;
-        holders = match &breaker.state {
-            State::HalfOpen(probing) => probing.holders.iter().map(PermitLease::liveness).collect(),
-            State::Closed(_) | State::Open { .. } => Vec::new(),
-        };
+        let changed = starved || breaker.in_flight() != held;
         (made, stored_if(changed))
     });
     notes.starved = starved && notes.is_committed();
     notes.expired = lost;
-    (notes, holders)
+    notes
 }
 
 fn refusal(mode: Mode, draw: u32, reason: Reason, retry_after: Span) -> Decision {

@@ -2,22 +2,21 @@
 
 use super::*;
 use crate::breaker::Phase;
-use crate::breaker::Settings;
+use crate::breaker::{Settings, State};
 use crate::outcome::Outcome;
 use crate::policy::Policy;
 use crate::ratio::Share;
+use crate::shared::instance::next;
 use crate::shared::store::tests::Memory;
 use crate::time::Timestamp;
 
-const INSTANCE: u64 = 7;
-const SPARE: u64 = 8;
+const INSTANCE: u64 = 7 << 8;
+const OTHER: u64 = 9 << 8;
 /// A request that is complete, of nobody in particular.
 const WHOLE: Asker = Asker {
     peer: 0,
     complete: true,
 };
-/// The beats of the second generation follow this one.
-const FIRST: u32 = 2 << 16;
 
 fn policy(mode: Mode) -> Policy {
     let mut policy = Policy {
@@ -34,6 +33,7 @@ fn policy(mode: Mode) -> Policy {
 
 fn upstream(policy: &Policy) -> GovernedUpstream<'_> {
     GovernedUpstream {
+        dead: &[],
         policy,
         key: Some("k"),
         standing: &const { crate::shared::configurations::Standing::since(Timestamp::nanos(1)) },
@@ -47,23 +47,16 @@ fn request(draw: u32) -> Request {
         deposits: 0,
         draw,
         local_permits: holding(0),
-        next_instance: SPARE,
+        may_hold: MayHold::Yes,
     }
 }
 
 /// What this VM believes to hold of the first half-open generation.
-fn holding(permits: u32) -> LocalPermits {
-    LocalPermits {
+fn holding(quantity: u32) -> LocalLease {
+    LocalLease {
         instance: INSTANCE,
         generation: 2,
-        permits,
-    }
-}
-
-fn holder(beat: u32) -> Liveness {
-    Liveness {
-        instance: INSTANCE,
-        beat,
+        quantity,
     }
 }
 
@@ -207,47 +200,128 @@ fn what_cannot_be_decided_passes_but_an_unstored_permit_is_none() {
     );
 }
 
-#[test]
-fn a_holder_that_shows_no_life_loses_its_permits_to_others() {
-    let store = Memory::default();
-    let mut policy = policy(Mode::Enforce(Share::ALL));
-    policy.breaker.half_open.permits = 10;
-    let upstream = upstream(&policy);
-    trip(&store, &upstream);
-    for _ in 0..policy.breaker.half_open.permits {
-        admit(&store, &upstream, &request(0), at(5_100));
+/// Permits held and verdicts of a half-open record.
+fn counts(store: &Memory) -> (u32, u32) {
+    let found = store.load("k").unwrap().expect("a record");
+    match Record::decode(&found.bytes).expect("whole").breaker.state {
+        State::HalfOpen(probing) => (probing.holders.in_flight(), probing.verdicts.calls),
+        other => panic!("{other:?}"),
     }
-    let tend = |held, dead: &[Liveness], millis| {
-        maintain(&store, &upstream, holding(held), dead, at(millis))
-    };
-    assert_eq!(tend(10, &[], 5_200).1, vec![holder(FIRST + 11)]);
-    let (_, holders) = tend(0, &[holder(FIRST + 10)], 5_300);
-    assert_eq!(holders, vec![holder(FIRST + 11)], "it showed life since");
-    assert!(tend(0, &[holder(FIRST + 11)], 5_400).1.is_empty());
+}
 
-    let stalled = Request {
-        local_permits: holding(10),
-        ..request(0)
-    };
-    let (decision, notes) = admit(&store, &upstream, &stalled, at(5_500));
-    assert!(notes.expired, "it learns that it was given up");
-    let probe = Some(SPARE);
-    assert!(matches!(decision, Decision::Admit(Some(permit)) if permit.probe == probe));
+#[test]
+fn what_a_marked_vm_holds_is_free_in_every_step_and_its_settlements_are_void() {
     let old = Permit {
         generation: 2,
         probe: Some(INSTANCE),
     };
-    let counts = || {
-        let found = store.load("k").unwrap().expect("a record");
-        match Record::decode(&found.bytes).expect("whole").breaker.state {
-            State::HalfOpen(probing) => (probing.holders.in_flight(), probing.verdicts.calls),
-            other => panic!("{other:?}"),
-        }
+    let other = Request {
+        local_permits: LocalLease::none(OTHER),
+        ..request(0)
     };
-    assert_eq!(counts(), (1, 0));
-    fail(&store, &upstream, old, 5_600);
-    assert_eq!(counts(), (1, 0), "it gives no verdict and releases nothing");
-    assert!(tend(10, &[], 5_700).0.expired);
+    let mut policy = policy(Mode::Enforce(Share::ALL));
+    policy.breaker.half_open.permits = 10;
+    for step in 0..4 {
+        let store = Memory::default();
+        let upstream = upstream(&policy);
+        trip(&store, &upstream);
+        for _ in 0..policy.breaker.half_open.permits {
+            admit(&store, &upstream, &request(0), at(5_100));
+        }
+        let full = admit(&store, &upstream, &other, at(5_100)).0;
+        assert!(matches!(full, Decision::Refuse { .. }));
+        let upstream = GovernedUpstream {
+            dead: &[INSTANCE],
+            ..upstream
+        };
+        let expected = match step {
+            0 => {
+                let (decision, _) = admit(&store, &upstream, &other, at(5_200));
+                assert!(matches!(decision, Decision::Admit(_)));
+                (1, 0)
+            }
+            1 => {
+                let lapsed = Permit { probe: None, ..old };
+                fail(&store, &upstream, lapsed, 5_200);
+                (0, 1)
+            }
+            2 => {
+                claim(&store, &upstream, at(5_200));
+                (0, 0)
+            }
+            _ => {
+                let held = (LocalLease::none(OTHER), false);
+                maintain(&store, &upstream, held, &mut |_| false, at(5_200));
+                (0, 0)
+            }
+        };
+        assert_eq!(counts(&store), expected, "{step}");
+        fail(&store, &upstream, old, 5_600);
+        assert_eq!(counts(&store), expected, "{step}: no verdict, no release");
+        let own = (holding(10), false);
+        assert!(maintain(&store, &upstream, own, &mut |_| false, at(5_700)).expired);
+    }
+}
+
+#[test]
+fn a_tick_takes_back_what_is_gone_and_the_vm_that_held_it_goes_on_under_its_next_number() {
+    let store = Memory::default();
+    let policy = policy(Mode::Enforce(Share::ALL));
+    let upstream = upstream(&policy);
+    trip(&store, &upstream);
+    admit(&store, &upstream, &request(0), at(5_100));
+    let other = (LocalLease::none(OTHER), false);
+    maintain(&store, &upstream, other, &mut |_| false, at(5_200));
+    assert_eq!(counts(&store), (1, 0));
+    let mut seen = Vec::new();
+    let mut gone = |lease: &Lease| {
+        seen.push(*lease);
+        true
+    };
+    maintain(&store, &upstream, other, &mut gone, at(5_300));
+    assert_eq!(counts(&store), (0, 0));
+    assert!(seen.iter().all(|lease| lease.instance == INSTANCE));
+    let stalled = Request {
+        local_permits: holding(1),
+        ..request(0)
+    };
+    let (decision, notes) = admit(&store, &upstream, &stalled, at(5_500));
+    assert!(notes.expired, "it learns that it was given up");
+    let probe = Some(next(INSTANCE));
+    assert!(matches!(decision, Decision::Admit(Some(permit)) if permit.probe == probe));
+}
+
+#[test]
+fn a_vm_that_is_not_listed_gets_no_permit_and_changes_nothing_before_it_is() {
+    let store = Memory::default();
+    let policy = policy(Mode::Enforce(Share::ALL));
+    let upstream = upstream(&policy);
+    let ask = |may_hold, millis| {
+        let request = Request {
+            may_hold,
+            ..request(0)
+        };
+        let (decision, notes) = admit(&store, &upstream, &request, at(millis));
+        (decision, notes.needs_listing, notes.transitions.len())
+    };
+    let stands = || store.load("k").unwrap().map(|found| found.bytes);
+    assert!(!ask(MayHold::Unlisted, 0).1, "closed: there are no permits");
+    trip(&store, &upstream);
+    assert!(!ask(MayHold::Unlisted, 4_900).1, "open");
+    let before = stands();
+    assert!(ask(MayHold::Unlisted, 5_100).1);
+    assert_eq!(stands(), before);
+    let (refused, needs, transitions) = ask(MayHold::No, 5_100);
+    assert!(matches!(
+        refused,
+        Decision::Refuse {
+            reason: Reason::BreakerHalfOpen,
+            ..
+        }
+    ));
+    assert!(!needs && transitions == 1 && counts(&store) == (0, 0));
+    assert!(matches!(ask(MayHold::Yes, 5_100).0, Decision::Admit(_)));
+    assert!(ask(MayHold::Unlisted, 5_200).1, "half-open");
 }
 
 /// Each time of a record, and how to put another one there.
@@ -269,7 +343,7 @@ fn times() -> Vec<Setter> {
         }),
         ("wait_from", |record, at| {
             let mut probing = crate::breaker::Probing::default();
-            probing.holders.acquire(1, 1);
+            probing.holders.take(1, 1, 1);
             probing.wait_from = Some(at);
             record.breaker.state = State::HalfOpen(probing);
         }),

@@ -8,16 +8,17 @@ use super::candidates::{Asker, Candidates, tenths};
 use super::packed;
 use super::rules::probes_failed;
 use super::starvation::Starvation;
-use super::{Cause, HOLDERS_MAX, PermitLeases, Settings};
+use super::{Cause, HOLDERS_MAX, Settings};
 use crate::breaker::window::Counts;
 use crate::outcome::Outcome;
+use crate::shared::leases::{Lease, Leases, LocalLease};
 use crate::time::{Span, Timestamp};
 
 /// What a half-open breaker keeps.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Probing {
     /// Who holds permits.
-    pub holders: PermitLeases,
+    pub holders: Leases,
     /// The verdicts so far.
     pub verdicts: Counts,
     /// Since when permits are held without a verdict; `None` while none is held.
@@ -29,9 +30,10 @@ pub struct Probing {
 }
 
 impl Probing {
-    /// Half-open begins.
-    pub(super) fn begun(at: Timestamp) -> Self {
+    /// Half-open begins, as this generation.
+    pub(super) fn begun(at: Timestamp, generation: u64) -> Self {
         Self {
+            holders: Leases::begun(generation),
             candidates: Candidates::begun(at),
             starvation: Starvation::begun(at),
             ..Self::default()
@@ -51,13 +53,13 @@ impl Probing {
         &mut self,
         settings: &Settings,
         asker: Asker,
-        (instance, generation): (u64, u64),
+        instance: u64,
         now: Timestamp,
     ) -> bool {
         let (tenth, open_for) = (tenths(now), settings.open.base);
         self.starvation.asked(tenth);
         let may = self.candidates.may_have(asker, open_for, tenth);
-        let got = may && self.has_room(settings) && self.holders.acquire(instance, generation);
+        let got = may && self.has_room(settings) && self.holders.take(instance, 1, HOLDERS_MAX);
         if got {
             self.wait_from.get_or_insert(now);
             self.candidates.granted(asker, tenth);
@@ -70,7 +72,7 @@ impl Probing {
 
     /// A request of this VM ends, or its permit lapses: gives the permit back, if it still stands.
     pub(super) fn release(&mut self, instance: Option<u64>) -> bool {
-        let held = instance.is_some_and(|instance| self.holders.release(instance));
+        let held = instance.is_some_and(|instance| self.holders.give_back(instance, 1));
         self.remaining();
         held
     }
@@ -114,11 +116,24 @@ impl Probing {
         held.saturating_add(self.verdicts.calls) < settings.half_open.permits
     }
 
-    /// Gives up a VM that showed no life since `beat`; `false` if there is nothing to take.
-    pub(super) fn expire(&mut self, instance: u64, beat: u32) -> bool {
-        let expired = self.holders.expire(instance, beat);
+    /// Takes back what VMs held that are marked as dead; `false` if they hold none.
+    #[inline(never)]
+    pub(super) fn expire(&mut self, dead: &[u64]) -> bool {
+        let expired = self.holders.expire(dead);
         self.remaining();
         expired
+    }
+
+    /// Takes back what is nobody's any more, as a VM finds it at its tick; `false` if there is none.
+    pub(super) fn sweep(
+        &mut self,
+        local: &LocalLease,
+        owes: bool,
+        gone: &mut dyn FnMut(&Lease) -> bool,
+    ) -> bool {
+        let swept = self.holders.sweep(local, owes, gone);
+        self.remaining();
+        swept
     }
 
     /// The words that stand in the record in the empty places of the holders.
@@ -157,7 +172,7 @@ impl Probing {
 
     /// What is remembered fits into the places that the holders leave.
     fn trim(&mut self) {
-        let free = HOLDERS_MAX.saturating_sub(self.holders.iter().count());
+        let free = HOLDERS_MAX.saturating_sub(self.holders.list().len());
         let turns = self.candidates.turns();
         if free < turns.saturating_add(3) {
             self.candidates.take_no_turns();

@@ -11,7 +11,6 @@
 mod candidates;
 mod closed;
 mod half_open;
-mod holders;
 mod hosts;
 mod own_probe;
 mod packed;
@@ -27,13 +26,12 @@ pub mod window;
 pub use candidates::{Asker, Candidates, MARKS_MAX};
 pub use closed::Closed;
 pub use half_open::Probing;
-pub use holders::{HOLDERS_MAX, PermitLease, PermitLeases};
 pub(crate) use hosts::Host;
 pub use hosts::{HostId, Hosts, TRACKED};
 pub use settings::{HalfOpen, Mode, OpenTime, Settings, Thresholds};
 pub use starvation::{GOOD_PROBES, Starvation};
 pub use state::{
-    Admission, Breaker, Counted, LocalPermits, Moment, Permit, Refusal, Settled, State, Transitions,
+    Admission, Breaker, Counted, Moment, Permit, Refusal, Settled, State, Transitions,
 };
 pub use transition::{Cause, Phase, Transition};
 pub use transition_line::TransitionLine;
@@ -42,10 +40,13 @@ pub use verdict::{LastWord, Verdict};
 use crate::breaker::window::Geometry;
 use crate::outcome::Outcome;
 use crate::ratio::Share;
+use crate::shared::leases::{Lease, LocalLease};
 use crate::time::{Span, Timestamp};
 use rules::{host_clock, open_time, ramp_share};
 use state::CountedAt;
 
+/// How many VMs may hold permits of one generation at the same time; a further one is refused.
+pub const HOLDERS_MAX: usize = 16;
 /// What a refusal that is not bound to a time tells the client to wait.
 const RETRY_SOON: Span = Span::secs(1);
 
@@ -97,7 +98,8 @@ impl Breaker {
         if let State::Open { until } = self.state
             && until <= moment.now.max(self.last)
         {
-            let probing = State::HalfOpen(Probing::begun(until));
+            let probing = Probing::begun(until, self.generation.wrapping_add(1));
+            let probing = State::HalfOpen(probing);
             made.push(self.enter(probing, until, Cause::TimeOver));
         }
         self.last = self.last.max(moment.now);
@@ -144,12 +146,10 @@ impl Breaker {
                 }
             }
             State::Open { until } => refused(Refusal::Open, until.since(now)),
-            State::HalfOpen(probing) => {
-                match probing.ask(settings, asker, (instance, generation), now) {
-                    true => admitted(Some(instance)),
-                    false => refused(Refusal::HalfOpen, RETRY_SOON),
-                }
-            }
+            State::HalfOpen(probing) => match probing.ask(settings, asker, instance, now) {
+                true => admitted(Some(instance)),
+                false => refused(Refusal::HalfOpen, RETRY_SOON),
+            },
         };
         (admission, made)
     }
@@ -272,28 +272,40 @@ impl Breaker {
         }
     }
 
-    /// A sign of life of a VM that holds permits; `false` if it holds none here.
-    pub fn heartbeat(&mut self, instance: u64) -> bool {
-        match &mut self.state {
-            State::HalfOpen(probing) => probing.holders.beat(instance),
-            State::Closed(_) | State::Open { .. } => false,
+    /// Whether a request now may get a permit, and not plain admission.
+    pub fn lets_probe(&self, moment: Moment) -> bool {
+        match &self.state {
+            State::Closed(_) => false,
+            State::Open { until } => *until <= moment.now.max(self.last),
+            State::HalfOpen(_) => true,
         }
     }
 
     /// Whether a VM holds less than it believes: it was given up for dead.
-    pub fn has_lost(&self, holding: LocalPermits) -> bool {
+    pub fn has_lost(&self, local: &LocalLease) -> bool {
         match &self.state {
-            State::HalfOpen(probing) if holding.generation == self.generation => {
-                probing.holders.held_by(holding.instance) < holding.permits
-            }
+            State::HalfOpen(probing) => probing.holders.has_lost(local),
+            State::Closed(_) | State::Open { .. } => false,
+        }
+    }
+
+    /// Takes back the permits of VMs that are marked as dead; `false` if they hold none.
+    pub fn expire(&mut self, dead: &[u64]) -> bool {
+        match &mut self.state {
+            State::HalfOpen(probing) if !dead.is_empty() => probing.expire(dead),
             _ => false,
         }
     }
 
-    /// Takes the permits of a VM back that showed no life since `beat`; `false` if there is nothing to take.
-    pub fn expire(&mut self, instance: u64, beat: u32) -> bool {
+    /// Takes back the permits that are nobody's any more, as a VM finds them at its tick; `false` if there are none.
+    pub fn sweep(
+        &mut self,
+        local: &LocalLease,
+        owes: bool,
+        gone: &mut dyn FnMut(&Lease) -> bool,
+    ) -> bool {
         match &mut self.state {
-            State::HalfOpen(probing) => probing.expire(instance, beat),
+            State::HalfOpen(probing) => probing.sweep(local, owes, gone),
             State::Closed(_) | State::Open { .. } => false,
         }
     }

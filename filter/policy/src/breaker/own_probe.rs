@@ -36,8 +36,8 @@ impl Breaker {
         }
         let made = match &mut self.state {
             State::Open { .. } if good => {
-                let probing = State::HalfOpen(Probing::begun(now));
-                Some(self.enter(probing, now, Cause::OwnProbe))
+                let probing = Probing::begun(now, self.generation.wrapping_add(1));
+                Some(self.enter(State::HalfOpen(probing), now, Cause::OwnProbe))
             }
             State::HalfOpen(probing) => {
                 settled.changed |= good || probing.starvation.good > 0;

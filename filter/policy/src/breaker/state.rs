@@ -53,17 +53,6 @@ pub struct Permit {
     pub probe: Option<u64>,
 }
 
-/// What a VM believes to hold of a half-open generation.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LocalPermits {
-    /// Its instance number.
-    pub instance: u64,
-    /// The generation of its permits.
-    pub generation: u64,
-    /// How many it took and has not settled.
-    pub permits: u32,
-}
-
 /// Why a request is not admitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Refusal {

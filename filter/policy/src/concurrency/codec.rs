@@ -1,9 +1,9 @@
 //! Slots as bytes: sealed as every record is, as long as there are holders.
 
-use super::{HOLDERS_MAX, InFlightSlots, Lease};
+use super::{HOLDERS_MAX, InFlightSlots};
 use crate::limiter::Limiter;
-use crate::shared::envelope::{Reader, Writer};
-use crate::shared::record::Unreadable;
+use crate::shared::envelope::{Reader, Unreadable, Writer, bounded, decoded};
+use crate::shared::leases::{Lease, Leases};
 use crate::shedding::reported_load::ReportedLoad;
 
 /// The version of the layout.
@@ -23,12 +23,12 @@ impl InFlightSlots {
         if let Some(limiter) = &self.limiter {
             limiter.write(&mut out);
         }
-        out.u32(self.beats);
-        out.u16(self.holders.len() as u16);
-        for holder in &self.holders {
-            out.u64(holder.instance);
-            out.u32(holder.held);
-            out.u32(holder.beat);
+        out.u32(self.leases.newest());
+        out.u16(self.leases.list().len() as u16);
+        for lease in self.leases.list() {
+            out.u64(lease.instance);
+            out.u32(lease.quantity);
+            out.u32(lease.beat);
         }
         out.sealed(VERSION)
     }
@@ -37,36 +37,6 @@ impl InFlightSlots {
     pub fn decode(bytes: &[u8]) -> Result<Self, Unreadable> {
         decoded(bytes, MAGIC, VERSION, read)
     }
-}
-
-/// Reads bytes of this version to their end. No bytes at all are what there is at the beginning.
-pub(super) fn decoded<T: Default>(
-    bytes: &[u8],
-    magic: [u8; 2],
-    version: u16,
-    read: fn(&mut Reader<'_>) -> Option<T>,
-) -> Result<T, Unreadable> {
-    if bytes.is_empty() {
-        return Ok(T::default());
-    }
-    let mut reader = opened(bytes, magic, version)?;
-    read(&mut reader)
-        .filter(|_| reader.is_empty())
-        .ok_or(Unreadable::Damaged)
-}
-
-/// Opens bytes that are not empty, if they are of this version.
-fn opened(bytes: &[u8], magic: [u8; 2], version: u16) -> Result<Reader<'_>, Unreadable> {
-    match Reader::open(bytes, magic) {
-        Some((found, reader)) if found == version => Ok(reader),
-        Some((found, _)) if found > version => Err(Unreadable::Later(found)),
-        _ => Err(Unreadable::Damaged),
-    }
-}
-
-/// Reads how many there are; `None` if that is more than there may be.
-pub(super) fn bounded(reader: &mut Reader<'_>, max: usize) -> Option<usize> {
-    reader.u16().map(usize::from).filter(|count| *count <= max)
 }
 
 fn read(reader: &mut Reader<'_>) -> Option<InFlightSlots> {
@@ -80,13 +50,13 @@ fn read(reader: &mut Reader<'_>) -> Option<InFlightSlots> {
         true => Some(Limiter::read(reader)?),
         false => None,
     };
-    let beats = reader.u32()?;
+    let newest = reader.u32()?;
     let count = bounded(reader, HOLDERS_MAX)?;
-    let mut holders = Vec::with_capacity(count);
+    let mut list = Vec::with_capacity(count);
     for _ in 0..count {
-        holders.push(Lease {
+        list.push(Lease {
             instance: reader.u64()?,
-            held: reader.u32().filter(|held| *held > 0)?,
+            quantity: reader.u32().filter(|quantity| *quantity > 0)?,
             beat: reader.u32()?,
         });
     }
@@ -95,7 +65,6 @@ fn read(reader: &mut Reader<'_>) -> Option<InFlightSlots> {
         limiter,
         load,
         last,
-        beats,
-        holders,
+        leases: Leases::stored(0, newest, list),
     })
 }

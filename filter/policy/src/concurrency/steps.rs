@@ -1,10 +1,9 @@
 //! What is done with slots in shared data: one step each for a request that comes, one that ended, and the tick.
 
-use super::members::Members;
-use super::{InFlightSlots, LocalLease, SlotId};
+use super::{HOLDERS_MAX, InFlightSlots, SlotId};
 use crate::limiter::{self, Limiter, Sample};
-use crate::liveness::Liveness;
 use crate::priority::Priority;
+use crate::shared::leases::{Lease, LocalLease};
 use crate::shared::record::Unreadable;
 use crate::shared::store::{Change, SharedStore, Undecided, exchange};
 use crate::shedding::reported_load;
@@ -38,7 +37,7 @@ pub struct AcquireRequest<'a> {
     pub tag: Option<u64>,
     /// So long the slots of another stay whose they were though they are idle.
     pub keep: Span,
-    /// VMs that are known to be dead: what they hold does not count.
+    /// VMs that are marked as dead: what they hold is free.
     pub dead: &'a [u64],
     /// The clock.
     pub now: Timestamp,
@@ -146,7 +145,7 @@ pub fn acquire(
     let mut seen = SlotReport::default();
     let notes = changed(store, key, asked.now, &mut |places| {
         seen = SlotReport::default();
-        places.expire_dead(asked.dead);
+        places.leases.expire(asked.dead);
         let in_flight = places.in_flight();
         if let Some(tag) = asked.tag.filter(|tag| *tag != places.tag) {
             if !places.is_anybodys(asked.keep, asked.now) {
@@ -155,7 +154,7 @@ pub fn acquire(
             }
             places.tag = tag;
         }
-        seen.expired = places.has_lost(asked.holding);
+        seen.expired = places.leases.has_lost(&asked.holding);
         let (bulkhead, limit, room) = places.room(asked);
         if in_flight >= room {
             taking = Acquired::Full {
@@ -175,7 +174,7 @@ pub fn acquire(
             true => asked.next_instance,
             false => asked.holding.instance,
         };
-        if !places.acquire(instance) {
+        if !places.leases.take(instance, 1, HOLDERS_MAX) {
             seen.crowded = true;
             taking = Acquired::Undecided;
             return Change::Nothing;
@@ -207,7 +206,7 @@ pub fn release(
     now: Timestamp,
 ) -> SlotReport {
     changed(store, key, now, &mut |places| {
-        if !places.release(returned.place.instance) {
+        if !places.leases.give_back(returned.place.instance, 1) {
             // It was given up with its VM, and so were its lessons.
             return Change::Nothing;
         }
@@ -236,38 +235,24 @@ pub fn record_feedback(
     })
 }
 
-/// Gives a sign of life if this VM holds slots, and takes back what dead VMs held: those that the members know, and those
-/// in `silent`, as long as they showed no life since. Returns the signs that are to be watched here, which are those of VMs
-/// that are no members. What this VM believes not to hold is watched as well: nobody will give it back.
+/// A tick's look: takes back what is `gone`, and what is this VM's and it does not know of ([`crate::shared::leases::Leases::sweep`]).
 pub fn maintain(
     store: &impl SharedStore,
     key: &str,
-    holding: LocalLease,
-    members: &Members,
-    silent: &[Liveness],
+    (local, owes): (LocalLease, bool),
+    gone: &mut dyn FnMut(&Lease) -> bool,
     now: Timestamp,
-) -> (SlotReport, Vec<Liveness>) {
-    let mut signs = Vec::new();
+) -> SlotReport {
     let mut expired = false;
     let notes = changed(store, key, now, &mut |places| {
-        expired = places.has_lost(holding);
-        let beat = holding.held > 0 && places.heartbeat(holding.instance);
-        let buried = places.expire_dead(members.dead()) | places.disown(holding.instance, members);
-        let expired = silent.iter().filter(|sign| places.expire(**sign)).count();
-        let watched = |sign: &Liveness| {
-            let forgotten = sign.instance == holding.instance && holding.held == 0;
-            forgotten || !members.is_alive(sign.instance)
-        };
-        signs = places.holders.iter().map(super::Lease::liveness).collect();
-        signs.retain(watched);
-        if beat || buried || expired > 0 {
-            Change::Store
-        } else {
-            Change::Nothing
+        expired = places.leases.has_lost(&local);
+        match places.leases.sweep(&local, owes, gone) {
+            true => Change::Store,
+            false => Change::Nothing,
         }
     });
     let expired = expired && notes.undecided.is_none();
-    (SlotReport { expired, ..notes }, signs)
+    SlotReport { expired, ..notes }
 }
 
 /// Looks at the slots under a key and changes nothing; `None` where they cannot be read, or are of a later version.

@@ -45,6 +45,7 @@ fn policy(open: Span) -> Policy {
 
 fn upstream(policy: &Policy) -> GovernedUpstream<'_> {
     GovernedUpstream {
+        dead: &[],
         policy,
         key: Some(KEY),
         standing: &const { crate::shared::configurations::Standing::since(Timestamp::nanos(1)) },

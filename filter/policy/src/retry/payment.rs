@@ -178,6 +178,7 @@ mod tests {
 
     fn upstream(policy: &Policy) -> GovernedUpstream<'_> {
         GovernedUpstream {
+            dead: &[],
             policy,
             key: Some("k"),
             standing: &const { crate::shared::configurations::Standing::since(Timestamp::nanos(1)) },

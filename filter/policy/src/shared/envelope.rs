@@ -9,6 +9,47 @@ use crate::time::Timestamp;
 
 pub(crate) const HEADER: usize = 8;
 
+/// Why bytes are not a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    /// Written by a later version: to be left alone.
+    #[error("the record is of version {0}, later than this filter knows")]
+    Later(u16),
+    /// Not a record, or a damaged one: to be replaced.
+    #[error("the record is damaged")]
+    Damaged,
+}
+
+/// Reads bytes of this version to their end. No bytes at all are what there is at the beginning.
+pub(crate) fn decoded<T: Default>(
+    bytes: &[u8],
+    magic: [u8; 2],
+    version: u16,
+    read: fn(&mut Reader<'_>) -> Option<T>,
+) -> Result<T, Unreadable> {
+    if bytes.is_empty() {
+        return Ok(T::default());
+    }
+    let mut reader = opened(bytes, magic, version)?;
+    read(&mut reader)
+        .filter(|_| reader.is_empty())
+        .ok_or(Unreadable::Damaged)
+}
+
+/// Opens bytes that are not empty, if they are of this version.
+fn opened(bytes: &[u8], magic: [u8; 2], version: u16) -> Result<Reader<'_>, Unreadable> {
+    match Reader::open(bytes, magic) {
+        Some((found, reader)) if found == version => Ok(reader),
+        Some((found, _)) if found > version => Err(Unreadable::Later(found)),
+        _ => Err(Unreadable::Damaged),
+    }
+}
+
+/// Reads how many there are; `None` if that is more than there may be.
+pub(crate) fn bounded(reader: &mut Reader<'_>, max: usize) -> Option<usize> {
+    reader.u16().map(usize::from).filter(|count| *count <= max)
+}
+
 /// A checksum by words, multiply and rotate (the step of FxHash): damage of any one bit changes it.
 pub(super) fn checksum(version: u16, body: &[u8]) -> u32 {
     const FACTOR: u64 = 0x517c_c1b7_2722_0a95;

@@ -16,6 +16,8 @@ pub struct GovernedUpstream<'a> {
     pub key: Option<&'a str>,
     /// When this root took its configuration, and how it stands beside others.
     pub standing: &'a Standing,
+    /// The VMs that are marked as dead: what they hold is free.
+    pub dead: &'a [u64],
 }
 
 impl GovernedUpstream<'_> {
@@ -61,6 +63,8 @@ pub struct StepReport {
     pub starved: bool,
     /// Whether this VM was given up for dead: what it holds is void, and it needs another instance number.
     pub expired: bool,
+    /// Whether nothing was done, because this VM has to be listed before it may get a permit.
+    pub needs_listing: bool,
     /// Whether a retry would be paid for as things stand; `None` where nobody looked.
     pub retries: Option<Result<(), Denial>>,
 }
@@ -79,7 +83,8 @@ impl StepReport {
     }
 }
 
-/// Takes a step on the record, where there is one and the host answers. Transitions are stored in any case.
+/// Takes a step on the record, where there is one and the host answers. Transitions are stored in any case, and so is what was
+/// taken back from VMs that are marked as dead.
 pub(crate) fn update_record(
     store: &impl SharedStore,
     upstream: &GovernedUpstream<'_>,
@@ -91,8 +96,9 @@ pub(crate) fn update_record(
     };
     let mut notes = StepReport::default();
     let mut step = |record: &mut Record| {
+        let freed = record.breaker.expire(upstream.dead);
         let (made, change) = step(record);
-        let change = match made.is_empty() {
+        let change = match made.is_empty() && !freed {
             true => change,
             false => Change::Store,
         };

@@ -3,7 +3,7 @@
 use crate::admission::Reason;
 use crate::concurrency::partitions::{self, Partition, PartitionSlots};
 use crate::concurrency::unfinished;
-use crate::concurrency::{self, AcquireRequest, Acquired, Bound, SlotReport};
+use crate::concurrency::{self, AcquireRequest, Acquired, Bound, GENERATION, SlotReport};
 use crate::policy::Policy;
 use crate::ratio::Share;
 use crate::shared::store::SharedStore;
@@ -99,7 +99,7 @@ impl<S: SharedStore> Acquisition<'_, S> {
         let (bulkhead, shedding) = (policy.bulkhead.as_ref(), policy.shedding.as_ref());
         let reason = match taking {
             Acquired::Taken(place) => {
-                self.holdings.shared.acquire(place);
+                self.holdings.shared.took(place.instance, GENERATION);
                 self.taken.shared = Some(place);
                 let share = shedding.map(|shedding| shedding.unfinished);
                 let share = share.or(bulkhead.map(|bulkhead| bulkhead.unfinished));
@@ -174,7 +174,7 @@ impl<S: SharedStore> Acquisition<'_, S> {
 
     fn took(&mut self, slot: Partition, place: concurrency::SlotId) {
         if let Some(local) = self.holdings.slot(slot) {
-            local.acquire(place);
+            local.took(place.instance, GENERATION);
         }
         self.taken.add(slot, place);
     }

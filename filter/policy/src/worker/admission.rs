@@ -6,11 +6,12 @@
 //! 4. *Retry allowance*: whether a retry would be paid for.
 
 use super::local_leases::HeldSlots;
-use super::permits::{self, fresh, take};
+use super::membership::Listing;
+use super::permits;
 use super::step_reports::note;
 use super::upstreams::Position;
 use super::{Worker, upstream_of};
-use crate::admission::{self, Decision, Reason, Request, Settlement};
+use crate::admission::{self, Decision, MayHold, Reason, Request, Settlement};
 use crate::breaker::{Asker, Moment, Phase};
 use crate::deadline::Limit;
 use crate::environment::Environment;
@@ -127,20 +128,24 @@ impl<E: Environment> Worker<E> {
             };
             return self.decided(upstream, Decided::by(refused), &answer);
         }
-        let next_instance = self.draws.next_u64();
         let draw = asking.draw.unwrap_or_else(|| self.draws.next_u32());
+        let may_hold = match self.liveness.view.may_take(at) {
+            true => MayHold::Yes,
+            false => MayHold::Unlisted,
+        };
         let (decision, answer) =
-            self.ask_breaker(upstream, asking, (draw, next_instance), (at, moment), facts)?;
-        let decided = self.acquire_after_breaker(upstream, asking, draw, decision);
+            self.ask_breaker(upstream, asking, (draw, may_hold), (at, moment), facts)?;
+        let decided = self.acquire_after_breaker(upstream, asking, draw, at, decision);
         self.decided(upstream, decided, &answer)
     }
 
     /// Asks the breaker, which may give a half-open permit.
+    #[inline(never)]
     fn ask_breaker(
         &mut self,
         upstream: usize,
         asking: &AdmissionInput,
-        (draw, next_instance): (u32, u64),
+        (draw, may_hold): (u32, MayHold),
         (at, moment): (Timestamp, Moment),
         facts: &impl Facts<StreamFact>,
     ) -> Option<(Decision, BreakerAnswer)> {
@@ -159,22 +164,47 @@ impl<E: Environment> Worker<E> {
             },
             draw,
             local_permits: entry.holding,
-            next_instance,
+            may_hold,
             deposits: entry.deposits,
         };
         let governed = upstream_of(
             policy,
             entry.key.as_deref(),
             self.shapes.standing(entry.policy),
+            self.liveness.view.dead(),
         );
         let (decision, report) = admission::admit(&self.env, &governed, &request, moment);
-        if report.expired {
-            entry.holding = fresh(next_instance);
+        if report.needs_listing {
+            return self.ask_once_listed(upstream, asking, draw, (at, moment), facts);
         }
-        if let Decision::Admit(Some(permit)) = decision {
-            take(&mut entry.holding, permit);
+        if report.expired {
+            entry.holding = entry.holding.anew();
+        }
+        if let Decision::Admit(Some(permit)) = decision
+            && let Some(instance) = permit.probe
+        {
+            entry.holding.took(instance, permit.generation);
         }
         Some((decision, BreakerAnswer { at, peer, report }))
+    }
+
+    /// Asks the breaker once more, which may have a permit to give: this VM has to be listed before.
+    #[cold]
+    #[inline(never)]
+    fn ask_once_listed(
+        &mut self,
+        upstream: usize,
+        asking: &AdmissionInput,
+        draw: u32,
+        (at, moment): (Timestamp, Moment),
+        facts: &impl Facts<StreamFact>,
+    ) -> Option<(Decision, BreakerAnswer)> {
+        let may_hold = match self.enroll(at) {
+            Listing::Crowded => MayHold::No,
+            // Where the list cannot be read nor written, a permit comes back by `half_open.wait`.
+            Listing::Listed | Listing::Unknown => MayHold::Yes,
+        };
+        self.ask_breaker(upstream, asking, (draw, may_hold), (at, moment), facts)
     }
 
     /// Takes the slots of a request that the breaker lets go, and says why it would have been refused one. Without one
@@ -184,6 +214,7 @@ impl<E: Environment> Worker<E> {
         upstream: usize,
         asking: &AdmissionInput,
         draw: u32,
+        now: Timestamp,
         decision: Decision,
     ) -> Decided {
         let counted = self
@@ -193,7 +224,7 @@ impl<E: Environment> Worker<E> {
         if !counted || matches!(decision, Decision::Refuse { .. }) {
             return Decided::by(decision);
         }
-        let full = match self.acquire_slots(upstream, asking, draw) {
+        let full = match self.acquire_slots(upstream, asking, draw, now) {
             Ok((taken, marked)) => {
                 let decided = Decided::by(decision);
                 return Decided {

@@ -35,7 +35,7 @@ impl<E: Environment> Worker<E> {
             .hash64("authority", &[name.authority()?.as_bytes()]);
         let directory = keys::authorities(name.scope, name.cluster);
         let key = |slot| keys::record(name.scope, name.cluster, Part::Slot(slot));
-        let shape = upstream_of(policy, None, self.shapes.standing(name.policy)).claim();
+        let shape = upstream_of(policy, None, self.shapes.standing(name.policy), &[]).claim();
         let env = &self.env;
         let mut cleared = |slot, idle: Span| {
             let key = key(slot);
@@ -60,9 +60,11 @@ impl<E: Environment> Worker<E> {
         if found.new && inherit(&self.env, &key, &index).is_err() {
             self.own.count(InternalEvent::UndecidedHost);
         }
-        let instance = self.draws.next_u64();
-        let holdings = LocalHoldings::of(policy, Some(&key), self.liveness.vm);
-        let upstream = upstream_of(policy, Some(&key), self.shapes.standing(name.policy));
+        let view = &self.liveness.view;
+        let instance = view.vm();
+        let holdings = LocalHoldings::of(policy, Some(&key), instance);
+        let standing = self.shapes.standing(name.policy);
+        let upstream = upstream_of(policy, Some(&key), standing, view.dead());
         let counting = policy.breaker.mode.counts();
         let notes = (!counting).then(|| admission::claim(&self.env, &upstream, moment));
         let number = self.upstreams.own(

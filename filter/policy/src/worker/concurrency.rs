@@ -1,21 +1,23 @@
-//! What a worker does for places: it takes them, gives them back, and watches who holds any.
+//! What a worker does for slots: it takes them and gives them back.
 
 use std::collections::VecDeque;
 
 use crate::admission::Reason;
 use crate::bulkhead;
+use crate::concurrency::GENERATION;
 use crate::concurrency::partitions::Partition;
-use crate::concurrency::{self, AcquireRequest, Bound, Returned, members};
+use crate::concurrency::{self, AcquireRequest, Bound, Returned};
 use crate::environment::Environment;
 use crate::limiter::Sample;
 use crate::policy::Policy;
 use crate::ratio::{self, Share};
 use crate::shedding::{Limit, Settings};
-use crate::time::Span;
+use crate::time::{Span, Timestamp};
 
 use super::acquisition::Acquisition;
 use super::limit_reached::{LimitReached, note};
 use super::local_leases::{HeldSlots, adaptive};
+use super::membership::Listing;
 use super::pending_settlements::PENDING_MAX;
 use super::{AdmissionInput, Worker};
 use crate::telemetry::InternalEvent;
@@ -48,14 +50,16 @@ pub(crate) enum Feedback {
 
 impl<E: Environment> Worker<E> {
     /// Takes the slots that a request needs, with why it would have been refused one if it were enforced. What it got
-    /// before it was refused one is given back; what only marks it is not held, and takes nothing from the others.
+    /// before it was refused one is given back; what only marks it is not held, and takes nothing from the others. Where this
+    /// VM cannot be listed as a member the request passes uncounted.
     pub(crate) fn acquire_slots(
         &mut self,
         upstream: usize,
         asking: &AdmissionInput,
         draw: u32,
+        now: Timestamp,
     ) -> Result<(HeldSlots, Option<Reason>), LimitReached> {
-        self.enroll();
+        let listing = self.enroll(now);
         // Seawalls in a row shed the same requests; a stranger may have chosen an id that is never shed.
         let by_load = match asking.trusted {
             true => ratio::derive(draw, ratio::LOAD),
@@ -69,7 +73,8 @@ impl<E: Environment> Worker<E> {
         let (Some(policy), Some(holdings)) = (policy, entry.holdings.as_mut()) else {
             return Ok((taken, None));
         };
-        if asking.exempt && holdings.exempt.take(self.env.now()) {
+        let uncounted = listing != Listing::Listed;
+        if uncounted || asking.exempt && holdings.exempt.take(now) {
             return Ok((taken, None));
         }
         let Bounds {
@@ -81,15 +86,15 @@ impl<E: Environment> Worker<E> {
             holdings.observed.traffic.came(asking.priority);
         }
         let asked = AcquireRequest {
-            holding: holdings.shared.holding,
-            next_instance: members::next(holdings.shared.holding.instance),
+            holding: holdings.shared,
+            next_instance: holdings.shared.anew().instance,
             priority: asking.priority,
             bound: shared,
             load: load.then_some(by_load),
             tag: None,
             keep: Span::ZERO,
-            dead: self.liveness.members.dead(),
-            now: self.env.now(),
+            dead: self.liveness.view.dead(),
+            now,
         };
         let mut sitting = Acquisition {
             store: &self.env,
@@ -140,7 +145,7 @@ impl<E: Environment> Worker<E> {
         let slots = taken.slots.map(|taken| {
             let (slot, place) = taken?;
             if let Some(local) = holdings.slot(slot) {
-                local.release(place);
+                local.returned(place.instance, GENERATION);
             }
             let returned = Returned {
                 place,
@@ -149,7 +154,7 @@ impl<E: Environment> Worker<E> {
             Some((Some(slot), returned))
         });
         let shared = taken.shared.map(|place| {
-            holdings.shared.release(place);
+            holdings.shared.returned(place.instance, GENERATION);
             let returned = Returned {
                 place,
                 sample: sample.zip(adaptive(policy)),
@@ -244,8 +249,8 @@ impl<E: Environment> Worker<E> {
         notes.stands()
     }
 
-    /// Keeps a slot for the next tick. Beyond the bound it is dropped; it then comes back as that of a dead VM does,
-    /// because this one takes another instance number.
+    /// Keeps a slot for the next tick. Beyond the bound it is dropped; it then comes back at a tick, because this VM takes its
+    /// next instance number.
     fn keep_for_return(&mut self, unreturned: UnreturnedSlot) {
         if self.unreturned_slots.0.len() < PENDING_MAX {
             self.unreturned_slots.0.push_back(unreturned);
@@ -259,8 +264,8 @@ impl<E: Environment> Worker<E> {
                 None => Some(&mut holdings.shared),
             };
             let place = unreturned.returned.place;
-            if let Some(local) = local.filter(|local| local.holding.instance == place.instance) {
-                *local = local.reset();
+            if let Some(local) = local.filter(|local| local.instance == place.instance) {
+                *local = local.anew();
             }
         }
     }

@@ -35,6 +35,7 @@ impl<E: Environment> Worker<E> {
             policy,
             entry.key.as_deref(),
             self.shapes.standing(entry.policy),
+            self.liveness.view.dead(),
         );
         let instance = entry.holding.instance;
         let Some(generation) = health_check::claim(&self.env, &place, settings, instance, moment)
@@ -80,6 +81,7 @@ impl<E: Environment> Worker<E> {
             policy,
             entry.key.as_deref(),
             self.shapes.standing(entry.policy),
+            self.liveness.view.dead(),
         );
         let notes = health_check::settle(&self.env, &place, generation, good, moment);
         note(&self.env, entry, &mut self.own, &notes);

@@ -1,20 +1,17 @@
-//! What a worker does so that slots come back: it gives signs of life, watches those of the other VMs, and looks at what
-//! is in use, a bounded number of keys at each tick.
+//! What a worker does so that slots come back: it looks at what is in use, a bounded number of keys at each tick.
 
-use crate::concurrency::members::{self, Members, heartbeat};
 use crate::concurrency::partitions::Partition;
 use crate::concurrency::rounds::{Index, LOOKS_MAX, Round};
-use crate::concurrency::{self, Bound, SlotReport};
+use crate::concurrency::{self, Bound};
 use crate::environment::Environment;
-use crate::liveness::LivenessMonitor;
-use crate::shared::store::SharedStore;
-use crate::time::Timestamp;
+use crate::liveness::Liveness;
+use crate::shared::leases::{Lease, LocalLease};
 
 use super::Worker;
 use super::concurrency::bounds;
 use super::limit_reached::note;
-use super::local_leases::{LocalHolding, LocalHoldings};
-use crate::telemetry::InternalEvent;
+use super::local_leases::LocalHoldings;
+use super::membership::Looks;
 
 /// The partitions of a policy that has none for values of a header.
 const FEW: [Partition; 3] = [
@@ -23,156 +20,52 @@ const FEW: [Partition; 3] = [
     Partition::Rest.unfinished(),
 ];
 
-/// This VM and the others.
-#[derive(Debug)]
-pub(super) struct Liveness {
-    /// The number of this VM.
-    pub(super) vm: u64,
-    /// Whether it is listed: it is from its first slot on.
-    listed: bool,
-    /// Who else lives.
-    pub(super) members: Members,
-    watch: LivenessMonitor,
-    /// The upstream that is looked at next.
-    next: usize,
-    /// How many keys this round has looked at, and since when it goes on.
-    looks: u32,
-    begun: Timestamp,
-    /// Whether somebody died, so that the round goes on in quicker ticks until it is through.
-    hurries: bool,
-}
-
-impl Liveness {
-    /// A VM that holds nothing yet.
-    pub(super) fn new(draw: u64, now: Timestamp) -> Self {
-        Self {
-            vm: members::vm(draw),
-            listed: false,
-            members: Members::default(),
-            watch: LivenessMonitor::default(),
-            next: 0,
-            looks: 0,
-            begun: now,
-            hurries: false,
-        }
-    }
-}
-
 impl<E: Environment> Worker<E> {
-    /// Lists this VM before it takes its first place: what it holds comes back when it dies.
-    pub(super) fn enroll(&mut self) {
-        if !std::mem::replace(&mut self.liveness.listed, true) {
-            // The others are watched from tick to tick only.
-            match heartbeat(&self.env, self.liveness.vm, &[]) {
-                Ok(seen) => self.liveness.members = seen.members,
-                Err(undecided) => {
-                    super::step_reports::note_undecided(&mut self.own, Some(&undecided))
-                }
-            }
-        }
-    }
-
     /// Whether ticks have to come more often, until everything that a dead VM may have held was looked at.
     pub(super) const fn hurries(&self) -> bool {
-        self.liveness.hurries
+        self.looks.hurries
     }
 
-    /// A tick: a sign of life, and the next keys of the round.
-    pub(super) fn maintain_slots(&mut self, on_time: bool) {
-        if self.liveness.listed {
-            self.beat(on_time);
-            self.look_at_next_keys(on_time);
+    /// A tick: the next keys of the round.
+    pub(super) fn maintain_slots(&mut self) {
+        if self.liveness.counts_slots {
+            self.look_at_next_keys();
         }
     }
 
     /// This VM goes; what it still holds comes back as that of a dead one.
     pub(super) fn sign_off(&mut self) {
-        self.look_at_next_keys(false);
-        let mut holds = self.unreturned_count() > 0;
+        self.look_at_next_keys();
+        let mut holds = self.unreturned_count() > 0 || !self.pending_settlements.is_empty();
         for number in 0..self.upstreams.len() {
             let entry = self.upstreams.entry(number);
             holds |= entry.is_some_and(|entry| {
-                entry
-                    .holdings
-                    .as_ref()
-                    .is_some_and(LocalHoldings::holds_any)
+                let slots = entry.holdings.as_ref();
+                entry.holding.quantity > 0 || slots.is_some_and(LocalHoldings::holds_any)
             });
         }
-        if self.liveness.listed && !holds {
-            members::leave(&self.env, self.liveness.vm);
-            self.liveness.listed = false;
-        }
-    }
-
-    /// A sign of life; those that were silent for too long are listed as dead.
-    fn beat(&mut self, on_time: bool) {
-        let seen = heartbeat(&self.env, self.liveness.vm, &[]).and_then(|seen| {
-            let watch = &mut self.liveness.watch;
-            watch.observe(seen.members.liveness(), on_time);
-            let silent = watch.dead();
-            if seen.given_up || silent.is_empty() {
-                return Ok(seen);
-            }
-            let buried = heartbeat(&self.env, self.liveness.vm, &silent)?;
-            watch.observe(buried.members.liveness(), false);
-            Ok(buried)
-        });
-        let seen = match seen {
-            Ok(seen) => seen,
-            Err(undecided) => {
-                return super::step_reports::note_undecided(&mut self.own, Some(&undecided));
-            }
-        };
-        if seen.crowded {
-            self.own.count(InternalEvent::Crowded);
-        }
-        let known = self.liveness.members.dead();
-        let died = seen.members.dead().iter().any(|vm| !known.contains(vm));
-        self.liveness.members = seen.members;
-        if seen.given_up {
-            self.own.count(InternalEvent::Expired);
-            self.liveness.vm = members::vm(self.draws.next_u64());
-            let vm = self.liveness.vm;
-            self.each_holdings(|holdings| holdings.reset_all(vm));
-            self.liveness.listed = false;
-            return self.enroll();
-        }
-        if died {
-            self.each_holdings(LocalHoldings::restart_round);
-            self.liveness.next = 0;
-            self.liveness.hurries = true;
-            self.tick_often();
-        }
-    }
-
-    fn each_holdings(&mut self, change: impl Fn(&mut LocalHoldings)) {
-        for number in 0..self.upstreams.len() {
-            let entry = self.upstreams.entry(number);
-            if let Some(holdings) = entry.and_then(|entry| entry.holdings.as_mut()) {
-                change(holdings);
-            }
+        if !holds {
+            self.liveness.view.leave(&self.env);
         }
     }
 
     /// Looks at the next keys of the round.
-    pub(super) fn look_at_next_keys(&mut self, on_time: bool) {
+    pub(super) fn look_at_next_keys(&mut self) {
         let mut left = LOOKS_MAX;
         for _ in 0..self.upstreams.len() {
             let before = left;
-            let finished = self.look_at(self.liveness.next, on_time, &mut left);
+            let finished = self.look_at(self.looks.next, &mut left);
             let looks = before.saturating_sub(left);
-            self.liveness.looks = self.liveness.looks.saturating_add(looks);
+            self.looks.done = self.looks.done.saturating_add(looks);
             if !finished {
                 return;
             }
-            self.liveness.next = self.liveness.next.saturating_add(1);
-            if self.liveness.next >= self.upstreams.len() {
+            self.looks.next = self.looks.next.saturating_add(1);
+            if self.looks.next >= self.upstreams.len() {
                 let now = self.env.now();
-                let took = now.since(self.liveness.begun);
-                self.own.round(&self.env, self.liveness.looks, took);
-                self.liveness.begun = now;
-                (self.liveness.next, self.liveness.looks) = (0, 0);
-                self.liveness.hurries = false;
+                let took = now.since(self.looks.begun);
+                self.own.round(&self.env, self.looks.done, took);
+                self.looks = Looks::begun(now);
             }
             if left == 0 {
                 return;
@@ -181,8 +74,8 @@ impl<E: Environment> Worker<E> {
     }
 
     /// Looks at what is in use at one upstream, and shows how many are in flight; `false` if there is more to look at.
-    fn look_at(&mut self, number: usize, on_time: bool, left: &mut u32) -> bool {
-        let now = self.env.now();
+    fn look_at(&mut self, number: usize, left: &mut u32) -> bool {
+        let owes = self.unreturned_count() > 0;
         let Some(entry) = self.upstreams.entry(number) else {
             return true;
         };
@@ -190,16 +83,33 @@ impl<E: Environment> Worker<E> {
         let (Some(policy), Some(holdings)) = (policy, entry.holdings.as_mut()) else {
             return true;
         };
-        let members = &self.liveness.members;
-        let mut look = |key: &str, local: &mut LocalHolding| {
-            let notes = maintain_membership(&self.env, key, local, members, on_time, now);
+        if holdings.round.is_none() && !holdings.is_used() {
+            return true;
+        }
+        let now = self.env.now();
+        let view = &mut self.liveness.view;
+        // The beats of one VM differ from key to key: here its number alone is what stands unchanged.
+        let mut gone = |lease: &Lease| {
+            view.is_gone(Liveness {
+                instance: lease.instance,
+                beat: 0,
+            })
+        };
+        let mut look = |key: &str, local: &mut LocalLease| {
+            let mut notes = concurrency::maintain(&self.env, key, (*local, owes), &mut gone, now);
+            if notes.expired {
+                *local = local.anew();
+            }
             note(&mut self.own, &notes);
+            if !notes.stands() {
+                // It was read, and not made so.
+                notes.in_flight = None;
+            }
             notes
         };
         let bounds = bounds(policy);
         let mut round = match holdings.round.take() {
             Some(round) => round,
-            None if !holdings.is_used() => return true,
             None => {
                 holdings.seen = (0, None);
                 if bounds.shared != Bound::default() || bounds.load {
@@ -249,31 +159,4 @@ impl<E: Environment> Worker<E> {
         entry.series.slots(&self.env, in_flight, limit);
         true
     }
-}
-
-/// One look at one key. Who showed no life for long enough is given up in the same look.
-fn maintain_membership(
-    store: &impl SharedStore,
-    key: &str,
-    local: &mut LocalHolding,
-    members: &Members,
-    on_time: bool,
-    now: Timestamp,
-) -> SlotReport {
-    let (mut notes, mut signs) =
-        concurrency::maintain(store, key, local.holding, members, &[], now);
-    if notes.expired {
-        *local = local.reset();
-    }
-    local.watch.observe(&signs, on_time);
-    let silent = local.watch.dead();
-    if !silent.is_empty() {
-        (notes, signs) = concurrency::maintain(store, key, local.holding, members, &silent, now);
-        local.watch.observe(&signs, false);
-    }
-    if !notes.stands() {
-        // It was read, and not made so.
-        notes.in_flight = None;
-    }
-    notes
 }

@@ -1,59 +1,17 @@
 //! What this VM holds of the slots of one upstream: in the record that all requests share, and in partitions, where the
 //! bulkhead has some for each value of a header.
 
+use crate::concurrency::SlotId;
 use crate::concurrency::partitions::Partition;
 use crate::concurrency::rounds::Round;
 use crate::concurrency::unfinished::Connections;
-use crate::concurrency::{LocalLease, SlotId, members};
 use crate::exempt::Allowance;
 use crate::limiter;
-use crate::liveness::LivenessMonitor;
 use crate::policy::Policy;
 use crate::shared::keys;
+use crate::shared::leases::LocalLease;
 use crate::shedding::Limit;
 use crate::shedding::reported_load::Observed;
-
-/// What this VM holds under one key, and whom it watches there.
-#[derive(Debug, Default)]
-pub(crate) struct LocalHolding {
-    /// What it holds.
-    pub(crate) holding: LocalLease,
-    /// The other VMs that hold slots.
-    pub(crate) watch: LivenessMonitor,
-}
-
-impl LocalHolding {
-    /// A holding under this instance number.
-    pub(crate) fn new(instance: u64) -> Self {
-        Self {
-            holding: LocalLease { instance, held: 0 },
-            watch: LivenessMonitor::default(),
-        }
-    }
-
-    /// The same holding under another number: what was held is void, or given up.
-    pub(crate) fn reset(&self) -> Self {
-        Self::new(members::next(self.holding.instance))
-    }
-
-    /// One slot more, under whichever number it was taken.
-    pub(crate) fn acquire(&mut self, place: SlotId) {
-        if self.holding.instance != place.instance {
-            self.holding = LocalLease {
-                instance: place.instance,
-                held: 0,
-            };
-        }
-        self.holding.held = self.holding.held.saturating_add(1);
-    }
-
-    /// One slot less, unless it was taken under another number.
-    pub(crate) fn release(&mut self, place: SlotId) {
-        if self.holding.instance == place.instance {
-            self.holding.held = self.holding.held.saturating_sub(1);
-        }
-    }
-}
 
 /// What this VM holds at one upstream.
 #[derive(Debug)]
@@ -61,11 +19,11 @@ pub(crate) struct LocalHoldings {
     /// The key of what all requests share.
     pub(crate) key: String,
     /// There.
-    pub(crate) shared: LocalHolding,
+    pub(crate) shared: LocalLease,
     /// What the upstream's hosts report, as this VM hears it.
     pub(crate) observed: Observed,
-    /// Those in partitions, in their order: where this VM holds slots, or watches somebody.
-    slots: Vec<(Partition, LocalHolding)>,
+    /// Those in partitions, in their order.
+    slots: Vec<(Partition, LocalLease)>,
     /// What each further holding takes its number from.
     instance: u64,
     /// Whether the tick has to look at what all share.
@@ -87,7 +45,7 @@ impl LocalHoldings {
     pub(crate) fn of(policy: &Policy, key: Option<&str>, instance: u64) -> Option<Self> {
         Some(Self {
             key: keys::places(key.filter(|_| policy.counts_slots())?),
-            shared: LocalHolding::new(instance),
+            shared: LocalLease::none(instance),
             observed: Observed::default(),
             slots: Vec::new(),
             instance,
@@ -102,39 +60,30 @@ impl LocalHoldings {
 
     /// What is held in a partition.
     pub(crate) fn holding(&self, slot: Partition) -> LocalLease {
-        let unknown = LocalLease {
-            instance: self.instance,
-            held: 0,
-        };
         let known = self.find(slot).ok().and_then(|at| self.slots.get(at));
-        known.map_or(unknown, |(_, local)| local.holding)
+        known.map_or(LocalLease::none(self.instance), |(_, local)| *local)
     }
 
     /// The holding in a partition.
-    pub(crate) fn slot(&mut self, slot: Partition) -> Option<&mut LocalHolding> {
+    pub(crate) fn slot(&mut self, slot: Partition) -> Option<&mut LocalLease> {
         let at = self.find(slot).unwrap_or_else(|at| {
             self.slots
-                .insert(at, (slot, LocalHolding::new(self.instance)));
+                .insert(at, (slot, LocalLease::none(self.instance)));
             at
         });
         self.slots.get_mut(at).map(|(_, local)| local)
     }
 
-    /// The partitions that this VM holds slots in, or watches somebody in.
+    /// The partitions that this VM holds slots in.
     pub(crate) fn slots(&self) -> impl Iterator<Item = Partition> {
         self.slots.iter().map(|(slot, _)| *slot)
     }
 
     /// Keeps nothing of a partition where there is nothing to keep.
     pub(crate) fn forget(&mut self, slot: Partition) {
-        let fresh = LocalLease {
-            instance: self.instance,
-            held: 0,
-        };
         if let Ok(at) = self.find(slot)
             && let Some((_, local)) = self.slots.get(at)
-            && local.holding == fresh
-            && local.watch.is_idle()
+            && *local == LocalLease::none(self.instance)
         {
             self.slots.remove(at);
         }
@@ -148,9 +97,7 @@ impl LocalHoldings {
     /// Whether this VM holds anything.
     pub(crate) fn holds_any(&self) -> bool {
         let slots = self.slots.iter().map(|(_, local)| local);
-        slots
-            .chain([&self.shared])
-            .any(|local| local.holding.held > 0)
+        slots.chain([&self.shared]).any(|local| local.quantity > 0)
     }
 
     /// Somebody died: everything is looked at, from the start.
@@ -160,7 +107,7 @@ impl LocalHoldings {
 
     /// Begins anew under another number: what was held is void.
     pub(crate) fn reset_all(&mut self, instance: u64) {
-        self.shared = LocalHolding::new(instance);
+        self.shared = LocalLease::none(instance);
         self.slots.clear();
         self.instance = instance;
         self.restart_round();

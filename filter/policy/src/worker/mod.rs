@@ -12,6 +12,7 @@ mod latency;
 mod limit_reached;
 mod liveness;
 pub(crate) mod local_leases;
+mod membership;
 mod pending_settlements;
 mod permits;
 mod pool;
@@ -38,6 +39,7 @@ use crate::policy::Policy;
 use crate::retry::payment::Entry;
 use crate::route::Routing;
 use crate::shared::configurations::Standing;
+use crate::shared::leases::Lease;
 use crate::shared::upstream::GovernedUpstream;
 use crate::time::{Span, Timestamp};
 use crate::trust::Trust;
@@ -47,7 +49,6 @@ use crate::environment::Environment;
 use crate::telemetry::{Event, InternalEvent, OwnSeries};
 use by_name::ByName;
 use pending_settlements::PendingSettlement;
-use permits::{fresh, give_back};
 use step_reports::note;
 use upstreams::Upstreams;
 
@@ -79,8 +80,10 @@ pub struct Worker<E: Environment> {
     unstored_entries: Vec<(usize, Entry)>,
     /// Places that could not be given back.
     unreturned_slots: concurrency::UnreturnedSlots,
-    /// Which VMs hold slots, and which of them live.
-    liveness: liveness::Liveness,
+    /// This VM among the others of the process.
+    liveness: membership::Membership,
+    /// Which keys with slots are looked at.
+    looks: membership::Looks,
     /// Own probes on their way.
     probes: Vec<health_check::ProbeInFlight>,
     /// Requests that went, until they are over.
@@ -105,13 +108,10 @@ impl<E: Environment> Worker<E> {
     pub fn new(env: E, vm: Rc<Vm>, routing: Routing) -> Self {
         let now = env.now();
         let mut draws = Draws::seeded(env.seed(now.as_nanos()));
-        // Only who holds slots needs a number of its own.
-        let number = match routing.policies.iter().any(Policy::counts_slots) {
-            true => draws.next_u64(),
-            false => 0,
-        };
+        let number = draws.next_u64();
         Self {
             shapes: shapes::Shapes::new(routing.policies.len(), now),
+            liveness: membership::Membership::new(number, &routing.policies),
             env,
             vm,
             routing,
@@ -122,7 +122,7 @@ impl<E: Environment> Worker<E> {
             pending_settlements: VecDeque::new(),
             unstored_entries: Vec::new(),
             unreturned_slots: concurrency::UnreturnedSlots::default(),
-            liveness: liveness::Liveness::new(number, now),
+            looks: membership::Looks::begun(now),
             probes: Vec::new(),
             exchanges: exchanges::Exchanges::new(),
             parked: Vec::new(),
@@ -168,8 +168,10 @@ impl<E: Environment> Worker<E> {
             permit,
             settlement,
         };
-        if let Some(entry) = self.upstreams.entry(upstream) {
-            give_back(&mut entry.holding, permit, settlement);
+        if let Some(entry) = self.upstreams.entry(upstream)
+            && let Some(instance) = permit.probe.filter(|_| settlement.gives_back())
+        {
+            entry.holding.returned(instance, permit.generation);
         }
         let notes = self.try_settlement(pending);
         if !notes.is_committed() {
@@ -198,7 +200,7 @@ impl<E: Environment> Worker<E> {
         let (now, moment) = self.moment();
         if self.often && now.since(self.last_tick) < TICK_DUE {
             if self.hurries() {
-                self.look_at_next_keys(false);
+                self.look_at_next_keys();
             }
             if self.more_is_due {
                 self.count_due_verdicts(now);
@@ -210,12 +212,13 @@ impl<E: Environment> Worker<E> {
         self.maintain_authorities(moment);
         self.maintain_shapes(on_time);
         self.retry_pending_settlements();
+        self.look_at_members(on_time, now);
         for number in 0..self.upstreams.len() {
-            self.maintain(number, on_time);
+            self.maintain(number);
             self.probe(number);
         }
         self.show_upstreams();
-        self.maintain_slots(on_time);
+        self.maintain_slots();
         let turns = self.upstreams.len().div_ceil(PUBLISHED_MAX).max(1);
         self.turn = self.turn.wrapping_add(1).checked_rem(turns).unwrap_or(0);
         self.publish(turns, self.turn);
@@ -242,9 +245,9 @@ impl<E: Environment> Worker<E> {
         self.own.flush(&self.env);
     }
 
-    fn maintain(&mut self, number: usize, on_time: bool) {
+    fn maintain(&mut self, number: usize) {
         let (_, moment) = self.moment();
-        let next_instance = self.draws.next_u64();
+        let owes = !self.pending_settlements.is_empty();
         let Some(entry) = self
             .upstreams
             .entry(number)
@@ -259,24 +262,17 @@ impl<E: Environment> Worker<E> {
             policy,
             entry.key.as_deref(),
             self.shapes.standing(entry.policy),
+            &[],
         );
-        let (notes, holders) = records::maintain(&self.env, &place, entry.holding, &[], moment);
+        let view = &mut self.liveness.view;
+        let mut gone = |lease: &Lease| view.is_gone(lease.liveness());
+        let held = (entry.holding, owes);
+        let notes = records::maintain(&self.env, &place, held, &mut gone, moment);
         entry.series.tell_state_again();
-        entry.watch.observe(&holders, on_time);
-        let dead = entry.watch.dead();
-        // Who showed no life for long enough is given up in the same tick.
-        let taken_back = (!dead.is_empty()).then(|| {
-            let (notes, holders) =
-                records::maintain(&self.env, &place, entry.holding, &dead, moment);
-            entry.watch.observe(&holders, false);
-            notes
-        });
-        for notes in [Some(notes), taken_back].into_iter().flatten() {
-            if notes.expired {
-                entry.holding = fresh(next_instance);
-            }
-            note(&self.env, entry, &mut self.own, &notes);
+        if notes.expired {
+            entry.holding = entry.holding.anew();
         }
+        note(&self.env, entry, &mut self.own, &notes);
     }
 
     fn moment(&mut self) -> (Timestamp, Moment) {
@@ -290,10 +286,12 @@ fn upstream_of<'a>(
     policy: &'a Policy,
     key: Option<&'a str>,
     standing: &'a Standing,
+    dead: &'a [u64],
 ) -> GovernedUpstream<'a> {
     GovernedUpstream {
         policy,
         key,
         standing,
+        dead,
     }
 }

@@ -5,7 +5,6 @@ use crate::breaker::Permit;
 use crate::environment::Environment;
 use crate::shared::upstream::StepReport;
 
-use super::permits::fresh;
 use super::step_reports::note;
 use super::{Worker, upstream_of};
 use crate::telemetry::InternalEvent;
@@ -50,6 +49,7 @@ impl<E: Environment> Worker<E> {
             policy,
             entry.key.as_deref(),
             self.shapes.standing(entry.policy),
+            self.liveness.view.dead(),
         );
         let notes = admission::settle(
             &self.env,
@@ -62,18 +62,17 @@ impl<E: Environment> Worker<E> {
         notes
     }
 
-    /// Keeps a settlement for the next tick. Beyond the bound it is dropped; a permit then comes back as that of a dead
-    /// VM does, because this one takes another instance number.
+    /// Keeps a settlement for the next tick. Beyond the bound it is dropped; a permit then comes back at a tick, because this
+    /// VM takes its next instance number.
     pub(super) fn queue_settlement(&mut self, pending: PendingSettlement) {
         if self.pending_settlements.len() < PENDING_MAX {
             self.pending_settlements.push_back(pending);
             return;
         }
         self.own.count(InternalEvent::SettlementDropped);
-        let next_instance = self.draws.next_u64();
         let entry = self.upstreams.entry(pending.upstream);
         if let Some(entry) = entry.filter(|_| pending.permit.probe.is_some()) {
-            entry.holding = fresh(next_instance);
+            entry.holding = entry.holding.anew();
         }
     }
 }

@@ -132,6 +132,7 @@ impl<E: Environment> Worker<E> {
             policy,
             entry.key.as_deref(),
             self.shapes.standing(entry.policy),
+            self.liveness.view.dead(),
         );
         let (afforded, notes) = payment::affords(&self.env, &place, entry.deposits, moment);
         note(&self.env, entry, &mut self.own, &notes);
@@ -260,6 +261,7 @@ impl<E: Environment> Worker<E> {
             policy,
             entry.key.as_deref(),
             self.shapes.standing(entry.policy),
+            self.liveness.view.dead(),
         );
         let (value, notes) = run(&self.env, policy, &place, entry.deposits)?;
         if notes.is_committed() {

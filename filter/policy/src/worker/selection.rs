@@ -94,13 +94,14 @@ impl<E: Environment> Worker<E> {
             self.touch_authority(number);
             return Some(number);
         }
-        let instance = self.draws.next_u64();
-        let (now, moment) = (self.env.now(), instance as u32);
-        let moment = Moment { now, draw: moment };
+        let instance = self.liveness.view.vm();
+        let (now, draw) = (self.env.now(), self.draws.next_u32());
+        let moment = Moment { now, draw };
         let place = upstream_of(
             policy,
             key.as_deref(),
             self.shapes.standing(asking.selected.policy),
+            self.liveness.view.dead(),
         );
         let counting = place.claim().counting;
         let stateless = !has_state(policy);
@@ -132,7 +133,7 @@ impl<E: Environment> Worker<E> {
         if let Some(key) = kept {
             let notes = (!counting).then(|| admission::claim(&self.env, &place, moment));
             let key = key.to_owned();
-            let holdings = LocalHoldings::of(policy, Some(&key), self.liveness.vm);
+            let holdings = LocalHoldings::of(policy, Some(&key), instance);
             let number = self.upstreams.add(&self.env, &name, Some(key), instance);
             if let Some(entry) = self.upstreams.entry(number) {
                 entry.holdings = holdings;

@@ -66,7 +66,7 @@ impl<E: Environment> Worker<E> {
         let Some((standing, _)) = self.shapes.of.get_mut(number) else {
             return false;
         };
-        let shape = upstream_of(policy, None, standing).claim().shape();
+        let shape = upstream_of(policy, None, standing, &[]).claim().shape();
         let key = keys::shapes(&policy.name);
         let others = renew(&self.env, &key, shape, self.env.now());
         let others = others.unwrap_or_else(|_| {
@@ -86,7 +86,12 @@ impl<E: Environment> Worker<E> {
             let Some(known) = known.filter(|_| entry.policy == policy) else {
                 continue;
             };
-            let place = upstream_of(known, entry.key.as_deref(), self.shapes.standing(policy));
+            let place = upstream_of(
+                known,
+                entry.key.as_deref(),
+                self.shapes.standing(policy),
+                self.liveness.view.dead(),
+            );
             let notes = admission::claim(&self.env, &place, moment);
             note(&self.env, entry, &mut self.own, &notes);
         }

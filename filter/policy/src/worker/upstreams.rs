@@ -1,16 +1,16 @@
 //! The upstreams that one root knows: a bounded table from names to what is kept for each.
 //!
-//! The state itself stands in shared data. Here stands what belongs to this VM: which permits it holds, whom it watches,
-//! what it counted since the last tick.
+//! The state itself stands in shared data. Here stands what belongs to this VM: which permits it holds, what it counted since
+//! the last tick.
 
 use std::collections::BTreeMap;
 
-use crate::breaker::{LocalPermits, Phase};
+use crate::breaker::Phase;
 use crate::latency::Histogram;
-use crate::liveness::LivenessMonitor;
 use crate::outcome::pool::PoolEvidence;
 use crate::shared::authorities::{Found, Remembered};
 use crate::shared::keys::{self, Part};
+use crate::shared::leases::LocalLease;
 use crate::time::{Span, Timestamp};
 
 use super::local_leases::LocalHoldings;
@@ -100,9 +100,7 @@ pub(crate) struct Upstream {
     /// Where its state stands; `None` where it has none.
     pub(crate) key: Option<String>,
     /// The permits of this VM.
-    pub(crate) holding: LocalPermits,
-    /// The other VMs that hold permits.
-    pub(crate) watch: LivenessMonitor,
+    pub(crate) holding: LocalLease,
     /// The state as last seen.
     pub(crate) phase: Phase,
     /// Whether there were failures about when it was last seen.
@@ -169,7 +167,7 @@ impl Upstream {
 
     /// Whether the tick has something to do for it.
     pub(crate) fn needs_maintenance(&self) -> bool {
-        self.phase != Phase::Closed || self.holding.permits > 0 || !self.watch.is_idle()
+        self.phase != Phase::Closed || self.holding.quantity > 0
     }
 }
 
@@ -311,11 +309,7 @@ fn upstream(
         authority: name.authority().map(str::to_owned),
         owned: None,
         key,
-        holding: LocalPermits {
-            instance,
-            ..LocalPermits::default()
-        },
-        watch: LivenessMonitor::default(),
+        holding: LocalLease::none(instance),
         phase: Phase::Closed,
         failing: false,
         gated: false,

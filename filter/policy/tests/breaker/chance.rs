@@ -6,10 +6,11 @@
 
 use std::cell::Cell;
 
-use seawall_policy::admission::{self, Decision, Request, Settlement};
-use seawall_policy::breaker::{Asker, LocalPermits, Moment, Phase, Verdict};
+use seawall_policy::admission::{self, Decision, MayHold, Request, Settlement};
+use seawall_policy::breaker::{Asker, Moment, Phase, Verdict};
 use seawall_policy::outcome::Outcome;
 use seawall_policy::policy::Policy;
+use seawall_policy::shared::leases::LocalLease;
 use seawall_policy::shared::upstream::GovernedUpstream;
 use seawall_policy::time::{Span, Timestamp};
 
@@ -55,6 +56,7 @@ impl<'a> Run<'a> {
     /// One request of a worker, from its admission to its verdict.
     fn request(&self, store: &Shared<'_>, worker: u64) {
         let place = GovernedUpstream {
+            dead: &[],
             policy: self.policy,
             key: Some("upstream"),
             standing: &const {
@@ -69,11 +71,8 @@ impl<'a> Run<'a> {
             },
             deposits: 0,
             draw: 0,
-            local_permits: LocalPermits {
-                instance: worker,
-                ..LocalPermits::default()
-            },
-            next_instance: worker + 100,
+            local_permits: LocalLease::none((worker + 1) << 8),
+            may_hold: MayHold::Yes,
         };
         let (decision, _) = admission::admit(store, &place, &request, self.moment());
         let Decision::Admit(Some(permit)) = decision else {

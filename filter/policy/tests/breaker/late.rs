@@ -179,6 +179,7 @@ fn failures_told_late_by_workers_that_come_in_between_trip_like_those_told_at_on
             ..Policy::default()
         };
         let place = GovernedUpstream {
+            dead: &[],
             policy: &policy,
             key: Some("upstream"),
             standing: &const {

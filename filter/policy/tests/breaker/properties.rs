@@ -6,12 +6,13 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRng, TestRunner};
 use seawall_policy::breaker::window::Geometry;
 use seawall_policy::breaker::{
-    Admission, Asker, Breaker, Cause, Counted, HalfOpen, LastWord, Mode, Moment, OpenTime, Permit,
-    Refusal, Settings, State, Thresholds, Transition, Verdict,
+    Admission, Asker, Breaker, Cause, Counted, HalfOpen, LastWord, Mode, Moment, OpenTime, Permit, Refusal,
+    Settings, Thresholds, Transition, Verdict,
 };
 use seawall_policy::outcome::Outcome;
 use seawall_policy::ratio::Share;
 use seawall_policy::retry_budget::Budget;
+use seawall_policy::shared::leases::{Lease, LocalLease};
 use seawall_policy::shared::record::Record;
 use seawall_policy::time::{Span, Timestamp};
 
@@ -51,9 +52,6 @@ enum Act {
     },
     Tick,
     Expire {
-        instance: u64,
-    },
-    Beat {
         instance: u64,
     },
 }
@@ -138,7 +136,6 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(back, good)| Act::Answer { back, good }),
         1 => Just(Act::Tick),
         1 => (1_u64..4).prop_map(|instance| Act::Expire { instance }),
-        1 => (1_u64..4).prop_map(|instance| Act::Beat { instance }),
     ];
     (later, any::<u32>(), act).prop_map(|(later, draw, act)| Step { later, draw, act })
 }
@@ -291,23 +288,11 @@ impl Pair {
             }
             Act::Expire { instance } => {
                 let found = self.breaker.advance(&self.settings, moment);
-                let beat = self.beat_of(*instance);
-                let late = beat.wrapping_sub(1);
-                prop_assert!(
-                    !self.breaker.expire(*instance, late),
-                    "it showed life since"
-                );
                 let held = self.model.held_by(*instance) > 0;
-                prop_assert_eq!(self.breaker.expire(*instance, beat), held);
+                let mut gone = |lease: &Lease| lease.instance == *instance;
+                let nobody = LocalLease::none(u64::MAX);
+                prop_assert_eq!(self.breaker.sweep(&nobody, false, &mut gone), held);
                 self.model.expire(*instance);
-                found
-            }
-            Act::Beat { instance } => {
-                let found = self.breaker.advance(&self.settings, moment);
-                let before = self.beat_of(*instance);
-                let held = self.model.held_by(*instance) > 0;
-                prop_assert_eq!(self.breaker.heartbeat(*instance), held);
-                prop_assert_eq!(self.beat_of(*instance) != before, held);
                 found
             }
             Act::Settle { .. } | Act::Break { .. } | Act::GiveBack { .. } => {
@@ -316,18 +301,6 @@ impl Pair {
         };
         prop_assert_eq!(found.iter().map(made).collect::<Vec<_>>(), expected);
         self.agree()
-    }
-
-    /// The last sign of life of a VM, 0 where it holds nothing.
-    fn beat_of(&self, instance: u64) -> u32 {
-        match &self.breaker.state {
-            State::HalfOpen(probing) => probing
-                .holders
-                .iter()
-                .find(|holder| holder.instance == instance)
-                .map_or(0, |holder| holder.beat),
-            State::Closed(_) | State::Open { .. } => 0,
-        }
     }
 
     fn told(&mut self, told: Told, admission: Admission, peer: u32) -> Result<(), TestCaseError> {

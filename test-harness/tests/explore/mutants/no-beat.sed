@@ -1,3 +1,3 @@
-# a holder gives no sign of life at its tick
-# file: filter/policy/src/admission/mod.rs
-s/changed \|= holding\.permits > 0 && breaker\.heartbeat\(holding\.instance\);/changed |= holding.permits > 99 \&\& breaker.heartbeat(holding.instance);/
+# a VM gives no sign of life at its tick
+# file: filter/policy/src/shared/members/mod.rs
+s/sign\.beat = sign\.beat\.wrapping_add\(1\);/sign.beat = sign.beat.wrapping_add(0);/

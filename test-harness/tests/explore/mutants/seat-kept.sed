@@ -1,3 +1,3 @@
-# a place is not given back
-# file: filter/policy/src/concurrency/mod.rs
-s/holder\.held = holder\.held\.saturating_sub\(1\);/holder.held = holder.held.max(1);/
+# a slot or a permit is not given back
+# file: filter/policy/src/shared/leases/mod.rs
+s/lease\.quantity = lease\.quantity\.saturating_sub\(quantity\);/lease.quantity = lease.quantity.max(quantity);/

@@ -1,3 +1,3 @@
 # what a dead VM held is never taken back
-# file: filter/policy/src/concurrency/mod.rs
-s/retain\(\|holder\| !dead\.contains\(&vm_of\(holder\.instance\)\)\)/retain(|_| true)/
+# file: filter/policy/src/shared/leases/mod.rs
+s/retain\(\|lease\| !ends\(lease\)\)/retain(|lease| lease.quantity > 0)/

@@ -38,6 +38,37 @@ fn permits_of_a_dead_vm_come_back_within_one_lease() {
     assert_eq!(taken.len(), 3);
 }
 
+/// A breaker beside a bulkhead of three slots.
+const BOTH: &str = r#"{"version":1,"policies":{"default":{"bulkhead":{"max_concurrent":3},"breaker":{
+    "minimum_calls":5,"consecutive":0,"slow_call":{"rate":0},"ramp":"0s","hosts":{"grace":"0s"},
+    "open":{"for":"1s","up_to":"1s","jitter":0},"half_open":{"permits":3,"wait":"60s"}}}}}"#;
+
+#[test]
+fn after_all_workers_died_the_first_request_of_a_fresh_vm_finds_permits_and_slots_free() {
+    // Who watches: the main thread's VM, or one of a worker that never held anything.
+    for observer in [0, 4] {
+        let process = process(4, BOTH);
+        trip(&process);
+        advance(&process, 1_000);
+        let held: Vec<_> = (0..3).filter_map(|worker| ask(&process, worker)).collect();
+        assert_eq!((held.len(), ask(&process, 1)), (3, None));
+        process.tick();
+        (0..3).for_each(|worker| process.kill(worker));
+        for _ in 0..4 {
+            advance(&process, 400);
+            process.tick_vm(observer);
+        }
+        advance(&process, 400);
+        let taken: Vec<_> = (0..6).filter_map(|_| ask(&process, 3)).collect();
+        assert_eq!(taken.len(), 3, "observer {observer}");
+        for stream in taken {
+            end(&process, stream, "200");
+        }
+        assert!(ask(&process, 3).is_some(), "three good verdicts close it");
+        assert_eq!(traps(&process), Vec::<String>::new());
+    }
+}
+
 #[test]
 fn a_living_holder_keeps_its_permits_however_long_it_takes() {
     let process = process(2, BREAKER);

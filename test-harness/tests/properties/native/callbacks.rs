@@ -1,7 +1,7 @@
 //! What Envoy makes of the filter: `filter/policy/src/request/`, as short as they can be.
 
 use rand::Rng;
-use seawall_policy::admission::{self, Decision, Request as Asked};
+use seawall_policy::admission::{self, Decision, MayHold, Request as Asked};
 use seawall_policy::breaker::{Asker, Phase};
 use seawall_policy::deadline::{DeadlineInputs as AskedTime, Limit};
 use seawall_policy::outcome::end::TimeLimits;
@@ -24,7 +24,7 @@ impl Filter for Native {
             this.workers.iter().any(|worker| {
                 worker.exchanges.len() > 0
                     || worker.ended_at != worker.told
-                    || worker.holding.permits > 0
+                    || worker.holding.quantity > 0
             })
         };
         while self.tick <= until {
@@ -68,7 +68,7 @@ impl Filter for Native {
             },
             draw: self.random.next_u32(),
             local_permits: self.workers[worker].holding,
-            next_instance: self.random.next_u64(),
+            may_hold: MayHold::Yes,
             deposits: 0,
         };
         let (notes, decision) = self.step(|memory, place, moment| {
@@ -82,12 +82,9 @@ impl Filter for Native {
             Decision::Admit(permit) => permit,
             Decision::Mark(_) => None,
         };
-        if let Some(permit) = permit.filter(|permit| permit.probe.is_some()) {
+        if let Some((permit, instance)) = permit.and_then(|permit| Some((permit, permit.probe?))) {
             let holding = &mut self.workers[worker].holding;
-            if holding.generation != permit.generation {
-                (holding.generation, holding.permits) = (permit.generation, 0);
-            }
-            holding.permits += 1;
+            holding.took(instance, permit.generation);
         }
         let now = Timestamp::nanos(self.now);
         let complete = ask.complete || self.is(Former::Uploads);

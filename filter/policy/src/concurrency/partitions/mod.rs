@@ -19,12 +19,10 @@
 //! by itself is within the bound always, so a value never has more than nine times the slots, and never for longer than
 //! its requests take: who comes next is led to the first partition that is its own.
 
-use super::{
-    AcquireRequest, Acquired, Bound, InFlightSlots, LocalLease, SlotId, SlotReport, members, peek,
-    steps,
-};
+use super::{AcquireRequest, Acquired, Bound, InFlightSlots, SlotId, SlotReport, peek, steps};
 use crate::ratio::derive;
 use crate::shared::keys;
+use crate::shared::leases::LocalLease;
 use crate::shared::process_key::ProcessKey;
 use crate::shared::store::SharedStore;
 use crate::time::{Span, Timestamp};
@@ -241,7 +239,7 @@ pub fn take_in(
     let holding = holding(slot);
     let asked = AcquireRequest {
         holding,
-        next_instance: members::next(holding.instance),
+        next_instance: holding.anew().instance,
         tag: asked.tag.filter(|_| matches!(slot, Partition::Own(_))),
         keep: slot.keeps(),
         ..*asked
@@ -265,7 +263,7 @@ fn choose(
         let Some(mut places) = peek(store, &slot.key(prefix)) else {
             continue;
         };
-        places.expire_dead(dead);
+        places.leases.expire(dead);
         if places.tag == tag {
             return Some(number);
         }

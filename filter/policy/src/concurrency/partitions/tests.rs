@@ -66,7 +66,8 @@ impl Vm {
         };
         let holding = |slot| LocalLease {
             instance: 7,
-            held: self.held.borrow().get(&slot).copied().unwrap_or(0),
+            quantity: self.held.borrow().get(&slot).copied().unwrap_or(0),
+            ..LocalLease::default()
         };
         let PartitionSlots {
             places,

@@ -1,6 +1,4 @@
-//! Slots by themselves, and over VMs whose steps come between each other's.
-
-mod interleaved;
+//! Slots by themselves. VMs whose steps come between each other's are in `tests/breaker/leases/`.
 
 use proptest::prelude::*;
 
@@ -8,6 +6,7 @@ use super::*;
 use crate::limiter::{Kind, Sample, Settings};
 use crate::priority::Priority;
 use crate::shared::envelope::Writer;
+use crate::shared::leases::{Lease, LocalLease};
 use crate::shared::record::Unreadable;
 use crate::shared::store::tests::Memory;
 use crate::shared::store::{SharedStore, TRIES, Undecided};
@@ -16,20 +15,27 @@ use crate::time::Span;
 
 const SPARE: u64 = 99;
 
-/// Where no VM is listed: all are watched here.
-fn maintain_alone(
-    store: &impl SharedStore,
-    key: &str,
-    holding: LocalLease,
-    silent: &[Liveness],
-    now: Timestamp,
-) -> (SlotReport, Vec<Liveness>) {
-    steps::maintain(store, key, holding, &Members::default(), silent, now)
+/// The number of a VM.
+const fn vm(number: u64) -> u64 {
+    crate::shared::instance::vm(number << 8)
+}
+
+fn local(instance: u64, quantity: u32) -> LocalLease {
+    LocalLease {
+        quantity,
+        ..LocalLease::none(instance)
+    }
+}
+
+/// A tick of a VM that holds nothing, to which these VMs are gone.
+fn tick(store: &Memory, gone: &[u64]) -> SlotReport {
+    let mut gone = |lease: &Lease| gone.contains(&lease.instance);
+    maintain(store, "k", (local(vm(9), 0), false), &mut gone, old_now())
 }
 
 fn asked(instance: u64, held: u32, places_max: u32) -> AcquireRequest<'static> {
     AcquireRequest {
-        holding: LocalLease { instance, held },
+        holding: local(instance, held),
         next_instance: SPARE,
         priority: Priority::Critical,
         bound: Bound {
@@ -144,84 +150,40 @@ fn samples_enter_with_the_place_and_move_the_limit() {
     assert!(limit.limit(&settings) > settings.initial);
 }
 
+fn old_now() -> Timestamp {
+    Timestamp::nanos(7)
+}
+
 #[test]
 fn a_vm_that_was_given_up_takes_another_number_and_what_it_held_is_void() {
     let store = Memory::default();
     let old = taken(acquire(&store, "k", &asked(1, 0, 2)).0);
-    let (notes, signs) = maintain_alone(
-        &store,
-        "k",
-        LocalLease {
-            instance: 2,
-            held: 0,
-        },
-        &[],
-        old_now(),
-    );
-    assert!(notes.stands() && signs.len() == 1);
-    let (_, signs) = maintain_alone(
-        &store,
-        "k",
-        LocalLease {
-            instance: 2,
-            held: 0,
-        },
-        &signs,
-        old_now(),
-    );
-    assert!(signs.is_empty(), "it showed no life since");
-    let holding = LocalLease {
-        instance: 1,
-        held: 1,
-    };
-    assert!(
-        maintain_alone(&store, "k", holding, &[], old_now())
-            .0
-            .expired
-    );
+    assert_eq!(tick(&store, &[]).in_flight, Some(1));
+    assert_eq!(tick(&store, &[1]).in_flight, Some(0));
+    let own = (local(1, 1), false);
+    assert!(maintain(&store, "k", own, &mut |_| false, old_now()).expired);
     let (taking, notes) = acquire(&store, "k", &asked(1, 1, 2));
     assert!(notes.expired && taken(taking).instance == SPARE);
     let notes = release(&store, "k", &returned(old), old_now());
     assert!(notes.stands() && notes.in_flight == Some(1), "void");
 }
 
-fn old_now() -> Timestamp {
-    Timestamp::nanos(7)
+#[test]
+fn a_tick_that_finds_nothing_writes_nothing() {
+    let store = Memory::default();
+    taken(acquire(&store, "k", &asked(vm(1), 0, 2)).0);
+    let before = store.load("k").unwrap();
+    let own = (local(vm(1), 1), false);
+    assert!(!maintain(&store, "k", own, &mut |_| false, old_now()).expired);
+    tick(&store, &[vm(2)]);
+    assert_eq!(store.load("k").unwrap(), before);
 }
 
 #[test]
-fn whoever_shows_life_between_two_looks_is_not_given_up() {
+fn what_marked_vms_hold_counts_for_nobody() {
     let store = Memory::default();
-    let watcher = LocalLease {
-        instance: 2,
-        held: 0,
-    };
-    let place = taken(acquire(&store, "k", &asked(1, 0, 2)).0);
-    let (_, signs) = maintain_alone(&store, "k", watcher, &[], old_now());
-    release(&store, "k", &returned(place), old_now());
-    taken(acquire(&store, "k", &asked(1, 0, 2)).0);
-    let (_, still) = maintain_alone(&store, "k", watcher, &signs, old_now());
-    assert!(still.len() == 1 && still != signs, "it is another place");
-    maintain_alone(
-        &store,
-        "k",
-        LocalLease {
-            instance: 1,
-            held: 1,
-        },
-        &[],
-        old_now(),
-    );
-    let (_, beaten) = maintain_alone(&store, "k", watcher, &still, old_now());
-    assert!(beaten.len() == 1 && beaten != still);
-}
-
-#[test]
-fn what_vms_hold_that_are_known_to_be_dead_counts_for_nobody_and_is_removed_at_the_next_look() {
-    let store = Memory::default();
-    let [dies, lives] = [1, 2].map(|number| members::vm(number << 8));
-    let epoch = members::next(dies);
-    for instance in [dies, epoch, lives] {
+    let (dies, lives) = (vm(1), vm(2));
+    for instance in [dies, dies + 1, lives] {
         taken(acquire(&store, "k", &asked(instance, 0, 3)).0);
     }
     assert!(matches!(
@@ -238,49 +200,6 @@ fn what_vms_hold_that_are_known_to_be_dead_counts_for_nobody_and_is_removed_at_t
         acquire(&store, "k", &knowing(2)).0,
         Acquired::Full { in_flight: 2, .. }
     ));
-
-    taken(acquire(&store, "k", &asked(dies, 0, 3)).0);
-    let beats = |vm| members::heartbeat(&store, vm, &[]).unwrap().members;
-    beats(dies);
-    let both = beats(lives);
-    let holding = LocalLease {
-        instance: lives,
-        held: 2,
-    };
-    let (_, watched) = steps::maintain(&store, "k", holding, &both, &[], old_now());
-    assert_eq!(watched, [], "members are watched by their heartbeats");
-    let silent: Vec<_> = both
-        .liveness()
-        .iter()
-        .filter(|sign| sign.instance == dies)
-        .copied()
-        .collect();
-    let known = members::heartbeat(&store, lives, &silent).unwrap().members;
-    assert_eq!(known.dead(), [dies]);
-    let (notes, _) = steps::maintain(&store, "k", holding, &known, &[], old_now());
-    assert_eq!(notes.in_flight, Some(2));
-}
-
-#[test]
-fn a_vm_takes_back_what_it_held_under_a_number_that_it_gave_up() {
-    let store = Memory::default();
-    let vm = members::vm(1 << 8);
-    let known = members::heartbeat(&store, vm, &[]).unwrap().members;
-    taken(acquire(&store, "k", &asked(vm, 0, 3)).0);
-    let now = LocalLease {
-        instance: members::next(vm),
-        held: 0,
-    };
-    let (notes, watched) = steps::maintain(&store, "k", now, &known, &[], old_now());
-    assert_eq!((notes.in_flight, watched), (Some(0), vec![]));
-    // What it believes not to hold, and holds by the record, is watched: nobody gives it back.
-    taken(acquire(&store, "k", &asked(vm, 0, 3)).0);
-    let holding = LocalLease {
-        instance: vm,
-        held: 0,
-    };
-    let (_, watched) = steps::maintain(&store, "k", holding, &known, &[], old_now());
-    assert_eq!(watched.len(), 1);
 }
 
 #[test]
@@ -330,9 +249,9 @@ fn there_is_room_for_so_many_holders_and_more_are_undecided() {
 
 fn places() -> impl Strategy<Value = InFlightSlots> {
     let holder =
-        (any::<u64>(), 1..u32::MAX, any::<u32>()).prop_map(|(instance, held, beat)| Lease {
+        (any::<u64>(), 1..u32::MAX, any::<u32>()).prop_map(|(instance, quantity, beat)| Lease {
             instance,
-            held,
+            quantity,
             beat,
         });
     let holders = prop::collection::vec(holder, 0..=HOLDERS_MAX);
@@ -355,8 +274,7 @@ fn places() -> impl Strategy<Value = InFlightSlots> {
                     at: Timestamp::nanos(at),
                 },
                 last: Timestamp::nanos(last),
-                beats,
-                holders,
+                leases: Leases::stored(GENERATION, beats, holders),
             },
         )
 }

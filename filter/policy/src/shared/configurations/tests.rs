@@ -3,11 +3,12 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::admission::{self, Decision, Request, Settlement};
+use crate::admission::{self, Decision, MayHold, Request, Settlement};
 use crate::breaker::window::Geometry;
-use crate::breaker::{Asker, LocalPermits, Moment, Permit, Phase, Settings, State, Verdict};
+use crate::breaker::{Asker, Moment, Permit, Phase, Settings, State, Verdict};
 use crate::outcome::Outcome;
 use crate::policy::Policy;
+use crate::shared::leases::LocalLease;
 use crate::shared::record::Record;
 use crate::shared::store::tests::Memory;
 use crate::shared::upstream::GovernedUpstream;
@@ -119,6 +120,7 @@ impl Side {
 
     fn upstream(&self, worker: usize) -> GovernedUpstream<'_> {
         GovernedUpstream {
+            dead: &[],
             policy: &self.policy,
             key: Some(KEY),
             standing: &self.roots[worker].0,
@@ -149,8 +151,8 @@ impl Side {
                 complete: true,
             },
             draw: 0,
-            local_permits: LocalPermits::default(),
-            next_instance: 1,
+            local_permits: LocalLease::none(1 << 8),
+            may_hold: MayHold::Yes,
             deposits: 0,
         };
         let (upstream, moment) = (self.upstream(worker), Moment { now, draw: 0 });

@@ -7,11 +7,11 @@ mod latest;
 mod shape;
 
 use crate::breaker::window::{CountWindow, Counts, Geometry, SLICES, TimeWindow, Window};
-use crate::breaker::{
-    Breaker, Closed, Host, Hosts, PermitLease, PermitLeases, Phase, Probing, State,
-};
+use crate::breaker::{Breaker, Closed, HOLDERS_MAX, Host, Hosts, Phase, Probing, State};
 use crate::retry_budget::Budget;
+pub use crate::shared::envelope::Unreadable;
 use crate::shared::envelope::{Reader, Writer};
+use crate::shared::leases::{Lease, Leases};
 use crate::time::{Span, Timestamp};
 pub use shape::{RecordShape, Shape};
 
@@ -32,17 +32,6 @@ pub struct Record {
     pub breaker: Breaker,
     /// The retry budget, where the policy has retries.
     pub budget: Option<Budget>,
-}
-
-/// Why bytes are not a record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unreadable {
-    /// Written by a later version: to be left alone.
-    #[error("the record is of version {0}, later than {VERSION}")]
-    Later(u16),
-    /// Not a record, or a damaged one: to be replaced.
-    #[error("the record is damaged")]
-    Damaged,
 }
 
 impl Record {
@@ -160,14 +149,23 @@ impl Writer {
     fn probing(&mut self, probing: &Probing) {
         self.maybe(probing.wait_from);
         self.counts(probing.verdicts);
+        let leases = &probing.holders;
+        for lease in leases.list() {
+            self.u64(lease.instance);
+            self.u32(lease.quantity);
+            self.u32(lease.beat);
+        }
+        // The empty places: notes, and in the first one the highest beat where no lease has it any more.
+        let beats = leases.list().iter().map(|lease| lease.beat);
+        let mut newest = match beats.max() {
+            Some(highest) if highest >= leases.newest() => 0,
+            _ => leases.newest(),
+        };
         let mut words = probing.words().into_iter();
-        for holder in &probing.holders.places {
-            self.u64(match holder.permits {
-                0 => words.next().unwrap_or(0),
-                _ => holder.instance,
-            });
-            self.u32(holder.permits);
-            self.u32(holder.beat);
+        for _ in leases.list().len()..HOLDERS_MAX {
+            self.u64(words.next().unwrap_or(0));
+            self.u32(0);
+            self.u32(std::mem::take(&mut newest));
         }
     }
 }
@@ -196,7 +194,7 @@ impl Reader<'_> {
         };
         let state = match self.u8()? {
             0 => State::Closed(self.closed(geometry)?),
-            1 => State::HalfOpen(self.probing(last)?),
+            1 => State::HalfOpen(self.probing(generation, last)?),
             2 => State::Open {
                 until: self.time()?,
             },
@@ -281,26 +279,26 @@ impl Reader<'_> {
         })
     }
 
-    fn probing(&mut self, last: Timestamp) -> Option<Probing> {
+    fn probing(&mut self, generation: u64, last: Timestamp) -> Option<Probing> {
         let wait_from = self.maybe()?;
         let verdicts = self.counts()?;
-        let mut holders = PermitLeases::default();
-        let mut words = Vec::new();
-        for place in &mut holders.places {
-            let (instance, permits, beat) = (self.u64()?, self.u32()?, self.u32()?);
+        let mut list: Vec<Lease> = Vec::new();
+        let (mut words, mut newest) = (Vec::new(), 0);
+        for _ in 0..HOLDERS_MAX {
+            let (instance, quantity, beat) = (self.u64()?, self.u32()?, self.u32()?);
+            newest = beat.max(newest);
             // The number of an empty place holds a note.
-            if permits == 0 {
-                words.push(instance);
+            match quantity {
+                0 => words.push(instance),
+                _ => list.push(Lease {
+                    instance,
+                    quantity,
+                    beat,
+                }),
             }
-            let instance = if permits == 0 { 0 } else { instance };
-            *place = PermitLease {
-                instance,
-                permits,
-                beat,
-            };
         }
         let mut probing = Probing {
-            holders,
+            holders: Leases::stored(generation, newest, list),
             verdicts,
             wait_from,
             ..Probing::default()

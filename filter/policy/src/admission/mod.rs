@@ -13,9 +13,9 @@ use crate::outcome::RefusedBehind;
 use crate::ratio;
 use crate::retry::payment;
 use crate::shared::record::Record;
-use crate::shared::store::{Change, Committed, SharedStore, Undecided, update};
+use crate::shared::state::{Change, SharedState, Undecided};
 use crate::shared::upstream::{
-    GovernedUpstream, StepReport, committed, report_of, stored_if, update_record,
+    Committed, GovernedUpstream, StepReport, committed, report_of, update, update_record,
 };
 use crate::time::Span;
 
@@ -145,7 +145,7 @@ pub enum Decision {
 
 /// Decides about one request.
 pub fn admit(
-    store: &impl SharedStore,
+    store: &impl SharedState,
     upstream: &GovernedUpstream<'_>,
     request: &Request,
     moment: Moment,
@@ -184,7 +184,7 @@ pub fn admit(
             Admission::Admitted(Permit { probe: Some(_), .. })
         );
         let noted = before != breaker.memory();
-        let change = stored_if(!made.is_empty() || probe || taken_back || noted);
+        let change = Change::stored_if(!made.is_empty() || probe || taken_back || noted);
         let notes = StepReport {
             expired,
             gated: Some(!record.breaker.admits_all(settings)),
@@ -265,7 +265,7 @@ impl Settlement {
 
 /// Settles a permit. A settlement that does not stand, by `undecided` or by `lost_races`, is to be tried again later.
 pub fn settle(
-    store: &impl SharedStore,
+    store: &impl SharedState,
     upstream: &GovernedUpstream<'_>,
     permit: Permit,
     settlement: Settlement,
@@ -283,7 +283,7 @@ pub fn settle(
             }
         };
         counted = settled.counted;
-        (settled.made, stored_if(settled.changed))
+        (settled.made, Change::stored_if(settled.changed))
     });
     notes.counted = counted.filter(|_| notes.is_committed());
     notes
@@ -292,7 +292,7 @@ pub fn settle(
 /// Lets this root's claim shape the record where there is one: called once for an upstream whose breaker does not
 /// count, so that a breaker that is switched off or forced open for a while starts anew afterwards.
 pub fn claim(
-    store: &impl SharedStore,
+    store: &impl SharedState,
     upstream: &GovernedUpstream<'_>,
     moment: Moment,
 ) -> StepReport {
@@ -304,7 +304,7 @@ pub fn claim(
 /// Makes the transitions that are due by time, gives a sign of life if this VM holds permits, and takes back what the
 /// holders in `dead` held, as long as they showed no life since. Returns the holders there are.
 pub fn maintain(
-    store: &impl SharedStore,
+    store: &impl SharedState,
     upstream: &GovernedUpstream<'_>,
     holding: LocalPermits,
     dead: &[Liveness],
@@ -329,7 +329,7 @@ pub fn maintain(
             State::HalfOpen(probing) => probing.holders.iter().map(PermitLease::liveness).collect(),
             State::Closed(_) | State::Open { .. } => Vec::new(),
         };
-        (made, stored_if(changed))
+        (made, Change::stored_if(changed))
     });
     notes.starved = starved && notes.is_committed();
     notes.expired = lost;

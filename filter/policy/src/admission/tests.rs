@@ -6,9 +6,12 @@ use crate::breaker::Settings;
 use crate::outcome::Outcome;
 use crate::policy::Policy;
 use crate::ratio::Share;
+use crate::shared::state::Key;
+use crate::shared::store::SharedStore;
 use crate::shared::store::tests::Memory;
 use crate::time::Timestamp;
 
+static K: Key<Record> = Key::test("k");
 const INSTANCE: u64 = 7;
 const SPARE: u64 = 8;
 /// A request that is complete, of nobody in particular.
@@ -35,7 +38,7 @@ fn policy(mode: Mode) -> Policy {
 fn upstream(policy: &Policy) -> GovernedUpstream<'_> {
     GovernedUpstream {
         policy,
-        key: Some("k"),
+        key: Some(&K),
         standing: &const { crate::shared::configurations::Standing::since(Timestamp::nanos(1)) },
     }
 }

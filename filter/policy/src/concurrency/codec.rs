@@ -3,7 +3,7 @@
 use super::{HOLDERS_MAX, InFlightSlots, Lease};
 use crate::limiter::Limiter;
 use crate::shared::envelope::{Reader, Writer};
-use crate::shared::record::Unreadable;
+use crate::shared::state::{SharedRecord, Unreadable};
 use crate::shedding::reported_load::ReportedLoad;
 
 /// The version of the layout.
@@ -39,6 +39,16 @@ impl InFlightSlots {
     }
 }
 
+impl SharedRecord for InFlightSlots {
+    fn encode(&self) -> Vec<u8> {
+        Self::encode(self)
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, Unreadable> {
+        Self::decode(bytes)
+    }
+}
+
 /// Reads bytes of this version to their end. No bytes at all are what there is at the beginning.
 pub(super) fn decoded<T: Default>(
     bytes: &[u8],
@@ -49,19 +59,7 @@ pub(super) fn decoded<T: Default>(
     if bytes.is_empty() {
         return Ok(T::default());
     }
-    let mut reader = opened(bytes, magic, version)?;
-    read(&mut reader)
-        .filter(|_| reader.is_empty())
-        .ok_or(Unreadable::Damaged)
-}
-
-/// Opens bytes that are not empty, if they are of this version.
-fn opened(bytes: &[u8], magic: [u8; 2], version: u16) -> Result<Reader<'_>, Unreadable> {
-    match Reader::open(bytes, magic) {
-        Some((found, reader)) if found == version => Ok(reader),
-        Some((found, _)) if found > version => Err(Unreadable::Later(found)),
-        _ => Err(Unreadable::Damaged),
-    }
+    Reader::whole(bytes, magic, version, read)
 }
 
 /// Reads how many there are; `None` if that is more than there may be.

@@ -12,12 +12,8 @@
 use super::codec::{bounded, decoded};
 use crate::liveness::Liveness;
 use crate::shared::envelope::{Reader, Writer};
-use crate::shared::keys;
-use crate::shared::record::Unreadable;
-use crate::shared::store::{SharedStore, Undecided, exchange};
+use crate::shared::state::{Change, Key, SharedRecord, SharedState, Undecided, Unreadable};
 
-/// Where the record stands.
-pub const KEY: &str = keys::MEMBERS;
 /// How many VMs are listed.
 pub const MEMBERS_MAX: usize = 1_024;
 /// How many dead ones are remembered; the oldest are forgotten first.
@@ -127,6 +123,16 @@ impl Members {
     }
 }
 
+impl SharedRecord for Members {
+    fn encode(&self) -> Vec<u8> {
+        Self::encode(self)
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, Unreadable> {
+        Self::decode(bytes)
+    }
+}
+
 fn read(reader: &mut Reader<'_>) -> Option<Members> {
     let mut members = Members::default();
     for _ in 0..bounded(reader, MEMBERS_MAX)? {
@@ -154,27 +160,23 @@ pub struct Heartbeat {
 
 /// Gives a sign of life of `vm`, and lists those in `silent` as dead that gave none since.
 pub fn heartbeat(
-    store: &impl SharedStore,
+    store: &impl SharedState,
+    key: &Key<Members>,
     vm: u64,
     silent: &[Liveness],
 ) -> Result<Heartbeat, Undecided> {
     let mut seen = Err(Undecided::Later);
-    let stored = exchange(store, KEY, &mut |bytes| {
-        let mut members = match Members::decode(bytes) {
-            Ok(members) => members,
-            Err(Unreadable::Later(_)) => return None,
-            Err(Unreadable::Damaged) => Members::default(),
-        };
+    let stored = store.update(key, |stored| {
+        let members = stored.or_empty();
         let given_up = members.dead.contains(&vm);
         let listed = given_up || members.beat(vm);
         members.mark_dead(silent);
-        let bytes = members.encode();
         seen = Ok(Heartbeat {
-            members,
+            members: members.clone(),
             given_up,
             crowded: !listed,
         });
-        Some(bytes)
+        Change::Store
     })?;
     match stored {
         true => seen,
@@ -184,12 +186,12 @@ pub fn heartbeat(
 }
 
 /// This VM holds nothing any more and goes.
-pub fn leave(store: &impl SharedStore, vm: u64) {
-    let _ = exchange(store, KEY, &mut |bytes| {
-        let mut members = Members::decode(bytes).ok()?;
+pub fn leave(store: &impl SharedState, key: &Key<Members>, vm: u64) {
+    let _ = store.update(key, |stored| {
+        let members = stored.or_empty();
         let before = members.alive.len();
         members.alive.retain(|sign| sign.instance != vm);
-        (members.alive.len() < before).then(|| members.encode())
+        Change::stored_if(members.alive.len() < before)
     });
 }
 
@@ -197,11 +199,14 @@ pub fn leave(store: &impl SharedStore, vm: u64) {
 mod tests {
     use super::*;
     use crate::liveness::LivenessMonitor;
+    use crate::shared::store::SharedStore;
     use crate::shared::store::tests::Memory;
     use proptest::prelude::*;
 
+    static KEY: Key<Members> = Key::test("members");
+
     fn beat(store: &Memory, vm: u64, silent: &[Liveness]) -> Heartbeat {
-        heartbeat(store, vm, silent).unwrap()
+        heartbeat(store, &KEY, vm, silent).unwrap()
     }
 
     #[test]
@@ -261,8 +266,8 @@ mod tests {
         assert_eq!(after.dead().len(), DEAD_MAX);
         assert!(after.dead().contains(&number(MEMBERS_MAX - 1)));
         assert!(!after.dead().contains(&number(0)));
-        leave(&store, number(MEMBERS_MAX));
-        let left = Members::decode(&store.load(KEY).unwrap().unwrap().bytes).unwrap();
+        leave(&store, &KEY, number(MEMBERS_MAX));
+        let left = Members::decode(&store.load(KEY.as_str()).unwrap().unwrap().bytes).unwrap();
         assert!(left.liveness().is_empty());
     }
 
@@ -270,11 +275,11 @@ mod tests {
     fn a_later_version_is_left_alone_and_damage_lists_nobody() {
         let store = Memory::default();
         let later = Writer::new(MAGIC, VERSION + 1).sealed(VERSION + 1);
-        store.swap(KEY, &later, 0).unwrap();
-        assert_eq!(heartbeat(&store, 256, &[]), Err(Undecided::Later));
-        leave(&store, 256);
-        assert_eq!(store.load(KEY).unwrap().unwrap().bytes, later);
-        store.swap(KEY, b"rubbish", 0).unwrap();
+        store.swap(KEY.as_str(), &later, 0).unwrap();
+        assert_eq!(heartbeat(&store, &KEY, 256, &[]), Err(Undecided::Later));
+        leave(&store, &KEY, 256);
+        assert_eq!(store.load(KEY.as_str()).unwrap().unwrap().bytes, later);
+        store.swap(KEY.as_str(), b"rubbish", 0).unwrap();
         assert_eq!(beat(&store, 256, &[]).members.liveness().len(), 1);
     }
 

@@ -5,8 +5,7 @@ use super::{InFlightSlots, LocalLease, SlotId};
 use crate::limiter::{self, Limiter, Sample};
 use crate::liveness::Liveness;
 use crate::priority::Priority;
-use crate::shared::record::Unreadable;
-use crate::shared::store::{Change, SharedStore, Undecided, exchange};
+use crate::shared::state::{Change, Key, SharedState, Undecided};
 use crate::shedding::reported_load;
 use crate::shedding::{Limit, Shares};
 use crate::time::{Span, Timestamp};
@@ -138,8 +137,8 @@ impl SlotReport {
 ///
 /// Where the notes say that this VM was given up, the slot is held under the next instance number, and nothing else is.
 pub fn acquire(
-    store: &impl SharedStore,
-    key: &str,
+    store: &impl SharedState,
+    key: &Key<InFlightSlots>,
     asked: &AcquireRequest<'_>,
 ) -> (Acquired, SlotReport) {
     let mut taking = Acquired::Undecided;
@@ -201,8 +200,8 @@ pub fn acquire(
 
 /// Gives a slot back. What does not stand is to be tried again later, with the same `returned`: it is a debt.
 pub fn release(
-    store: &impl SharedStore,
-    key: &str,
+    store: &impl SharedState,
+    key: &Key<InFlightSlots>,
     returned: &Returned,
     now: Timestamp,
 ) -> SlotReport {
@@ -218,8 +217,8 @@ pub fn release(
 
 /// Takes in what was learned. What does not stand is lost: there is more to come.
 pub fn record_feedback(
-    store: &impl SharedStore,
-    key: &str,
+    store: &impl SharedState,
+    key: &Key<InFlightSlots>,
     lesson: Feedback,
     now: Timestamp,
 ) -> SlotReport {
@@ -240,8 +239,8 @@ pub fn record_feedback(
 /// in `silent`, as long as they showed no life since. Returns the signs that are to be watched here, which are those of VMs
 /// that are no members. What this VM believes not to hold is watched as well: nobody will give it back.
 pub fn maintain(
-    store: &impl SharedStore,
-    key: &str,
+    store: &impl SharedState,
+    key: &Key<InFlightSlots>,
     holding: LocalLease,
     members: &Members,
     silent: &[Liveness],
@@ -271,13 +270,9 @@ pub fn maintain(
 }
 
 /// Looks at the slots under a key and changes nothing; `None` where they cannot be read, or are of a later version.
-pub fn peek(store: &impl SharedStore, key: &str) -> Option<InFlightSlots> {
-    let found = store.load(key).ok()?;
-    let bytes = found.map_or(Vec::new(), |found| found.bytes);
-    match InFlightSlots::decode(&bytes) {
-        Err(Unreadable::Later(_)) => None,
-        read => Some(read.unwrap_or_default()),
-    }
+pub fn peek(store: &impl SharedState, key: &Key<InFlightSlots>) -> Option<InFlightSlots> {
+    let stored = store.view(key).ok()?;
+    Some(stored.record.unwrap_or_default())
 }
 
 impl InFlightSlots {
@@ -311,39 +306,32 @@ impl InFlightSlots {
 
 /// Takes a step on the slots under a key; a damaged record is as a new one.
 fn changed(
-    store: &impl SharedStore,
-    key: &str,
+    store: &impl SharedState,
+    key: &Key<InFlightSlots>,
     now: Timestamp,
     step: &mut dyn FnMut(&mut InFlightSlots) -> Change,
 ) -> SlotReport {
     let mut notes = SlotReport::default();
-    let stored = exchange(store, key, &mut |bytes| {
-        notes = SlotReport::default();
-        let mut places = match InFlightSlots::decode(bytes) {
-            Ok(places) => places,
-            Err(Unreadable::Later(_)) => {
-                notes.undecided = Some(Undecided::Later);
-                return None;
-            }
-            Err(Unreadable::Damaged) => {
-                notes.healed = true;
-                InFlightSlots::default()
-            }
+    let stored = store.update(key, |stored| {
+        notes = SlotReport {
+            healed: stored.damaged,
+            ..SlotReport::default()
         };
-        let change = step(&mut places);
+        let places = stored.or_empty();
+        let change = step(places);
         notes.in_flight = Some(places.in_flight());
         notes.shed = Some(places.load.shed);
         notes.limit = places.limiter.as_ref().map(Limiter::now);
-        if change == Change::Nothing && !notes.healed {
-            return None;
+        if change == Change::Store || notes.healed {
+            places.last = places.last.max(now);
+            return Change::Store;
         }
-        places.last = places.last.max(now);
-        Some(places.encode())
+        Change::Nothing
     });
     match stored {
         Ok(true) => {}
         Ok(false) => notes.lost_races = true,
-        Err(error) => notes.undecided = Some(Undecided::Host(error)),
+        Err(undecided) => notes.undecided = Some(undecided),
     }
     notes
 }

@@ -5,6 +5,7 @@
 //! who can write shared data.
 
 use crate::breaker::window::Counts;
+use crate::shared::state::Unreadable;
 use crate::time::Timestamp;
 
 pub(crate) const HEADER: usize = 8;
@@ -94,6 +95,28 @@ impl<'a> Reader<'a> {
         let found = header.take::<2>()?;
         let (version, sum) = (header.u16()?, header.u32()?);
         (found == magic && sum == checksum(version, body)).then_some((version, Self(body)))
+    }
+
+    /// What stands behind the envelope, if it is of this version.
+    pub(crate) fn of(bytes: &'a [u8], magic: [u8; 2], version: u16) -> Result<Self, Unreadable> {
+        match Self::open(bytes, magic) {
+            Some((found, reader)) if found == version => Ok(reader),
+            Some((found, _)) if found > version => Err(Unreadable::Later(found)),
+            _ => Err(Unreadable::Damaged),
+        }
+    }
+
+    /// Reads a record of this version to its end.
+    pub(crate) fn whole<T>(
+        bytes: &'a [u8],
+        magic: [u8; 2],
+        version: u16,
+        read: fn(&mut Self) -> Option<T>,
+    ) -> Result<T, Unreadable> {
+        let mut reader = Self::of(bytes, magic, version)?;
+        read(&mut reader)
+            .filter(|_| reader.is_empty())
+            .ok_or(Unreadable::Damaged)
     }
 
     pub(crate) fn is_empty(&self) -> bool {

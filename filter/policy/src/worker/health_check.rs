@@ -33,7 +33,7 @@ impl<E: Environment> Worker<E> {
         };
         let place = upstream_of(
             policy,
-            entry.key.as_deref(),
+            entry.key.as_ref(),
             self.shapes.standing(entry.policy),
         );
         let instance = entry.holding.instance;
@@ -78,7 +78,7 @@ impl<E: Environment> Worker<E> {
         };
         let place = upstream_of(
             policy,
-            entry.key.as_deref(),
+            entry.key.as_ref(),
             self.shapes.standing(entry.policy),
         );
         let notes = health_check::settle(&self.env, &place, generation, good, moment);

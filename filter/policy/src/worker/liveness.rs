@@ -3,11 +3,13 @@
 
 use crate::concurrency::members::{self, Members, heartbeat};
 use crate::concurrency::partitions::Partition;
-use crate::concurrency::rounds::{Index, LOOKS_MAX, Round};
-use crate::concurrency::{self, Bound, SlotReport};
+use crate::concurrency::partitions::index::Index;
+use crate::concurrency::rounds::{LOOKS_MAX, Round};
+use crate::concurrency::{self, Bound, InFlightSlots, SlotReport};
 use crate::environment::Environment;
 use crate::liveness::LivenessMonitor;
-use crate::shared::store::SharedStore;
+use crate::shared::keys;
+use crate::shared::state::{Key, SharedState};
 use crate::time::Timestamp;
 
 use super::Worker;
@@ -63,7 +65,7 @@ impl<E: Environment> Worker<E> {
     pub(super) fn enroll(&mut self) {
         if !std::mem::replace(&mut self.liveness.listed, true) {
             // The others are watched from tick to tick only.
-            match heartbeat(&self.env, self.liveness.vm, &[]) {
+            match heartbeat(&self.env, &keys::MEMBERS, self.liveness.vm, &[]) {
                 Ok(seen) => self.liveness.members = seen.members,
                 Err(undecided) => {
                     super::step_reports::note_undecided(&mut self.own, Some(&undecided))
@@ -99,21 +101,21 @@ impl<E: Environment> Worker<E> {
             });
         }
         if self.liveness.listed && !holds {
-            members::leave(&self.env, self.liveness.vm);
+            members::leave(&self.env, &keys::MEMBERS, self.liveness.vm);
             self.liveness.listed = false;
         }
     }
 
     /// A sign of life; those that were silent for too long are listed as dead.
     fn beat(&mut self, on_time: bool) {
-        let seen = heartbeat(&self.env, self.liveness.vm, &[]).and_then(|seen| {
+        let seen = heartbeat(&self.env, &keys::MEMBERS, self.liveness.vm, &[]).and_then(|seen| {
             let watch = &mut self.liveness.watch;
             watch.observe(seen.members.liveness(), on_time);
             let silent = watch.dead();
             if seen.given_up || silent.is_empty() {
                 return Ok(seen);
             }
-            let buried = heartbeat(&self.env, self.liveness.vm, &silent)?;
+            let buried = heartbeat(&self.env, &keys::MEMBERS, self.liveness.vm, &silent)?;
             watch.observe(buried.members.liveness(), false);
             Ok(buried)
         });
@@ -191,7 +193,7 @@ impl<E: Environment> Worker<E> {
             return true;
         };
         let members = &self.liveness.members;
-        let mut look = |key: &str, local: &mut LocalHolding| {
+        let mut look = |key: &Key<InFlightSlots>, local: &mut LocalHolding| {
             let notes = maintain_membership(&self.env, key, local, members, on_time, now);
             note(&mut self.own, &notes);
             notes
@@ -212,7 +214,8 @@ impl<E: Environment> Worker<E> {
                 }
                 match bounds.apart.filter(|_| holdings.slots_used) {
                     Some((count, _)) if count > 0 => {
-                        Round::begin(Index::load(&self.env, &holdings.key), holdings.slots())
+                        let index = Index::load(&self.env, &keys::partitions(&holdings.key));
+                        Round::begin(index, holdings.slots())
                     }
                     // There are no others.
                     _ if holdings.slots_used => Round::begin(Index::default(), FEW.into_iter()),
@@ -236,7 +239,9 @@ impl<E: Environment> Worker<E> {
             return false;
         }
         holdings.slots_used = match bounds.apart {
-            Some((count, _)) if count > 0 => round.tell(&self.env, &holdings.key),
+            Some((count, _)) if count > 0 => {
+                round.tell(&self.env, &keys::partitions(&holdings.key))
+            }
             _ => round.is_any_used(),
         };
         let (shared, limit) = holdings.seen;
@@ -253,8 +258,8 @@ impl<E: Environment> Worker<E> {
 
 /// One look at one key. Who showed no life for long enough is given up in the same look.
 fn maintain_membership(
-    store: &impl SharedStore,
-    key: &str,
+    store: &impl SharedState,
+    key: &Key<InFlightSlots>,
     local: &mut LocalHolding,
     members: &Members,
     on_time: bool,

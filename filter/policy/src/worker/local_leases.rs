@@ -4,12 +4,14 @@
 use crate::concurrency::partitions::Partition;
 use crate::concurrency::rounds::Round;
 use crate::concurrency::unfinished::Connections;
-use crate::concurrency::{LocalLease, SlotId, members};
+use crate::concurrency::{InFlightSlots, LocalLease, SlotId, members};
 use crate::exempt::Allowance;
 use crate::limiter;
 use crate::liveness::LivenessMonitor;
 use crate::policy::Policy;
 use crate::shared::keys;
+use crate::shared::record::Record;
+use crate::shared::state::Key;
 use crate::shedding::Limit;
 use crate::shedding::reported_load::Observed;
 
@@ -59,7 +61,7 @@ impl LocalHolding {
 #[derive(Debug)]
 pub(crate) struct LocalHoldings {
     /// The key of what all requests share.
-    pub(crate) key: String,
+    pub(crate) key: Key<InFlightSlots>,
     /// There.
     pub(crate) shared: LocalHolding,
     /// What the upstream's hosts report, as this VM hears it.
@@ -84,7 +86,7 @@ pub(crate) struct LocalHoldings {
 
 impl LocalHoldings {
     /// The holdings at the upstream with this key, where the policy counts any.
-    pub(crate) fn of(policy: &Policy, key: Option<&str>, instance: u64) -> Option<Self> {
+    pub(crate) fn of(policy: &Policy, key: Option<&Key<Record>>, instance: u64) -> Option<Self> {
         Some(Self {
             key: keys::places(key.filter(|_| policy.counts_slots())?),
             shared: LocalHolding::new(instance),

@@ -38,6 +38,8 @@ use crate::policy::Policy;
 use crate::retry::payment::Entry;
 use crate::route::Routing;
 use crate::shared::configurations::Standing;
+use crate::shared::record::Record;
+use crate::shared::state::Key;
 use crate::shared::upstream::GovernedUpstream;
 use crate::time::{Span, Timestamp};
 use crate::trust::Trust;
@@ -257,7 +259,7 @@ impl<E: Environment> Worker<E> {
         };
         let place = upstream_of(
             policy,
-            entry.key.as_deref(),
+            entry.key.as_ref(),
             self.shapes.standing(entry.policy),
         );
         let (notes, holders) = records::maintain(&self.env, &place, entry.holding, &[], moment);
@@ -288,7 +290,7 @@ impl<E: Environment> Worker<E> {
 
 fn upstream_of<'a>(
     policy: &'a Policy,
-    key: Option<&'a str>,
+    key: Option<&'a Key<Record>>,
     standing: &'a Standing,
 ) -> GovernedUpstream<'a> {
     GovernedUpstream {

@@ -86,7 +86,7 @@ impl<E: Environment> Worker<E> {
             let Some(known) = known.filter(|_| entry.policy == policy) else {
                 continue;
             };
-            let place = upstream_of(known, entry.key.as_deref(), self.shapes.standing(policy));
+            let place = upstream_of(known, entry.key.as_ref(), self.shapes.standing(policy));
             let notes = admission::claim(&self.env, &place, moment);
             note(&self.env, entry, &mut self.own, &notes);
         }

@@ -56,7 +56,7 @@ impl<'a> Run<'a> {
     fn request(&self, store: &Shared<'_>, worker: u64) {
         let place = GovernedUpstream {
             policy: self.policy,
-            key: Some("upstream"),
+            key: Some(&crate::shared::KEY),
             standing: &const {
                 seawall_policy::shared::configurations::Standing::since(Timestamp::nanos(1))
             },

@@ -179,7 +179,7 @@ impl World {
     fn upstream(&self) -> GovernedUpstream<'_> {
         GovernedUpstream {
             policy: &self.policy,
-            key: Some("upstream"),
+            key: Some(&crate::shared::KEY),
             standing: &const {
                 seawall_policy::shared::configurations::Standing::since(Timestamp::nanos(1))
             },

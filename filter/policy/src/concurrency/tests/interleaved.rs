@@ -110,7 +110,7 @@ impl World {
     }
 
     fn places(&self) -> InFlightSlots {
-        peek(self, "k").expect("it is readable")
+        peek(self, &K).expect("it is readable")
     }
 
     fn vm<T>(&self, vm: usize, with: impl FnOnce(&mut Vm) -> T) -> T {
@@ -158,7 +158,7 @@ impl World {
             dead: &[],
             now: Timestamp::nanos(5),
         };
-        let (taking, notes) = acquire(self, "k", &asked);
+        let (taking, notes) = acquire(self, &K, &asked);
         if notes.expired {
             self.give_up(vm, spare);
         }
@@ -190,7 +190,7 @@ impl World {
             Some(place)
         });
         if let Some(place) = place {
-            let notes = release(self, "k", &returned(place), Timestamp::nanos(6));
+            let notes = release(self, &K, &returned(place), Timestamp::nanos(6));
             assert!(notes.stands());
         }
     }
@@ -198,7 +198,7 @@ impl World {
     fn tick(&self, vm: usize) {
         let holding = self.vm(vm, |vm| vm.holding);
         let dead = self.vm(vm, |vm| vm.watch.dead());
-        let (notes, signs) = maintain_alone(self, "k", holding, &dead, Timestamp::nanos(7));
+        let (notes, signs) = maintain_alone(self, &K, holding, &dead, Timestamp::nanos(7));
         if notes.expired {
             let spare = self.fresh();
             self.give_up(vm, spare);

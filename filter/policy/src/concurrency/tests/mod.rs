@@ -9,17 +9,19 @@ use crate::limiter::{Kind, Sample, Settings};
 use crate::priority::Priority;
 use crate::shared::envelope::Writer;
 use crate::shared::record::Unreadable;
+use crate::shared::state::{Key, SharedState, Undecided};
 use crate::shared::store::tests::Memory;
-use crate::shared::store::{SharedStore, TRIES, Undecided};
+use crate::shared::store::{SharedStore, TRIES};
 use crate::shedding::{Limit, Shares};
 use crate::time::Span;
 
+static K: Key<InFlightSlots> = Key::test("k");
 const SPARE: u64 = 99;
 
 /// Where no VM is listed: all are watched here.
 fn maintain_alone(
-    store: &impl SharedStore,
-    key: &str,
+    store: &impl SharedState,
+    key: &Key<InFlightSlots>,
     holding: LocalLease,
     silent: &[Liveness],
     now: Timestamp,
@@ -62,18 +64,18 @@ fn taken(taking: Acquired) -> SlotId {
 fn so_many_and_no_more_and_each_comes_back() {
     let store = Memory::default();
     let (one, two) = (asked(1, 0, 2), asked(2, 0, 2));
-    let first = taken(acquire(&store, "k", &one).0);
-    let second = taken(acquire(&store, "k", &two).0);
+    let first = taken(acquire(&store, &K, &one).0);
+    let second = taken(acquire(&store, &K, &two).0);
     assert_eq!((first.in_flight, second.in_flight), (1, 2));
     let full = Acquired::Full {
         in_flight: 2,
         limit: 2,
         bulkhead: true,
     };
-    assert_eq!(acquire(&store, "k", &asked(2, 1, 2)).0, full);
-    let notes = release(&store, "k", &returned(first), Timestamp::nanos(6));
+    assert_eq!(acquire(&store, &K, &asked(2, 1, 2)).0, full);
+    let notes = release(&store, &K, &returned(first), Timestamp::nanos(6));
     assert!(notes.stands() && notes.in_flight == Some(1));
-    taken(acquire(&store, "k", &one).0);
+    taken(acquire(&store, &K, &one).0);
 }
 
 #[test]
@@ -89,20 +91,20 @@ fn priorities_fill_their_shares_and_the_bulkhead_bounds_all() {
     };
     for (priority, upto) in Priority::ALL.into_iter().rev().zip([5, 7, 9, 10]) {
         let mut last = None;
-        while let (Acquired::Taken(place), _) = acquire(&store, "k", &shared(priority, None)) {
+        while let (Acquired::Taken(place), _) = acquire(&store, &K, &shared(priority, None)) {
             last = Some(place);
         }
         let last = last.unwrap();
         assert!(last.in_flight == upto && last.pressed, "{priority:?}");
     }
-    let full = acquire(&store, "k", &shared(Priority::CriticalPlus, Some(12))).0;
+    let full = acquire(&store, &K, &shared(Priority::CriticalPlus, Some(12))).0;
     let shed = Acquired::Full {
         in_flight: 10,
         limit: 10,
         bulkhead: false,
     };
     assert_eq!(full, shed);
-    let full = acquire(&store, "k", &shared(Priority::Sheddable, Some(4))).0;
+    let full = acquire(&store, &K, &shared(Priority::Sheddable, Some(4))).0;
     let bulkhead = Acquired::Full {
         in_flight: 10,
         limit: 4,
@@ -125,7 +127,7 @@ fn samples_enter_with_the_place_and_move_the_limit() {
     };
     let mut now = Timestamp::nanos(5);
     for _ in 0..100 {
-        let place = taken(acquire(&store, "k", &AcquireRequest { now, ..shared }).0);
+        let place = taken(acquire(&store, &K, &AcquireRequest { now, ..shared }).0);
         now = now.after(Span::millis(20));
         let sample = Sample {
             latency: Span::millis(20),
@@ -137,9 +139,9 @@ fn samples_enter_with_the_place_and_move_the_limit() {
             sample: Some((sample, settings)),
             ..returned(place)
         };
-        assert!(release(&store, "k", &returned, now).stands());
+        assert!(release(&store, &K, &returned, now).stands());
     }
-    let limit = peek(&store, "k").unwrap().limiter.unwrap();
+    let limit = peek(&store, &K).unwrap().limiter.unwrap();
     assert_eq!(limit.base(), Span::millis(20));
     assert!(limit.limit(&settings) > settings.initial);
 }
@@ -147,10 +149,10 @@ fn samples_enter_with_the_place_and_move_the_limit() {
 #[test]
 fn a_vm_that_was_given_up_takes_another_number_and_what_it_held_is_void() {
     let store = Memory::default();
-    let old = taken(acquire(&store, "k", &asked(1, 0, 2)).0);
+    let old = taken(acquire(&store, &K, &asked(1, 0, 2)).0);
     let (notes, signs) = maintain_alone(
         &store,
-        "k",
+        &K,
         LocalLease {
             instance: 2,
             held: 0,
@@ -161,7 +163,7 @@ fn a_vm_that_was_given_up_takes_another_number_and_what_it_held_is_void() {
     assert!(notes.stands() && signs.len() == 1);
     let (_, signs) = maintain_alone(
         &store,
-        "k",
+        &K,
         LocalLease {
             instance: 2,
             held: 0,
@@ -175,13 +177,13 @@ fn a_vm_that_was_given_up_takes_another_number_and_what_it_held_is_void() {
         held: 1,
     };
     assert!(
-        maintain_alone(&store, "k", holding, &[], old_now())
+        maintain_alone(&store, &K, holding, &[], old_now())
             .0
             .expired
     );
-    let (taking, notes) = acquire(&store, "k", &asked(1, 1, 2));
+    let (taking, notes) = acquire(&store, &K, &asked(1, 1, 2));
     assert!(notes.expired && taken(taking).instance == SPARE);
-    let notes = release(&store, "k", &returned(old), old_now());
+    let notes = release(&store, &K, &returned(old), old_now());
     assert!(notes.stands() && notes.in_flight == Some(1), "void");
 }
 
@@ -196,15 +198,15 @@ fn whoever_shows_life_between_two_looks_is_not_given_up() {
         instance: 2,
         held: 0,
     };
-    let place = taken(acquire(&store, "k", &asked(1, 0, 2)).0);
-    let (_, signs) = maintain_alone(&store, "k", watcher, &[], old_now());
-    release(&store, "k", &returned(place), old_now());
-    taken(acquire(&store, "k", &asked(1, 0, 2)).0);
-    let (_, still) = maintain_alone(&store, "k", watcher, &signs, old_now());
+    let place = taken(acquire(&store, &K, &asked(1, 0, 2)).0);
+    let (_, signs) = maintain_alone(&store, &K, watcher, &[], old_now());
+    release(&store, &K, &returned(place), old_now());
+    taken(acquire(&store, &K, &asked(1, 0, 2)).0);
+    let (_, still) = maintain_alone(&store, &K, watcher, &signs, old_now());
     assert!(still.len() == 1 && still != signs, "it is another place");
     maintain_alone(
         &store,
-        "k",
+        &K,
         LocalLease {
             instance: 1,
             held: 1,
@@ -212,7 +214,7 @@ fn whoever_shows_life_between_two_looks_is_not_given_up() {
         &[],
         old_now(),
     );
-    let (_, beaten) = maintain_alone(&store, "k", watcher, &still, old_now());
+    let (_, beaten) = maintain_alone(&store, &K, watcher, &still, old_now());
     assert!(beaten.len() == 1 && beaten != still);
 }
 
@@ -222,10 +224,10 @@ fn what_vms_hold_that_are_known_to_be_dead_counts_for_nobody_and_is_removed_at_t
     let [dies, lives] = [1, 2].map(|number| members::vm(number << 8));
     let epoch = members::next(dies);
     for instance in [dies, epoch, lives] {
-        taken(acquire(&store, "k", &asked(instance, 0, 3)).0);
+        taken(acquire(&store, &K, &asked(instance, 0, 3)).0);
     }
     assert!(matches!(
-        acquire(&store, "k", &asked(lives, 1, 3)).0,
+        acquire(&store, &K, &asked(lives, 1, 3)).0,
         Acquired::Full { .. }
     ));
     let dead = [dies];
@@ -233,21 +235,25 @@ fn what_vms_hold_that_are_known_to_be_dead_counts_for_nobody_and_is_removed_at_t
         dead: &dead,
         ..asked(lives, held, 2)
     };
-    assert_eq!(taken(acquire(&store, "k", &knowing(1)).0).in_flight, 2);
+    assert_eq!(taken(acquire(&store, &K, &knowing(1)).0).in_flight, 2);
     assert!(matches!(
-        acquire(&store, "k", &knowing(2)).0,
+        acquire(&store, &K, &knowing(2)).0,
         Acquired::Full { in_flight: 2, .. }
     ));
 
-    taken(acquire(&store, "k", &asked(dies, 0, 3)).0);
-    let beats = |vm| members::heartbeat(&store, vm, &[]).unwrap().members;
+    taken(acquire(&store, &K, &asked(dies, 0, 3)).0);
+    let beats = |vm| {
+        members::heartbeat(&store, &crate::shared::keys::MEMBERS, vm, &[])
+            .unwrap()
+            .members
+    };
     beats(dies);
     let both = beats(lives);
     let holding = LocalLease {
         instance: lives,
         held: 2,
     };
-    let (_, watched) = steps::maintain(&store, "k", holding, &both, &[], old_now());
+    let (_, watched) = steps::maintain(&store, &K, holding, &both, &[], old_now());
     assert_eq!(watched, [], "members are watched by their heartbeats");
     let silent: Vec<_> = both
         .liveness()
@@ -255,9 +261,11 @@ fn what_vms_hold_that_are_known_to_be_dead_counts_for_nobody_and_is_removed_at_t
         .filter(|sign| sign.instance == dies)
         .copied()
         .collect();
-    let known = members::heartbeat(&store, lives, &silent).unwrap().members;
+    let known = members::heartbeat(&store, &crate::shared::keys::MEMBERS, lives, &silent)
+        .unwrap()
+        .members;
     assert_eq!(known.dead(), [dies]);
-    let (notes, _) = steps::maintain(&store, "k", holding, &known, &[], old_now());
+    let (notes, _) = steps::maintain(&store, &K, holding, &known, &[], old_now());
     assert_eq!(notes.in_flight, Some(2));
 }
 
@@ -265,30 +273,32 @@ fn what_vms_hold_that_are_known_to_be_dead_counts_for_nobody_and_is_removed_at_t
 fn a_vm_takes_back_what_it_held_under_a_number_that_it_gave_up() {
     let store = Memory::default();
     let vm = members::vm(1 << 8);
-    let known = members::heartbeat(&store, vm, &[]).unwrap().members;
-    taken(acquire(&store, "k", &asked(vm, 0, 3)).0);
+    let known = members::heartbeat(&store, &crate::shared::keys::MEMBERS, vm, &[])
+        .unwrap()
+        .members;
+    taken(acquire(&store, &K, &asked(vm, 0, 3)).0);
     let now = LocalLease {
         instance: members::next(vm),
         held: 0,
     };
-    let (notes, watched) = steps::maintain(&store, "k", now, &known, &[], old_now());
+    let (notes, watched) = steps::maintain(&store, &K, now, &known, &[], old_now());
     assert_eq!((notes.in_flight, watched), (Some(0), vec![]));
     // What it believes not to hold, and holds by the record, is watched: nobody gives it back.
-    taken(acquire(&store, "k", &asked(vm, 0, 3)).0);
+    taken(acquire(&store, &K, &asked(vm, 0, 3)).0);
     let holding = LocalLease {
         instance: vm,
         held: 0,
     };
-    let (_, watched) = steps::maintain(&store, "k", holding, &known, &[], old_now());
+    let (_, watched) = steps::maintain(&store, &K, holding, &known, &[], old_now());
     assert_eq!(watched.len(), 1);
 }
 
 #[test]
 fn what_cannot_be_found_out_is_undecided_and_what_cannot_be_stored_stays_owed() {
     let store = Memory::default();
-    let place = taken(acquire(&store, "k", &asked(1, 0, 9)).0);
-    let ask = || acquire(&store, "k", &asked(1, 1, 9));
-    let pay = || release(&store, "k", &returned(place), old_now());
+    let place = taken(acquire(&store, &K, &asked(1, 0, 9)).0);
+    let ask = || acquire(&store, &K, &asked(1, 1, 9));
+    let pay = || release(&store, &K, &returned(place), old_now());
     store.refuse(true);
     assert!(ask().0 == Acquired::Undecided && ask().1.undecided.is_some() && !pay().stands());
     store.refuse(false);
@@ -296,22 +306,22 @@ fn what_cannot_be_found_out_is_undecided_and_what_cannot_be_stored_stays_owed() 
     assert!(matches!(ask(), (Acquired::Undecided, notes) if notes.lost_races));
     store.intrude(TRIES);
     assert!(pay().lost_races);
-    assert_eq!(peek(&store, "k").unwrap().in_flight(), 1);
+    assert_eq!(peek(&store, &K).unwrap().in_flight(), 1);
     assert!(pay().stands());
-    assert_eq!(peek(&store, "k").unwrap().in_flight(), 0);
+    assert_eq!(peek(&store, &K).unwrap().in_flight(), 0);
 }
 
 #[test]
 fn a_later_version_is_left_alone_and_damage_is_as_nothing() {
     let store = Memory::default();
     let later = Writer::new(*b"SP", VERSION + 1).sealed(VERSION + 1);
-    store.swap("k", &later, 0).unwrap();
-    let (taking, notes) = acquire(&store, "k", &asked(1, 0, 2));
+    store.swap(K.as_str(), &later, 0).unwrap();
+    let (taking, notes) = acquire(&store, &K, &asked(1, 0, 2));
     assert!(taking == Acquired::Undecided && notes.undecided == Some(Undecided::Later));
-    assert_eq!(store.load("k").unwrap().unwrap().bytes, later);
+    assert_eq!(store.load(K.as_str()).unwrap().unwrap().bytes, later);
 
-    store.swap("k", b"rubbish", 0).unwrap();
-    let (taking, notes) = acquire(&store, "k", &asked(1, 5, 2));
+    store.swap(K.as_str(), b"rubbish", 0).unwrap();
+    let (taking, notes) = acquire(&store, &K, &asked(1, 5, 2));
     assert!(notes.healed && notes.expired, "what it held stands no more");
     assert_eq!(taken(taking).instance, SPARE);
 }
@@ -320,12 +330,12 @@ fn a_later_version_is_left_alone_and_damage_is_as_nothing() {
 fn there_is_room_for_so_many_holders_and_more_are_undecided() {
     let store = Memory::default();
     for instance in 1..=HOLDERS_MAX as u64 {
-        taken(acquire(&store, "k", &asked(instance, 0, 1_000)).0);
+        taken(acquire(&store, &K, &asked(instance, 0, 1_000)).0);
     }
-    let (taking, notes) = acquire(&store, "k", &asked(1_000, 0, 1_000));
+    let (taking, notes) = acquire(&store, &K, &asked(1_000, 0, 1_000));
     assert!(taking == Acquired::Undecided && notes.crowded && notes.stands());
-    taken(acquire(&store, "k", &asked(3, 1, 1_000)).0);
-    assert!(store.load("k").unwrap().unwrap().bytes.len() < 4_400);
+    taken(acquire(&store, &K, &asked(3, 1, 1_000)).0);
+    assert!(store.load(K.as_str()).unwrap().unwrap().bytes.len() < 4_400);
 }
 
 fn places() -> impl Strategy<Value = InFlightSlots> {

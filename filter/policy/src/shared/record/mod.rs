@@ -12,7 +12,10 @@ use crate::breaker::{
 };
 use crate::retry_budget::Budget;
 use crate::shared::envelope::{Reader, Writer};
+use crate::shared::state::SharedRecord;
 use crate::time::{Span, Timestamp};
+
+pub use crate::shared::state::Unreadable;
 pub use shape::{RecordShape, Shape};
 
 /// The version of the layout: 2 has the retry budget.
@@ -32,17 +35,6 @@ pub struct Record {
     pub breaker: Breaker,
     /// The retry budget, where the policy has retries.
     pub budget: Option<Budget>,
-}
-
-/// Why bytes are not a record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unreadable {
-    /// Written by a later version: to be left alone.
-    #[error("the record is of version {0}, later than {VERSION}")]
-    Later(u16),
-    /// Not a record, or a damaged one: to be replaced.
-    #[error("the record is damaged")]
-    Damaged,
 }
 
 impl Record {
@@ -98,18 +90,17 @@ impl Record {
 
     /// Reads what [`Record::encode`] wrote.
     pub fn decode(bytes: &[u8]) -> Result<Self, Unreadable> {
-        let (version, mut reader) = Reader::open(bytes, MAGIC).ok_or(Unreadable::Damaged)?;
-        if version > VERSION {
-            return Err(Unreadable::Later(version));
-        }
-        if version < VERSION {
-            return Err(Unreadable::Damaged);
-        }
-        let record = reader.record().ok_or(Unreadable::Damaged)?;
-        reader
-            .is_empty()
-            .then_some(record)
-            .ok_or(Unreadable::Damaged)
+        Reader::whole(bytes, MAGIC, VERSION, Reader::record)
+    }
+}
+
+impl SharedRecord for Record {
+    fn encode(&self) -> Vec<u8> {
+        Self::encode(self)
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, Unreadable> {
+        Self::decode(bytes)
     }
 }
 

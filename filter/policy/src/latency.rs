@@ -9,6 +9,7 @@
 
 use crate::deadline::{Follow, Limit, LimitSource};
 use crate::shared::envelope::{Reader, Writer};
+use crate::shared::state::{SharedRecord, Unreadable};
 use crate::time::{Span, Timestamp};
 
 /// The number of buckets: up to 268 seconds.
@@ -128,9 +129,10 @@ impl Latencies {
         let limit = latency.share(u64::from(follow.factor), 100);
         Some(limit.max(follow.min).min(follow.max))
     }
+}
 
-    /// The bytes for shared data.
-    pub fn encode(&self) -> Vec<u8> {
+impl SharedRecord for Latencies {
+    fn encode(&self) -> Vec<u8> {
         let mut out = Writer::new(MAGIC, VERSION);
         out.u64(self.half);
         for count in self.running.0.iter().chain(&self.before.0) {
@@ -139,26 +141,18 @@ impl Latencies {
         out.sealed(VERSION)
     }
 
-    /// Reads what [`Latencies::encode`] wrote; what is none is as if nothing had been seen. Nothing if a later version wrote
-    /// it: then it is to be left alone.
-    pub fn decode(bytes: &[u8]) -> Option<Self> {
-        match Reader::open(bytes, MAGIC) {
-            Some((version, _)) if version > VERSION => None,
-            Some((VERSION, reader)) => Some(Self::read(reader).unwrap_or_default()),
-            _ => Some(Self::default()),
-        }
-    }
-
-    fn read(mut reader: Reader<'_>) -> Option<Self> {
-        let mut read = Self {
-            half: reader.u64()?,
-            ..Self::default()
-        };
-        let places = read.running.0.iter_mut().chain(&mut read.before.0);
-        for place in places {
-            *place = reader.u32()?;
-        }
-        reader.is_empty().then_some(read)
+    fn decode(bytes: &[u8]) -> Result<Self, Unreadable> {
+        Reader::whole(bytes, MAGIC, VERSION, |reader| {
+            let mut read = Self {
+                half: reader.u64()?,
+                ..Self::default()
+            };
+            let places = read.running.0.iter_mut().chain(&mut read.before.0);
+            for place in places {
+                *place = reader.u32()?;
+            }
+            Some(read)
+        })
     }
 }
 
@@ -373,8 +367,8 @@ mod tests {
             }
             let mut all = Latencies::default();
             all.merge(&histogram, Timestamp::nanos(now));
-            prop_assert_eq!(Latencies::decode(&all.encode()), Some(all));
-            prop_assert_eq!(Latencies::decode(&rubbish), Some(Latencies::default()));
+            prop_assert_eq!(Latencies::decode(&all.encode()), Ok(all));
+            prop_assert_eq!(Latencies::decode(&rubbish), Err(Unreadable::Damaged));
         }
     }
 }

@@ -7,9 +7,10 @@ use seawall_native::{Headers, Process, Request, Worker};
 use seawall_policy::config;
 use seawall_policy::latency::Latencies;
 use seawall_policy::orca;
-use seawall_policy::propagation::{HintSlot, trace as trace_of};
+use seawall_policy::propagation::{Group, HintSlot, trace as trace_of};
 use seawall_policy::retry::attempts::Attempts;
 use seawall_policy::shared::record::{BYTES_MAX, Record};
+use seawall_policy::shared::state::SharedRecord as _;
 use seawall_policy::time::{Span, Timestamp};
 
 /// Records in shared data and in properties: nothing panics, and what is read is written as it was.
@@ -22,15 +23,16 @@ pub fn records(bytes: &[u8]) {
     if let Some(attempts) = Attempts::decode(bytes) {
         assert_eq!(Attempts::decode(&attempts.encode()), Some(attempts));
     }
-    if let Some(latencies) = Latencies::decode(bytes) {
-        assert_eq!(Latencies::decode(&latencies.encode()), Some(latencies));
+    if let Ok(latencies) = Latencies::decode(bytes) {
+        assert_eq!(Latencies::decode(&latencies.encode()), Ok(latencies));
     }
     let (id, kept) = bytes.split_at(bytes.len().min(8));
     if let Some(slot) = HintSlot::of(trace_of(id)).or_else(|| HintSlot::of(id)) {
         let now = Timestamp::nanos(5_000_000_000);
-        if let Some(read) = slot.read(kept, now) {
-            let again = slot.enter(kept, Some(read), now);
-            assert!(again.is_some_and(|(again, _)| slot.read(&again, now).is_some()));
+        let mut place = Group::decode(kept).ok();
+        if let Some(read) = slot.read(place.as_ref(), now) {
+            assert!(slot.enter(&mut place, Some(read), now).is_some());
+            assert!(slot.read(place.as_ref(), now).is_some());
         }
     }
     // What is behind the seal is reached by few random bytes: they are sealed here.
@@ -40,11 +42,11 @@ pub fn records(bytes: &[u8]) {
             let again = Record::decode(&record.encode());
             assert_eq!(again, Ok(record));
         }
-        if let Some(latencies) = Latencies::decode(&sealed) {
-            assert_eq!(Latencies::decode(&latencies.encode()), Some(latencies));
+        if let Ok(latencies) = Latencies::decode(&sealed) {
+            assert_eq!(Latencies::decode(&latencies.encode()), Ok(latencies));
         }
-        if let Some(slot) = HintSlot::of(b"r") {
-            let _ = slot.read(&sealed, Timestamp::nanos(5_000_000_000));
+        if let Ok(group) = Group::decode(&sealed) {
+            assert_eq!(Group::decode(&group.encode()), Ok(group));
         }
     }
 }

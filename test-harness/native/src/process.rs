@@ -3,12 +3,14 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use seawall_policy::environment::MetricKind;
 use seawall_policy::shared::store::{Found, HostError, SharedStore};
 use seawall_policy::time::Span;
 
 use crate::facts::SharedFacts;
+use crate::typed::TypedState;
 
 /// The wall clock shows this at the monotonic clock's zero, in nanoseconds since 1970.
 const WALL: u64 = 1_700_000_000_000_000_000;
@@ -57,8 +59,9 @@ impl SharedStore for Shared {
 pub struct Process {
     now: Cell<u64>,
     wall: Cell<u64>,
-    /// What the workers share.
+    /// What the workers share, unless it is typed.
     pub shared: Shared,
+    pub(crate) typed: Option<Arc<TypedState>>,
     pub(crate) names: RefCell<Vec<(String, MetricKind)>>,
     pub(crate) values: RefCell<BTreeMap<String, u64>>,
     pub(crate) lines: RefCell<Vec<String>>,
@@ -69,7 +72,19 @@ pub struct Process {
 impl Process {
     /// A process that starts at this time of the monotonic clock.
     pub fn new(now: Span) -> Rc<Self> {
-        let process = Self::default();
+        Self::of(now, None)
+    }
+
+    /// The same, with this state in the place of bytes.
+    pub fn with_state(now: Span, state: &Arc<TypedState>) -> Rc<Self> {
+        Self::of(now, Some(Arc::clone(state)))
+    }
+
+    fn of(now: Span, typed: Option<Arc<TypedState>>) -> Rc<Self> {
+        let process = Self {
+            typed,
+            ..Self::default()
+        };
         process.now.set(now.as_nanos());
         process.wall.set(WALL);
         Rc::new(process)

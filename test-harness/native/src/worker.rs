@@ -11,7 +11,7 @@ use seawall_policy::environment::effects::Effects;
 use seawall_policy::environment::{
     Clock, Entropy, Environment, HealthChecks, MetricFamily, MetricId, MetricKind, Metrics, Timer,
 };
-use seawall_policy::shared::store::{Found, HostError, SharedStore};
+use seawall_policy::shared::state::{Key, SharedRecord, SharedState, Step, Stored, Undecided};
 use seawall_policy::stream::look_at_parked;
 use seawall_policy::time::{Span, Timestamp};
 use seawall_policy::worker::{Vm, Worker as Core};
@@ -27,13 +27,23 @@ pub struct Host {
     random: Rc<RefCell<ChaCha8Rng>>,
 }
 
-impl SharedStore for Host {
-    fn load(&self, key: &str) -> Result<Option<Found>, HostError> {
-        self.process.shared.load(key)
+impl SharedState for Host {
+    fn view<R: SharedRecord>(&self, key: &Key<R>) -> Result<Stored<R>, Undecided> {
+        match &self.process.typed {
+            Some(typed) => typed.view(key),
+            None => self.process.shared.view(key),
+        }
     }
 
-    fn swap(&self, key: &str, bytes: &[u8], cas: u32) -> Result<bool, HostError> {
-        self.process.shared.swap(key, bytes, cas)
+    fn apply<R: SharedRecord>(
+        &self,
+        key: &Key<R>,
+        step: &mut dyn Step<R>,
+    ) -> Result<bool, Undecided> {
+        match &self.process.typed {
+            Some(typed) => typed.apply(key, step),
+            None => self.process.shared.apply(key, step),
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use seawall_policy::retry_budget::RETRY;
 use seawall_policy::shared::keys;
 use seawall_policy::shared::record::Record;
 use seawall_policy::shared::registry;
+use seawall_policy::shared::state::SharedRecord as _;
 use seawall_policy::time::{Span, Timestamp};
 
 use super::environment::{Event, Tally};
@@ -258,7 +259,10 @@ impl Checks {
             !key.ends_with("/latency") && Record::decode(bytes).is_ok()
         };
         let records = view.store.iter().filter(is_record).count() as u32;
-        let list = view.store.iter().find(|(key, _)| *key == keys::REGISTRY);
+        let list = view
+            .store
+            .iter()
+            .find(|(key, _)| *key == keys::REGISTRY.as_str());
         let count = list.map_or(0, |(_, bytes)| registry::count(bytes));
         // A VM that died in between costs one place, never more, and never gives one too many.
         let dead = view.workers.iter().filter(|(_, dead)| *dead).count() as u32;
@@ -273,7 +277,7 @@ impl Checks {
             return Ok(());
         };
         let found = view.store.iter().find(|(key, _)| key.ends_with("/latency"));
-        let latencies = found.and_then(|(_, bytes)| Latencies::decode(bytes));
+        let latencies = found.and_then(|(_, bytes)| Latencies::decode(bytes).ok());
         let has = |samples| {
             let follow = Follow {
                 percentile: Share::percent(50),

@@ -8,6 +8,8 @@ mod callbacks;
 mod exchange;
 mod memory;
 
+use std::sync::LazyLock;
+
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use seawall_harness::random::chance;
@@ -22,8 +24,10 @@ use seawall_policy::policy::Policy;
 use seawall_policy::ratio::Share;
 use seawall_policy::shared::configurations::Standing;
 use seawall_policy::shared::instance;
+use seawall_policy::shared::keys::{self, Part};
 use seawall_policy::shared::leases::LocalLease;
-use seawall_policy::shared::store;
+use seawall_policy::shared::record::Record;
+use seawall_policy::shared::state::{self, Key, SharedState};
 use seawall_policy::shared::upstream::{GovernedUpstream, StepReport};
 use seawall_policy::time::{Span, Timestamp};
 
@@ -35,8 +39,8 @@ use memory::Memory;
 /// When a process starts, in nanoseconds.
 pub(crate) const START: u64 = 1_000_000_000;
 const TICK: u64 = seawall_policy::worker::TICK_MILLIS as u64 * 1_000_000;
-const RECORD: &str = "record";
-const STALLS: &str = "stalls";
+static RECORD: LazyLock<Key<Record>> = LazyLock::new(|| keys::record("p", "up", Part::Whole));
+static STALLS: LazyLock<Key<Stalls>> = LazyLock::new(|| keys::stalls(&RECORD));
 
 #[derive(Debug)]
 struct Worker {
@@ -134,7 +138,7 @@ impl Native {
         let place = GovernedUpstream {
             dead: &[],
             policy: &self.policy,
-            key: Some(RECORD),
+            key: Some(&RECORD),
             standing: &Standing::since(Timestamp::nanos(START)),
         };
         run(&self.memory, &place, moment)
@@ -271,12 +275,12 @@ impl Native {
         let now = Timestamp::nanos(self.now);
         let ended_at = self.workers[worker].ended_at;
         let mut blamed = false;
-        let stored = store::exchange(&self.memory, STALLS, &mut |bytes| {
-            let mut stalls = Stalls::decode(bytes);
+        let stored = self.memory.update(&STALLS, |stored| {
+            let stalls = stored.or_empty();
             stalls.watch(now);
             stalls.ended(ended_at);
             blamed = stalls.is_upstreams(exchange.connection, exchange.quiet_since, now);
-            Some(stalls.encode())
+            state::Change::Store
         });
         stored.unwrap_or(false) && blamed
     }
@@ -344,11 +348,11 @@ impl Native {
         if !stand_still && ended_at == std::mem::replace(&mut this.told, ended_at) {
             return;
         }
-        let stored = store::exchange(&self.memory, STALLS, &mut |bytes| {
-            let mut stalls = Stalls::decode(bytes);
+        let stored = self.memory.update(&STALLS, |stored| {
+            let stalls = stored.or_empty();
             let mut changed = stand_still && stalls.watch(now);
             changed |= stalls.is_watched(now) && stalls.ended(ended_at);
-            changed.then(|| stalls.encode())
+            state::Change::stored_if(changed)
         });
         assert_eq!(stored, Ok(true));
     }

@@ -12,9 +12,9 @@ use crate::ratio;
 use crate::retry::payment;
 use crate::shared::leases::{Lease, LocalLease};
 use crate::shared::record::Record;
-use crate::shared::store::{Change, Committed, SharedStore, Undecided, update};
+use crate::shared::state::{Change, SharedState, Undecided};
 use crate::shared::upstream::{
-    GovernedUpstream, StepReport, committed, report_of, stored_if, update_record,
+    Committed, GovernedUpstream, StepReport, committed, report_of, update, update_record,
 };
 use crate::time::Span;
 
@@ -155,7 +155,7 @@ pub enum Decision {
 
 /// Decides about one request.
 pub fn admit(
-    store: &impl SharedStore,
+    store: &impl SharedState,
     upstream: &GovernedUpstream<'_>,
     request: &Request,
     moment: Moment,
@@ -209,7 +209,7 @@ pub fn admit(
             Admission::Admitted(Permit { probe: Some(_), .. })
         );
         let noted = before != breaker.memory();
-        let change = stored_if(!made.is_empty() || probe || taken_back || noted);
+        let change = Change::stored_if(!made.is_empty() || probe || taken_back || noted);
         let notes = StepReport {
             expired,
             gated: Some(!record.breaker.admits_all(settings)),
@@ -296,7 +296,7 @@ impl Settlement {
 
 /// Settles a permit. A settlement that does not stand, by `undecided` or by `lost_races`, is to be tried again later.
 pub fn settle(
-    store: &impl SharedStore,
+    store: &impl SharedState,
     upstream: &GovernedUpstream<'_>,
     permit: Permit,
     settlement: Settlement,
@@ -314,7 +314,7 @@ pub fn settle(
             }
         };
         counted = settled.counted;
-        (settled.made, stored_if(settled.changed))
+        (settled.made, Change::stored_if(settled.changed))
     });
     notes.counted = counted.filter(|_| notes.is_committed());
     notes
@@ -323,7 +323,7 @@ pub fn settle(
 /// Lets this root's claim shape the record where there is one: called once for an upstream whose breaker does not
 /// count, so that a breaker that is switched off or forced open for a while starts anew afterwards.
 pub fn claim(
-    store: &impl SharedStore,
+    store: &impl SharedState,
     upstream: &GovernedUpstream<'_>,
     moment: Moment,
 ) -> StepReport {
@@ -335,7 +335,7 @@ pub fn claim(
 /// A tick's look: makes the transitions that are due by time, and takes back what is `gone`, and what is this VM's and it does not
 /// know of ([`crate::shared::leases::Leases::sweep`]).
 pub fn maintain(
-    store: &impl SharedStore,
+    store: &impl SharedState,
     upstream: &GovernedUpstream<'_>,
     (local, owes): (LocalLease, bool),
     gone: &mut dyn FnMut(&Lease) -> bool,
@@ -351,7 +351,7 @@ pub fn maintain(
         breaker.sweep(&local, owes, gone);
         starved = breaker.starves(settings);
         let changed = starved || breaker.in_flight() != held;
-        (made, stored_if(changed))
+        (made, Change::stored_if(changed))
     });
     notes.starved = starved && notes.is_committed();
     notes.expired = lost;

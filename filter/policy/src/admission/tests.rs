@@ -7,9 +7,12 @@ use crate::outcome::Outcome;
 use crate::policy::Policy;
 use crate::ratio::Share;
 use crate::shared::instance::next;
+use crate::shared::state::Key;
+use crate::shared::store::SharedStore;
 use crate::shared::store::tests::Memory;
 use crate::time::Timestamp;
 
+static K: Key<Record> = Key::test("k");
 const INSTANCE: u64 = 7 << 8;
 const OTHER: u64 = 9 << 8;
 /// A request that is complete, of nobody in particular.
@@ -35,7 +38,7 @@ fn upstream(policy: &Policy) -> GovernedUpstream<'_> {
     GovernedUpstream {
         dead: &[],
         policy,
-        key: Some("k"),
+        key: Some(&K),
         standing: &const { crate::shared::configurations::Standing::since(Timestamp::nanos(1)) },
     }
 }
@@ -90,7 +93,7 @@ fn fail(
 }
 
 fn store_phase(store: &Memory) -> Phase {
-    let found = store.load("k").unwrap().expect("a record");
+    let found = store.load(K.as_str()).unwrap().expect("a record");
     Record::decode(&found.bytes).expect("whole").breaker.phase()
 }
 
@@ -144,16 +147,20 @@ fn closed_admissions_and_old_settlements_write_nothing() {
     let (decision, notes) = admit(&store, &upstream, &request(0), at(0));
     assert!(matches!(decision, Decision::Admit(Some(_))));
     assert_eq!(notes.phase, Some(Phase::Closed));
-    assert_eq!(store.load("k"), Ok(None), "nothing was worth storing yet");
+    assert_eq!(
+        store.load(K.as_str()),
+        Ok(None),
+        "nothing was worth storing yet"
+    );
 
     trip(&store, &upstream);
-    let before = store.load("k");
+    let before = store.load(K.as_str());
     let old = Permit {
         generation: 0,
         probe: None,
     };
     assert!(fail(&store, &upstream, old, 9).is_committed());
-    assert_eq!(store.load("k"), before);
+    assert_eq!(store.load(K.as_str()), before);
 }
 
 #[test]
@@ -202,7 +209,7 @@ fn what_cannot_be_decided_passes_but_an_unstored_permit_is_none() {
 
 /// Permits held and verdicts of a half-open record.
 fn counts(store: &Memory) -> (u32, u32) {
-    let found = store.load("k").unwrap().expect("a record");
+    let found = store.load(K.as_str()).unwrap().expect("a record");
     match Record::decode(&found.bytes).expect("whole").breaker.state {
         State::HalfOpen(probing) => (probing.holders.in_flight(), probing.verdicts.calls),
         other => panic!("{other:?}"),
@@ -304,7 +311,7 @@ fn a_vm_that_is_not_listed_gets_no_permit_and_changes_nothing_before_it_is() {
         let (decision, notes) = admit(&store, &upstream, &request, at(millis));
         (decision, notes.needs_listing, notes.transitions.len())
     };
-    let stands = || store.load("k").unwrap().map(|found| found.bytes);
+    let stands = || store.load(K.as_str()).unwrap().map(|found| found.bytes);
     assert!(!ask(MayHold::Unlisted, 0).1, "closed: there are no permits");
     trip(&store, &upstream);
     assert!(!ask(MayHold::Unlisted, 4_900).1, "open");
@@ -394,7 +401,7 @@ fn a_time_too_far_ahead_is_damage_wherever_it_stands() {
             let store = Memory::default();
             let mut record = Record::new(upstream.claim());
             put(&mut record, at);
-            store.swap("k", &record.encode(), 0).unwrap();
+            store.swap(K.as_str(), &record.encode(), 0).unwrap();
             let (decision, notes) = admit(&store, &upstream, &request(0), now);
             assert_eq!(notes.repaired, damaged, "{name} at {at:?}");
             if damaged {
@@ -418,7 +425,7 @@ fn an_open_time_without_end_ends() {
     record.breaker.state = State::Open {
         until: now.now.after(Span::secs(240)),
     };
-    store.swap("k", &record.encode(), 0).unwrap();
+    store.swap(K.as_str(), &record.encode(), 0).unwrap();
     let admitted = |millis| {
         matches!(
             admit(&store, &upstream, &request(0), at(millis)).0,

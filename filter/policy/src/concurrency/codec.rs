@@ -2,8 +2,9 @@
 
 use super::{HOLDERS_MAX, InFlightSlots};
 use crate::limiter::Limiter;
-use crate::shared::envelope::{Reader, Unreadable, Writer, bounded, decoded};
+use crate::shared::envelope::{Reader, Writer, bounded, decoded};
 use crate::shared::leases::{Lease, Leases};
+use crate::shared::state::{SharedRecord, Unreadable};
 use crate::shedding::reported_load::ReportedLoad;
 
 /// The version of the layout.
@@ -36,6 +37,16 @@ impl InFlightSlots {
     /// Reads what [`InFlightSlots::encode`] wrote. No bytes at all are slots that nobody holds.
     pub fn decode(bytes: &[u8]) -> Result<Self, Unreadable> {
         decoded(bytes, MAGIC, VERSION, read)
+    }
+}
+
+impl SharedRecord for InFlightSlots {
+    fn encode(&self) -> Vec<u8> {
+        Self::encode(self)
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, Unreadable> {
+        Self::decode(bytes)
     }
 }
 

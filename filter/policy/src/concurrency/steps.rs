@@ -4,8 +4,7 @@ use super::{HOLDERS_MAX, InFlightSlots, SlotId};
 use crate::limiter::{self, Limiter, Sample};
 use crate::priority::Priority;
 use crate::shared::leases::{Lease, LocalLease};
-use crate::shared::record::Unreadable;
-use crate::shared::store::{Change, SharedStore, Undecided, exchange};
+use crate::shared::state::{Change, Key, SharedState, Undecided};
 use crate::shedding::reported_load;
 use crate::shedding::{Limit, Shares};
 use crate::time::{Span, Timestamp};
@@ -137,8 +136,8 @@ impl SlotReport {
 ///
 /// Where the notes say that this VM was given up, the slot is held under the next instance number, and nothing else is.
 pub fn acquire(
-    store: &impl SharedStore,
-    key: &str,
+    store: &impl SharedState,
+    key: &Key<InFlightSlots>,
     asked: &AcquireRequest<'_>,
 ) -> (Acquired, SlotReport) {
     let mut taking = Acquired::Undecided;
@@ -200,8 +199,8 @@ pub fn acquire(
 
 /// Gives a slot back. What does not stand is to be tried again later, with the same `returned`: it is a debt.
 pub fn release(
-    store: &impl SharedStore,
-    key: &str,
+    store: &impl SharedState,
+    key: &Key<InFlightSlots>,
     returned: &Returned,
     now: Timestamp,
 ) -> SlotReport {
@@ -217,8 +216,8 @@ pub fn release(
 
 /// Takes in what was learned. What does not stand is lost: there is more to come.
 pub fn record_feedback(
-    store: &impl SharedStore,
-    key: &str,
+    store: &impl SharedState,
+    key: &Key<InFlightSlots>,
     lesson: Feedback,
     now: Timestamp,
 ) -> SlotReport {
@@ -228,17 +227,14 @@ pub fn record_feedback(
             Feedback::Sample(sample, settings) => places.enter(Some((sample, settings)), now),
             Feedback::Report(report) => places.load.report(&report, now),
         };
-        match changed {
-            true => Change::Store,
-            false => Change::Nothing,
-        }
+        Change::stored_if(changed)
     })
 }
 
 /// A tick's look: takes back what is `gone`, and what is this VM's and it does not know of ([`crate::shared::leases::Leases::sweep`]).
 pub fn maintain(
-    store: &impl SharedStore,
-    key: &str,
+    store: &impl SharedState,
+    key: &Key<InFlightSlots>,
     (local, owes): (LocalLease, bool),
     gone: &mut dyn FnMut(&Lease) -> bool,
     now: Timestamp,
@@ -246,23 +242,16 @@ pub fn maintain(
     let mut expired = false;
     let notes = changed(store, key, now, &mut |places| {
         expired = places.leases.has_lost(&local);
-        match places.leases.sweep(&local, owes, gone) {
-            true => Change::Store,
-            false => Change::Nothing,
-        }
+        Change::stored_if(places.leases.sweep(&local, owes, gone))
     });
     let expired = expired && notes.undecided.is_none();
     SlotReport { expired, ..notes }
 }
 
 /// Looks at the slots under a key and changes nothing; `None` where they cannot be read, or are of a later version.
-pub fn peek(store: &impl SharedStore, key: &str) -> Option<InFlightSlots> {
-    let found = store.load(key).ok()?;
-    let bytes = found.map_or(Vec::new(), |found| found.bytes);
-    match InFlightSlots::decode(&bytes) {
-        Err(Unreadable::Later(_)) => None,
-        read => Some(read.unwrap_or_default()),
-    }
+pub fn peek(store: &impl SharedState, key: &Key<InFlightSlots>) -> Option<InFlightSlots> {
+    let stored = store.view(key).ok()?;
+    Some(stored.record.unwrap_or_default())
 }
 
 impl InFlightSlots {
@@ -296,39 +285,32 @@ impl InFlightSlots {
 
 /// Takes a step on the slots under a key; a damaged record is as a new one.
 fn changed(
-    store: &impl SharedStore,
-    key: &str,
+    store: &impl SharedState,
+    key: &Key<InFlightSlots>,
     now: Timestamp,
     step: &mut dyn FnMut(&mut InFlightSlots) -> Change,
 ) -> SlotReport {
     let mut notes = SlotReport::default();
-    let stored = exchange(store, key, &mut |bytes| {
-        notes = SlotReport::default();
-        let mut places = match InFlightSlots::decode(bytes) {
-            Ok(places) => places,
-            Err(Unreadable::Later(_)) => {
-                notes.undecided = Some(Undecided::Later);
-                return None;
-            }
-            Err(Unreadable::Damaged) => {
-                notes.healed = true;
-                InFlightSlots::default()
-            }
+    let stored = store.update(key, |stored| {
+        notes = SlotReport {
+            healed: stored.damaged,
+            ..SlotReport::default()
         };
-        let change = step(&mut places);
+        let places = stored.or_empty();
+        let change = step(places);
         notes.in_flight = Some(places.in_flight());
         notes.shed = Some(places.load.shed);
         notes.limit = places.limiter.as_ref().map(Limiter::now);
-        if change == Change::Nothing && !notes.healed {
-            return None;
+        if change == Change::Store || notes.healed {
+            places.last = places.last.max(now);
+            return Change::Store;
         }
-        places.last = places.last.max(now);
-        Some(places.encode())
+        Change::Nothing
     });
     match stored {
         Ok(true) => {}
         Ok(false) => notes.lost_races = true,
-        Err(error) => notes.undecided = Some(Undecided::Host(error)),
+        Err(undecided) => notes.undecided = Some(undecided),
     }
     notes
 }

@@ -5,7 +5,7 @@
 //! the *effects* that the core leaves behind once the core has returned.
 //!
 //! * [`Clock`], [`Entropy`], [`Metrics`], [`Timer`], [`HealthChecks`]: what a worker needs at any time.
-//! * [`SharedStore`]: the state that all workers share.
+//! * [`SharedState`]: the state that all workers share, as typed records under typed keys.
 //! * [`facts`]: what can be asked in which phase of a request. A question that comes too late does not compile.
 //! * [`effects`]: what is to be done, as data.
 
@@ -15,7 +15,7 @@ pub mod headers;
 
 use std::fmt;
 
-use crate::shared::store::SharedStore;
+use crate::shared::state::SharedState;
 use crate::time::{Span, Timestamp};
 use facts::{BodyPhase, RequestPhase, ResponsePhase, TrailersPhase};
 use headers::HeaderMap;
@@ -114,7 +114,7 @@ pub trait HealthChecks {
 
 /// All that the core needs of its body.
 pub trait Environment:
-    SharedStore + Clock + Entropy + Metrics + Timer + HealthChecks + fmt::Debug
+    SharedState + Clock + Entropy + Metrics + Timer + HealthChecks + fmt::Debug
 {
     /// A header map as it came.
     type Headers: HeaderMap;

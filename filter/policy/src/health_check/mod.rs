@@ -11,18 +11,16 @@
 //! check is fine while its traffic fails is not tried more and more often than its open time allows.
 
 pub mod settings;
+pub(crate) mod turn;
 
 use crate::breaker::{Moment, Phase, Transitions};
-use crate::shared::envelope::{Reader, Writer};
 use crate::shared::keys;
-use crate::shared::store::{Change, SharedStore, exchange};
-use crate::shared::upstream::{GovernedUpstream, StepReport, stored_if, update_record};
+use crate::shared::state::{Change, SharedState};
+use crate::shared::upstream::{GovernedUpstream, StepReport, update_record};
 use crate::time::Timestamp;
 
 use settings::HealthCheck;
-
-const VERSION: u16 = 1;
-const MAGIC: [u8; 2] = *b"SC";
+use turn::ProbeTurn;
 
 impl HealthCheck {
     /// The authority that is asked. Behind the last bar of a name such as `outbound|443||payments.shop` stands its host.
@@ -41,13 +39,7 @@ impl HealthCheck {
     }
 
     /// Whose turn it is, by the claim there is.
-    fn turn(&self, claimed: &[u8], open: Open, now: Timestamp) -> Turn {
-        let claim = match Reader::open(claimed, MAGIC) {
-            // A later version has its own idea of turns.
-            Some((version, _)) if version > VERSION => return Turn::Wait,
-            Some((VERSION, mut reader)) => ProbeTurn::read(&mut reader),
-            _ => None,
-        };
+    fn turn(&self, claim: Option<&ProbeTurn>, open: Open, now: Timestamp) -> Turn {
         match claim.filter(|claim| claim.generation == open.generation) {
             Some(claim) if now < claim.due => Turn::Wait,
             Some(_) => Turn::Now(now.after(self.every.max(self.timeout))),
@@ -82,39 +74,10 @@ enum Turn {
     Now(Timestamp),
 }
 
-/// A turn taken.
-struct ProbeTurn {
-    /// Of the open state; another one begins anew.
-    generation: u64,
-    /// When the next is due.
-    due: Timestamp,
-    /// Who took it.
-    instance: u64,
-}
-
-impl ProbeTurn {
-    fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let claim = Self {
-            generation: reader.u64()?,
-            due: reader.time()?,
-            instance: reader.u64()?,
-        };
-        reader.is_empty().then_some(claim)
-    }
-
-    fn write(&self) -> Vec<u8> {
-        let mut out = Writer::new(MAGIC, VERSION);
-        out.u64(self.generation);
-        out.u64(self.due.as_nanos());
-        out.u64(self.instance);
-        out.sealed(VERSION)
-    }
-}
-
 /// Asks for the turn of one worker: the generation to give to [`settle`] if it is to probe now. Without an answer of
 /// shared data, or after too many lost races, nobody probes.
 pub fn claim(
-    store: &impl SharedStore,
+    store: &impl SharedState,
     upstream: &GovernedUpstream<'_>,
     settings: &HealthCheck,
     instance: u64,
@@ -137,18 +100,19 @@ pub fn claim(
     let open = open?;
     let key = keys::probe(upstream.key?);
     let mut mine = false;
-    let taken = exchange(store, &key, &mut |claimed| {
-        let turn = settings.turn(claimed, open, moment.now);
+    // A later version has its own idea of turns: then nobody here has one.
+    let taken = store.update(&key, |stored| {
+        let turn = settings.turn(stored.record.as_ref(), open, moment.now);
         mine = matches!(turn, Turn::Now(_));
         let (Turn::Later(due) | Turn::Now(due)) = turn else {
-            return None;
+            return Change::Nothing;
         };
-        let claim = ProbeTurn {
+        stored.record = Some(ProbeTurn {
             generation: open.generation,
             due,
             instance,
-        };
-        Some(claim.write())
+        });
+        Change::Store
     });
     (mine && taken == Ok(true)).then_some(open.generation)
 }
@@ -156,7 +120,7 @@ pub fn claim(
 /// Takes an answer in, if the breaker still is in the state that was asked about: an open one becomes half-open by a good
 /// one; a half-open one that has no verdicts begins its ramp after some good ones in a row.
 pub fn settle(
-    store: &impl SharedStore,
+    store: &impl SharedState,
     upstream: &GovernedUpstream<'_>,
     generation: u64,
     good: bool,
@@ -165,7 +129,7 @@ pub fn settle(
     let settings = &upstream.policy.breaker;
     update_record(store, upstream, moment, &mut |record| {
         let settled = record.breaker.probed(settings, moment, generation, good);
-        (settled.made, stored_if(settled.changed))
+        (settled.made, Change::stored_if(settled.changed))
     })
 }
 

@@ -7,6 +7,9 @@ use crate::breaker::{Asker, Cause, Mode, OpenTime, Phase, Verdict};
 use crate::outcome::Outcome;
 use crate::policy::Policy;
 use crate::ratio::Share;
+use crate::shared::record::Record;
+use crate::shared::state::Key;
+use crate::shared::store::SharedStore;
 use crate::shared::store::tests::Memory;
 use crate::time::Span;
 
@@ -15,7 +18,7 @@ const WHOLE: Asker = Asker {
     peer: 0,
     complete: true,
 };
-const KEY: &str = "seawall/v1/p/c";
+static KEY: Key<Record> = Key::test("seawall/v1/p/c");
 
 fn settings() -> HealthCheck {
     HealthCheck {
@@ -47,7 +50,7 @@ fn upstream(policy: &Policy) -> GovernedUpstream<'_> {
     GovernedUpstream {
         dead: &[],
         policy,
-        key: Some(KEY),
+        key: Some(&KEY),
         standing: &const { crate::shared::configurations::Standing::since(Timestamp::nanos(1)) },
     }
 }
@@ -247,7 +250,7 @@ proptest! {
         let (store, policy) = (Memory::default(), policy(Span::secs(60)));
         let upstream = upstream(&policy);
         fail(&store, &upstream, 0);
-        store.swap(&format!("{KEY}/probe"), &rubbish, 0).unwrap();
+        store.swap(keys::probe(&KEY).as_str(), &rubbish, 0).unwrap();
         let all: Vec<u64> = (1..=workers).collect();
         prop_assert_eq!(turns(&store, &upstream, &all, 0, 5_000), [2_000, 4_000]);
     }

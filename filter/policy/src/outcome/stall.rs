@@ -9,6 +9,7 @@
 //! lasts, each worker says at its tick when a response ended last. Nothing is written while all responses flow.
 
 use crate::shared::envelope::{Reader, Writer};
+use crate::shared::state::{SharedRecord, Unreadable};
 use crate::time::{Span, Timestamp};
 
 /// A watch that nobody renews ends after this time.
@@ -108,9 +109,10 @@ impl Stalls {
         let known_from = first.max(self.watched_since.after(LEARNED));
         others && now.since(known_from) >= KNOWN
     }
+}
 
-    /// The bytes for shared data.
-    pub fn encode(&self) -> Vec<u8> {
+impl SharedRecord for Stalls {
+    fn encode(&self) -> Vec<u8> {
         let mut out = Writer::new(MAGIC, VERSION);
         for at in [self.watched_since, self.watched_until, self.ended] {
             out.u64(at.as_nanos());
@@ -122,26 +124,22 @@ impl Stalls {
         out.sealed(VERSION)
     }
 
-    /// Reads what [`Stalls::encode`] wrote; anything else is as if nothing were known.
-    pub fn decode(bytes: &[u8]) -> Self {
-        Self::read(bytes).unwrap_or_default()
-    }
-
-    fn read(bytes: &[u8]) -> Option<Self> {
-        let (version, mut reader) = Reader::open(bytes, MAGIC)?;
-        let mut stalls = Self {
-            watched_since: reader.time()?,
-            watched_until: reader.time()?,
-            ended: reader.time()?,
-            ..Self::default()
-        };
-        for place in &mut stalls.halts {
-            let connection = reader.u64()?;
-            *place = reader
-                .maybe()?
-                .map(|since| StalledResponse { connection, since });
-        }
-        (version == VERSION && reader.is_empty()).then_some(stalls)
+    fn decode(bytes: &[u8]) -> Result<Self, Unreadable> {
+        Reader::whole(bytes, MAGIC, VERSION, |reader| {
+            let mut stalls = Self {
+                watched_since: reader.time()?,
+                watched_until: reader.time()?,
+                ended: reader.time()?,
+                ..Self::default()
+            };
+            for place in &mut stalls.halts {
+                let connection = reader.u64()?;
+                *place = reader
+                    .maybe()?
+                    .map(|since| StalledResponse { connection, since });
+            }
+            Some(stalls)
+        })
     }
 }
 
@@ -230,9 +228,9 @@ mod tests {
         stalls.ended(at(77));
         stalls.is_upstreams(9, at(500), at(2_000));
         let bytes = stalls.encode();
-        assert_eq!(Stalls::decode(&bytes), stalls);
+        assert_eq!(Stalls::decode(&bytes), Ok(stalls));
         for length in 0..bytes.len() {
-            assert_eq!(Stalls::decode(&bytes[..length]), Stalls::default());
+            assert_eq!(Stalls::decode(&bytes[..length]), Err(Unreadable::Damaged));
         }
     }
 }

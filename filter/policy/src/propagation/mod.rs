@@ -14,13 +14,15 @@
 //! slot is as one without anything kept. A request whose peer is not trusted takes no slot from one that is trusted and
 //! still there.
 
+pub(crate) mod group;
+
+pub use group::Group;
+
 use crate::priority::Priority;
-use crate::shared::envelope::{Reader, Writer};
 use crate::shared::keys;
+use crate::shared::state::Key;
 use crate::time::{Span, Timestamp};
 
-const VERSION: u16 = 1;
-const MAGIC: [u8; 2] = *b"SA";
 /// How many requests are kept at most.
 const SLOTS: u64 = 4_096;
 /// For how long a request without a deadline is kept.
@@ -60,7 +62,7 @@ impl Hints {
 pub struct HintSlot {
     id: u64,
     /// The key in shared data.
-    pub key: String,
+    pub key: Key<Group>,
 }
 
 /// That a request is among those with its id, to be given back at its end.
@@ -70,114 +72,11 @@ pub struct JoinedHints {
     trusted: bool,
 }
 
-/// All requests with one id of which one was there when the next came.
-#[derive(Clone, Copy, Debug)]
-struct Group {
-    id: u64,
-    until: Timestamp,
-    kept: Hints,
-    /// When the first came; 0 where an earlier module wrote it, which knows nothing of what follows.
-    since: Timestamp,
-    /// How many of them are there, and have a trusted peer.
-    trusted: u32,
-    /// How many of them are there, and have none.
-    strangers: u32,
-    /// One of them has none, or had none.
-    spoiled: bool,
-}
-
-impl Group {
-    /// An earlier module reads what stands before `since`, and writes nothing behind it.
-    fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        const NONE: u8 = u8::MAX;
-        let (id, until) = (reader.u64()?, reader.time()?);
-        let kept = Hints {
-            deadline: reader.maybe()?,
-            priority: Some(reader.u8()?).filter(|priority| *priority != NONE),
-            retry: reader.flag()?,
-            failed_below: reader.flag()?,
-        };
-        let mut group = Self {
-            id,
-            until,
-            kept,
-            since: Timestamp::ZERO,
-            trusted: 0,
-            strangers: 0,
-            spoiled: false,
-        };
-        if !reader.is_empty() {
-            group.since = reader.time()?;
-            group.trusted = reader.u32()?;
-            group.strangers = reader.u32()?;
-            group.spoiled = reader.flag()?;
-        }
-        Some(group)
-    }
-
-    fn bytes(&self) -> Vec<u8> {
-        let mut out = Writer::new(MAGIC, VERSION);
-        out.u64(self.id);
-        out.u64(self.until.as_nanos());
-        out.maybe(self.kept.deadline);
-        out.u8(self.kept.priority.unwrap_or(u8::MAX));
-        out.u8(u8::from(self.kept.retry));
-        out.u8(u8::from(self.kept.failed_below));
-        out.u64(self.since.as_nanos());
-        out.u32(self.trusted);
-        out.u32(self.strangers);
-        out.u8(u8::from(self.spoiled));
-        out.sealed(VERSION)
-    }
-
-    const fn is_there(&self) -> bool {
-        self.trusted > 0 || self.strangers > 0
-    }
-
-    fn add(&mut self, trusted: bool) {
-        let count = self.count(trusted);
-        *count = count.saturating_add(1);
-    }
-
-    const fn count(&mut self, trusted: bool) -> &mut u32 {
-        if trusted {
-            &mut self.trusted
-        } else {
-            &mut self.strangers
-        }
-    }
-}
-
 /// Until when something is kept: past its deadline a request is still known as one that has no time left.
 fn until(kept: &Hints, now: Timestamp) -> Timestamp {
     let shortest = now.after(KEPT);
     let wanted = kept.deadline.map_or(shortest, |at| at.after(KEPT));
     wanted.max(shortest).min(now.after(KEPT.times(60)))
-}
-
-/// What stands in a slot.
-enum Slot {
-    /// Nothing that still counts.
-    Free,
-    /// Something of a later version, which is left alone.
-    Later,
-    /// Requests with one id, this one or another.
-    Taken(Group),
-}
-
-impl Slot {
-    fn read(bytes: &[u8], now: Timestamp) -> Self {
-        let Some((version, mut reader)) = Reader::open(bytes, MAGIC) else {
-            return Self::Free;
-        };
-        if version > VERSION {
-            return Self::Later;
-        }
-        match Group::read(&mut reader).filter(|group| version == VERSION && now < group.until) {
-            Some(group) => Self::Taken(group),
-            None => Self::Free,
-        }
-    }
 }
 
 impl HintSlot {
@@ -198,35 +97,25 @@ impl HintSlot {
     }
 
     /// What is kept there for this id.
-    pub fn read(&self, bytes: &[u8], now: Timestamp) -> Option<Hints> {
-        match Slot::read(bytes, now) {
-            Slot::Taken(group) if group.id == self.id => Some(group.kept),
-            Slot::Taken(_) | Slot::Free | Slot::Later => None,
-        }
+    pub fn read(&self, place: Option<&Group>, now: Timestamp) -> Option<Hints> {
+        let group = place.filter(|group| group.id == self.id && group.is_kept(now))?;
+        Some(group.kept)
     }
 
-    /// A request with this id comes, with what it brought if its peer is trusted. The bytes to keep in the place of these,
-    /// and what is to be given back at its end; nothing if it is not kept.
+    /// A request with this id comes, with what it brought if its peer is trusted. Says what is to be given back at its end;
+    /// nothing, and nothing changes, if it is not kept.
     pub fn enter(
         &self,
-        before: &[u8],
+        place: &mut Option<Group>,
         brought: Option<Hints>,
         now: Timestamp,
-    ) -> Option<(Vec<u8>, JoinedHints)> {
+    ) -> Option<JoinedHints> {
         let trusted = brought.is_some();
         let brought = brought.unwrap_or_default();
-        let mut group = Group {
-            id: self.id,
-            until: until(&brought, now),
-            kept: brought,
-            since: now,
-            trusted: 0,
-            strangers: 0,
-            spoiled: !trusted,
-        };
-        match Slot::read(before, now) {
-            Slot::Later => return None,
-            Slot::Taken(known) if known.id == self.id => {
+        let mut group = self.group(brought, now);
+        group.spoiled = !trusted;
+        match place.filter(|known| known.is_kept(now)) {
+            Some(known) if known.id == self.id => {
                 if known.is_there() {
                     group.until = group.until.max(known.until);
                     group.spoiled |= known.spoiled;
@@ -238,58 +127,63 @@ impl HintSlot {
                     group.since = now.max(known.since.after(Span::nanos(1)));
                 }
             }
-            Slot::Taken(other) if other.trusted > 0 && !trusted => return None,
-            Slot::Taken(_) | Slot::Free => {}
+            Some(other) if other.trusted > 0 && !trusted => return None,
+            Some(_) | None => {}
         }
         if group.spoiled {
             group.kept = Hints::default();
         }
         group.add(trusted);
+        *place = Some(group);
         let since = group.since;
-        Some((group.bytes(), JoinedHints { since, trusted }))
+        Some(JoinedHints { since, trusted })
     }
 
-    /// A request with this id ends. The bytes to keep; nothing if it is no longer known.
-    pub fn leave(&self, before: &[u8], joined: JoinedHints, now: Timestamp) -> Option<Vec<u8>> {
-        let Slot::Taken(mut group) = Slot::read(before, now) else {
-            return None;
+    /// A request with this id ends; `false`, and nothing changes, if it is no longer known.
+    pub fn leave(&self, place: &mut Option<Group>, joined: JoinedHints, now: Timestamp) -> bool {
+        let known = place.as_mut().filter(|group| group.is_kept(now));
+        let Some(group) = known.filter(|group| group.id == self.id && group.since == joined.since)
+        else {
+            return false;
         };
-        if group.id != self.id || group.since != joined.since {
-            return None;
-        }
         let count = group.count(joined.trusted);
         *count = count.saturating_sub(1);
-        Some(group.bytes())
+        true
     }
 
-    /// A call with this id failed below, after its retries. The bytes to keep; nothing if there is nobody to tell.
-    pub fn fail(&self, before: &[u8], now: Timestamp) -> Option<Vec<u8>> {
+    /// A call with this id failed below, after its retries; `false`, and nothing changes, if there is nobody to tell.
+    pub fn fail(&self, place: &mut Option<Group>, now: Timestamp) -> bool {
         let failed = Hints {
             failed_below: true,
             ..Hints::default()
         };
-        let mut group = Group {
+        let group = match place.filter(|known| known.is_kept(now)) {
+            Some(known) if known.id == self.id && known.spoiled => return false,
+            Some(known) if known.id == self.id => Group {
+                kept: Hints {
+                    failed_below: true,
+                    ..known.kept
+                },
+                ..known
+            },
+            Some(other) if other.trusted > 0 => return false,
+            Some(_) | None => self.group(failed, now),
+        };
+        *place = Some(group);
+        true
+    }
+
+    /// Nobody with this id yet.
+    fn group(&self, kept: Hints, now: Timestamp) -> Group {
+        Group {
             id: self.id,
-            until: until(&failed, now),
-            kept: failed,
+            until: until(&kept, now),
+            kept,
             since: now,
             trusted: 0,
             strangers: 0,
             spoiled: false,
-        };
-        match Slot::read(before, now) {
-            Slot::Later => return None,
-            Slot::Taken(known) if known.id == self.id => {
-                if known.spoiled {
-                    return None;
-                }
-                group = known;
-                group.kept.failed_below = true;
-            }
-            Slot::Taken(other) if other.trusted > 0 => return None,
-            Slot::Taken(_) | Slot::Free => {}
         }
-        Some(group.bytes())
     }
 }
 

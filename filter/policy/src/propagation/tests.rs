@@ -3,6 +3,40 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::shared::envelope::Writer;
+use crate::shared::state::SharedRecord;
+
+/// A place, with what stands there before and afterwards.
+type Place = Option<Group>;
+
+/// A request comes: what stands there afterwards, if it is kept.
+fn entered(
+    place: &HintSlot,
+    before: Place,
+    brought: Option<Hints>,
+    now: Timestamp,
+) -> Option<(Place, JoinedHints)> {
+    let mut after = before;
+    let joined = place.enter(&mut after, brought, now);
+    assert!(joined.is_some() || after == before);
+    Some((after, joined?))
+}
+
+/// A request ends.
+fn left(place: &HintSlot, before: Place, joined: JoinedHints) -> Option<Place> {
+    let mut after = before;
+    let known = place.leave(&mut after, joined, NOW);
+    assert!(known || after == before);
+    known.then_some(after)
+}
+
+/// A call failed below.
+fn failed(place: &HintSlot, before: Place) -> Option<Place> {
+    let mut after = before;
+    let told = place.fail(&mut after, NOW);
+    assert!(told || after == before);
+    told.then_some(after)
+}
 
 const NOW: Timestamp = Timestamp::nanos(5_000_000_000);
 
@@ -15,15 +49,18 @@ fn what_is_kept_is_found_by_its_id_alone_and_not_for_ever() {
         retry: true,
         failed_below: false,
     };
-    let (bytes, _) = place.enter(&[], Some(kept), NOW).unwrap();
-    assert_eq!(place.read(&bytes, NOW.after(Span::secs(1))), Some(kept));
-    assert_eq!(place.read(&bytes, NOW.after(Span::secs(61))), None);
+    let (group, _) = entered(&place, None, Some(kept), NOW).unwrap();
+    assert_eq!(
+        place.read(group.as_ref(), NOW.after(Span::secs(1))),
+        Some(kept)
+    );
+    assert_eq!(place.read(group.as_ref(), NOW.after(Span::secs(61))), None);
     let other = HintSlot {
         id: place.id ^ 1,
         ..place
     };
     assert_eq!(
-        other.read(&bytes, NOW),
+        other.read(group.as_ref(), NOW),
         None,
         "a slot that another one took"
     );
@@ -44,9 +81,9 @@ proptest! {
         rubbish in prop::collection::vec(any::<u8>(), 0..60),
     ) {
         let place = HintSlot::of(&id).unwrap();
-        let slot = place.key.rsplit('/').next().unwrap();
+        let slot = place.key.as_str().rsplit('/').next().unwrap();
         prop_assert!(u64::from_str_radix(slot, 16).unwrap() < SLOTS);
-        prop_assert_eq!(place.read(&rubbish, NOW), None);
+        prop_assert!(Group::decode(&rubbish).is_err());
     }
 }
 
@@ -61,9 +98,9 @@ fn due(millis: u64) -> Hints {
 /// What is kept after these requests came, one after the other and all still there.
 fn together(place: &HintSlot, all: &[Option<Hints>]) -> Option<Hints> {
     let enter =
-        |bytes: Vec<u8>, brought: &Option<Hints>| place.enter(&bytes, *brought, NOW).unwrap().0;
-    let bytes = all.iter().fold(Vec::new(), enter);
-    place.read(&bytes, NOW)
+        |group: Place, brought: &Option<Hints>| entered(place, group, *brought, NOW).unwrap().0;
+    let group = all.iter().fold(None, enter);
+    place.read(group.as_ref(), NOW)
 }
 
 #[test]
@@ -113,35 +150,35 @@ fn where_one_peer_is_not_trusted_the_id_gives_nothing_to_any() {
     ] {
         assert_eq!(together(&place, all), Some(Hints::default()), "{all:?}");
     }
-    let (bytes, _) = place.enter(&[], None, NOW).unwrap();
-    assert_eq!(place.fail(&bytes, NOW), None, "nor back the other way");
+    let (group, _) = entered(&place, None, None, NOW).unwrap();
+    assert_eq!(failed(&place, group), None, "nor back the other way");
 }
 
 #[test]
 fn who_comes_when_all_others_have_ended_begins_anew_and_until_then_calls_still_get_what_was_kept() {
     let place = HintSlot::of(b"id").unwrap();
-    let (bytes, first) = place.enter(&[], Some(due(50)), NOW).unwrap();
-    let (bytes, second) = place.enter(&bytes, Some(due(70)), NOW).unwrap();
-    let bytes = place.leave(&bytes, first, NOW).unwrap();
-    let (joined, third) = place.enter(&bytes, Some(due(60)), NOW).unwrap();
+    let (group, first) = entered(&place, None, Some(due(50)), NOW).unwrap();
+    let (group, second) = entered(&place, group, Some(due(70)), NOW).unwrap();
+    let group = left(&place, group, first).unwrap();
+    let (joined, third) = entered(&place, group, Some(due(60)), NOW).unwrap();
     assert_eq!(
-        place.read(&joined, NOW),
+        place.read(joined.as_ref(), NOW),
         Some(due(70)),
         "the second is there"
     );
-    let bytes = place.leave(&joined, second, NOW).unwrap();
-    let bytes = place.leave(&bytes, third, NOW).unwrap();
+    let group = left(&place, joined, second).unwrap();
+    let group = left(&place, group, third).unwrap();
     assert_eq!(
-        place.read(&bytes, NOW),
+        place.read(group.as_ref(), NOW),
         Some(due(70)),
         "for a call that comes late"
     );
-    let (bytes, fourth) = place.enter(&bytes, Some(due(40)), NOW).unwrap();
-    assert_eq!(place.read(&bytes, NOW), Some(due(40)));
-    assert_eq!(place.leave(&bytes, third, NOW), None, "it is none of these");
-    let (spoiled, _) = place.enter(&bytes, None, NOW).unwrap();
-    assert_eq!(place.read(&spoiled, NOW), Some(Hints::default()));
-    assert!(place.leave(&bytes, fourth, NOW).is_some());
+    let (group, fourth) = entered(&place, group, Some(due(40)), NOW).unwrap();
+    assert_eq!(place.read(group.as_ref(), NOW), Some(due(40)));
+    assert_eq!(left(&place, group, third), None, "it is none of these");
+    let (spoiled, _) = entered(&place, group, None, NOW).unwrap();
+    assert_eq!(place.read(spoiled.as_ref(), NOW), Some(Hints::default()));
+    assert!(left(&place, group, fourth).is_some());
 }
 
 #[test]
@@ -151,24 +188,24 @@ fn a_stranger_takes_no_slot_from_a_trusted_request_that_is_there() {
         id: mine.id ^ 1,
         ..mine.clone()
     };
-    let (bytes, joined) = mine.enter(&[], Some(due(50)), NOW).unwrap();
-    assert_eq!(other.enter(&bytes, None, NOW), None);
-    assert_eq!(other.fail(&bytes, NOW), None);
-    assert!(other.enter(&bytes, Some(due(9)), NOW).is_some());
-    let ended = mine.leave(&bytes, joined, NOW).unwrap();
-    assert!(other.enter(&ended, None, NOW).is_some());
+    let (group, joined) = entered(&mine, None, Some(due(50)), NOW).unwrap();
+    assert_eq!(entered(&other, group, None, NOW), None);
+    assert_eq!(failed(&other, group), None);
+    assert!(entered(&other, group, Some(due(9)), NOW).is_some());
+    let ended = left(&mine, group, joined).unwrap();
+    assert!(entered(&other, ended, None, NOW).is_some());
 }
 
 /// The record as the first modules write it: without what stands behind the failure's flag.
 fn early(place: &HintSlot, kept: &Hints) -> Vec<u8> {
-    let mut out = Writer::new(MAGIC, VERSION);
+    let mut out = Writer::new(*b"SA", 1);
     out.u64(place.id);
     out.u64(until(kept, NOW).as_nanos());
     out.maybe(kept.deadline);
     out.u8(kept.priority.unwrap_or(u8::MAX));
     out.u8(u8::from(kept.retry));
     out.u8(u8::from(kept.failed_below));
-    out.sealed(VERSION)
+    out.sealed(1)
 }
 
 #[test]
@@ -178,17 +215,22 @@ fn earlier_modules_write_what_is_read_and_read_what_is_written() {
         priority: Some(2),
         ..due(50)
     };
-    let old = early(&place, &kept);
-    assert_eq!(place.read(&old, NOW), Some(kept));
-    let failed = place.read(&place.fail(&old, NOW).unwrap(), NOW).unwrap();
-    assert!(failed.failed_below);
+    let early = early(&place, &kept);
+    let old = Group::decode(&early).ok();
+    assert_eq!(place.read(old.as_ref(), NOW), Some(kept));
+    let told = failed(&place, old).unwrap();
+    assert!(place.read(told.as_ref(), NOW).unwrap().failed_below);
     // Nothing is known of who is there: the next begins anew, as with them.
-    let (new, joined) = place.enter(&old, Some(due(9)), NOW).unwrap();
-    assert_eq!(place.read(&new, NOW), Some(due(9)));
-    assert_eq!(place.leave(&old, joined, NOW), None);
-    let ours = place.enter(&[], Some(kept), NOW).unwrap().0;
+    let (new, joined) = entered(&place, old, Some(due(9)), NOW).unwrap();
+    assert_eq!(place.read(new.as_ref(), NOW), Some(due(9)));
+    assert_eq!(left(&place, old, joined), None);
+    let ours = entered(&place, None, Some(kept), NOW).unwrap().0.unwrap();
+    assert_eq!(Group::decode(&ours.encode()), Ok(ours));
     let body = |bytes: &[u8]| bytes[crate::shared::envelope::HEADER..].to_vec();
-    assert!(body(&ours).starts_with(&body(&old)), "they read so far");
+    assert!(
+        body(&ours.encode()).starts_with(&body(&early)),
+        "they read so far"
+    );
 }
 
 proptest! {

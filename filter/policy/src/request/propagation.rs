@@ -7,7 +7,7 @@ use crate::deadline::{DeadlineInputs, Form, Limit};
 use crate::policy::Policy;
 use crate::priority::{Priority, Settings};
 use crate::propagation::{HintSlot, Hints, JoinedHints, trace};
-use crate::shared::store::{SharedStore, exchange};
+use crate::shared::state::{Change, SharedState};
 use crate::time::{Span, Timestamp, parse_duration};
 use crate::trust::{Forwarded, Trust};
 
@@ -159,7 +159,7 @@ impl PropagatedContext {
     /// Keeps for the outbound side what it should know; of a request whose peer is not believed only that it is there.
     pub(crate) fn persist(
         &mut self,
-        env: &(impl SharedStore + Clock),
+        env: &(impl SharedState + Clock),
         deadline: Option<Timestamp>,
     ) {
         if !self.inbound || self.places.is_empty() {
@@ -174,25 +174,25 @@ impl PropagatedContext {
         let now = env.now();
         for (number, place) in self.places.iter().enumerate() {
             let mut joined = None;
-            let stored = exchange(env, &place.key, &mut |bytes| {
-                let (after, found) = place.enter(bytes, brought, now)?;
-                joined = Some((number, found));
-                Some(after)
+            let stored = env.update(&place.key, |stored| {
+                let entered = place.enter(&mut stored.record, brought, now);
+                joined = entered.map(|entered| (number, entered));
+                Change::stored_if(joined.is_some())
             });
             self.joined.extend(joined.filter(|_| stored == Ok(true)));
         }
     }
 
     /// The request ends.
-    pub(crate) fn withdraw(&mut self, env: &(impl SharedStore + Clock)) {
+    pub(crate) fn withdraw(&mut self, env: &(impl SharedState + Clock)) {
         if self.joined.is_empty() {
             return;
         }
         let now = env.now();
         for (number, joined) in std::mem::take(&mut self.joined) {
             if let Some(place) = self.places.get(number) {
-                let _ = exchange(env, &place.key, &mut |bytes| {
-                    place.leave(bytes, joined, now)
+                let _ = env.update(&place.key, |stored| {
+                    Change::stored_if(place.leave(&mut stored.record, joined, now))
                 });
             }
         }
@@ -200,18 +200,20 @@ impl PropagatedContext {
 
     /// Keeps for the inbound side that something below failed. What a lost race or a host that does not answer leaves
     /// unkept is only not known.
-    pub(crate) fn persist_failure(&self, env: &(impl SharedStore + Clock)) {
+    pub(crate) fn persist_failure(&self, env: &(impl SharedState + Clock)) {
         if self.inbound || self.places.is_empty() {
             return;
         }
         let now = env.now();
         for place in &self.places {
-            let _ = exchange(env, &place.key, &mut |bytes| place.fail(bytes, now));
+            let _ = env.update(&place.key, |stored| {
+                Change::stored_if(place.fail(&mut stored.record, now))
+            });
         }
     }
 
     /// Whether something below failed while this request was in its application.
-    pub(crate) fn failed_below(&self, env: &(impl SharedStore + Clock)) -> bool {
+    pub(crate) fn failed_below(&self, env: &(impl SharedState + Clock)) -> bool {
         self.inbound && persisted(env, &self.places).is_some_and(|kept| kept.failed_below)
     }
 
@@ -232,11 +234,11 @@ impl PropagatedContext {
 }
 
 /// What is kept of a request, under the first of its ids that is known.
-fn persisted(env: &(impl SharedStore + Clock), places: &[HintSlot]) -> Option<Hints> {
+fn persisted(env: &(impl SharedState + Clock), places: &[HintSlot]) -> Option<Hints> {
     let now = env.now();
     places.iter().find_map(|place| {
-        let found = env.load(&place.key).ok()??;
-        place.read(&found.bytes, now)
+        let stored = env.view(&place.key).ok()?;
+        place.read(stored.record.as_ref(), now)
     })
 }
 

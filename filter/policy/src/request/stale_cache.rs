@@ -185,17 +185,17 @@ impl<H: HeaderMap> Exchange<H> {
         out: &mut Effects,
     ) -> Option<u64> {
         let mut given = None;
-        let mut give = |slot: &StoredResponse<'_>, age: Span| {
+        let mut give = |slot: StoredResponse, age: Span| {
             let seconds = age.as_secs_ceil();
             let age = text::written(seconds);
             let mut reply = Reply {
                 status: slot.status,
                 details: need.details().into(),
-                body: slot.body.to_vec(),
+                body: slot.body,
                 ..Reply::default()
             };
-            let kept = slot.headers.iter();
-            let kept = kept.map(|(name, value)| (name.to_vec().into(), value.to_vec().into()));
+            let kept = slot.headers.into_iter();
+            let kept = kept.map(|(name, value)| (name.into(), value.into()));
             reply.headers.extend(kept);
             reply.header("age", age.clone());
             if policy.answer_headers {

@@ -8,7 +8,7 @@ use super::attempts::Denial;
 use crate::breaker::{self, Moment};
 use crate::retry_budget::RETRY;
 use crate::shared::record::Record;
-use crate::shared::store::{Change, SharedStore};
+use crate::shared::state::{Change, SharedState};
 use crate::shared::upstream::{GovernedUpstream, StepReport, update_record};
 
 /// Something that is done on an account.
@@ -26,7 +26,7 @@ pub enum Entry {
 ///
 /// What could not be stored is not paid, and the deposits are not flushed: the notes say so by not standing.
 pub fn withdraw(
-    store: &impl SharedStore,
+    store: &impl SharedState,
     upstream: &GovernedUpstream<'_>,
     retries: &Settings,
     deposits: u64,
@@ -60,7 +60,7 @@ pub fn withdraw(
 /// Does something else on the account, after these deposits. Says what can be spent then, in units of which a retry costs
 /// [`RETRY`].
 pub fn enter(
-    store: &impl SharedStore,
+    store: &impl SharedState,
     upstream: &GovernedUpstream<'_>,
     retries: &Settings,
     deposits: u64,
@@ -112,7 +112,7 @@ pub(crate) fn foresee(
 
 /// The same, asked on its own.
 pub fn affords(
-    store: &impl SharedStore,
+    store: &impl SharedState,
     upstream: &GovernedUpstream<'_>,
     deposits: u64,
     moment: Moment,
@@ -163,9 +163,12 @@ mod tests {
     use crate::outcome::Outcome;
     use crate::policy::Policy;
     use crate::ratio::Share;
+    use crate::shared::state::Key;
     use crate::shared::store::TRIES;
     use crate::shared::store::tests::Memory;
     use crate::time::{Span, Timestamp};
+
+    static K: Key<Record> = Key::test("k");
 
     fn policy(mode: Mode) -> Policy {
         let mut policy = Policy {
@@ -180,7 +183,7 @@ mod tests {
         GovernedUpstream {
             dead: &[],
             policy,
-            key: Some("k"),
+            key: Some(&K),
             standing: &const { crate::shared::configurations::Standing::since(Timestamp::nanos(1)) },
         }
     }

@@ -5,20 +5,10 @@
 //! who can write shared data.
 
 use crate::breaker::window::Counts;
+use crate::shared::state::Unreadable;
 use crate::time::Timestamp;
 
 pub(crate) const HEADER: usize = 8;
-
-/// Why bytes are not a record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unreadable {
-    /// Written by a later version: to be left alone.
-    #[error("the record is of version {0}, later than this filter knows")]
-    Later(u16),
-    /// Not a record, or a damaged one: to be replaced.
-    #[error("the record is damaged")]
-    Damaged,
-}
 
 /// Reads bytes of this version to their end. No bytes at all are what there is at the beginning.
 pub(crate) fn decoded<T: Default>(
@@ -30,19 +20,7 @@ pub(crate) fn decoded<T: Default>(
     if bytes.is_empty() {
         return Ok(T::default());
     }
-    let mut reader = opened(bytes, magic, version)?;
-    read(&mut reader)
-        .filter(|_| reader.is_empty())
-        .ok_or(Unreadable::Damaged)
-}
-
-/// Opens bytes that are not empty, if they are of this version.
-fn opened(bytes: &[u8], magic: [u8; 2], version: u16) -> Result<Reader<'_>, Unreadable> {
-    match Reader::open(bytes, magic) {
-        Some((found, reader)) if found == version => Ok(reader),
-        Some((found, _)) if found > version => Err(Unreadable::Later(found)),
-        _ => Err(Unreadable::Damaged),
-    }
+    Reader::whole(bytes, magic, version, read)
 }
 
 /// Reads how many there are; `None` if that is more than there may be.
@@ -135,6 +113,28 @@ impl<'a> Reader<'a> {
         let found = header.take::<2>()?;
         let (version, sum) = (header.u16()?, header.u32()?);
         (found == magic && sum == checksum(version, body)).then_some((version, Self(body)))
+    }
+
+    /// What stands behind the envelope, if it is of this version.
+    pub(crate) fn of(bytes: &'a [u8], magic: [u8; 2], version: u16) -> Result<Self, Unreadable> {
+        match Self::open(bytes, magic) {
+            Some((found, reader)) if found == version => Ok(reader),
+            Some((found, _)) if found > version => Err(Unreadable::Later(found)),
+            _ => Err(Unreadable::Damaged),
+        }
+    }
+
+    /// Reads a record of this version to its end.
+    pub(crate) fn whole<T>(
+        bytes: &'a [u8],
+        magic: [u8; 2],
+        version: u16,
+        read: fn(&mut Self) -> Option<T>,
+    ) -> Result<T, Unreadable> {
+        let mut reader = Self::of(bytes, magic, version)?;
+        read(&mut reader)
+            .filter(|_| reader.is_empty())
+            .ok_or(Unreadable::Damaged)
     }
 
     pub(crate) fn is_empty(&self) -> bool {

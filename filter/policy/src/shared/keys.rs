@@ -20,14 +20,32 @@
 //! | `seawall/v1-shapes/POLICY` | which shapes of a policy's records are in use |
 //! | `seawall/stale/v2/NUMBER`, `seawall/stale/v2/set/NUMBER` | stale answers, and their tables |
 
-/// Where earlier modules count their records.
+use std::borrow::Cow;
+
+use crate::concurrency::InFlightSlots;
+use crate::concurrency::partitions::index::Index;
+use crate::health_check::turn::ProbeTurn;
+use crate::latency::Latencies;
+use crate::outcome::stall::Stalls;
+use crate::propagation::group::Group;
+use crate::shared::authorities::Directory;
+use crate::shared::configurations::ShapesInUse;
+use crate::shared::members::Members;
+use crate::shared::process_key::ProcessKey;
+use crate::shared::record::Record;
+use crate::shared::registry::Registered;
+use crate::shared::state::Key;
+use crate::stale::set::Set;
+use crate::stale::stored_response::StoredResponse;
+
+/// Where earlier modules count their records. This one does not touch it.
 pub const COUNT: &str = "seawall/v1";
 /// Which upstreams have a record.
-pub const REGISTRY: &str = "seawall/v1-records";
+pub const REGISTRY: Key<Registered> = Key::named(Cow::Borrowed("seawall/v1-records"));
 /// Which VMs hold slots, and which of them live.
-pub const MEMBERS: &str = "seawall/members/v1";
+pub const MEMBERS: Key<Members> = Key::named(Cow::Borrowed("seawall/members/v1"));
 /// Where the process's key stands.
-pub const PROCESS: &str = "seawall/v1-process-key";
+pub const PROCESS: Key<ProcessKey> = Key::named(Cow::Borrowed("seawall/v1-process-key"));
 /// The policy whose records would stand beside what is kept across applications.
 const ACROSS: &str = "across";
 /// That has fewer slots than this many hexadecimal digits can say.
@@ -49,7 +67,7 @@ pub enum Part<'a> {
 }
 
 /// The key of an upstream's record.
-pub fn record(policy: &str, cluster: &str, part: Part<'_>) -> String {
+pub fn record(policy: &str, cluster: &str, part: Part<'_>) -> Key<Record> {
     let mut key = "seawall/v1/".to_owned();
     let hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
     let meets = policy == ACROSS
@@ -79,71 +97,97 @@ pub fn record(policy: &str, cluster: &str, part: Part<'_>) -> String {
         }
         Part::Long => key.push_str("/key=long"),
     }
-    key
+    made(key)
 }
 
 /// Where the latencies of the upstream with this record stand.
-pub fn latency(record: &str) -> String {
-    with(record, "/latency")
+pub fn latency(record: &Key<Record>) -> Key<Latencies> {
+    made(with(record.as_str(), "/latency"))
 }
 
 /// Where it stands whose turn it is to probe the upstream with this record.
-pub fn probe(record: &str) -> String {
-    with(record, "/probe")
+pub fn probe(record: &Key<Record>) -> Key<ProbeTurn> {
+    made(with(record.as_str(), "/probe"))
 }
 
 /// Where the notes on responses of the upstream with this record stand that came to a halt.
-pub fn stalls(record: &str) -> String {
-    with(record, "/stalls")
+pub fn stalls(record: &Key<Record>) -> Key<Stalls> {
+    made(with(record.as_str(), "/stalls"))
 }
 
 /// Where the slots of the upstream with this record stand.
-pub fn places(record: &str) -> String {
+pub fn places(record: &Key<Record>) -> Key<InFlightSlots> {
+    let record = record.as_str();
     let rest = record.strip_prefix("seawall").unwrap_or(record);
-    with("seawall/places", rest)
+    made(with("seawall/places", rest))
 }
 
 /// Where the slots of a partition for a header's value stand; of the one that all others share without a number.
-pub fn slot(places: &str, number: Option<u32>) -> String {
+pub fn slot(places: &Key<InFlightSlots>, number: Option<u32>) -> Key<InFlightSlots> {
     let number = number.map(|number| crate::text::written(number.into()));
-    with(&with(places, "/slot="), number.as_deref().unwrap_or("rest"))
+    made(beside(places, number.as_deref().unwrap_or("rest")))
 }
 
-/// Where the slots of a partition with a name of its own stand, and where the index of partitions does.
-pub fn named_slot(places: &str, name: &str) -> String {
-    with(&with(places, "/slot="), name)
+/// Where the slots of a part of those stand that all others share.
+pub fn part_of_rest(places: &Key<InFlightSlots>, part: u32) -> Key<InFlightSlots> {
+    made(beside(
+        places,
+        &with("rest.", &crate::text::written(part.into())),
+    ))
+}
+
+/// Where what unfinished requests hold of the slots stands that all requests share.
+pub fn unfinished(places: &Key<InFlightSlots>) -> Key<InFlightSlots> {
+    made(beside(places, "unfinished"))
+}
+
+/// Where what they hold of the slots of a partition stands.
+pub fn unfinished_of(partition: &Key<InFlightSlots>) -> Key<InFlightSlots> {
+    made(with(partition.as_str(), ".unfinished"))
+}
+
+/// Where it stands which partitions are in use.
+pub fn partitions(places: &Key<InFlightSlots>) -> Key<Index> {
+    made(beside(places, "index"))
 }
 
 /// Which authority has which slot, of a cluster that has a state for each.
-pub fn authorities(policy: &str, cluster: &str) -> String {
+pub fn authorities(policy: &str, cluster: &str) -> Key<Directory> {
     let mut key = "seawall/authorities/v2/".to_owned();
     key.push_str(policy);
     key.push('/');
     name(&mut key, cluster);
-    key
+    made(key)
 }
 
 /// A slot of what is kept across applications.
-pub fn propagation(number: u64) -> String {
-    format!("seawall/v1/{ACROSS}/{number:x}")
+pub fn propagation(number: u64) -> Key<Group> {
+    made(format!("seawall/v1/{ACROSS}/{number:x}"))
 }
 
 /// Where it stands which shapes of a policy's records are in use.
-pub fn shapes(policy: &str) -> String {
-    with("seawall/v1-shapes/", policy)
+pub fn shapes(policy: &str) -> Key<ShapesInUse> {
+    made(with("seawall/v1-shapes/", policy))
 }
 
 /// A stale answer.
-pub fn stale(number: usize) -> String {
-    with("seawall/stale/v2/", &crate::text::written(number as u64))
+pub fn stale(number: usize) -> Key<StoredResponse> {
+    let number = crate::text::written(number as u64);
+    made(with("seawall/stale/v2/", &number))
 }
 
 /// A table of stale answers.
-pub fn stale_set(number: usize) -> String {
-    with(
-        "seawall/stale/v2/set/",
-        &crate::text::written(number as u64),
-    )
+pub fn stale_set(number: usize) -> Key<Set> {
+    let number = crate::text::written(number as u64);
+    made(with("seawall/stale/v2/set/", &number))
+}
+
+fn made<R>(name: String) -> Key<R> {
+    Key::named(Cow::Owned(name))
+}
+
+fn beside(places: &Key<InFlightSlots>, slot: &str) -> String {
+    with(&with(places.as_str(), "/slot="), slot)
 }
 
 fn with(before: &str, after: &str) -> String {
@@ -181,213 +225,4 @@ fn is_ambiguous(name: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    /// Everything that has a key.
-    #[derive(Clone, Debug, PartialEq, Eq)]
-    enum Meaning {
-        Count,
-        Registry,
-        Members,
-        Process,
-        Of(String, String, Parted, What),
-        Authorities(String, String),
-        Kept(u64),
-        Shapes(String),
-        Stale(usize),
-        StaleSet(usize),
-    }
-
-    #[derive(Clone, Debug, PartialEq, Eq)]
-    enum Parted {
-        Whole,
-        Route(String),
-        Authority(String),
-        Slot(u32),
-        Long,
-    }
-
-    /// What there is of one upstream.
-    #[derive(Clone, Debug, PartialEq, Eq)]
-    enum What {
-        Record,
-        Latency,
-        Probe,
-        Stalls,
-        Places,
-        PlacesOf(Option<u32>),
-        PlacesNamed(&'static str),
-    }
-
-    fn key(meaning: &Meaning) -> String {
-        match meaning {
-            Meaning::Count => COUNT.to_owned(),
-            Meaning::Registry => REGISTRY.to_owned(),
-            Meaning::Members => MEMBERS.to_owned(),
-            Meaning::Process => PROCESS.to_owned(),
-            Meaning::Of(policy, cluster, part, what) => {
-                let part = match part {
-                    Parted::Whole => Part::Whole,
-                    Parted::Route(route) => Part::Route(route),
-                    Parted::Authority(authority) => Part::Authority(authority),
-                    Parted::Slot(number) => Part::Slot(*number),
-                    Parted::Long => Part::Long,
-                };
-                let record = record(policy, cluster, part);
-                match what {
-                    What::Record => record,
-                    What::Latency => latency(&record),
-                    What::Probe => probe(&record),
-                    What::Stalls => stalls(&record),
-                    What::Places => places(&record),
-                    What::PlacesOf(number) => slot(&places(&record), *number),
-                    What::PlacesNamed(name) => named_slot(&places(&record), name),
-                }
-            }
-            Meaning::Authorities(policy, cluster) => authorities(policy, cluster),
-            Meaning::Kept(number) => propagation(*number),
-            Meaning::Shapes(policy) => shapes(policy),
-            Meaning::Stale(number) => stale(*number),
-            Meaning::StaleSet(number) => stale_set(*number),
-        }
-    }
-
-    /// Names of pieces that mean something in keys.
-    fn names() -> impl Strategy<Value = String> {
-        let piece = prop::sample::select(vec![
-            "",
-            "up",
-            "probe",
-            "latency",
-            "stalls",
-            "route=a",
-            "route=",
-            "authority=a",
-            "key=1",
-            "key=long",
-            "slot=1",
-            "slot=rest",
-            "1f",
-            "set",
-            "v1",
-            "across",
-            "%2F",
-            "%25",
-            "%",
-            "2F",
-            "%2Fprobe",
-        ]);
-        let joint = prop::sample::select(vec!["/", "/", "", "%2F"]);
-        prop::collection::vec((piece, joint), 1..4).prop_map(|parts| {
-            let mut name = String::new();
-            for (index, (piece, joint)) in parts.iter().enumerate() {
-                if index > 0 {
-                    name.push_str(joint);
-                }
-                name.push_str(piece);
-            }
-            name
-        })
-    }
-
-    fn meanings() -> impl Strategy<Value = Meaning> {
-        // A policy's name has no other characters than letters, digits, "_" and "-".
-        let policies = || prop::sample::select(vec!["default", "across", "v1", "set", "probe"]);
-        let part = prop_oneof![
-            Just(Parted::Whole),
-            names().prop_map(Parted::Route),
-            names().prop_map(Parted::Authority),
-            (0_u32..3).prop_map(Parted::Slot),
-            Just(Parted::Long),
-        ];
-        let what = prop_oneof![
-            Just(What::Record),
-            Just(What::Latency),
-            Just(What::Probe),
-            Just(What::Stalls),
-            Just(What::Places),
-            prop::option::of(0_u32..3).prop_map(What::PlacesOf),
-            prop::sample::select(vec!["index", "unfinished", "rest.1", "1.unfinished"])
-                .prop_map(What::PlacesNamed),
-        ];
-        prop_oneof![
-            1 => Just(Meaning::Count),
-            1 => Just(Meaning::Registry),
-            1 => Just(Meaning::Members),
-            1 => Just(Meaning::Process),
-            20 => (policies(), names(), part, what)
-                .prop_map(|(policy, cluster, part, what)| Meaning::Of(policy.to_owned(), cluster, part, what)),
-            2 => (policies(), names())
-                .prop_map(|(policy, cluster)| Meaning::Authorities(policy.to_owned(), cluster)),
-            2 => prop::sample::select(vec![0_u64, 1, 0x1f, 0xfff]).prop_map(Meaning::Kept),
-            1 => policies().prop_map(|policy| Meaning::Shapes(policy.to_owned())),
-            1 => (0_usize..3).prop_map(Meaning::Stale),
-            1 => (0_usize..3).prop_map(Meaning::StaleSet),
-        ]
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(2_000))]
-        #[test]
-        fn two_meanings_never_have_one_key(all in prop::collection::vec(meanings(), 60)) {
-            let mut known = std::collections::BTreeMap::new();
-            for meaning in all {
-                if let Some(other) = known.insert(key(&meaning), meaning.clone()) {
-                    prop_assert_eq!(other, meaning);
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn the_keys_of_ordinary_upstreams_are_those_of_earlier_modules() {
-        for (cluster, part, expected) in [
-            ("payments", Part::Whole, "seawall/v1/default/payments"),
-            (
-                "outbound|443||a.b",
-                Part::Whole,
-                "seawall/v1/default/outbound|443||a.b",
-            ),
-            (
-                "httproute/shop/cart/rule/0",
-                Part::Whole,
-                "seawall/v1/default/httproute/shop/cart/rule/0",
-            ),
-            ("100%", Part::Whole, "seawall/v1/default/100%"),
-            ("c", Part::Route("a/b"), "seawall/v1/default/c/route=a/b"),
-            (
-                "c",
-                Part::Authority("a:1"),
-                "seawall/v1/default/c/authority=a:1",
-            ),
-        ] {
-            assert_eq!(record("default", cluster, part), expected);
-        }
-        let of = record("across", "payments", Part::Whole);
-        assert_eq!(of, "seawall/v1/across/payments");
-        assert_eq!(latency(&of), "seawall/v1/across/payments/latency");
-        assert_eq!(probe(&of), "seawall/v1/across/payments/probe");
-        let places = places(&of);
-        assert_eq!(places, "seawall/places/v1/across/payments");
-        assert_eq!(
-            slot(&places, Some(7)),
-            "seawall/places/v1/across/payments/slot=7"
-        );
-        assert_eq!(
-            slot(&places, None),
-            "seawall/places/v1/across/payments/slot=rest"
-        );
-    }
-
-    #[test]
-    fn those_that_met_do_so_no_longer() {
-        let up = record("default", "up", Part::Whole);
-        for (cluster, other) in [("up/probe", probe(&up)), ("up/latency", latency(&up))] {
-            assert_ne!(record("default", cluster, Part::Whole), other);
-        }
-        assert_ne!(record("across", "1f", Part::Whole), propagation(0x1f));
-    }
-}
+mod tests;

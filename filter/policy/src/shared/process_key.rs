@@ -8,8 +8,7 @@
 //! short inputs under a secret key, without `std` and about 1 KB of code. A collision that nobody can aim at has a
 //! probability of 2^-64 even after 2^32 values.
 //!
-//! The key is made by the first VM that needs it, by compare-and-swap, and stands in shared data under [`KEY`] for as long
-//! as the process lives; a restart makes a new one. Read it once per VM and remember it: it never changes. What is
+//! The key is made by the first VM that needs it, and stands in shared data for as long as the process lives; a restart makes a new one. Read it once per VM and remember it: it never changes. What is
 //! damaged is replaced, so that two VMs may hold different keys for a while after damage: with hashes that differ nothing
 //! is found, and nothing wrong is found.
 
@@ -19,16 +18,14 @@ use std::hash::Hasher as _;
 use siphasher::sip128::{Hasher128 as _, SipHasher24};
 
 use crate::shared::envelope::{Reader, Writer};
-use crate::shared::store::{CREATE, HostError, SharedStore};
+use crate::shared::state::{
+    Change, HostError, Key, SharedRecord, SharedState, Undecided, Unreadable,
+};
 
-/// Where the key stands in shared data.
-pub const KEY: &str = crate::shared::keys::PROCESS;
 /// How long the key is, in bytes.
 pub const KEY_BYTES: usize = 16;
 const MAGIC: [u8; 2] = *b"PK";
 const VERSION: u16 = 1;
-/// How often a lost race is tried again: who wins it leaves a key that the next read finds.
-const TRIES: usize = 4;
 
 /// The key of this process. It has no `Display`, and its `Debug` does not show it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -68,25 +65,26 @@ impl ProcessKey {
     /// # Errors
     /// Why there is none. To ask again later is always right.
     pub fn obtain(
-        store: &impl SharedStore,
+        state: &impl SharedState,
+        place: &Key<Self>,
         draw: &mut dyn FnMut() -> Option<[u8; KEY_BYTES]>,
     ) -> Result<Self, NoKey> {
-        for _ in 0..TRIES {
-            let found = store.load(KEY)?;
-            let cas = match &found {
-                None => CREATE,
-                Some(found) => match Self::decode(&found.bytes) {
-                    Stored::Key(key) => return Ok(key),
-                    Stored::Later => return Err(NoKey::Later),
-                    Stored::Damaged => found.cas,
-                },
-            };
-            let key = Self(draw().ok_or(NoKey::NoRandomness)?);
-            if store.swap(KEY, &key.encode(), cas)? {
-                return Ok(key);
+        let (mut drawn, mut key) = (None, None);
+        let stands = state.update(place, |stored| {
+            let known = stored.record.is_some();
+            if !known {
+                drawn = drawn.or_else(&mut *draw);
+                stored.record = drawn.map(Self);
             }
+            key = stored.record;
+            Change::stored_if(!known && key.is_some())
+        });
+        match stands {
+            Ok(true) => key.ok_or(NoKey::NoRandomness),
+            Ok(false) => Err(NoKey::LostRaces),
+            Err(Undecided::Later) => Err(NoKey::Later),
+            Err(Undecided::Host(error)) => Err(NoKey::Host(error)),
         }
-        Err(NoKey::LostRaces)
     }
 
     /// A hash of these parts in their order, 128 bits. `purpose` keeps hashes for different uses apart; parts never run
@@ -118,37 +116,29 @@ impl ProcessKey {
         hasher.write(&whole);
         hasher.finish128().as_u128()
     }
+}
 
+impl SharedRecord for ProcessKey {
     fn encode(&self) -> Vec<u8> {
         let mut out = Writer::new(MAGIC, VERSION);
         out.bytes(&self.0);
         out.sealed(VERSION)
     }
 
-    fn decode(bytes: &[u8]) -> Stored {
-        match Reader::open(bytes, MAGIC) {
-            Some((version, _)) if version > VERSION => Stored::Later,
-            Some((VERSION, mut reader)) => {
-                let key = reader.bytes().and_then(|bytes| bytes.try_into().ok());
-                key.filter(|_| reader.is_empty())
-                    .map_or(Stored::Damaged, |key| Stored::Key(Self(key)))
-            }
-            Some(_) | None => Stored::Damaged,
-        }
+    fn decode(bytes: &[u8]) -> Result<Self, Unreadable> {
+        Reader::whole(bytes, MAGIC, VERSION, |reader| {
+            reader.bytes()?.try_into().ok().map(Self)
+        })
     }
-}
-
-/// What stands under [`KEY`].
-enum Stored {
-    Key(ProcessKey),
-    Later,
-    Damaged,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shared::store::SharedStore;
     use crate::shared::store::tests::Memory;
+
+    static KEY: Key<ProcessKey> = Key::test("process");
 
     fn drawing(byte: u8) -> impl FnMut() -> Option<[u8; KEY_BYTES]> {
         move || Some([byte; KEY_BYTES])
@@ -157,10 +147,10 @@ mod tests {
     #[test]
     fn the_first_makes_it_and_all_others_get_the_same_without_a_draw() {
         let store = Memory::default();
-        let first = ProcessKey::obtain(&store, &mut drawing(1)).unwrap();
+        let first = ProcessKey::obtain(&store, &KEY, &mut drawing(1)).unwrap();
         assert_eq!(first, ProcessKey::from_bytes([1; KEY_BYTES]));
         let mut never = || panic!("nothing is drawn where a key stands");
-        assert_eq!(ProcessKey::obtain(&store, &mut never), Ok(first));
+        assert_eq!(ProcessKey::obtain(&store, &KEY, &mut never), Ok(first));
     }
 
     #[test]
@@ -168,10 +158,10 @@ mod tests {
         let store = Memory::default();
         let mut meanwhile = || {
             // Another VM is first, between our read and our write.
-            ProcessKey::obtain(&store, &mut drawing(2)).unwrap();
+            ProcessKey::obtain(&store, &KEY, &mut drawing(2)).unwrap();
             Some([1; KEY_BYTES])
         };
-        let key = ProcessKey::obtain(&store, &mut meanwhile);
+        let key = ProcessKey::obtain(&store, &KEY, &mut meanwhile);
         assert_eq!(key, Ok(ProcessKey::from_bytes([2; KEY_BYTES])));
     }
 
@@ -183,38 +173,38 @@ mod tests {
         long.bytes(&[0; KEY_BYTES + 1]);
         let damaged = (0..whole.len()).map(|length| whole[..length].to_vec());
         for bytes in damaged.chain([long.sealed(VERSION), b"rubbish".to_vec()]) {
-            store.put(KEY, &bytes);
-            let key = ProcessKey::obtain(&store, &mut drawing(3));
+            store.put(KEY.as_str(), &bytes);
+            let key = ProcessKey::obtain(&store, &KEY, &mut drawing(3));
             assert_eq!(key, Ok(ProcessKey::from_bytes([3; KEY_BYTES])), "{bytes:?}");
         }
         let later = Writer::new(MAGIC, VERSION + 1).sealed(VERSION + 1);
-        store.put(KEY, &later);
+        store.put(KEY.as_str(), &later);
         assert_eq!(
-            ProcessKey::obtain(&store, &mut drawing(4)),
+            ProcessKey::obtain(&store, &KEY, &mut drawing(4)),
             Err(NoKey::Later)
         );
-        assert_eq!(store.load(KEY).unwrap().unwrap().bytes, later);
+        assert_eq!(store.load(KEY.as_str()).unwrap().unwrap().bytes, later);
     }
 
     #[test]
     fn a_host_that_refuses_has_no_randomness_or_always_loses_gives_no_key() {
         let store = Memory::default();
         assert_eq!(
-            ProcessKey::obtain(&store, &mut || None),
+            ProcessKey::obtain(&store, &KEY, &mut || None),
             Err(NoKey::NoRandomness)
         );
         store.read_only(true);
-        let refused = ProcessKey::obtain(&store, &mut drawing(1));
+        let refused = ProcessKey::obtain(&store, &KEY, &mut drawing(1));
         assert_eq!(refused, Err(NoKey::Host(HostError(10))));
         store.read_only(false);
-        store.put(KEY, b"rubbish");
+        store.put(KEY.as_str(), b"rubbish");
         store.intrude(1_000);
         assert_eq!(
-            ProcessKey::obtain(&store, &mut drawing(1)),
+            ProcessKey::obtain(&store, &KEY, &mut drawing(1)),
             Err(NoKey::LostRaces)
         );
         store.refuse(true);
-        let refused = ProcessKey::obtain(&store, &mut drawing(1));
+        let refused = ProcessKey::obtain(&store, &KEY, &mut drawing(1));
         assert_eq!(refused, Err(NoKey::Host(HostError(10))));
     }
 

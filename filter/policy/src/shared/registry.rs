@@ -10,35 +10,47 @@
 
 use crate::shared::envelope::{Reader, Writer};
 use crate::shared::record::{Record, RecordShape};
-use crate::shared::store::{CREATE, HostError, SharedStore, exchange};
+use crate::shared::state::{
+    Change, HostError, Key, SharedRecord, SharedState, Unreadable, unless_later,
+};
 
 /// No configuration may have more, and no list is longer.
 pub const MOST: usize = 10_000;
 const VERSION: u16 = 1;
 const MAGIC: [u8; 2] = *b"RG";
 
+/// The hashes of the keys that have a record, in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Registered(Vec<u64>);
+
 /// Makes sure that a record stands under `key`, as long as there are fewer than `max`; says whether it does.
 ///
 /// # Errors
 /// The host's status.
 pub fn register(
-    store: &impl SharedStore,
-    list: &str,
-    key: &str,
+    state: &impl SharedState,
+    list: &Key<Registered>,
+    key: &Key<Record>,
     max: u32,
     claim: RecordShape,
 ) -> Result<bool, HostError> {
-    let found = store.load(key)?;
-    let stands = found.as_ref().is_some_and(|found| !found.bytes.is_empty());
+    let found = state.view(key).map(|stored| !stored.is_absent());
+    let stands = unless_later(found, true)?;
     // What stands is entered even beyond the bound: it is there.
     let max = if stands { MOST } else { max as usize };
-    if !enter(store, list, &[hash(key)], max)? {
+    if !enter(state, list, &[hash(key)], max)? {
         return Ok(stands);
     }
     if !stands {
-        let cas = found.map_or(CREATE, |found| found.cas);
+        let made = state.update(key, |stored| {
+            let absent = stored.is_absent();
+            if absent {
+                stored.record = Some(Record::new(claim));
+            }
+            Change::stored_if(absent)
+        });
         // Who comes in between has made it.
-        store.swap(key, &Record::new(claim).encode(), cas)?;
+        unless_later(made, true)?;
     }
     Ok(true)
 }
@@ -48,13 +60,13 @@ pub fn register(
 /// # Errors
 /// The host's status.
 pub fn recount<'a>(
-    store: &impl SharedStore,
-    list: &str,
-    keys: impl Iterator<Item = &'a str>,
+    state: &impl SharedState,
+    list: &Key<Registered>,
+    keys: impl Iterator<Item = &'a Key<Record>>,
 ) -> Result<(), HostError> {
     let hashes: Vec<u64> = keys.map(hash).collect();
     if !hashes.is_empty() {
-        enter(store, list, &hashes, MOST)?;
+        enter(state, list, &hashes, MOST)?;
     }
     Ok(())
 }
@@ -63,28 +75,28 @@ pub fn recount<'a>(
 ///
 /// # Errors
 /// The host's status.
-pub fn registered(store: &impl SharedStore, list: &str) -> Result<u32, HostError> {
-    let found = store.load(list)?;
-    Ok(found.map_or(0, |found| count(&found.bytes)))
+pub fn registered(state: &impl SharedState, list: &Key<Registered>) -> Result<u32, HostError> {
+    let known = state.view(list).map(|stored| stored.record);
+    Ok(unless_later(known, None)?.map_or(0, |known| known.0.len() as u32))
 }
 
 /// How many records a list of these bytes holds.
 pub fn count(list: &[u8]) -> u32 {
-    decode(list).map_or(0, |known| known.len() as u32)
+    Registered::decode(list).map_or(0, |known| known.0.len() as u32)
 }
 
 /// Enters hashes as long as there is room; says whether all of them are in the list.
 fn enter(
-    store: &impl SharedStore,
-    list: &str,
+    state: &impl SharedState,
+    list: &Key<Registered>,
     hashes: &[u64],
     max: usize,
 ) -> Result<bool, HostError> {
-    let mut entered = false;
-    let stored = exchange(store, list, &mut |bytes| {
+    // A list of a later version is left alone, and bounds nothing.
+    let mut entered = true;
+    let stored = state.update(list, |stored| {
         entered = true;
-        // A list of a later version is left alone, and bounds nothing.
-        let mut known = decode(bytes)?;
+        let known = &mut stored.or_empty().0;
         let before = known.len();
         for hash in hashes {
             match known.binary_search(hash) {
@@ -93,44 +105,40 @@ fn enter(
                 Err(_) => entered = false,
             }
         }
-        (known.len() > before).then(|| encode(&known))
-    })?;
-    Ok(stored && entered)
+        Change::stored_if(known.len() > before)
+    });
+    Ok(unless_later(stored, true)? && entered)
 }
 
-/// The list, in order; empty if it is damaged or there is none; nothing if a later version wrote it.
-fn decode(bytes: &[u8]) -> Option<Vec<u64>> {
-    let Some((version, mut reader)) = Reader::open(bytes, MAGIC) else {
-        return Some(Vec::new());
-    };
-    if version > VERSION {
-        return None;
+impl SharedRecord for Registered {
+    fn encode(&self) -> Vec<u8> {
+        let mut out = Writer::new(MAGIC, VERSION);
+        for hash in &self.0 {
+            out.u64(*hash);
+        }
+        out.sealed(VERSION)
     }
-    let mut hashes = Vec::new();
-    while let Some(hash) = reader.u64() {
-        hashes.push(hash);
-    }
-    let whole = version == VERSION && reader.is_empty() && hashes.len() <= MOST;
-    Some(if whole && hashes.is_sorted() {
-        hashes
-    } else {
-        Vec::new()
-    })
-}
 
-fn encode(hashes: &[u64]) -> Vec<u8> {
-    let mut out = Writer::new(MAGIC, VERSION);
-    for hash in hashes {
-        out.u64(*hash);
+    fn decode(bytes: &[u8]) -> Result<Self, Unreadable> {
+        Reader::whole(bytes, MAGIC, VERSION, |reader| {
+            let mut hashes = Vec::new();
+            while let Some(hash) = reader.u64() {
+                hashes.push(hash);
+            }
+            let whole = hashes.len() <= MOST && hashes.is_sorted();
+            whole.then_some(Self(hashes))
+        })
     }
-    out.sealed(VERSION)
 }
 
 /// FNV-1a (Fowler, Noll, Vo) with the finaliser of MurmurHash3.
-fn hash(key: &str) -> u64 {
-    let hash = key.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+fn hash<R>(key: &Key<R>) -> u64 {
+    let hash = key
+        .as_str()
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
     let hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
     hash ^ (hash >> 33)
 }
@@ -139,10 +147,11 @@ fn hash(key: &str) -> u64 {
 mod tests {
     use super::*;
     use crate::breaker::window::Geometry;
+    use crate::shared::store::SharedStore;
     use crate::shared::store::tests::Memory;
     use crate::time::{Span, Timestamp};
 
-    const LIST: &str = "list";
+    static LIST: Key<Registered> = Key::test("list");
     const CLAIM: RecordShape = RecordShape {
         ahead: Span::MAX,
         alone: true,
@@ -154,7 +163,7 @@ mod tests {
     };
 
     fn ask(store: &Memory, key: &str, max: u32) -> bool {
-        register(store, LIST, key, max, CLAIM).unwrap()
+        register(store, &LIST, &Key::test_of(key), max, CLAIM).unwrap()
     }
 
     #[test]
@@ -165,7 +174,7 @@ mod tests {
         }
         assert!(!ask(&store, "d", 3));
         assert!(ask(&store, "b", 3), "it has its place");
-        assert_eq!(registered(&store, LIST), Ok(3));
+        assert_eq!(registered(&store, &LIST), Ok(3));
         assert_eq!(store.sizes().count(), 4, "three records and the list");
     }
 
@@ -176,17 +185,18 @@ mod tests {
         for name in &names {
             assert!(ask(&store, name, 50));
         }
-        let whole = store.load(LIST).unwrap().unwrap().bytes;
+        let whole = store.load(LIST.as_str()).unwrap().unwrap().bytes;
         let mut turned = whole.clone();
         turned.reverse();
         for wrong in [&b""[..], &[0xff; 4], &whole[..whole.len() - 1], &turned] {
-            store.put(LIST, wrong);
-            assert_eq!(registered(&store, LIST), Ok(0));
+            store.put(LIST.as_str(), wrong);
+            assert_eq!(registered(&store, &LIST), Ok(0));
             // Two VMs, of which each knows a part.
             for part in [&names[..30], &names[20..]] {
-                recount(&store, LIST, part.iter().map(String::as_str)).unwrap();
+                let keys: Vec<_> = part.iter().map(|name| Key::test_of(name)).collect();
+                recount(&store, &LIST, keys.iter()).unwrap();
             }
-            assert_eq!(registered(&store, LIST), Ok(50));
+            assert_eq!(registered(&store, &LIST), Ok(50));
             assert!(!ask(&store, "one more", 50));
         }
     }
@@ -195,11 +205,14 @@ mod tests {
     fn what_a_dead_vm_left_is_nobodys_but_the_same_upstreams() {
         let store = Memory::default();
         // It died between entering and creating.
-        assert_eq!(enter(&store, LIST, &[hash("a")], 1), Ok(true));
+        assert_eq!(
+            enter(&store, &LIST, &[hash(&Key::<Record>::test("a"))], 1),
+            Ok(true)
+        );
         assert!(!ask(&store, "b", 1));
         assert!(ask(&store, "a", 1));
         assert!(Record::decode(&store.load("a").unwrap().unwrap().bytes).is_ok());
-        assert_eq!(registered(&store, LIST), Ok(1));
+        assert_eq!(registered(&store, &LIST), Ok(1));
     }
 
     #[test]
@@ -210,18 +223,18 @@ mod tests {
             assert!(ask(&store, name, 2), "{name}: it is there");
         }
         assert!(!ask(&store, "d", 2));
-        assert_eq!(registered(&store, LIST), Ok(3));
+        assert_eq!(registered(&store, &LIST), Ok(3));
     }
 
     #[test]
     fn a_later_version_is_left_alone_and_a_host_that_refuses_is_told() {
         let store = Memory::default();
         let later = Writer::new(MAGIC, VERSION + 1).sealed(VERSION + 1);
-        store.put(LIST, &later);
+        store.put(LIST.as_str(), &later);
         assert!(ask(&store, "a", 1) && ask(&store, "b", 1));
-        assert_eq!(store.load(LIST).unwrap().unwrap().bytes, later);
+        assert_eq!(store.load(LIST.as_str()).unwrap().unwrap().bytes, later);
         store.refuse(true);
-        let refused = register(&store, LIST, "c", 1, CLAIM);
+        let refused = register(&store, &LIST, &Key::test("c"), 1, CLAIM);
         assert_eq!(refused, Err(HostError(10)));
     }
 }

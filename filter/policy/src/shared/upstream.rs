@@ -1,11 +1,12 @@
 //! One step on an upstream's record: what is wanted of it, how it is taken, and what is reported of it.
 
-use crate::breaker::{Counted, Moment, Phase, Transitions};
+use crate::breaker::{Counted, Moment, Phase, Transition, Transitions};
 use crate::policy::Policy;
 use crate::retry::attempts::Denial;
 use crate::shared::configurations::Standing;
 use crate::shared::record::{Record, RecordShape};
-use crate::shared::store::{Change, Committed, SharedStore, Undecided, update};
+use crate::shared::state::{Change, Key, SharedState, Undecided};
+use crate::time::Timestamp;
 
 /// The upstream whose state is asked.
 #[derive(Clone, Copy, Debug)]
@@ -13,7 +14,7 @@ pub struct GovernedUpstream<'a> {
     /// Its policy.
     pub policy: &'a Policy,
     /// Its key in shared data; `None` where it has no state, so that it never refuses.
-    pub key: Option<&'a str>,
+    pub key: Option<&'a Key<Record>>,
     /// When this root took its configuration, and how it stands beside others.
     pub standing: &'a Standing,
     /// The VMs that are marked as dead: what they hold is free.
@@ -83,10 +84,51 @@ impl StepReport {
     }
 }
 
+/// A step that was taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// The transition of a record that a later configuration made start anew.
+    pub restarted: Option<Transition>,
+    /// Whether it stands: nothing had to be stored, or it was. `false` after too many lost races.
+    pub stands: bool,
+    /// Whether a damaged record was replaced.
+    pub healed: bool,
+}
+
+/// Takes one step on the record under `key`: let the root's claim shape it, step, and store if there is something to store.
+/// An absent or damaged record is as a new one.
+pub fn update(
+    state: &impl SharedState,
+    key: &Key<Record>,
+    claim: &RecordShape,
+    now: Timestamp,
+    step: &mut dyn FnMut(&mut Record) -> Change,
+) -> Result<Committed, Undecided> {
+    let latest = now.after(claim.ahead);
+    let (mut restarted, mut healed) = (None, false);
+    let stands = state.update(key, |stored| {
+        let ahead = stored.record.take_if(|record| record.is_ahead_of(latest));
+        healed = stored.damaged || ahead.is_some();
+        let record = stored.record.get_or_insert_with(|| Record::new(*claim));
+        let adopted = match record.is_as(claim) {
+            true => (false, None),
+            false => record.adopt(*claim, now),
+        };
+        restarted = adopted.1;
+        let change = step(record);
+        Change::stored_if(change == Change::Store || adopted.0 || healed)
+    })?;
+    Ok(Committed {
+        restarted,
+        stands,
+        healed,
+    })
+}
+
 /// Takes a step on the record, where there is one and the host answers. Transitions are stored in any case, and so is what was
 /// taken back from VMs that are marked as dead.
 pub(crate) fn update_record(
-    store: &impl SharedStore,
+    state: &impl SharedState,
     upstream: &GovernedUpstream<'_>,
     moment: Moment,
     step: &mut dyn FnMut(&mut Record) -> (Transitions, Change),
@@ -105,17 +147,9 @@ pub(crate) fn update_record(
         notes = report_of(record, made);
         change
     };
-    match update(store, key, &upstream.claim(), moment.now, &mut step) {
+    match update(state, key, &upstream.claim(), moment.now, &mut step) {
         Ok(taken) => committed(&taken, notes),
         Err(undecided) => StepReport::undecided(undecided),
-    }
-}
-
-/// What changed is stored.
-pub(crate) const fn stored_if(changed: bool) -> Change {
-    match changed {
-        true => Change::Store,
-        false => Change::Nothing,
     }
 }
 

@@ -11,7 +11,7 @@
 //! rules::names     what the names of a request's headers say
 //! ignored          the headers of which the policy says that they shape no answer
 //! key              the key as bytes: parts with their lengths, compared in full
-//! slot             one kept answer as bytes
+//! slot             one kept answer
 //! place            in which set an answer may stand: bounds for a host and for a route
 //! set              which of a set's slots holds what, and which one goes next
 //! shelf            those two in shared data: keep and find
@@ -32,10 +32,10 @@ mod key;
 mod placement;
 pub mod rules;
 mod sampling;
-mod set;
+pub(crate) mod set;
 mod size;
 mod storage;
-mod stored_response;
+pub(crate) mod stored_response;
 
 pub use ignored::{IGNORED_MAX, Ignored, Unlistable};
 pub use key::Scope;

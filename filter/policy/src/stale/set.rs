@@ -17,6 +17,7 @@
 use std::cmp::Reverse;
 
 use crate::shared::envelope::{Reader, Writer};
+use crate::shared::state::{SharedRecord, Unreadable};
 use crate::time::{Span, Timestamp};
 
 /// How many slots a set has.
@@ -63,11 +64,12 @@ struct Way {
 
 /// What stands in the slots of one set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Set {
+pub struct Set {
     ways: [Option<Way>; WAYS],
 }
 
 impl Entry {
+    #[inline(never)]
     fn is(&self, other: &Self) -> bool {
         (self.key, self.whole) == (other.key, other.whole)
     }
@@ -76,6 +78,13 @@ impl Entry {
 impl Way {
     fn is_needed(&self, now: Timestamp) -> bool {
         self.given > Timestamp::ZERO && now.since(self.given) < NEEDED
+    }
+
+    /// Who goes first goes by this: the least.
+    #[inline(never)]
+    fn rank(&self, now: Timestamp) -> (bool, u16, Reverse<Timestamp>) {
+        let heat = self.heat_at(now);
+        (self.is_needed(now), heat, Reverse(self.since))
     }
 
     /// Its heat in whole halvings: the same for a minute, so that of two that were asked for once within it the first
@@ -138,17 +147,16 @@ impl Set {
         let ways = self.ways.iter().enumerate();
         let open = ways.filter(|(_, way)| !crowded || way.as_ref().is_some_and(own));
         // Nothing at all is less than anything.
-        let rank = |way: Way| (way.is_needed(now), way.heat_at(now), Reverse(way.since));
-        let first = open.min_by_key(|(_, way)| way.map(rank));
+        let first = open.min_by_key(|(_, way)| way.as_ref().map(|way| way.rank(now)));
         first.map(|(place, _)| place)
     }
 
-    /// What stands in this place is given; says whether that is worth writing down.
-    pub(super) fn give(&mut self, place: usize, now: Timestamp) -> bool {
+    /// What stands in this place is given, if it is an answer of this key; says whether that is worth writing down.
+    pub(super) fn give(&mut self, place: usize, key: u64, now: Timestamp) -> bool {
         let Some(Some(way)) = self.ways.get_mut(place) else {
             return false;
         };
-        let due = now.since(way.given) >= REST;
+        let due = way.entry.key == key && now.since(way.given) >= REST;
         if due {
             way.given = now;
         }
@@ -195,9 +203,10 @@ impl Set {
         }
         forgot
     }
+}
 
-    /// The bytes for shared data.
-    pub(super) fn encode(&self) -> Vec<u8> {
+impl SharedRecord for Set {
+    fn encode(&self) -> Vec<u8> {
         let mut out = Writer::new(MAGIC, VERSION);
         for way in &self.ways {
             out.maybe(way.map(|way| way.entry.at));
@@ -214,36 +223,36 @@ impl Set {
         out.sealed(VERSION)
     }
 
-    /// Reads what [`Set::encode`] wrote; nothing if a later version did. What is damaged is as empty.
-    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
-        match Reader::open(bytes, MAGIC) {
-            Some((version, _)) if version > VERSION => None,
-            Some((VERSION, mut reader)) => Some(read(&mut reader).unwrap_or_default()),
-            Some(_) | None => Some(Self::default()),
-        }
+    fn decode(bytes: &[u8]) -> Result<Self, Unreadable> {
+        let mut reader = Reader::of(bytes, MAGIC, VERSION)?;
+        read(&mut reader).ok_or(Unreadable::Damaged)
     }
 }
 
 fn read(reader: &mut Reader<'_>) -> Option<Set> {
     let mut set = Set::default();
     for place in &mut set.ways {
-        let Some(at) = reader.maybe()? else {
-            continue;
-        };
-        let entry = Entry {
-            key: reader.u64()?,
-            whole: reader.u64()?,
-            for_all: reader.flag()?,
-            at,
-        };
-        *place = Some(Way {
-            entry,
-            since: reader.time()?,
-            heat: reader.u16()?,
-            given: reader.time()?,
-        });
+        if let Some(at) = reader.maybe()? {
+            *place = Some(read_way(reader, at)?);
+        }
     }
     Some(set)
+}
+
+#[inline(never)]
+fn read_way(reader: &mut Reader<'_>, at: Timestamp) -> Option<Way> {
+    let entry = Entry {
+        key: reader.u64()?,
+        whole: reader.u64()?,
+        for_all: reader.flag()?,
+        at,
+    };
+    Some(Way {
+        entry,
+        since: reader.time()?,
+        heat: reader.u16()?,
+        given: reader.time()?,
+    })
 }
 
 #[cfg(test)]

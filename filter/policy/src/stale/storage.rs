@@ -1,18 +1,16 @@
 //! Slots and sets in shared data: to keep an answer, to find it, to forget it.
 //!
-//! A set is changed by compare-and-swap, so that over all workers one of them writes a key's answer in a second, and one
-//! of them that it was given. The slot
-//! is written after its set: whoever reads in between, or after two of them met, finds another key in the slot than the
+//! A set is changed in one step, so that over all workers one of them writes a key's answer in a second, and one of them
+//! that it was given. The slot is written after its set: whoever reads in between, or after two of them met, finds another key in the slot than the
 //! set says, and that is as if nothing were there.
 
 use super::Headers;
 use super::rules::lookup::RequestDirectives;
 use super::rules::response::CacheableResponse;
 use super::set::{Entry, Set, WAYS};
-use super::size::SLOT_BYTES_MAX;
-use super::stored_response::{self, StoredResponse};
+use super::stored_response::StoredResponse;
 use crate::shared::keys;
-use crate::shared::store::{CREATE, HostError, SharedStore, exchange};
+use crate::shared::state::{Change, HostError, Key, SharedState, unless_later};
 use crate::time::{Span, Timestamp};
 
 /// What became of an answer that was to be kept.
@@ -33,7 +31,7 @@ pub enum Outcome {
 /// # Errors
 /// The host's status.
 pub fn keep(
-    store: &impl SharedStore,
+    state: &impl SharedState,
     asked: &RequestDirectives,
     offer: &CacheableResponse,
     body: &[u8],
@@ -52,31 +50,23 @@ pub fn keep(
         at: asked.at,
     };
     let mut place = None;
-    let mut later = false;
-    let stands = exchange(store, &set_key(number), &mut |bytes| {
-        let set = Set::decode(bytes);
-        later = set.is_none();
-        let mut set = set?;
-        place = set.place(entry, heat, now);
-        place.map(|_| set.encode())
-    })?;
-    if !stands || later {
+    let stands = state.update(&set_key(number), |stored| {
+        place = stored.or_empty().place(entry, heat, now);
+        Change::stored_if(place.is_some())
+    });
+    if !unless_later(stands, false)? {
         return Ok(Outcome::Lost);
     }
     let Some(place) = place else {
         return Ok(Outcome::Rests);
     };
-    let bytes = stored_response::encode(asked, offer, body);
-    if bytes.len() > SLOT_BYTES_MAX {
-        return Ok(Outcome::Broken);
-    }
-    let key = slot_key(number, place);
-    let found = store.load(&key)?;
-    let cas = found.as_ref().map_or(CREATE, |found| found.cas);
-    if found.is_some_and(|found| stored_response::is_later(&found.bytes)) {
-        return Ok(Outcome::Lost);
-    }
-    Ok(match store.swap(&key, &bytes, cas)? {
+    let mut kept = Some(StoredResponse::new(asked, offer, body));
+    let stands = state.update(&slot_key(number, place), |stored| {
+        // Where somebody came in between, it is given up.
+        stored.record = kept.take();
+        Change::stored_if(stored.record.is_some())
+    });
+    Ok(match unless_later(stands, false)? {
         true => Outcome::Kept,
         false => Outcome::Lost,
     })
@@ -87,39 +77,37 @@ pub fn keep(
 /// # Errors
 /// The host's status.
 pub fn find(
-    store: &impl SharedStore,
+    state: &impl SharedState,
     asked: &RequestDirectives,
     request: &dyn Headers,
     max_age: Span,
     now: Timestamp,
-    give: &mut dyn FnMut(&StoredResponse<'_>, Span),
+    give: &mut dyn FnMut(StoredResponse, Span),
 ) -> Result<bool, HostError> {
     if !asked.takes {
         return Ok(false);
     }
     let number = asked.set();
     let key = set_key(number);
-    let Some(stands) = store.load(&key)? else {
+    let Some(set) = unless_later(state.view(&key).map(|stored| stored.record), None)? else {
         return Ok(false);
     };
-    let set = Set::decode(&stands.bytes).unwrap_or_default();
     for place in set.places(asked.hash, asked.per_client) {
-        let Some(found) = store.load(&slot_key(number, place))? else {
+        let slot = state.view(&slot_key(number, place));
+        let Some(slot) = unless_later(slot.map(|stored| stored.record), None)? else {
             continue;
         };
-        let slot = StoredResponse::decode(&found.bytes);
-        let age = slot
-            .as_ref()
-            .and_then(|slot| slot.age_for(asked, request, max_age, now));
-        if let (Some(slot), Some(age)) = (slot, age) {
-            let mut given = set.clone();
-            if given.give(place, now) {
-                // Who comes in between writes it down within a second.
-                let _ = store.swap(&key, &given.encode(), stands.cas);
-            }
-            give(&slot, age);
-            return Ok(true);
+        let Some(age) = slot.age_for(asked, request, max_age, now) else {
+            continue;
+        };
+        if set.clone().give(place, asked.hash, now) {
+            // Where it cannot be stored, it is written down by whoever is given it within a second.
+            let _ = state.update(&key, |stored| {
+                Change::stored_if(stored.or_empty().give(place, asked.hash, now))
+            });
         }
+        give(slot, age);
+        return Ok(true);
     }
     Ok(false)
 }
@@ -129,21 +117,21 @@ pub fn find(
 ///
 /// # Errors
 /// The host's status.
-pub fn forget(store: &impl SharedStore, asked: &RequestDirectives) -> Result<(), HostError> {
+pub fn forget(state: &impl SharedState, asked: &RequestDirectives) -> Result<(), HostError> {
     let key = set_key(asked.set());
-    exchange(store, &key, &mut |bytes| {
-        let mut set = Set::decode(bytes)?;
-        set.forget(asked.hash, asked.per_client, asked.at)
-            .then(|| set.encode())
-    })?;
+    let stands = state.update(&key, |stored| {
+        let set = stored.or_empty();
+        Change::stored_if(set.forget(asked.hash, asked.per_client, asked.at))
+    });
+    unless_later(stands, true)?;
     Ok(())
 }
 
 /// Modules before this layout wrote under `v1`, by other rules about who is given what: neither reads what the other wrote.
-fn set_key(number: usize) -> String {
+fn set_key(number: usize) -> Key<Set> {
     keys::stale_set(number)
 }
 
-fn slot_key(set: usize, place: usize) -> String {
+fn slot_key(set: usize, place: usize) -> Key<StoredResponse> {
     keys::stale(set.saturating_mul(WAYS).saturating_add(place))
 }

@@ -13,8 +13,8 @@ use crate::concurrency::InFlightSlots;
 use crate::policy::Policy;
 use crate::priority::Priority;
 use crate::retry_budget::RETRY;
-use crate::shared::record::{Record, Unreadable};
-use crate::shared::store::{HostError, SharedStore};
+use crate::shared::record::Record;
+use crate::shared::state::{Key, SharedState, Undecided};
 use crate::time::Timestamp;
 use crate::trust::Trust;
 
@@ -38,9 +38,9 @@ pub struct UpstreamView<'a> {
     /// Its cluster.
     pub cluster: &'a str,
     /// Its key in shared data; `None` where it has no state.
-    pub key: Option<&'a str>,
+    pub key: Option<&'a Key<Record>>,
     /// The key of its slots, where they are counted.
-    pub places: Option<&'a str>,
+    pub places: Option<&'a Key<InFlightSlots>>,
     /// Whether there is a filter in the upstream position, in a word.
     pub position: &'a str,
 }
@@ -161,7 +161,7 @@ pub fn end(mut page: Page, omitted: usize) -> Vec<u8> {
 /// Adds one upstream; `false` if there is no room.
 pub fn add(
     page: &mut Page,
-    store: &impl SharedStore,
+    store: &impl SharedState,
     upstream: &UpstreamView<'_>,
     moment: Moment,
 ) -> bool {
@@ -169,16 +169,12 @@ pub fn add(
         return false;
     }
     let record = upstream.key.map(|key| load(store, key));
-    let found = upstream.places.map(|key| store.load(key));
-    let places = match &found {
-        Some(Ok(Some(found))) => InFlightSlots::decode(&found.bytes).ok(),
-        Some(Ok(None)) => Some(InFlightSlots::default()),
-        Some(Err(_)) | None => None,
-    };
+    let places = upstream.places.and_then(|key| store.view(key).ok());
+    let places = places.filter(|stored| !stored.damaged);
     let mut shown = Shown {
         policy: &upstream.policy.name,
         upstream: upstream.cluster,
-        key: upstream.key,
+        key: upstream.key.map(Key::as_str),
         mode: mode(upstream.policy.breaker.mode),
         position: upstream.position,
         ..Shown::default()
@@ -189,8 +185,8 @@ pub fn add(
         Some(Ok(None)) => shown.state = "new",
         Some(Ok(Some(record))) => stored(&mut shown, upstream.policy, record, moment),
     }
-    if let Some(places) = places {
-        counted(&mut shown, &places, moment.now);
+    if let Some(mut places) = places {
+        counted(&mut shown, places.or_empty(), moment.now);
     }
     if !page.is_empty {
         page.bytes.push(b',');
@@ -201,15 +197,12 @@ pub fn add(
 }
 
 /// What stands under a key, or why it cannot be told.
-fn load(store: &impl SharedStore, key: &str) -> Result<Option<Record>, &'static str> {
-    match store.load(key) {
-        Ok(Some(found)) if !found.bytes.is_empty() => match Record::decode(&found.bytes) {
-            Ok(record) => Ok(Some(record)),
-            Err(Unreadable::Later(_)) => Err("later_version"),
-            Err(Unreadable::Damaged) => Err("damaged"),
-        },
-        Ok(_) => Ok(None),
-        Err(HostError(_)) => Err("unreadable"),
+fn load(store: &impl SharedState, key: &Key<Record>) -> Result<Option<Record>, &'static str> {
+    match store.view(key) {
+        Ok(stored) if stored.damaged => Err("damaged"),
+        Ok(stored) => Ok(stored.record),
+        Err(Undecided::Later) => Err("later_version"),
+        Err(Undecided::Host(_)) => Err("unreadable"),
     }
 }
 

@@ -10,11 +10,13 @@ use crate::outcome::Outcome;
 use crate::ratio::Share;
 use crate::retry;
 use crate::shared::record::RecordShape;
+use crate::shared::store::SharedStore;
 use crate::shared::store::tests::Memory;
 use crate::shedding::reported_load;
 use crate::time::Span;
 
-const KEY: &str = "seawall/v1/p/c";
+static KEY: Key<Record> = Key::test("seawall/v1/p/c");
+static PLACES: Key<InFlightSlots> = Key::test("places");
 
 fn policy() -> Policy {
     let mut policy = Policy {
@@ -42,7 +44,7 @@ fn upstream(policy: &Policy) -> UpstreamView<'_> {
     UpstreamView {
         policy,
         cluster: "c",
-        key: Some(KEY),
+        key: Some(&KEY),
         places: None,
         position: "present",
     }
@@ -111,11 +113,11 @@ fn every_state_is_shown_in_figures() {
     let upstream = upstream(&policy);
     check(
         &shown(&store, &upstream, 0),
-        json!({"state": "new", "policy": "p", "upstream": "c", "key": KEY}),
+        json!({"state": "new", "policy": "p", "upstream": "c", "key": KEY.as_str()}),
     );
 
     let closed = record(&policy, &[Success, Slow, Failure, Failure]);
-    store.swap(KEY, &closed.encode(), 0).unwrap();
+    store.swap(KEY.as_str(), &closed.encode(), 0).unwrap();
     check(
         &shown(&store, &upstream, 4_000),
         json!({"state": "closed", "mode": "enforce", "calls": 4, "failures": 2, "slow": 1, "failures_in_a_row": 2,
@@ -123,7 +125,7 @@ fn every_state_is_shown_in_figures() {
     );
 
     let open = record(&policy, &[Failure; 3]);
-    store.swap(KEY, &open.encode(), 0).unwrap();
+    store.swap(KEY.as_str(), &open.encode(), 0).unwrap();
     let seen = shown(&store, &upstream, 4_500);
     check(
         &seen,
@@ -134,7 +136,7 @@ fn every_state_is_shown_in_figures() {
         &seen,
         json!({"state": "half_open", "probes_in_flight": 0, "calls": 0, "generation": 2}),
     );
-    let kept = store.load(KEY).unwrap().unwrap();
+    let kept = store.load(KEY.as_str()).unwrap().unwrap();
     assert_eq!(kept.bytes, open.encode(), "nothing was stored");
 }
 
@@ -142,7 +144,7 @@ fn every_state_is_shown_in_figures() {
 fn what_cannot_be_read_is_said_to_be_so() {
     let (store, policy) = (Memory::default(), policy());
     let upstream = upstream(&policy);
-    store.swap(KEY, b"rubbish", 0).unwrap();
+    store.swap(KEY.as_str(), b"rubbish", 0).unwrap();
     check(&shown(&store, &upstream, 0), json!({"state": "damaged"}));
     let stateless = UpstreamView {
         key: None,
@@ -171,7 +173,7 @@ fn places_show_what_is_in_flight_and_how_loaded_the_upstream_is() {
     }
     store.swap("places", &places.encode(), 0).unwrap();
     let upstream = UpstreamView {
-        places: Some("places"),
+        places: Some(&PLACES),
         ..upstream(&policy)
     };
     let seen = shown(&store, &upstream, 2_950);
@@ -225,9 +227,9 @@ proptest! {
         millis in any::<u32>(),
     ) {
         let (store, policy) = (Memory::default(), policy());
-        store.swap(KEY, &bytes, 0).unwrap();
+        store.swap(KEY.as_str(), &bytes, 0).unwrap();
         store.swap("places", &bytes, 0).unwrap();
-        let upstream = UpstreamView { places: Some("places"), ..upstream(&policy) };
+        let upstream = UpstreamView { places: Some(&PLACES), ..upstream(&policy) };
         shown(&store, &upstream, u64::from(millis));
     }
 }

@@ -6,7 +6,7 @@ use crate::concurrency::unfinished;
 use crate::concurrency::{self, AcquireRequest, Acquired, Bound, GENERATION, SlotReport};
 use crate::policy::Policy;
 use crate::ratio::Share;
-use crate::shared::store::SharedStore;
+use crate::shared::state::SharedState;
 
 use super::AdmissionInput;
 use super::limit_reached::{LimitReached, limit_reached, note};
@@ -14,7 +14,7 @@ use super::local_leases::{HeldSlots, LocalHoldings};
 use crate::telemetry::OwnSeries;
 
 /// A request on its way to its slots.
-pub(super) struct Acquisition<'a, S: SharedStore> {
+pub(super) struct Acquisition<'a, S: SharedState> {
     pub(super) store: &'a S,
     pub(super) policy: &'a Policy,
     pub(super) holdings: &'a mut LocalHoldings,
@@ -28,7 +28,7 @@ pub(super) struct Acquisition<'a, S: SharedStore> {
     pub(super) full: Option<LimitReached>,
 }
 
-impl<S: SharedStore> Acquisition<'_, S> {
+impl<S: SharedState> Acquisition<'_, S> {
     /// Whether it was refused a slot, and is not only marked.
     pub(super) fn is_refused(&self) -> bool {
         self.full.is_some_and(|full| full.refused)

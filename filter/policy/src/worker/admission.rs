@@ -169,7 +169,7 @@ impl<E: Environment> Worker<E> {
         };
         let governed = upstream_of(
             policy,
-            entry.key.as_deref(),
+            entry.key.as_ref(),
             self.shapes.standing(entry.policy),
             self.liveness.view.dead(),
         );

@@ -5,9 +5,10 @@ use crate::admission;
 use crate::breaker::Moment;
 use crate::concurrency::InFlightSlots;
 use crate::environment::Environment;
-use crate::shared::authorities::{Remembered, claim, empty, inherit, renew};
+use crate::shared::authorities::{Directory, Remembered, claim, empty, inherit, renew};
 use crate::shared::keys::{self, Part};
-use crate::shared::store::{HostError, SharedStore};
+use crate::shared::record::Record;
+use crate::shared::state::{Change, HostError, Key, SharedRecord, SharedState, unless_later};
 use crate::time::Span;
 
 use super::by_name::ByName;
@@ -23,7 +24,7 @@ impl<E: Environment> Worker<E> {
     pub(super) fn slot(
         &mut self,
         name: &Name<'_>,
-        index: String,
+        index: Key<Record>,
         max: u32,
         moment: Moment,
     ) -> Option<usize> {
@@ -42,9 +43,9 @@ impl<E: Environment> Worker<E> {
             let cleared =
                 is_unused(env, &keys::places(&key))? && empty(env, &key, shape, idle, moment.now)?;
             if cleared {
-                for key in [keys::places(&key), keys::latency(&key), keys::probe(&key)] {
-                    clear(env, &key)?;
-                }
+                clear(env, &keys::places(&key))?;
+                clear(env, &keys::latency(&key))?;
+                clear(env, &keys::probe(&key))?;
             }
             Ok(cleared)
         };
@@ -95,7 +96,7 @@ impl<E: Environment> Worker<E> {
         if !self.upstreams.has_slots() {
             return;
         }
-        let mut all: ByName<(Vec<usize>, Vec<Remembered>)> = ByName::default();
+        let mut all: ByName<(Key<Directory>, Vec<usize>, Vec<Remembered>)> = ByName::default();
         for number in 0..self.upstreams.len() {
             let owned = self
                 .upstreams
@@ -104,19 +105,20 @@ impl<E: Environment> Worker<E> {
             if let Some(owned) = owned.filter(|owned| !owned.index.is_empty()) {
                 let remembered = owned.remembered;
                 owned.remembered.used = false;
-                match all.get_mut(&owned.directory) {
-                    Some((numbers, known)) => {
+                match all.get_mut(owned.directory.as_str()) {
+                    Some((_, numbers, known)) => {
                         numbers.push(number);
                         known.push(remembered);
                     }
                     None => {
-                        let first = (vec![number], vec![remembered]);
-                        all.insert(owned.directory.clone(), first);
+                        let directory = owned.directory.clone();
+                        let name = directory.as_str().to_owned();
+                        all.insert(name, (directory, vec![number], vec![remembered]));
                     }
                 }
             }
         }
-        for (directory, (numbers, known)) in all.iter() {
+        for (_, (directory, numbers, known)) in all.iter() {
             match renew(&self.env, directory, known, moment.now) {
                 Ok(lost) => {
                     for number in lost.iter().filter_map(|place| numbers.get(*place)) {
@@ -130,16 +132,18 @@ impl<E: Environment> Worker<E> {
 }
 
 /// Whether nothing is in flight that holds a slot under this key.
-fn is_unused(env: &impl SharedStore, key: &str) -> Result<bool, HostError> {
-    let found = env.load(key)?.filter(|found| !found.bytes.is_empty());
-    let places = found.and_then(|found| InFlightSlots::decode(&found.bytes).ok());
+fn is_unused(env: &impl SharedState, key: &Key<InFlightSlots>) -> Result<bool, HostError> {
+    let places = unless_later(env.view(key).map(|stored| stored.record), None)?;
     Ok(places.is_none_or(|places| places.in_flight() == 0))
 }
 
 /// Leaves nothing under a key, if there was something: a key itself stays.
-fn clear(env: &impl SharedStore, key: &str) -> Result<(), HostError> {
-    if let Some(found) = env.load(key)?.filter(|found| !found.bytes.is_empty()) {
-        env.swap(key, &[], found.cas)?;
-    }
+fn clear<R: SharedRecord>(env: &impl SharedState, key: &Key<R>) -> Result<(), HostError> {
+    let cleared = env.update(key, |stored| {
+        let change = Change::stored_if(!stored.is_absent());
+        stored.record = None;
+        change
+    });
+    unless_later(cleared, true)?;
     Ok(())
 }

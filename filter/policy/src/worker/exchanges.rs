@@ -6,12 +6,12 @@ use crate::environment::Environment;
 use crate::environment::facts::{Facts, StreamFact};
 use crate::outcome::end::Judgement;
 use crate::outcome::exchange::{self, Due, Patience};
-use crate::outcome::stall::{self, Stalls};
+use crate::outcome::stall;
 use crate::outcome::{Ignored, Outcome};
 use crate::policy::Policy;
 use crate::ratio::Share;
 use crate::shared::keys;
-use crate::shared::store;
+use crate::shared::state::Change;
 use crate::time::{Span, Timestamp};
 use slab::Slab;
 
@@ -301,20 +301,20 @@ impl<E: Environment> Worker<E> {
         let Some(entry) = self.upstreams.entry(exchange.upstream) else {
             return false;
         };
-        let Some(key) = entry.key.as_deref().map(keys::stalls) else {
+        let Some(key) = entry.key.as_ref().map(keys::stalls) else {
             return false;
         };
         let ended_at = entry.responses.pool.ended_at;
         let mut blamed = false;
-        let step = &mut |bytes: &[u8]| {
-            let mut stalls = Stalls::decode(bytes);
+        let stored = self.env.update(&key, |stored| {
+            let stalls = stored.or_empty();
             stalls.watch(now);
             stalls.ended(ended_at);
             blamed = stalls.is_upstreams(connection, exchange.quiet_since, now);
-            Some(stalls.encode())
-        };
+            Change::Store
+        });
         // Where it cannot be stored it is not known, and says nothing.
-        store::exchange(&self.env, &key, step).unwrap_or(false) && blamed
+        stored.unwrap_or(false) && blamed
     }
 
     /// Counts what fell due, and tells other workers of responses that ended while some stand still. Speaks for streams,
@@ -428,16 +428,15 @@ impl<E: Environment> Worker<E> {
         if !stand_still && ended_at == std::mem::replace(&mut entry.responses.told, ended_at) {
             return;
         }
-        let Some(key) = entry.key.as_deref().map(keys::stalls) else {
+        let Some(key) = entry.key.as_ref().map(keys::stalls) else {
             return;
         };
-        let step = &mut |bytes: &[u8]| {
-            let mut stalls = Stalls::decode(bytes);
+        // Host errors are counted where they are seen; without an answer nobody is blamed.
+        let _ = self.env.update(&key, |stored| {
+            let stalls = stored.or_empty();
             let mut changed = stand_still && stalls.watch(now);
             changed |= stalls.is_watched(now) && stalls.ended(ended_at);
-            changed.then(|| stalls.encode())
-        };
-        // Host errors are counted where they are seen; without an answer nobody is blamed.
-        store::exchange(&self.env, &key, step).unwrap_or_default();
+            Change::stored_if(changed)
+        });
     }
 }

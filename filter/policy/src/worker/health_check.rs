@@ -33,7 +33,7 @@ impl<E: Environment> Worker<E> {
         };
         let place = upstream_of(
             policy,
-            entry.key.as_deref(),
+            entry.key.as_ref(),
             self.shapes.standing(entry.policy),
             self.liveness.view.dead(),
         );
@@ -79,7 +79,7 @@ impl<E: Environment> Worker<E> {
         };
         let place = upstream_of(
             policy,
-            entry.key.as_deref(),
+            entry.key.as_ref(),
             self.shapes.standing(entry.policy),
             self.liveness.view.dead(),
         );

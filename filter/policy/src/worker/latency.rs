@@ -5,7 +5,7 @@ use crate::latency::{Ended, Latencies};
 use crate::policy::Policy;
 use crate::retry::Delay;
 use crate::shared::keys;
-use crate::shared::store::exchange;
+use crate::shared::state::{Change, Undecided};
 use crate::time::Span;
 
 use super::Worker;
@@ -38,18 +38,20 @@ impl<E: Environment> Worker<E> {
         let Some(policy) = policy.filter(|policy| follows(policy)) else {
             return;
         };
-        let Some(key) = entry.key.as_deref() else {
+        let Some(key) = &entry.key else {
             return;
         };
         let key = keys::latency(key);
         let mut all = Latencies::default();
-        let shared = exchange(&self.env, &key, &mut |bytes| {
-            all = Latencies::decode(bytes)?;
-            all.merge(&entry.seen, now);
-            (!entry.seen.is_empty()).then(|| all.encode())
+        let shared = self.env.update(&key, |stored| {
+            let shared = stored.or_empty();
+            shared.merge(&entry.seen, now);
+            all.clone_from(shared);
+            Change::stored_if(!entry.seen.is_empty())
         });
         match shared {
-            Ok(true) => {
+            // Beside what a later version wrote, nothing is known yet.
+            Ok(true) | Err(Undecided::Later) => {
                 entry.seen = Default::default();
                 entry.adaptive = policy.time.adaptive.and_then(|follow| all.limit(&follow));
                 let hedge = policy.retries.as_ref().and_then(|retries| retries.hedge);
@@ -59,7 +61,7 @@ impl<E: Environment> Worker<E> {
                 };
             }
             Ok(false) => self.own.count(InternalEvent::LostRaces),
-            Err(_) => self.own.count(InternalEvent::UndecidedHost),
+            Err(Undecided::Host(_)) => self.own.count(InternalEvent::UndecidedHost),
         }
     }
 }

@@ -1,11 +1,14 @@
 //! What a worker does so that slots come back: it looks at what is in use, a bounded number of keys at each tick.
 
 use crate::concurrency::partitions::Partition;
-use crate::concurrency::rounds::{Index, LOOKS_MAX, Round};
-use crate::concurrency::{self, Bound};
+use crate::concurrency::partitions::index::Index;
+use crate::concurrency::rounds::{LOOKS_MAX, Round};
+use crate::concurrency::{self, Bound, InFlightSlots};
 use crate::environment::Environment;
 use crate::liveness::Liveness;
+use crate::shared::keys;
 use crate::shared::leases::{Lease, LocalLease};
+use crate::shared::state::Key;
 
 use super::Worker;
 use super::concurrency::bounds;
@@ -45,7 +48,7 @@ impl<E: Environment> Worker<E> {
             });
         }
         if !holds {
-            self.liveness.view.leave(&self.env);
+            self.liveness.view.leave(&self.env, &keys::MEMBERS);
         }
     }
 
@@ -95,7 +98,7 @@ impl<E: Environment> Worker<E> {
                 beat: 0,
             })
         };
-        let mut look = |key: &str, local: &mut LocalLease| {
+        let mut look = |key: &Key<InFlightSlots>, local: &mut LocalLease| {
             let mut notes = concurrency::maintain(&self.env, key, (*local, owes), &mut gone, now);
             if notes.expired {
                 *local = local.anew();
@@ -122,7 +125,8 @@ impl<E: Environment> Worker<E> {
                 }
                 match bounds.apart.filter(|_| holdings.slots_used) {
                     Some((count, _)) if count > 0 => {
-                        Round::begin(Index::load(&self.env, &holdings.key), holdings.slots())
+                        let index = Index::load(&self.env, &keys::partitions(&holdings.key));
+                        Round::begin(index, holdings.slots())
                     }
                     // There are no others.
                     _ if holdings.slots_used => Round::begin(Index::default(), FEW.into_iter()),
@@ -146,7 +150,9 @@ impl<E: Environment> Worker<E> {
             return false;
         }
         holdings.slots_used = match bounds.apart {
-            Some((count, _)) if count > 0 => round.tell(&self.env, &holdings.key),
+            Some((count, _)) if count > 0 => {
+                round.tell(&self.env, &keys::partitions(&holdings.key))
+            }
             _ => round.is_any_used(),
         };
         let (shared, limit) = holdings.seen;

@@ -1,15 +1,17 @@
 //! What this VM holds of the slots of one upstream: in the record that all requests share, and in partitions, where the
 //! bulkhead has some for each value of a header.
 
-use crate::concurrency::SlotId;
 use crate::concurrency::partitions::Partition;
 use crate::concurrency::rounds::Round;
 use crate::concurrency::unfinished::Connections;
+use crate::concurrency::{InFlightSlots, SlotId};
 use crate::exempt::Allowance;
 use crate::limiter;
 use crate::policy::Policy;
 use crate::shared::keys;
 use crate::shared::leases::LocalLease;
+use crate::shared::record::Record;
+use crate::shared::state::Key;
 use crate::shedding::Limit;
 use crate::shedding::reported_load::Observed;
 
@@ -17,7 +19,7 @@ use crate::shedding::reported_load::Observed;
 #[derive(Debug)]
 pub(crate) struct LocalHoldings {
     /// The key of what all requests share.
-    pub(crate) key: String,
+    pub(crate) key: Key<InFlightSlots>,
     /// There.
     pub(crate) shared: LocalLease,
     /// What the upstream's hosts report, as this VM hears it.
@@ -42,7 +44,7 @@ pub(crate) struct LocalHoldings {
 
 impl LocalHoldings {
     /// The holdings at the upstream with this key, where the policy counts any.
-    pub(crate) fn of(policy: &Policy, key: Option<&str>, instance: u64) -> Option<Self> {
+    pub(crate) fn of(policy: &Policy, key: Option<&Key<Record>>, instance: u64) -> Option<Self> {
         Some(Self {
             key: keys::places(key.filter(|_| policy.counts_slots())?),
             shared: LocalLease::none(instance),

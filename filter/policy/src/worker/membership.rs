@@ -4,6 +4,7 @@
 use crate::environment::Environment;
 use crate::policy::Policy;
 use crate::shared::instance;
+use crate::shared::keys;
 use crate::shared::leases::LocalLease;
 use crate::shared::members::view::MembersView;
 use crate::time::Timestamp;
@@ -95,7 +96,7 @@ impl<E: Environment> Worker<E> {
     fn try_to_enroll(&mut self, now: Timestamp) -> Listing {
         // A VM that was given up is listed anew, under another number.
         for _ in 0..2 {
-            let listing = match self.liveness.view.enroll(&self.env, now) {
+            let listing = match self.liveness.view.enroll(&self.env, &keys::MEMBERS, now) {
                 Ok(sight) if sight.given_up => {
                     self.begin_anew();
                     continue;
@@ -119,7 +120,11 @@ impl<E: Environment> Worker<E> {
             return;
         }
         self.liveness.tried = None;
-        match self.liveness.view.look(&self.env, on_time, now) {
+        match self
+            .liveness
+            .view
+            .look(&self.env, &keys::MEMBERS, on_time, now)
+        {
             Ok(sight) if sight.given_up => {
                 self.begin_anew();
                 self.try_to_enroll(now);

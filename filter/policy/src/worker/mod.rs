@@ -40,6 +40,8 @@ use crate::retry::payment::Entry;
 use crate::route::Routing;
 use crate::shared::configurations::Standing;
 use crate::shared::leases::Lease;
+use crate::shared::record::Record;
+use crate::shared::state::Key;
 use crate::shared::upstream::GovernedUpstream;
 use crate::time::{Span, Timestamp};
 use crate::trust::Trust;
@@ -260,7 +262,7 @@ impl<E: Environment> Worker<E> {
         };
         let place = upstream_of(
             policy,
-            entry.key.as_deref(),
+            entry.key.as_ref(),
             self.shapes.standing(entry.policy),
             &[],
         );
@@ -284,7 +286,7 @@ impl<E: Environment> Worker<E> {
 
 fn upstream_of<'a>(
     policy: &'a Policy,
-    key: Option<&'a str>,
+    key: Option<&'a Key<Record>>,
     standing: &'a Standing,
     dead: &'a [u64],
 ) -> GovernedUpstream<'a> {

@@ -130,7 +130,7 @@ impl<E: Environment> Worker<E> {
         let policy = policy.ok_or(Denial::Undecided)?;
         let place = upstream_of(
             policy,
-            entry.key.as_deref(),
+            entry.key.as_ref(),
             self.shapes.standing(entry.policy),
             self.liveness.view.dead(),
         );
@@ -259,7 +259,7 @@ impl<E: Environment> Worker<E> {
         let policy = self.routing.policies.get(entry.policy)?;
         let place = upstream_of(
             policy,
-            entry.key.as_deref(),
+            entry.key.as_ref(),
             self.shapes.standing(entry.policy),
             self.liveness.view.dead(),
         );
@@ -302,7 +302,7 @@ impl<E: Environment> Worker<E> {
             cluster: &known.cluster,
             part,
         };
-        if let Some(number) = name.key().and_then(|key| self.upstreams.find(&key)) {
+        if let Some(number) = name.key().and_then(|key| self.upstreams.find(key.as_str())) {
             return Some(number);
         }
         let selected = self.selected(&known.cluster, Some(&known.policy)).0?;

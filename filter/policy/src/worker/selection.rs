@@ -84,7 +84,10 @@ impl<E: Environment> Worker<E> {
             part: asking.part(),
         };
         let key = name.key();
-        if let Some(number) = key.as_deref().and_then(|key| self.upstreams.find(key)) {
+        if let Some(number) = key
+            .as_ref()
+            .and_then(|key| self.upstreams.find(key.as_str()))
+        {
             if asking.part.is_none()
                 && let Some(Some(known)) = self.selections.get_mut(&asking.cluster)
                 && known.policy == asking.selected.policy
@@ -99,7 +102,7 @@ impl<E: Environment> Worker<E> {
         let moment = Moment { now, draw };
         let place = upstream_of(
             policy,
-            key.as_deref(),
+            key.as_ref(),
             self.shapes.standing(asking.selected.policy),
             self.liveness.view.dead(),
         );
@@ -120,7 +123,7 @@ impl<E: Environment> Worker<E> {
                 owned.unwrap_or_else(|| other(&self.env, &mut self.upstreams, &name, instance)),
             );
         }
-        let kept = key.as_deref().filter(|key| {
+        let kept = key.as_ref().filter(|key| {
             if self.upstreams.ordinary() as u32 >= max {
                 return false;
             }
@@ -128,11 +131,11 @@ impl<E: Environment> Worker<E> {
                 return true;
             }
             // A host that does not answer is counted when the state is asked for.
-            register(&self.env, keys::REGISTRY, key, max, place.claim()).unwrap_or(true)
+            register(&self.env, &keys::REGISTRY, key, max, place.claim()).unwrap_or(true)
         });
         if let Some(key) = kept {
             let notes = (!counting).then(|| admission::claim(&self.env, &place, moment));
-            let key = key.to_owned();
+            let key = key.clone();
             let holdings = LocalHoldings::of(policy, Some(&key), instance);
             let number = self.upstreams.add(&self.env, &name, Some(key), instance);
             if let Some(entry) = self.upstreams.entry(number) {
@@ -157,12 +160,12 @@ impl<E: Environment> Worker<E> {
             let records = self.upstreams.records();
             let records =
                 records.filter(|(policy, _)| policies.get(*policy).is_some_and(has_state));
-            if recount(&self.env, keys::REGISTRY, records.map(|(_, key)| key)).is_err() {
+            if recount(&self.env, &keys::REGISTRY, records.map(|(_, key)| key)).is_err() {
                 self.own.count(InternalEvent::UndecidedHost);
             }
         }
         if (due || self.upstreams_shown != known)
-            && let Ok(count) = registered(&self.env, keys::REGISTRY)
+            && let Ok(count) = registered(&self.env, &keys::REGISTRY)
         {
             self.upstreams_shown = known;
             self.own.upstreams(&self.env, count);

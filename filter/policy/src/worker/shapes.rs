@@ -88,7 +88,7 @@ impl<E: Environment> Worker<E> {
             };
             let place = upstream_of(
                 known,
-                entry.key.as_deref(),
+                entry.key.as_ref(),
                 self.shapes.standing(policy),
                 self.liveness.view.dead(),
             );

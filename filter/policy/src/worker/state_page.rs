@@ -45,8 +45,8 @@ impl<E: Environment> Worker<E> {
             let upstream = state_page::UpstreamView {
                 policy,
                 cluster: &entry.cluster,
-                key: entry.key.as_deref(),
-                places: holdings.map(|holdings| holdings.key.as_str()),
+                key: entry.key.as_ref(),
+                places: holdings.map(|holdings| &holdings.key),
                 position: position(entry),
             };
             if !state_page::add(&mut json, &self.env, &upstream, moment) {

@@ -2,7 +2,7 @@
 
 use crate::breaker::Phase;
 use crate::environment::Metrics;
-use crate::shared::store::Undecided;
+use crate::shared::state::Undecided;
 use crate::shared::upstream::StepReport;
 
 use super::upstreams::Upstream;

@@ -8,9 +8,11 @@ use std::collections::BTreeMap;
 use crate::breaker::Phase;
 use crate::latency::Histogram;
 use crate::outcome::pool::PoolEvidence;
-use crate::shared::authorities::{Found, Remembered};
+use crate::shared::authorities::{Directory, Found, Remembered};
 use crate::shared::keys::{self, Part};
 use crate::shared::leases::LocalLease;
+use crate::shared::record::Record;
+use crate::shared::state::Key;
 use crate::time::{Span, Timestamp};
 
 use super::local_leases::LocalHoldings;
@@ -47,7 +49,7 @@ pub(crate) const LONG: &str = "(long)";
 impl Name<'_> {
     /// The key in shared data, and in the index of this VM; `None` if it were too long. An authority has this key in the index
     /// alone: its state stands under that of its slot.
-    pub(crate) fn key(&self) -> Option<String> {
+    pub(crate) fn key(&self) -> Option<Key<Record>> {
         let part = match self.part {
             None => Part::Whole,
             Some((AUTHORITY, LONG)) => Part::Long,
@@ -55,7 +57,7 @@ impl Name<'_> {
             Some((_, route)) => Part::Route(route),
         };
         let key = keys::record(self.scope, self.cluster, part);
-        (key.len() <= KEY_MAX).then_some(key)
+        (key.as_str().len() <= KEY_MAX).then_some(key)
     }
 
     /// The authority, where one parts its state from others.
@@ -77,7 +79,7 @@ impl Name<'_> {
 #[derive(Debug)]
 pub(crate) struct AuthorityEntry {
     /// The directory's key.
-    pub(crate) directory: String,
+    pub(crate) directory: Key<Directory>,
     /// Which one it is, and whose.
     pub(crate) remembered: Remembered,
     /// The authority's key in the index; empty once the slot is another's.
@@ -98,7 +100,7 @@ pub(crate) struct Upstream {
     /// The slot of that authority.
     pub(crate) owned: Option<AuthorityEntry>,
     /// Where its state stands; `None` where it has none.
-    pub(crate) key: Option<String>,
+    pub(crate) key: Option<Key<Record>>,
     /// The permits of this VM.
     pub(crate) holding: LocalLease,
     /// The state as last seen.
@@ -205,9 +207,9 @@ impl Upstreams {
     }
 
     /// The policies and keys of those that have a state, slots of authorities aside.
-    pub(crate) fn records(&self) -> impl Iterator<Item = (usize, &str)> {
+    pub(crate) fn records(&self) -> impl Iterator<Item = (usize, &Key<Record>)> {
         let ordinary = self.entries.iter().filter(|entry| entry.owned.is_none());
-        ordinary.filter_map(|entry| Some((entry.policy, entry.key.as_deref()?)))
+        ordinary.filter_map(|entry| Some((entry.policy, entry.key.as_ref()?)))
     }
 
     /// An upstream by the number that [`Upstreams::add`] gave.
@@ -225,12 +227,13 @@ impl Upstreams {
         &mut self,
         env: &impl Metrics,
         name: &Name<'_>,
-        key: Option<String>,
+        key: Option<Key<Record>>,
         instance: u64,
     ) -> usize {
         let number = self.entries.len();
         self.ordinary = self.ordinary.saturating_add(key.is_some().into());
-        let indexed = key.clone().unwrap_or_else(|| others(name.scope));
+        let indexed = key.as_ref().map(|key| key.as_str().to_owned());
+        let indexed = indexed.unwrap_or_else(|| others(name.scope));
         let series = UpstreamSeries::new(env, name.scope, &name.label());
         self.entries.push(upstream(name, key, instance, series));
         self.index.insert(indexed, number);
@@ -243,11 +246,12 @@ impl Upstreams {
         &mut self,
         env: &impl Metrics,
         name: &Name<'_>,
-        (key, index, directory): (String, String, String),
+        (key, index, directory): (Key<Record>, Key<Record>, Key<Directory>),
         (found, id): (Found, u64),
         instance: u64,
     ) -> usize {
-        let known = self.find(&key);
+        let (stands, index) = (key.as_str().to_owned(), index.as_str().to_owned());
+        let known = self.find(&stands);
         let number = known.unwrap_or(self.entries.len());
         self.disown(number);
         let before = self.entry(number).and_then(|entry| {
@@ -263,7 +267,7 @@ impl Upstreams {
             };
             UpstreamSeries::new(env, name.scope, &label)
         });
-        let mut entry = upstream(name, Some(key.clone()), instance, series);
+        let mut entry = upstream(name, Some(key), instance, series);
         entry.series.tell_state_again();
         entry.owned = Some(AuthorityEntry {
             directory,
@@ -282,7 +286,7 @@ impl Upstreams {
                 self.slots = self.slots.saturating_add(1);
             }
         }
-        self.index.insert(key, number);
+        self.index.insert(stands, number);
         self.index.insert(index, number);
         number
     }
@@ -299,7 +303,7 @@ impl Upstreams {
 /// An upstream of which nothing is known yet.
 fn upstream(
     name: &Name<'_>,
-    key: Option<String>,
+    key: Option<Key<Record>>,
     instance: u64,
     series: UpstreamSeries,
 ) -> Upstream {

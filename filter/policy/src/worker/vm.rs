@@ -5,8 +5,9 @@ use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 
 use crate::environment::Entropy;
+use crate::shared::keys;
 use crate::shared::process_key::ProcessKey;
-use crate::shared::store::SharedStore;
+use crate::shared::state::SharedState;
 use crate::stale::Sampling;
 use crate::time::{Span, Timestamp};
 
@@ -32,12 +33,12 @@ pub struct Vm {
 
 impl Vm {
     /// The key of the process, read or made when it is first needed; nothing where it can be neither now.
-    pub(crate) fn process_key(&self, env: &(impl SharedStore + Entropy)) -> Option<ProcessKey> {
+    pub(crate) fn process_key(&self, env: &(impl SharedState + Entropy)) -> Option<ProcessKey> {
         let known = self.process_key.get();
         if known.is_some() {
             return known;
         }
-        let found = ProcessKey::obtain(env, &mut || env.secret()).ok();
+        let found = ProcessKey::obtain(env, &keys::PROCESS, &mut || env.secret()).ok();
         self.process_key.set(found);
         found
     }

@@ -58,7 +58,7 @@ impl<'a> Run<'a> {
         let place = GovernedUpstream {
             dead: &[],
             policy: self.policy,
-            key: Some("upstream"),
+            key: Some(&crate::shared::KEY),
             standing: &const {
                 seawall_policy::shared::configurations::Standing::since(Timestamp::nanos(1))
             },

@@ -181,7 +181,7 @@ fn failures_told_late_by_workers_that_come_in_between_trip_like_those_told_at_on
         let place = GovernedUpstream {
             dead: &[],
             policy: &policy,
-            key: Some("upstream"),
+            key: Some(&crate::shared::KEY),
             standing: &const {
                 seawall_policy::shared::configurations::Standing::since(Timestamp::nanos(1))
             },

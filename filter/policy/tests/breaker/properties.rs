@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRng, TestRunner};
 use seawall_policy::breaker::window::Geometry;
 use seawall_policy::breaker::{
-    Admission, Asker, Breaker, Cause, Counted, HalfOpen, LastWord, Mode, Moment, OpenTime, Permit, Refusal,
-    Settings, Thresholds, Transition, Verdict,
+    Admission, Asker, Breaker, Cause, Counted, HalfOpen, LastWord, Mode, Moment, OpenTime, Permit,
+    Refusal, Settings, Thresholds, Transition, Verdict,
 };
 use seawall_policy::outcome::Outcome;
 use seawall_policy::ratio::Share;

@@ -1,8 +1,16 @@
 //! Shared data as Envoy keeps it, for workers whose steps come in between each other's load and swap.
 
 use std::cell::{Cell, RefCell};
+use std::sync::LazyLock;
 
+use seawall_policy::shared::keys::{self, Part};
+use seawall_policy::shared::record::Record;
+use seawall_policy::shared::state::Key;
 use seawall_policy::shared::store::{Found, HostError, SharedStore};
+
+/// Where the one upstream's record stands.
+pub(crate) static KEY: LazyLock<Key<Record>> =
+    LazyLock::new(|| keys::record("default", "upstream", Part::Whole));
 
 /// What another worker does before a swap.
 type Intruder<'a> = Box<dyn FnOnce(&Shared<'a>) + 'a>;

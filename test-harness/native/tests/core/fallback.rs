@@ -2,7 +2,6 @@
 
 use std::rc::Rc;
 
-use seawall_policy::time::Span;
 use serde_json::{Value, json};
 
 use seawall_native::{Process, Request, Worker};
@@ -50,7 +49,7 @@ fn what_the_host_refuses_falls_to_the_next_rung_and_only_what_it_took_is_counted
         (3, false, None, ""),
     ];
     for (refusals, spare, body, counted) in rows {
-        let process = Process::new(Span::secs(1_000));
+        let process = super::process();
         let mode = match spare {
             true => "enforce",
             false => "forced_open",
@@ -83,7 +82,7 @@ fn what_the_host_refuses_falls_to_the_next_rung_and_only_what_it_took_is_counted
 fn a_failed_response_is_replaced_by_the_first_rung_that_the_host_takes_or_passed_on() {
     let rows = [(0, Some("one")), (1, Some("two")), (2, None)];
     for (refusals, body) in rows {
-        let process = Process::new(Span::secs(1_000));
+        let process = super::process();
         let mut first = ladder();
         first["breaker"] = json!({});
         first["fallback"][0]["on"] = json!(["failure"]);
@@ -135,7 +134,7 @@ fn a_failover_asks_all_that_the_other_cluster_asks_and_counts_it_there() {
         ),
     ];
     for (reason, second) in rows {
-        let process = Process::new(Span::secs(1_000));
+        let process = super::process();
         let mut worker = configured(&process, ladder(), second);
         let mut beside = Request::new(&process, "spare", &GET);
         if reason != "breaker_forced_open" {
@@ -173,7 +172,7 @@ fn a_failover_asks_all_that_the_other_cluster_asks_and_counts_it_there() {
 
 #[test]
 fn a_failover_that_goes_says_where_to_and_why() {
-    let process = Process::new(Span::secs(1_000));
+    let process = super::process();
     let mut first = ladder();
     first["fallback"] = json!([{"cluster": "spare"}]);
     let mut worker = configured(&process, first, json!({"bulkhead": {"max_concurrent": 1}}));

@@ -20,7 +20,7 @@ fn begun(min_per_second: f64) -> (Rc<Process>, Worker, Request, Request) {
         "policies": {"p": {"retries": retries, "breaker": {"mode": "off"}}},
         "upstreams": [{"cluster": "*", "policy": "p"}],
     });
-    let process = Process::new(Span::secs(1_000));
+    let process = super::process();
     let mut worker = Worker::new(&process, &configuration.to_string(), 1).expect("valid");
     // The upstream position shows itself.
     let mut seen = Request::new(&process, "shop", &GET);

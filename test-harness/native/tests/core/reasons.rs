@@ -88,7 +88,7 @@ impl Scene {
         if both(Reason::ShedLoad, Reason::ShedLimit) {
             merged(&mut settings, json!({"shedding": {"max": 2}}));
         }
-        let process = Process::new(Span::secs(1_000));
+        let process = super::process();
         let worker = configured(&process, &settings);
         let other = reasons.contains(&Reason::BreakerForcedOpen).then(|| {
             settings["breaker"]["mode"] = json!("enforce");

@@ -1,9 +1,8 @@
 //! Local replies that stand in front of everything else, and what happens where the host does not take them.
 
-use seawall_policy::time::Span;
 use serde_json::json;
 
-use seawall_native::{Process, Request, Worker};
+use seawall_native::{Request, Worker};
 
 fn configuration() -> String {
     let configuration = json!({
@@ -18,7 +17,7 @@ fn configuration() -> String {
 #[test]
 fn the_state_page_is_answered_and_a_host_that_refuses_it_lets_the_request_go() {
     for refusals in [0, 1] {
-        let process = Process::new(Span::secs(1_000));
+        let process = super::process();
         let mut worker = Worker::new(&process, &configuration(), 1).expect("a valid configuration");
         let headers = [
             (":method", "GET"),
@@ -38,7 +37,7 @@ fn the_state_page_is_answered_and_a_host_that_refuses_it_lets_the_request_go() {
 #[test]
 fn a_client_that_sends_a_failover_header_is_told_so_and_never_sent_elsewhere() {
     for refusals in [0, 1] {
-        let process = Process::new(Span::secs(1_000));
+        let process = super::process();
         let mut worker = Worker::new(&process, &configuration(), 1).expect("a valid configuration");
         let headers = [
             (":method", "GET"),

@@ -27,20 +27,20 @@ impl Memory {
 
     /// The record as it stands.
     pub(super) fn record(&self) -> Option<Record> {
-        let found = self.entry(RECORD).borrow();
+        let found = self.entry(RECORD.as_str()).borrow();
         Record::decode(&found.as_ref()?.bytes).ok()
     }
 
     /// Puts a record there, whatever stands there.
     pub(super) fn put(&self, record: &Record) {
-        *self.entry(RECORD).borrow_mut() = Some(Found {
+        *self.entry(RECORD.as_str()).borrow_mut() = Some(Found {
             bytes: record.encode(),
             cas: self.next(),
         });
     }
 
     fn entry(&self, key: &str) -> &RefCell<Option<Found>> {
-        &self.entries[usize::from(key != RECORD)]
+        &self.entries[usize::from(key != RECORD.as_str())]
     }
 
     fn next(&self) -> u32 {

@@ -19,12 +19,14 @@
 //! by itself is within the bound always, so a value never has more than nine times the slots, and never for longer than
 //! its requests take: who comes next is led to the first partition that is its own.
 
+pub mod index;
+
 use super::{AcquireRequest, Acquired, Bound, InFlightSlots, SlotId, SlotReport, peek, steps};
 use crate::ratio::derive;
 use crate::shared::keys;
 use crate::shared::leases::LocalLease;
 use crate::shared::process_key::ProcessKey;
-use crate::shared::store::SharedStore;
+use crate::shared::state::{Key, SharedState};
 use crate::time::{Span, Timestamp};
 
 /// How many values have a partition unless something else is asked for.
@@ -74,13 +76,13 @@ pub const NUMBERS: u32 = UNFINISHED_AT + 1 + PARTS_AT;
 
 impl Partition {
     /// Its key in shared data.
-    pub fn key(self, prefix: &str) -> String {
+    pub fn key(self, prefix: &Key<InFlightSlots>) -> Key<InFlightSlots> {
         match self {
             Self::Own(number) => keys::slot(prefix, Some(number)),
             Self::Rest => keys::slot(prefix, None),
-            Self::Part(part) => keys::named_slot(prefix, &format!("rest.{part}")),
-            Self::Unfinished => keys::named_slot(prefix, "unfinished"),
-            Self::UnfinishedOf(number) => format!("{}.unfinished", Self::of(number).key(prefix)),
+            Self::Part(part) => keys::part_of_rest(prefix, part),
+            Self::Unfinished => keys::unfinished(prefix),
+            Self::UnfinishedOf(number) => keys::unfinished_of(&Self::of(number).key(prefix)),
         }
     }
 
@@ -165,8 +167,8 @@ pub struct PartitionSlots {
 /// Takes a slot for a request with this tag, in its own partition or the rest. `holding` says what this VM holds in a partition;
 /// that of `asked`, and its next instance number, do not matter.
 pub fn take(
-    store: &impl SharedStore,
-    prefix: &str,
+    store: &impl SharedState,
+    prefix: &Key<InFlightSlots>,
     values: u32,
     asked: &AcquireRequest<'_>,
     holding: &dyn Fn(Partition) -> LocalLease,
@@ -194,8 +196,8 @@ pub fn take(
 
 /// A slot in the rest, and in the part of it that the tag falls into.
 fn shared_partition(
-    store: &impl SharedStore,
-    prefix: &str,
+    store: &impl SharedState,
+    prefix: &Key<InFlightSlots>,
     asked: &AcquireRequest<'_>,
     holding: &dyn Fn(Partition) -> LocalLease,
 ) -> PartitionSlots {
@@ -230,8 +232,8 @@ fn shared_partition(
 
 /// Takes a slot in this partition.
 pub fn take_in(
-    store: &impl SharedStore,
-    prefix: &str,
+    store: &impl SharedState,
+    prefix: &Key<InFlightSlots>,
     slot: Partition,
     asked: &AcquireRequest<'_>,
     holding: &dyn Fn(Partition) -> LocalLease,
@@ -249,8 +251,8 @@ pub fn take_in(
 
 /// The partition that is the tag's, else the first one that is idle, and rather one that is kept.
 fn choose(
-    store: &impl SharedStore,
-    prefix: &str,
+    store: &impl SharedState,
+    prefix: &Key<InFlightSlots>,
     count: u32,
     tag: u64,
     dead: &[u64],

@@ -7,6 +7,7 @@ use crate::shared::store::tests::Memory;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
+static K: Key<InFlightSlots> = Key::test("k");
 const NOW: Timestamp = Timestamp::nanos(5);
 
 /// One VM of a process with this key.
@@ -73,7 +74,7 @@ impl Vm {
             places,
             taking,
             notes,
-        } = take(&self.store, "k", VALUES, &asked, &holding);
+        } = take(&self.store, &K, VALUES, &asked, &holding);
         assert!(notes.stands() && !notes.expired);
         let places: Vec<_> = places.into_iter().flatten().collect();
         for (slot, _) in &places {
@@ -94,7 +95,7 @@ impl Vm {
             place,
             sample: None,
         };
-        assert!(release(&self.store, &slot.key("k"), &returned, self.now.get()).stands());
+        assert!(release(&self.store, &slot.key(&K), &returned, self.now.get()).stands());
     }
 
     /// One request that ends at once; whether it was let in.
@@ -239,7 +240,7 @@ fn each_slot_has_a_number_and_a_key_of_its_own() {
     for number in 0..NUMBERS {
         let slot = Partition::of(number);
         assert_eq!(slot.number(), number, "{slot:?}");
-        assert!(keys.insert(slot.key("k")), "{slot:?}");
+        assert!(keys.insert(slot.key(&K).as_str().to_owned()), "{slot:?}");
     }
 }
 
@@ -283,7 +284,7 @@ fn the_slot_of_a_value_whose_vm_died_is_anybodys() {
     let vm = Vm::default();
     let (one, two) = (vm.tag("one"), vm.tag("two"));
     for (asks, dead, expected) in [(one, &[][..], true), (two, &[], false), (two, &[0], true)] {
-        let found = choose(&vm.store, "k", 2, asks, dead, NOW.after(KEEP));
+        let found = choose(&vm.store, &K, 2, asks, dead, NOW.after(KEEP));
         assert_eq!(found.is_some(), expected, "{dead:?}");
         if let (Some(slot), []) = (found, dead) {
             let bound = Bound {
@@ -303,7 +304,7 @@ fn the_slot_of_a_value_whose_vm_died_is_anybodys() {
             };
             // Both partitions that there are.
             for slot in [slot, 1 - slot] {
-                let key = Partition::Own(slot).key("k");
+                let key = Partition::Own(slot).key(&K);
                 assert!(matches!(
                     steps::acquire(&vm.store, &key, &asked).0,
                     Acquired::Taken(_)

@@ -8,11 +8,13 @@ use crate::priority::Priority;
 use crate::shared::envelope::Writer;
 use crate::shared::leases::{Lease, LocalLease};
 use crate::shared::record::Unreadable;
+use crate::shared::state::{Key, Undecided};
 use crate::shared::store::tests::Memory;
-use crate::shared::store::{SharedStore, TRIES, Undecided};
+use crate::shared::store::{SharedStore, TRIES};
 use crate::shedding::{Limit, Shares};
 use crate::time::Span;
 
+static K: Key<InFlightSlots> = Key::test("k");
 const SPARE: u64 = 99;
 
 /// The number of a VM.
@@ -30,7 +32,7 @@ fn local(instance: u64, quantity: u32) -> LocalLease {
 /// A tick of a VM that holds nothing, to which these VMs are gone.
 fn tick(store: &Memory, gone: &[u64]) -> SlotReport {
     let mut gone = |lease: &Lease| gone.contains(&lease.instance);
-    maintain(store, "k", (local(vm(9), 0), false), &mut gone, old_now())
+    maintain(store, &K, (local(vm(9), 0), false), &mut gone, old_now())
 }
 
 fn asked(instance: u64, held: u32, places_max: u32) -> AcquireRequest<'static> {
@@ -68,18 +70,18 @@ fn taken(taking: Acquired) -> SlotId {
 fn so_many_and_no_more_and_each_comes_back() {
     let store = Memory::default();
     let (one, two) = (asked(1, 0, 2), asked(2, 0, 2));
-    let first = taken(acquire(&store, "k", &one).0);
-    let second = taken(acquire(&store, "k", &two).0);
+    let first = taken(acquire(&store, &K, &one).0);
+    let second = taken(acquire(&store, &K, &two).0);
     assert_eq!((first.in_flight, second.in_flight), (1, 2));
     let full = Acquired::Full {
         in_flight: 2,
         limit: 2,
         bulkhead: true,
     };
-    assert_eq!(acquire(&store, "k", &asked(2, 1, 2)).0, full);
-    let notes = release(&store, "k", &returned(first), Timestamp::nanos(6));
+    assert_eq!(acquire(&store, &K, &asked(2, 1, 2)).0, full);
+    let notes = release(&store, &K, &returned(first), Timestamp::nanos(6));
     assert!(notes.stands() && notes.in_flight == Some(1));
-    taken(acquire(&store, "k", &one).0);
+    taken(acquire(&store, &K, &one).0);
 }
 
 #[test]
@@ -95,20 +97,20 @@ fn priorities_fill_their_shares_and_the_bulkhead_bounds_all() {
     };
     for (priority, upto) in Priority::ALL.into_iter().rev().zip([5, 7, 9, 10]) {
         let mut last = None;
-        while let (Acquired::Taken(place), _) = acquire(&store, "k", &shared(priority, None)) {
+        while let (Acquired::Taken(place), _) = acquire(&store, &K, &shared(priority, None)) {
             last = Some(place);
         }
         let last = last.unwrap();
         assert!(last.in_flight == upto && last.pressed, "{priority:?}");
     }
-    let full = acquire(&store, "k", &shared(Priority::CriticalPlus, Some(12))).0;
+    let full = acquire(&store, &K, &shared(Priority::CriticalPlus, Some(12))).0;
     let shed = Acquired::Full {
         in_flight: 10,
         limit: 10,
         bulkhead: false,
     };
     assert_eq!(full, shed);
-    let full = acquire(&store, "k", &shared(Priority::Sheddable, Some(4))).0;
+    let full = acquire(&store, &K, &shared(Priority::Sheddable, Some(4))).0;
     let bulkhead = Acquired::Full {
         in_flight: 10,
         limit: 4,
@@ -131,7 +133,7 @@ fn samples_enter_with_the_place_and_move_the_limit() {
     };
     let mut now = Timestamp::nanos(5);
     for _ in 0..100 {
-        let place = taken(acquire(&store, "k", &AcquireRequest { now, ..shared }).0);
+        let place = taken(acquire(&store, &K, &AcquireRequest { now, ..shared }).0);
         now = now.after(Span::millis(20));
         let sample = Sample {
             latency: Span::millis(20),
@@ -143,9 +145,9 @@ fn samples_enter_with_the_place_and_move_the_limit() {
             sample: Some((sample, settings)),
             ..returned(place)
         };
-        assert!(release(&store, "k", &returned, now).stands());
+        assert!(release(&store, &K, &returned, now).stands());
     }
-    let limit = peek(&store, "k").unwrap().limiter.unwrap();
+    let limit = peek(&store, &K).unwrap().limiter.unwrap();
     assert_eq!(limit.base(), Span::millis(20));
     assert!(limit.limit(&settings) > settings.initial);
 }
@@ -157,26 +159,26 @@ fn old_now() -> Timestamp {
 #[test]
 fn a_vm_that_was_given_up_takes_another_number_and_what_it_held_is_void() {
     let store = Memory::default();
-    let old = taken(acquire(&store, "k", &asked(1, 0, 2)).0);
+    let old = taken(acquire(&store, &K, &asked(1, 0, 2)).0);
     assert_eq!(tick(&store, &[]).in_flight, Some(1));
     assert_eq!(tick(&store, &[1]).in_flight, Some(0));
     let own = (local(1, 1), false);
-    assert!(maintain(&store, "k", own, &mut |_| false, old_now()).expired);
-    let (taking, notes) = acquire(&store, "k", &asked(1, 1, 2));
+    assert!(maintain(&store, &K, own, &mut |_| false, old_now()).expired);
+    let (taking, notes) = acquire(&store, &K, &asked(1, 1, 2));
     assert!(notes.expired && taken(taking).instance == SPARE);
-    let notes = release(&store, "k", &returned(old), old_now());
+    let notes = release(&store, &K, &returned(old), old_now());
     assert!(notes.stands() && notes.in_flight == Some(1), "void");
 }
 
 #[test]
 fn a_tick_that_finds_nothing_writes_nothing() {
     let store = Memory::default();
-    taken(acquire(&store, "k", &asked(vm(1), 0, 2)).0);
-    let before = store.load("k").unwrap();
+    taken(acquire(&store, &K, &asked(vm(1), 0, 2)).0);
+    let before = store.load(K.as_str()).unwrap();
     let own = (local(vm(1), 1), false);
-    assert!(!maintain(&store, "k", own, &mut |_| false, old_now()).expired);
+    assert!(!maintain(&store, &K, own, &mut |_| false, old_now()).expired);
     tick(&store, &[vm(2)]);
-    assert_eq!(store.load("k").unwrap(), before);
+    assert_eq!(store.load(K.as_str()).unwrap(), before);
 }
 
 #[test]
@@ -184,10 +186,10 @@ fn what_marked_vms_hold_counts_for_nobody() {
     let store = Memory::default();
     let (dies, lives) = (vm(1), vm(2));
     for instance in [dies, dies + 1, lives] {
-        taken(acquire(&store, "k", &asked(instance, 0, 3)).0);
+        taken(acquire(&store, &K, &asked(instance, 0, 3)).0);
     }
     assert!(matches!(
-        acquire(&store, "k", &asked(lives, 1, 3)).0,
+        acquire(&store, &K, &asked(lives, 1, 3)).0,
         Acquired::Full { .. }
     ));
     let dead = [dies];
@@ -195,9 +197,9 @@ fn what_marked_vms_hold_counts_for_nobody() {
         dead: &dead,
         ..asked(lives, held, 2)
     };
-    assert_eq!(taken(acquire(&store, "k", &knowing(1)).0).in_flight, 2);
+    assert_eq!(taken(acquire(&store, &K, &knowing(1)).0).in_flight, 2);
     assert!(matches!(
-        acquire(&store, "k", &knowing(2)).0,
+        acquire(&store, &K, &knowing(2)).0,
         Acquired::Full { in_flight: 2, .. }
     ));
 }
@@ -205,9 +207,9 @@ fn what_marked_vms_hold_counts_for_nobody() {
 #[test]
 fn what_cannot_be_found_out_is_undecided_and_what_cannot_be_stored_stays_owed() {
     let store = Memory::default();
-    let place = taken(acquire(&store, "k", &asked(1, 0, 9)).0);
-    let ask = || acquire(&store, "k", &asked(1, 1, 9));
-    let pay = || release(&store, "k", &returned(place), old_now());
+    let place = taken(acquire(&store, &K, &asked(1, 0, 9)).0);
+    let ask = || acquire(&store, &K, &asked(1, 1, 9));
+    let pay = || release(&store, &K, &returned(place), old_now());
     store.refuse(true);
     assert!(ask().0 == Acquired::Undecided && ask().1.undecided.is_some() && !pay().stands());
     store.refuse(false);
@@ -215,22 +217,22 @@ fn what_cannot_be_found_out_is_undecided_and_what_cannot_be_stored_stays_owed() 
     assert!(matches!(ask(), (Acquired::Undecided, notes) if notes.lost_races));
     store.intrude(TRIES);
     assert!(pay().lost_races);
-    assert_eq!(peek(&store, "k").unwrap().in_flight(), 1);
+    assert_eq!(peek(&store, &K).unwrap().in_flight(), 1);
     assert!(pay().stands());
-    assert_eq!(peek(&store, "k").unwrap().in_flight(), 0);
+    assert_eq!(peek(&store, &K).unwrap().in_flight(), 0);
 }
 
 #[test]
 fn a_later_version_is_left_alone_and_damage_is_as_nothing() {
     let store = Memory::default();
     let later = Writer::new(*b"SP", VERSION + 1).sealed(VERSION + 1);
-    store.swap("k", &later, 0).unwrap();
-    let (taking, notes) = acquire(&store, "k", &asked(1, 0, 2));
+    store.swap(K.as_str(), &later, 0).unwrap();
+    let (taking, notes) = acquire(&store, &K, &asked(1, 0, 2));
     assert!(taking == Acquired::Undecided && notes.undecided == Some(Undecided::Later));
-    assert_eq!(store.load("k").unwrap().unwrap().bytes, later);
+    assert_eq!(store.load(K.as_str()).unwrap().unwrap().bytes, later);
 
-    store.swap("k", b"rubbish", 0).unwrap();
-    let (taking, notes) = acquire(&store, "k", &asked(1, 5, 2));
+    store.swap(K.as_str(), b"rubbish", 0).unwrap();
+    let (taking, notes) = acquire(&store, &K, &asked(1, 5, 2));
     assert!(notes.healed && notes.expired, "what it held stands no more");
     assert_eq!(taken(taking).instance, SPARE);
 }
@@ -239,12 +241,12 @@ fn a_later_version_is_left_alone_and_damage_is_as_nothing() {
 fn there_is_room_for_so_many_holders_and_more_are_undecided() {
     let store = Memory::default();
     for instance in 1..=HOLDERS_MAX as u64 {
-        taken(acquire(&store, "k", &asked(instance, 0, 1_000)).0);
+        taken(acquire(&store, &K, &asked(instance, 0, 1_000)).0);
     }
-    let (taking, notes) = acquire(&store, "k", &asked(1_000, 0, 1_000));
+    let (taking, notes) = acquire(&store, &K, &asked(1_000, 0, 1_000));
     assert!(taking == Acquired::Undecided && notes.crowded && notes.stands());
-    taken(acquire(&store, "k", &asked(3, 1, 1_000)).0);
-    assert!(store.load("k").unwrap().unwrap().bytes.len() < 4_400);
+    taken(acquire(&store, &K, &asked(3, 1, 1_000)).0);
+    assert!(store.load(K.as_str()).unwrap().unwrap().bytes.len() < 4_400);
 }
 
 fn places() -> impl Strategy<Value = InFlightSlots> {

@@ -9,13 +9,12 @@
 //! A VM remembers which slot an authority has, and looks into the directory again at each tick. A slot that changed hands
 //! begins with a generation of its own, so that what is settled late for the earlier authority is void.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-
 use crate::breaker::State;
 use crate::shared::envelope::{Reader, Writer};
-use crate::shared::record::{Record, RecordShape, Unreadable};
-use crate::shared::store::{CREATE, HostError, SharedStore, TRIES, exchange};
+use crate::shared::record::{Record, RecordShape};
+use crate::shared::state::{
+    Change, HostError, Key, SharedRecord, SharedState, Unreadable, unless_later,
+};
 use crate::time::{Span, Timestamp};
 
 /// Nothing was asked for an authority for so long: its slot may be another's.
@@ -55,9 +54,73 @@ pub struct Found {
 
 /// All slots of a cluster that are somebody's.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Directory(Vec<Slot>);
+pub struct Directory(Vec<Slot>);
 
 impl Directory {
+    fn of(&self, id: u64) -> Option<usize> {
+        self.0.iter().position(|slot| slot.id == id)
+    }
+
+    /// Idle slots as they stand, the one that is idle for the longest first, as many as are looked at.
+    fn idle(&self, max: usize, now: Timestamp) -> Vec<(usize, Slot)> {
+        let place = |known: &(usize, Slot)| (known.1.used, known.0);
+        let mut idle: Vec<(usize, Slot)> = Vec::with_capacity(LOOKS);
+        // To sort them all would bring some kilobytes into the module.
+        for _ in 0..LOOKS {
+            let before = idle.last().map(place);
+            let slots = self.0.iter().copied().enumerate().take(max);
+            let slots = slots.filter(|known| now.since(known.1.used) >= IDLE);
+            let next = slots.filter(|known| Some(place(known)) > before);
+            idle.extend(next.min_by_key(place));
+        }
+        idle
+    }
+
+    /// The slot of an authority: the one it has, a new one, or the one that was `freed`, if it stands as it did.
+    fn claim(
+        &mut self,
+        id: u64,
+        max: usize,
+        now: Timestamp,
+        freed: Option<(usize, Slot)>,
+    ) -> Option<Found> {
+        let mut slot = Slot {
+            id,
+            used: now,
+            before: 0,
+        };
+        let known = self
+            .of(id)
+            .and_then(|number| Some((number, self.0.get(number)?)));
+        let number = match (known, freed) {
+            (Some((number, known)), _) => {
+                return Some(Found {
+                    slot: number as u32,
+                    reused: known.before > 0,
+                    new: false,
+                });
+            }
+            (None, _) if self.0.len() < max => {
+                self.0.push(slot);
+                self.0.len().saturating_sub(1)
+            }
+            (None, freed) => {
+                let (number, was) = freed?;
+                let there = self.0.get_mut(number).filter(|there| **there == was)?;
+                slot.before = was.before.saturating_add(1);
+                *there = slot;
+                number
+            }
+        };
+        Some(Found {
+            slot: number as u32,
+            reused: slot.before > 0,
+            new: true,
+        })
+    }
+}
+
+impl SharedRecord for Directory {
     fn encode(&self) -> Vec<u8> {
         let mut out = Writer::new(MAGIC, VERSION);
         for slot in &self.0 {
@@ -68,36 +131,14 @@ impl Directory {
         out.sealed(VERSION)
     }
 
-    /// What these bytes say; damage is as an empty one, and nothing is said of what a later version wrote.
-    fn decode(bytes: &[u8]) -> Option<Self> {
-        let Some((version, mut reader)) = Reader::open(bytes, MAGIC) else {
-            return Some(Self::default());
-        };
-        if version > VERSION {
-            return None;
-        }
-        let mut slots = Vec::new();
-        while let Some(slot) = Slot::read(&mut reader) {
-            slots.push(slot);
-        }
-        let whole = version == VERSION && reader.is_empty() && slots.len() <= SLOTS_MAX;
-        Some(Self(if whole { slots } else { Vec::new() }))
-    }
-
-    fn of(&self, id: u64) -> Option<usize> {
-        self.0.iter().position(|slot| slot.id == id)
-    }
-
-    /// Idle slots, the longest idle first, as many as are looked at.
-    fn idle(&self, now: Timestamp) -> Vec<usize> {
-        let slots = self.0.iter().enumerate();
-        // A heap is a fraction of a sort's code.
-        let mut idle: BinaryHeap<Reverse<(Timestamp, usize)>> = slots
-            .filter(|(_, slot)| now.since(slot.used) >= IDLE)
-            .map(|(number, slot)| Reverse((slot.used, number)))
-            .collect();
-        let longest = std::iter::from_fn(|| idle.pop()).take(LOOKS);
-        longest.map(|Reverse((_, number))| number).collect()
+    fn decode(bytes: &[u8]) -> Result<Self, Unreadable> {
+        Reader::whole(bytes, MAGIC, VERSION, |reader| {
+            let mut slots = Vec::new();
+            while let Some(slot) = Slot::read(reader) {
+                slots.push(slot);
+            }
+            (slots.len() <= SLOTS_MAX).then_some(Self(slots))
+        })
     }
 }
 
@@ -117,70 +158,43 @@ impl Slot {
 /// # Errors
 /// The host's status.
 pub fn claim(
-    store: &impl SharedStore,
-    key: &str,
+    state: &impl SharedState,
+    key: &Key<Directory>,
     id: u64,
     max: u32,
     now: Timestamp,
     empty: &mut dyn FnMut(u32, Span) -> Result<bool, HostError>,
 ) -> Result<Option<Found>, HostError> {
     let max = usize::try_from(max).unwrap_or(SLOTS_MAX).min(SLOTS_MAX);
-    for _ in 0..TRIES {
-        let found = store.load(key)?;
-        let (bytes, cas) = found.map_or((Vec::new(), CREATE), |found| (found.bytes, found.cas));
-        let Some(mut all) = Directory::decode(&bytes) else {
+    let (mut freed, mut idle) = (None, Vec::new());
+    let mut looks = 0;
+    loop {
+        let mut found = None;
+        let stands = state.update(key, |stored| {
+            let all = stored.or_empty();
+            found = all.claim(id, max, now, freed);
+            if found.is_none() && freed.is_none() {
+                idle = all.idle(max, now);
+            }
+            Change::stored_if(found.is_some_and(|found| found.new))
+        });
+        if !unless_later(stands, false)? {
             return Ok(None);
-        };
-        let mut before = 0;
-        let number = match all.of(id) {
-            Some(number) => {
-                return Ok(all.0.get(number).map(|slot| Found {
-                    slot: number as u32,
-                    reused: slot.before > 0,
-                    new: false,
-                }));
-            }
-            None if all.0.len() < max => {
-                all.0.push(Slot {
-                    id,
-                    used: now,
-                    before,
-                });
-                all.0.len().saturating_sub(1)
-            }
-            None => {
-                let mut free = None;
-                for number in all.idle(now) {
-                    let since = all
-                        .0
-                        .get(number)
-                        .map_or(Span::ZERO, |slot| now.since(slot.used));
-                    if number < max && empty(number as u32, since)? {
-                        free = Some(number);
-                        break;
-                    }
-                }
-                let Some(slot) = free.and_then(|number| all.0.get_mut(number)) else {
-                    return Ok(None);
-                };
-                before = slot.before.saturating_add(1);
-                *slot = Slot {
-                    id,
-                    used: now,
-                    before,
-                };
-                free.unwrap_or_default()
-            }
-        };
-        if store.swap(key, &all.encode(), cas)? {
-            return Ok(Some(Found {
-                slot: number as u32,
-                reused: before > 0,
-                new: true,
-            }));
         }
+        if found.is_some() {
+            return Ok(found);
+        }
+        // Whoever had a slot may come back before it is taken: then the next one is tried.
+        freed = loop {
+            let Some((number, slot)) = idle.get(looks).copied() else {
+                return Ok(None);
+            };
+            looks = looks.saturating_add(1);
+            if empty(number as u32, now.since(slot.used))? {
+                break Some((number, slot));
+            }
+        };
     }
-    Ok(None)
 }
 
 /// What a VM remembers of a slot.
@@ -199,15 +213,15 @@ pub struct Remembered {
 /// # Errors
 /// The host's status.
 pub fn renew(
-    store: &impl SharedStore,
-    key: &str,
+    state: &impl SharedState,
+    key: &Key<Directory>,
     known: &[Remembered],
     now: Timestamp,
 ) -> Result<Vec<usize>, HostError> {
     let mut lost = Vec::new();
-    exchange(store, key, &mut |bytes| {
+    let stands = state.update(key, |stored| {
         lost.clear();
-        let mut all = Directory::decode(bytes)?;
+        let all = stored.or_empty();
         let mut changed = false;
         for (place, remembered) in known.iter().enumerate() {
             let slot = all.0.get_mut(remembered.slot as usize);
@@ -220,38 +234,40 @@ pub fn renew(
                 None => lost.push(place),
             }
         }
-        changed.then(|| all.encode())
-    })?;
+        Change::stored_if(changed)
+    });
+    unless_later(stands, true)?;
     Ok(lost)
 }
 
 /// Empties the record of a slot that was idle for this long: a new one stands there afterwards, in a generation of its own.
-/// `false` if the old one still matters, or somebody else was faster.
+/// `false` if the old one still matters, or others came in between too often.
 ///
 /// # Errors
 /// The host's status.
 pub fn empty(
-    store: &impl SharedStore,
-    key: &str,
+    state: &impl SharedState,
+    key: &Key<Record>,
     claim: RecordShape,
     idle: Span,
     now: Timestamp,
 ) -> Result<bool, HostError> {
-    let Some(found) = store.load(key)?.filter(|found| !found.bytes.is_empty()) else {
-        return Ok(true);
-    };
-    let mut fresh = Record::new(claim);
-    match Record::decode(&found.bytes) {
-        Ok(mut record) => {
-            if !is_empty(&mut record, now) && idle < FORGOTTEN {
-                return Ok(false);
+    let mut matters = false;
+    let stands = state.update(key, |stored| {
+        let mut fresh = Record::new(claim);
+        matters = false;
+        match &mut stored.record {
+            Some(record) => {
+                matters = !is_empty(record, now) && idle < FORGOTTEN;
+                fresh.breaker.generation = record.breaker.generation.saturating_add(1);
             }
-            fresh.breaker.generation = record.breaker.generation.saturating_add(1);
+            None if stored.damaged => {}
+            None => return Change::Nothing,
         }
-        Err(Unreadable::Damaged) => {}
-        Err(Unreadable::Later(_)) => return Ok(false),
-    }
-    store.swap(key, &fresh.encode(), found.cas)
+        stored.record = Some(fresh);
+        Change::stored_if(!matters)
+    });
+    Ok(unless_later(stands, false)? && !matters)
 }
 
 /// Whether a breaker is closed, and its window holds no failure and no slow call.
@@ -269,15 +285,22 @@ fn is_empty(record: &mut Record, now: Timestamp) -> bool {
 ///
 /// # Errors
 /// The host's status.
-pub fn inherit(store: &impl SharedStore, key: &str, early: &str) -> Result<(), HostError> {
-    let Some(known) = store
-        .load(early)?
-        .filter(|found| Record::decode(&found.bytes).is_ok())
-    else {
+pub fn inherit(
+    state: &impl SharedState,
+    key: &Key<Record>,
+    early: &Key<Record>,
+) -> Result<(), HostError> {
+    let early = state.view(early).map(|stored| stored.record);
+    let mut known = unless_later(early, None)?;
+    if known.is_none() {
         return Ok(());
-    };
-    let cas = store.load(key)?.map_or(CREATE, |found| found.cas);
-    store.swap(key, &known.bytes, cas)?;
+    }
+    let stands = state.update(key, |stored| {
+        // Where somebody comes in between, the slot has its own state already.
+        stored.record = known.take();
+        Change::stored_if(stored.record.is_some())
+    });
+    unless_later(stands, true)?;
     Ok(())
 }
 

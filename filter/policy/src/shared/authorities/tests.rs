@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::breaker::window::Geometry;
+use crate::shared::keys::{self, Part};
+use crate::shared::store::SharedStore;
 use crate::shared::store::tests::Memory;
 
 const START: Timestamp = Timestamp::nanos(5_000_000_000);
@@ -15,14 +17,17 @@ const CLAIM: RecordShape = RecordShape {
     slice: None,
 };
 
-fn key(slot: u32) -> String {
-    format!("slot/{slot}")
+const DIRECTORY: Key<Directory> = Key::test("directory");
+const EARLY: Key<Record> = Key::test("early");
+
+fn key(slot: u32) -> Key<Record> {
+    keys::record("p", "c", Part::Slot(slot))
 }
 
 /// The slot of an authority, as a worker asks for it.
 fn ask(store: &Memory, id: u64, max: u32, now: Timestamp) -> Option<Found> {
     let mut cleared = |slot, idle| empty(store, &key(slot), CLAIM, idle, now);
-    claim(store, "directory", id, max, now, &mut cleared).unwrap()
+    claim(store, &DIRECTORY, id, max, now, &mut cleared).unwrap()
 }
 
 fn use_it(store: &Memory, found: Found, id: u64, now: Timestamp) -> bool {
@@ -31,14 +36,14 @@ fn use_it(store: &Memory, found: Found, id: u64, now: Timestamp) -> bool {
         id,
         used: true,
     };
-    renew(store, "directory", &[known], now).unwrap().is_empty()
+    renew(store, &DIRECTORY, &[known], now).unwrap().is_empty()
 }
 
 /// A record in this slot.
 fn record(store: &Memory, slot: u32, change: impl FnOnce(&mut Record)) {
     let mut record = Record::new(CLAIM);
     change(&mut record);
-    store.put(&key(slot), &record.encode());
+    store.put(key(slot).as_str(), &record.encode());
 }
 
 fn after(seconds: u64) -> Timestamp {
@@ -107,8 +112,7 @@ fn a_slot_whose_state_matters_is_kept_for_longer() {
         assert_eq!(ask(&store, 2, 1, after(59)), None);
         let other = ask(&store, 2, 1, after(60)).unwrap();
         assert!(other.reused && other.new);
-        let known = store.load(&key(other.slot)).unwrap().unwrap();
-        let known = Record::decode(&known.bytes).unwrap();
+        let known = store.view(&key(other.slot)).unwrap().record.unwrap();
         assert_eq!(known.breaker.generation, 8, "what is settled late is void");
         assert!(matches!(known.breaker.state, State::Closed(_)));
         assert!(
@@ -130,7 +134,7 @@ fn a_later_version_is_left_alone_and_damage_is_an_empty_directory() {
     assert_eq!(ask(&store, 3, 2, START), None);
     assert_eq!(store.load("directory").unwrap().unwrap().bytes, later);
     store.refuse(true);
-    let refused = claim(&store, "directory", 1, 2, START, &mut |_, _| Ok(true));
+    let refused = claim(&store, &DIRECTORY, 1, 2, START, &mut |_, _| Ok(true));
     assert_eq!(refused, Err(HostError(10)));
 }
 
@@ -140,9 +144,32 @@ fn an_opening_that_an_earlier_module_knew_is_not_lost() {
     let mut open = Record::new(CLAIM);
     open.breaker.state = State::Open { until: after(30) };
     store.put("early", &open.encode());
-    inherit(&store, &key(0), "early").unwrap();
-    let known = store.load(&key(0)).unwrap().unwrap();
-    assert_eq!(Record::decode(&known.bytes), Ok(open));
-    inherit(&store, &key(1), "nothing").unwrap();
-    assert_eq!(store.load(&key(1)).unwrap(), None);
+    inherit(&store, &key(0), &EARLY).unwrap();
+    assert_eq!(store.view(&key(0)).unwrap().record, Some(open));
+    inherit(&store, &key(1), &Key::test("nothing")).unwrap();
+    assert!(store.view(&key(1)).unwrap().is_absent());
+}
+
+#[test]
+fn whoever_comes_back_while_its_slot_is_emptied_keeps_it_and_the_next_idle_one_is_taken() {
+    let store = Memory::default();
+    let first = ask(&store, 1, 2, START).unwrap();
+    let second = ask(&store, 2, 2, after(1)).unwrap();
+    let mut emptied = Vec::new();
+    let mut cleared = |slot, _| {
+        emptied.push(slot);
+        // The first is asked for again just now.
+        if slot == first.slot {
+            assert!(use_it(&store, first, 1, after(30)));
+        }
+        Ok(true)
+    };
+    let found = claim(&store, &DIRECTORY, 3, 2, after(30), &mut cleared).unwrap();
+    assert_eq!(found.map(|found| found.slot), Some(second.slot));
+    assert_eq!(emptied, [first.slot, second.slot]);
+    assert!(use_it(&store, first, 1, after(31)));
+    assert!(
+        !use_it(&store, second, 2, after(31)),
+        "who had it learns of it"
+    );
 }

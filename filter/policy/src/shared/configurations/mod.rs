@@ -11,7 +11,9 @@
 
 use crate::shared::envelope::{Reader, Writer};
 use crate::shared::record::Shape;
-use crate::shared::store::{HostError, SharedStore, exchange};
+use crate::shared::state::{
+    Change, HostError, Key, SharedRecord, SharedState, Unreadable, unless_later,
+};
 use crate::time::{Span, Timestamp};
 
 /// The most shapes of a policy. A further one is not entered while all these are in use: then it gives nothing its shape, and
@@ -80,6 +82,10 @@ struct Entry {
     used: Timestamp,
 }
 
+/// The shapes of a policy's records.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ShapesInUse(Vec<Entry>);
+
 impl Entry {
     /// Whether it was used within this time. A time ahead of now is damage, and nobody's.
     fn is_within(&self, span: Span, now: Timestamp) -> bool {
@@ -92,14 +98,14 @@ impl Entry {
 /// # Errors
 /// The host's status.
 pub fn renew(
-    store: &impl SharedStore,
-    key: &str,
+    state: &impl SharedState,
+    key: &Key<ShapesInUse>,
     (shape, uses): (Shape, bool),
     now: Timestamp,
 ) -> Result<Others, HostError> {
     let mut others = Others::UNKNOWN;
-    exchange(store, key, &mut |bytes| {
-        let mut known = decode(bytes)?;
+    let stands = state.update(key, |stored| {
+        let known = &mut stored.or_empty().0;
         others = Others {
             in_use: false,
             ahead: Span::ZERO,
@@ -110,8 +116,9 @@ pub fn renew(
                 others.ahead = others.ahead.max(entry.shape.ahead);
             }
         }
-        (uses && enter(&mut known, shape, now)).then(|| encode(&known))
-    })?;
+        Change::stored_if(uses && enter(known, shape, now))
+    });
+    unless_later(stands, true)?;
     Ok(others)
 }
 
@@ -141,20 +148,26 @@ fn enter(known: &mut Vec<Entry>, shape: Shape, now: Timestamp) -> bool {
     }
 }
 
-/// The shapes; none where there is damage. Nothing is said of what a later version wrote.
-fn decode(bytes: &[u8]) -> Option<Vec<Entry>> {
-    let Some((version, mut reader)) = Reader::open(bytes, MAGIC) else {
-        return Some(Vec::new());
-    };
-    if version > VERSION {
-        return None;
+impl SharedRecord for ShapesInUse {
+    fn encode(&self) -> Vec<u8> {
+        let mut out = Writer::new(MAGIC, VERSION);
+        for entry in &self.0 {
+            out.u64(entry.shape.id);
+            out.u64(entry.shape.ahead.as_nanos());
+            out.u64(entry.used.as_nanos());
+        }
+        out.sealed(VERSION)
     }
-    let mut known = Vec::new();
-    while let Some(entry) = Entry::read(&mut reader) {
-        known.push(entry);
+
+    fn decode(bytes: &[u8]) -> Result<Self, Unreadable> {
+        Reader::whole(bytes, MAGIC, VERSION, |reader| {
+            let mut known = Vec::new();
+            while let Some(entry) = Entry::read(reader) {
+                known.push(entry);
+            }
+            (known.len() <= SHAPES_MAX).then_some(Self(known))
+        })
     }
-    let whole = version == VERSION && reader.is_empty() && known.len() <= SHAPES_MAX;
-    Some(if whole { known } else { Vec::new() })
 }
 
 impl Entry {
@@ -167,16 +180,6 @@ impl Entry {
             used: reader.time()?,
         })
     }
-}
-
-fn encode(known: &[Entry]) -> Vec<u8> {
-    let mut out = Writer::new(MAGIC, VERSION);
-    for entry in known {
-        out.u64(entry.shape.id);
-        out.u64(entry.shape.ahead.as_nanos());
-        out.u64(entry.used.as_nanos());
-    }
-    out.sealed(VERSION)
 }
 
 #[cfg(test)]

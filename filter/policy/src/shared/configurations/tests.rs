@@ -10,11 +10,12 @@ use crate::outcome::Outcome;
 use crate::policy::Policy;
 use crate::shared::leases::LocalLease;
 use crate::shared::record::Record;
+use crate::shared::store::SharedStore;
 use crate::shared::store::tests::Memory;
 use crate::shared::upstream::GovernedUpstream;
 
-const TABLE: &str = "table";
-const KEY: &str = "k";
+static TABLE: Key<ShapesInUse> = Key::test("table");
+static KEY: Key<Record> = Key::test("k");
 
 fn at(millis: u64) -> Timestamp {
     Timestamp::ZERO.after(Span::millis(1_000_000 + millis))
@@ -28,7 +29,7 @@ fn shape(id: u64) -> Shape {
 }
 
 fn others(store: &Memory, id: u64, millis: u64) -> (bool, u64) {
-    let others = renew(store, TABLE, (shape(id), true), at(millis)).unwrap();
+    let others = renew(store, &TABLE, (shape(id), true), at(millis)).unwrap();
     (others.in_use, others.ahead.as_secs_ceil())
 }
 
@@ -46,7 +47,7 @@ fn a_shape_is_in_use_until_two_seconds_after_it_was_renewed() {
     );
     assert_eq!(others(&store, 9, 6_000), (false, 0));
     // Who uses no records only looks.
-    let looks = renew(&store, TABLE, (shape(7), false), at(6_100)).unwrap();
+    let looks = renew(&store, &TABLE, (shape(7), false), at(6_100)).unwrap();
     assert!(looks.in_use);
     assert_eq!(others(&store, 9, 6_200), (false, 0));
 }
@@ -59,7 +60,7 @@ fn a_use_is_written_once_for_all_workers_of_a_tick() {
     for millis in [1, 100, 299] {
         others(&store, 7, millis);
     }
-    let due = renew(&store, TABLE, (shape(7), true), at(300));
+    let due = renew(&store, &TABLE, (shape(7), true), at(300));
     assert_eq!(due, Err(HostError(10)));
 }
 
@@ -69,7 +70,7 @@ fn the_table_is_bounded_and_a_shape_too_many_gives_nothing_its_own() {
     for id in 1..=4 {
         others(&store, id, 0);
     }
-    let length = store.load(TABLE).unwrap().unwrap().bytes.len();
+    let length = store.load(TABLE.as_str()).unwrap().unwrap().bytes.len();
     assert_eq!(others(&store, 5, 100), (true, 4));
     assert_eq!(others(&store, 1, 1_500), (true, 4), "it was not entered");
     assert_eq!(
@@ -78,26 +79,29 @@ fn the_table_is_bounded_and_a_shape_too_many_gives_nothing_its_own() {
         "in the place of one that went"
     );
     assert_eq!(others(&store, 1, 2_200), (true, 5));
-    assert_eq!(store.load(TABLE).unwrap().unwrap().bytes.len(), length);
+    assert_eq!(
+        store.load(TABLE.as_str()).unwrap().unwrap().bytes.len(),
+        length
+    );
 }
 
 #[test]
 fn damage_is_an_empty_table_a_later_version_is_left_alone_and_a_refusal_is_told() {
     let store = Memory::default();
     others(&store, 7, 0);
-    let whole = store.load(TABLE).unwrap().unwrap().bytes;
-    store.put(TABLE, &whole[1..]);
+    let whole = store.load(TABLE.as_str()).unwrap().unwrap().bytes;
+    store.put(TABLE.as_str(), &whole[1..]);
     assert_eq!(others(&store, 9, 10), (false, 0));
     // A time that lies ahead keeps no shape in use.
-    store.put(TABLE, b"");
+    store.put(TABLE.as_str(), b"");
     others(&store, 7, 1_000_000);
     assert_eq!(others(&store, 9, 10), (false, 0));
     let later = Writer::new(MAGIC, VERSION + 1).sealed(VERSION + 1);
-    store.put(TABLE, &later);
+    store.put(TABLE.as_str(), &later);
     assert_eq!(others(&store, 9, 20), (true, 0));
-    assert_eq!(store.load(TABLE).unwrap().unwrap().bytes, later);
+    assert_eq!(store.load(TABLE.as_str()).unwrap().unwrap().bytes, later);
     store.refuse(true);
-    let refused = renew(&store, TABLE, (shape(7), true), at(30));
+    let refused = renew(&store, &TABLE, (shape(7), true), at(30));
     assert_eq!(refused, Err(HostError(10)));
 }
 
@@ -122,7 +126,7 @@ impl Side {
         GovernedUpstream {
             dead: &[],
             policy: &self.policy,
-            key: Some(KEY),
+            key: Some(&KEY),
             standing: &self.roots[worker].0,
         }
     }
@@ -130,7 +134,7 @@ impl Side {
     /// What a worker does at its tick; whether it found that it is alone since now.
     fn tick(&mut self, store: &Memory, worker: usize, now: Timestamp) -> bool {
         let shape = self.upstream(worker).claim().shape();
-        let others = renew(store, TABLE, shape, now).unwrap();
+        let others = renew(store, &TABLE, shape, now).unwrap();
         let (standing, last) = &mut self.roots[worker];
         let on_time = now.since(*last) <= Span::millis(800);
         *last = now;
@@ -189,8 +193,7 @@ fn settle(
 }
 
 fn record(store: &Memory) -> Record {
-    let found = store.load(KEY).unwrap().expect("a record");
-    Record::decode(&found.bytes).expect("whole")
+    store.view(&KEY).unwrap().record.expect("a record")
 }
 
 fn calls(calls: u16) -> Settings {

@@ -11,13 +11,10 @@
 pub mod view;
 
 use crate::liveness::Liveness;
-use crate::shared::envelope::{Reader, Unreadable, Writer, bounded, decoded};
+use crate::shared::envelope::{Reader, Writer, bounded, decoded};
 use crate::shared::instance::vm_of;
-use crate::shared::keys;
-use crate::shared::store::{SharedStore, Undecided, exchange};
+use crate::shared::state::{Change, Key, SharedRecord, SharedState, Undecided, Unreadable};
 
-/// Where the record stands.
-pub const KEY: &str = keys::MEMBERS;
 /// How many VMs are listed.
 pub const MEMBERS_MAX: usize = 1_024;
 /// How many dead ones are remembered; the oldest are forgotten first.
@@ -108,6 +105,16 @@ impl Members {
     }
 }
 
+impl SharedRecord for Members {
+    fn encode(&self) -> Vec<u8> {
+        Self::encode(self)
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, Unreadable> {
+        Self::decode(bytes)
+    }
+}
+
 fn read(reader: &mut Reader<'_>) -> Option<Members> {
     let mut members = Members::default();
     for _ in 0..bounded(reader, MEMBERS_MAX)? {
@@ -137,35 +144,30 @@ pub struct Visit {
 /// stands. There is no write where there is nothing to change.
 #[inline(never)]
 pub fn visit(
-    store: &impl SharedStore,
+    state: &impl SharedState,
+    key: &Key<Members>,
     own: Option<u64>,
     silent: &mut dyn FnMut(&Members) -> Vec<Liveness>,
 ) -> Result<Visit, Undecided> {
     let mut seen = Err(Undecided::Later);
-    let stored = exchange(store, KEY, &mut |bytes| {
-        let mut members = match Members::decode(bytes) {
-            Ok(members) => members,
-            Err(Unreadable::Later(_)) => return None,
-            Err(Unreadable::Damaged) => Members::default(),
-        };
+    let stands = state.update(key, |stored| {
+        let members = stored.or_empty();
         let given_up = own.is_some_and(|vm| members.dead.contains(&vm));
         // Who finds itself marked was away, and judges nobody.
         let listed = own.filter(|_| !given_up).map(|vm| members.beat(vm));
         let silent = match given_up {
             true => Vec::new(),
-            false => silent(&members),
+            false => silent(members),
         };
         members.mark_dead(&silent);
-        let changed = listed == Some(true) || !silent.is_empty();
-        let bytes = changed.then(|| members.encode());
         seen = Ok(Visit {
-            members,
+            members: members.clone(),
             given_up,
             crowded: listed == Some(false),
         });
-        bytes
+        Change::stored_if(listed == Some(true) || !silent.is_empty())
     })?;
-    match stored {
+    match stands {
         true => seen,
         // Too many others came in between: what was read is not what stands.
         false => Err(Undecided::Later),
@@ -173,12 +175,12 @@ pub fn visit(
 }
 
 /// This VM holds nothing any more and goes.
-pub fn leave(store: &impl SharedStore, vm: u64) {
-    let _ = exchange(store, KEY, &mut |bytes| {
-        let mut members = Members::decode(bytes).ok()?;
+pub fn leave(state: &impl SharedState, key: &Key<Members>, vm: u64) {
+    let _ = state.update(key, |stored| {
+        let members = stored.or_empty();
         let before = members.alive.len();
         members.alive.retain(|sign| sign.instance != vm);
-        (members.alive.len() < before).then(|| members.encode())
+        Change::stored_if(members.alive.len() < before)
     });
 }
 

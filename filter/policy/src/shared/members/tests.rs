@@ -5,13 +5,15 @@ use proptest::prelude::*;
 use super::view::{MembersView, UNLISTED_MAX};
 use super::*;
 use crate::shared::instance::{next, vm};
+use crate::shared::keys::MEMBERS;
+use crate::shared::store::SharedStore;
 use crate::shared::store::tests::Memory;
 use crate::time::Timestamp;
 
 const NOW: Timestamp = Timestamp::nanos(1_000_000_000);
 
 fn beat(store: &Memory, vm: u64, silent: &[Liveness]) -> Visit {
-    visit(store, Some(vm), &mut |_| silent.to_vec()).unwrap()
+    visit(store, &MEMBERS, Some(vm), &mut |_| silent.to_vec()).unwrap()
 }
 
 fn number(at: usize) -> u64 {
@@ -22,14 +24,14 @@ fn number(at: usize) -> u64 {
 fn view(store: &Memory, at: usize, listed: bool) -> MembersView {
     let mut view = MembersView::new(number(at));
     if listed {
-        view.enroll(store, NOW).unwrap();
+        view.enroll(store, &MEMBERS, NOW).unwrap();
         assert!(view.is_listed());
     }
     view
 }
 
 fn look(view: &mut MembersView, store: &Memory) {
-    view.look(store, true, NOW).unwrap();
+    view.look(store, &MEMBERS, true, NOW).unwrap();
 }
 
 fn lease(vm: u64) -> Liveness {
@@ -51,15 +53,15 @@ fn who_is_silent_for_three_looks_of_anybody_is_dead_for_all_and_who_only_was_slo
         }
         assert_eq!(one.dead(), [number(1)]);
         assert!(one.has_died() && !one.has_died());
-        two.enroll(&store, NOW).unwrap();
+        two.enroll(&store, &MEMBERS, NOW).unwrap();
         assert_eq!(two.dead(), [number(1)], "whoever joins knows it at once");
         assert!(one.is_gone(lease(next(number(1)))) && !one.is_gone(lease(number(3))));
-        assert!(slow.look(&store, true, NOW).unwrap().given_up);
+        assert!(slow.look(&store, &MEMBERS, true, NOW).unwrap().given_up);
         assert!(!slow.is_listed() && !slow.may_take(NOW));
         slow.begin_anew(number(9));
-        assert!(!slow.enroll(&store, NOW).unwrap().given_up);
+        assert!(!slow.enroll(&store, &MEMBERS, NOW).unwrap().given_up);
         assert!(slow.is_listed() && slow.may_take(NOW));
-        assert!(!one.look(&store, true, NOW).unwrap().given_up);
+        assert!(!one.look(&store, &MEMBERS, true, NOW).unwrap().given_up);
     }
 }
 
@@ -68,9 +70,13 @@ fn an_observer_that_is_not_listed_writes_only_to_mark_somebody() {
     let store = Memory::default();
     let mut observer = view(&store, 2, false);
     look(&mut observer, &store);
-    assert_eq!(store.load(KEY).unwrap(), None, "there is no list yet");
+    assert_eq!(
+        store.load(MEMBERS.as_str()).unwrap(),
+        None,
+        "there is no list yet"
+    );
     view(&store, 1, true);
-    let stands = || store.load(KEY).unwrap().unwrap();
+    let stands = || store.load(MEMBERS.as_str()).unwrap().unwrap();
     let before = stands();
     for _ in 0..3 {
         look(&mut observer, &store);
@@ -88,7 +94,7 @@ fn late_ticks_mark_nobody_and_a_sign_of_life_begins_the_wait_anew() {
     let mut alive = view(&store, 1, true);
     let mut observer = view(&store, 2, false);
     for _ in 0..20 {
-        observer.look(&store, false, NOW).unwrap();
+        observer.look(&store, &MEMBERS, false, NOW).unwrap();
     }
     for _ in 0..20 {
         look(&mut alive, &store);
@@ -138,11 +144,13 @@ fn a_lease_of_a_vm_that_is_not_listed_is_gone_after_three_ticks_unless_it_moves(
     assert!(!late.is_gone(stands) && !late.is_gone(stands));
     store.refuse(true);
     for _ in 0..9 {
-        assert!(late.look(&store, true, NOW).is_err() && !late.is_gone(stands));
+        assert!(late.look(&store, &MEMBERS, true, NOW).is_err() && !late.is_gone(stands));
     }
     store.refuse(false);
     for _ in 0..9 {
-        assert!(!late.look(&store, false, NOW).unwrap().given_up && !late.is_gone(stands));
+        assert!(
+            !late.look(&store, &MEMBERS, false, NOW).unwrap().given_up && !late.is_gone(stands)
+        );
     }
 }
 
@@ -159,7 +167,7 @@ fn a_list_that_was_read_before_a_vm_joined_it_costs_that_vm_nothing() {
         assert!(!observer.is_gone(lease(number(2))));
     }
     // Nor does the look of long ago count once the list is lost.
-    store.put(KEY, b"rubbish");
+    store.put(MEMBERS.as_str(), b"rubbish");
     for tick in 0..3 {
         look(&mut observer, &store);
         assert!(!observer.is_gone(lease(number(2))), "tick {tick}");
@@ -201,16 +209,16 @@ fn there_is_room_for_so_many_and_the_oldest_dead_are_forgotten_first() {
         assert!(!beat(&store, number(at), &[]).crowded);
     }
     let mut late = MembersView::new(number(MEMBERS_MAX));
-    assert!(late.enroll(&store, NOW).unwrap().crowded);
+    assert!(late.enroll(&store, &MEMBERS, NOW).unwrap().crowded);
     assert!(!late.is_listed() && !late.may_take(NOW));
     let all = beat(&store, number(0), &[]).members.liveness().to_vec();
     let after = beat(&store, number(MEMBERS_MAX), &all).members;
     assert_eq!(after.dead().len(), DEAD_MAX);
     assert!(after.dead().contains(&number(MEMBERS_MAX - 1)));
     assert!(!after.dead().contains(&number(0)));
-    assert!(!late.enroll(&store, NOW).unwrap().crowded);
-    late.leave(&store);
-    let left = Members::decode(&store.load(KEY).unwrap().unwrap().bytes).unwrap();
+    assert!(!late.enroll(&store, &MEMBERS, NOW).unwrap().crowded);
+    late.leave(&store, &MEMBERS);
+    let left = Members::decode(&store.load(MEMBERS.as_str()).unwrap().unwrap().bytes).unwrap();
     assert!(!left.is_alive(number(MEMBERS_MAX)));
 }
 
@@ -218,13 +226,16 @@ fn there_is_room_for_so_many_and_the_oldest_dead_are_forgotten_first() {
 fn a_later_version_is_left_alone_and_damage_lists_nobody() {
     let store = Memory::default();
     let later = Writer::new(MAGIC, VERSION + 1).sealed(VERSION + 1);
-    store.swap(KEY, &later, 0).unwrap();
+    store.swap(MEMBERS.as_str(), &later, 0).unwrap();
     let mut view = MembersView::new(256);
-    assert_eq!(view.enroll(&store, NOW), Err(Undecided::Later));
-    assert_eq!(view.look(&store, true, NOW), Err(Undecided::Later));
-    leave(&store, 256);
-    assert_eq!(store.load(KEY).unwrap().unwrap().bytes, later);
-    store.swap(KEY, b"rubbish", 0).unwrap();
+    assert_eq!(view.enroll(&store, &MEMBERS, NOW), Err(Undecided::Later));
+    assert_eq!(
+        view.look(&store, &MEMBERS, true, NOW),
+        Err(Undecided::Later)
+    );
+    leave(&store, &MEMBERS, 256);
+    assert_eq!(store.load(MEMBERS.as_str()).unwrap().unwrap().bytes, later);
+    store.swap(MEMBERS.as_str(), b"rubbish", 0).unwrap();
     assert_eq!(beat(&store, 256, &[]).members.liveness().len(), 1);
 }
 

@@ -3,7 +3,7 @@
 use super::{Members, leave, visit};
 use crate::liveness::{Liveness, LivenessMonitor, TICKS};
 use crate::shared::instance::vm_of;
-use crate::shared::store::{SharedStore, Undecided};
+use crate::shared::state::{Key, SharedState, Undecided};
 use crate::time::{Span, Timestamp};
 
 /// A VM that gave no sign for so long may have been marked as dead: it looks before it takes anything more. It is less than
@@ -88,8 +88,13 @@ impl MembersView {
     }
 
     /// Lists this VM, or moves its heartbeat.
-    pub fn enroll(&mut self, store: &impl SharedStore, now: Timestamp) -> Result<Sight, Undecided> {
-        let seen = visit(store, Some(self.vm), &mut |_| Vec::new())?;
+    pub fn enroll(
+        &mut self,
+        state: &impl SharedState,
+        key: &Key<Members>,
+        now: Timestamp,
+    ) -> Result<Sight, Undecided> {
+        let seen = visit(state, key, Some(self.vm), &mut |_| Vec::new())?;
         Ok(self.saw(seen, now))
     }
 
@@ -97,13 +102,14 @@ impl MembersView {
     /// silent for too long are marked.
     pub fn look(
         &mut self,
-        store: &impl SharedStore,
+        state: &impl SharedState,
+        key: &Key<Members>,
         on_time: bool,
         now: Timestamp,
     ) -> Result<Sight, Undecided> {
         let mut monitor = LivenessMonitor::default();
         let before = &self.monitor;
-        let seen = visit(store, self.listed.then_some(self.vm), &mut |members| {
+        let seen = visit(state, key, self.listed.then_some(self.vm), &mut |members| {
             monitor = before.clone();
             monitor.observe(members.liveness(), on_time);
             monitor.dead()
@@ -125,9 +131,9 @@ impl MembersView {
     }
 
     /// This VM holds nothing any more.
-    pub fn leave(&mut self, store: &impl SharedStore) {
+    pub fn leave(&mut self, state: &impl SharedState, key: &Key<Members>) {
         if std::mem::take(&mut self.listed) {
-            leave(store, self.vm);
+            leave(state, key, self.vm);
         }
     }
 

@@ -9,10 +9,12 @@ mod shape;
 use crate::breaker::window::{CountWindow, Counts, Geometry, SLICES, TimeWindow, Window};
 use crate::breaker::{Breaker, Closed, HOLDERS_MAX, Host, Hosts, Phase, Probing, State};
 use crate::retry_budget::Budget;
-pub use crate::shared::envelope::Unreadable;
 use crate::shared::envelope::{Reader, Writer};
 use crate::shared::leases::{Lease, Leases};
+use crate::shared::state::SharedRecord;
 use crate::time::{Span, Timestamp};
+
+pub use crate::shared::state::Unreadable;
 pub use shape::{RecordShape, Shape};
 
 /// The version of the layout: 2 has the retry budget.
@@ -87,18 +89,17 @@ impl Record {
 
     /// Reads what [`Record::encode`] wrote.
     pub fn decode(bytes: &[u8]) -> Result<Self, Unreadable> {
-        let (version, mut reader) = Reader::open(bytes, MAGIC).ok_or(Unreadable::Damaged)?;
-        if version > VERSION {
-            return Err(Unreadable::Later(version));
-        }
-        if version < VERSION {
-            return Err(Unreadable::Damaged);
-        }
-        let record = reader.record().ok_or(Unreadable::Damaged)?;
-        reader
-            .is_empty()
-            .then_some(record)
-            .ok_or(Unreadable::Damaged)
+        Reader::whole(bytes, MAGIC, VERSION, Reader::record)
+    }
+}
+
+impl SharedRecord for Record {
+    fn encode(&self) -> Vec<u8> {
+        Self::encode(self)
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, Unreadable> {
+        Self::decode(bytes)
     }
 }
 

@@ -1,8 +1,13 @@
-//! Shared data as this crate needs it, and the one way in which it is changed: read, step, compare and swap.
+//! The state as bytes, in the shared data of a proxy: load, step, compare and swap.
+//!
+//! Whatever keeps bytes by key with a number for each ([`SharedStore`]) is a [`SharedState`]. An absent and an emptied key are the
+//! same, since a key cannot be deleted. What a later version wrote is left alone.
 
-use crate::breaker::Transition;
-use crate::shared::record::{Record, RecordShape, Unreadable};
-use crate::time::Timestamp;
+use crate::shared::state::{
+    Change, Key, SharedRecord, SharedState, Step, Stored, Undecided, Unreadable,
+};
+
+pub use crate::shared::state::HostError;
 
 /// How often a lost compare-and-swap is tried again before the step is given up for now. Nothing spins.
 pub const TRIES: u32 = 64;
@@ -20,11 +25,6 @@ pub struct Found {
     pub cas: u32,
 }
 
-/// A status of the host that is neither "ok" nor "not found" nor "lost".
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the host answered with status {0}")]
-pub struct HostError(pub u32);
-
 /// The shared data of one process.
 pub trait SharedStore {
     /// What stands under `key`; an absent key is `None`.
@@ -34,81 +34,54 @@ pub trait SharedStore {
     fn swap(&self, key: &str, bytes: &[u8], cas: u32) -> Result<bool, HostError>;
 }
 
-/// Whether a step changed what it was shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// It must be stored for the step to count.
-    Store,
-    /// There is nothing to store.
-    Nothing,
-}
+impl<S: SharedStore> SharedState for S {
+    fn view<R: SharedRecord>(&self, key: &Key<R>) -> Result<Stored<R>, Undecided> {
+        let found = self.load(key.as_str())?;
+        read(&found.map_or_else(Vec::new, |found| found.bytes))
+    }
 
-/// Why a step could not be taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Undecided {
-    /// The host refused.
-    #[error(transparent)]
-    Host(#[from] HostError),
-    /// The record is of a later version.
-    #[error("the record is of a later version")]
-    Later,
-}
-
-/// A step that was taken.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Committed {
-    /// The transition of a record that a later configuration made start anew.
-    pub restarted: Option<Transition>,
-    /// Whether it stands: nothing had to be stored, or it was. `false` after [`TRIES`] lost races.
-    pub stands: bool,
-    /// Whether a damaged record was replaced.
-    pub healed: bool,
-}
-
-/// Takes one step on the record under `key`: read, let the root's claim shape it, step, and store if there is something
-/// to store, until nobody came in between. An absent or damaged record is as a new one.
-///
-/// The step is a reference, and leaves what it found where it was made: so all steps share one loop, with one copy of the
-/// record's codec.
-pub fn update(
-    store: &impl SharedStore,
-    key: &str,
-    claim: &RecordShape,
-    now: Timestamp,
-    step: &mut dyn FnMut(&mut Record) -> Change,
-) -> Result<Committed, Undecided> {
-    let mut tries: u32 = 0;
-    loop {
-        let (mut record, cas, healed) = read(store, key, claim, now)?;
-        let (adopted, restarted) = match record.is_as(claim) {
-            true => (false, None),
-            false => record.adopt(*claim, now),
-        };
-        let change = step(&mut record);
-        let nothing = change == Change::Nothing && !adopted && !healed;
-        let stands = nothing || store.swap(key, &record.encode(), cas)?;
-        tries = tries.saturating_add(1);
-        if stands || tries >= TRIES {
-            return Ok(Committed {
-                restarted,
-                stands,
-                healed,
-            });
-        }
+    fn apply<R: SharedRecord>(
+        &self,
+        key: &Key<R>,
+        step: &mut dyn Step<R>,
+    ) -> Result<bool, Undecided> {
+        exchange(self, key.as_str(), &mut Typed(step))
     }
 }
 
-/// Changes plain bytes under `key` by the same rules; without bytes from `step` there is nothing to store. `false` after
-/// [`TRIES`] lost races.
-pub fn exchange(
+/// A step on bytes. Without bytes from it there is nothing to store.
+trait ByteStep {
+    fn run(&mut self, bytes: &[u8]) -> Result<Option<Vec<u8>>, Undecided>;
+}
+
+/// A step on records, taken on bytes.
+struct Typed<'a, R>(&'a mut dyn Step<R>);
+
+impl<R: SharedRecord> ByteStep for Typed<'_, R> {
+    fn run(&mut self, bytes: &[u8]) -> Result<Option<Vec<u8>>, Undecided> {
+        let mut stored = read(bytes)?;
+        Ok(match self.0.run(&mut stored) {
+            Change::Store => Some(
+                stored
+                    .record
+                    .map_or_else(Vec::new, |record| record.encode()),
+            ),
+            Change::Nothing => None,
+        })
+    }
+}
+
+/// Changes bytes under `key` until nobody came in between; `false` after [`TRIES`] lost races. All kinds of records share
+/// this loop.
+fn exchange(
     store: &impl SharedStore,
     key: &str,
-    step: &mut dyn FnMut(&[u8]) -> Option<Vec<u8>>,
-) -> Result<bool, HostError> {
+    step: &mut dyn ByteStep,
+) -> Result<bool, Undecided> {
     for _ in 0..TRIES {
         let found = store.load(key)?;
         let (cas, before) = found.map_or((CREATE, Vec::new()), |found| (found.cas, found.bytes));
-        let Some(after) = step(&before) else {
+        let Some(after) = step.run(&before)? else {
             return Ok(true);
         };
         if store.swap(key, &after, cas)? {
@@ -118,24 +91,21 @@ pub fn exchange(
     Ok(false)
 }
 
-fn read(
-    store: &impl SharedStore,
-    key: &str,
-    claim: &RecordShape,
-    now: Timestamp,
-) -> Result<(Record, u32, bool), Undecided> {
-    let Some(found) = store.load(key)? else {
-        return Ok((Record::new(*claim), CREATE, false));
+/// Apart, so that looking at a record and changing it share one copy of its codec.
+#[inline(never)]
+fn read<R: SharedRecord>(bytes: &[u8]) -> Result<Stored<R>, Undecided> {
+    let mut stored = Stored {
+        record: None,
+        damaged: false,
     };
-    if found.bytes.is_empty() {
-        return Ok((Record::new(*claim), found.cas, false));
+    if !bytes.is_empty() {
+        match R::decode(bytes) {
+            Ok(record) => stored.record = Some(record),
+            Err(Unreadable::Later(_)) => return Err(Undecided::Later),
+            Err(Unreadable::Damaged) => stored.damaged = true,
+        }
     }
-    let latest = now.after(claim.ahead);
-    match Record::decode(&found.bytes) {
-        Ok(record) if !record.is_ahead_of(latest) => Ok((record, found.cas, false)),
-        Err(Unreadable::Later(_)) => Err(Undecided::Later),
-        Ok(_) | Err(Unreadable::Damaged) => Ok((Record::new(*claim), found.cas, true)),
-    }
+    Ok(stored)
 }
 
 #[cfg(test)]

@@ -5,7 +5,12 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::breaker::window::Geometry;
-use crate::time::Span;
+use crate::outcome::stall::Stalls;
+use crate::shared::record::{Record, RecordShape};
+use crate::shared::upstream::{Committed, update};
+use crate::time::{Span, Timestamp};
+
+const KEY: Key<Record> = Key::test("key");
 
 /// Shared data as Envoy keeps it: one counter for all keys, which is never 0; a swap against 0 always wins, one on an
 /// absent key succeeds whatever the number.
@@ -97,7 +102,7 @@ const CLAIM: RecordShape = RecordShape {
 };
 
 fn bump(store: &Memory) -> Result<Committed, Undecided> {
-    update(store, "key", &CLAIM, Timestamp::ZERO, &mut |record| {
+    update(store, &KEY, &CLAIM, Timestamp::ZERO, &mut |record| {
         record.breaker.trips += 1;
         Change::Store
     })
@@ -105,7 +110,7 @@ fn bump(store: &Memory) -> Result<Committed, Undecided> {
 
 fn trips(store: &Memory) -> u32 {
     let mut trips = 0;
-    update(store, "key", &CLAIM, Timestamp::ZERO, &mut |record| {
+    update(store, &KEY, &CLAIM, Timestamp::ZERO, &mut |record| {
         trips = record.breaker.trips;
         Change::Nothing
     })
@@ -156,19 +161,49 @@ fn an_emptied_key_is_absent() {
 }
 
 #[test]
-fn plain_bytes_are_exchanged_by_the_same_rules() {
+fn a_record_of_a_later_version_is_left_alone_and_no_step_is_run_on_it() {
     let store = Memory::default();
-    let append = |bytes: &[u8]| Some([bytes, b"x"].concat());
-    assert_eq!(exchange(&store, "k", &mut |bytes| append(bytes)), Ok(true));
-    store.intrude(3);
-    let mut tries = 0;
-    let mut step = |bytes: &[u8]| {
-        tries += 1;
-        append(bytes)
+    let later = crate::shared::envelope::Writer::new(*b"SW", 3).sealed(3);
+    store.put("key", &later);
+    let never = |_: &mut Stored<Record>| -> Change { panic!("nobody knows what stands there") };
+    assert_eq!(store.update(&KEY, never), Err(Undecided::Later));
+    assert_eq!(store.view(&KEY), Err(Undecided::Later));
+    assert_eq!(store.load("key").unwrap().unwrap().bytes, later);
+}
+
+#[test]
+fn records_of_every_kind_change_by_the_same_rules() {
+    const STALLS: Key<Stalls> = Key::test("k");
+    let store = Memory::default();
+    let ended = |store: &Memory, nanos| {
+        let mut runs = 0;
+        let stands = store.update(&STALLS, |stored| {
+            runs += 1;
+            Change::stored_if(stored.or_empty().ended(Timestamp::nanos(nanos)))
+        });
+        (stands, runs)
     };
-    assert_eq!(exchange(&store, "k", &mut step), Ok(true));
-    assert_eq!(tries, 4, "a lost swap is tried again");
-    assert_eq!(store.load("k").unwrap().unwrap().bytes, b"xx");
+    assert!(store.view(&STALLS).unwrap().is_absent());
+    assert_eq!(ended(&store, 0), (Ok(true), 1));
+    assert_eq!(store.load("k"), Ok(None), "nothing had to be stored");
+    assert_eq!(ended(&store, 1), (Ok(true), 1));
+    store.intrude(3);
+    assert_eq!(
+        ended(&store, 2),
+        (Ok(true), 4),
+        "a lost swap is tried again"
+    );
+    let mut expected = Stalls::default();
+    expected.ended(Timestamp::nanos(2));
+    assert_eq!(store.view(&STALLS).unwrap().record, Some(expected));
     store.intrude(TRIES);
-    assert_eq!(exchange(&store, "k", &mut |bytes| append(bytes)), Ok(false));
+    assert_eq!(ended(&store, 3), (Ok(false), TRIES));
+    store.put("k", b"rubbish");
+    assert!(store.view(&STALLS).unwrap().damaged);
+    let emptied = store.update(&STALLS, |stored| {
+        stored.record = None;
+        Change::Store
+    });
+    assert_eq!(emptied, Ok(true));
+    assert!(store.view(&STALLS).unwrap().is_absent());
 }

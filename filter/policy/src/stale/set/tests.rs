@@ -112,7 +112,7 @@ fn heat_follows_how_often_it_is_asked_for_and_has_an_end() {
 #[test]
 fn what_is_given_is_written_down_once_a_second_and_is_the_last_to_go() {
     let mut set = full();
-    let writes = (1_500..11_500).filter(|ms| set.give(0, at(*ms)));
+    let writes = (1_500..11_500).filter(|ms| set.give(0, 1, at(*ms)));
     assert_eq!(writes.count(), 10);
     for ms in 11_500..70_000 {
         put(&mut set, ms, ms, 200, at(ms));
@@ -170,14 +170,14 @@ fn a_set_reads_back_and_what_is_damaged_is_empty() {
     put(&mut set, 1, 10, 1, at(0));
     put(&mut set, 2, 20, 1, at(1_500));
     put(&mut set, 1, 10, 1, at(1_500));
-    assert!(set.give(0, at(1_600)));
+    assert!(set.give(0, 1, at(1_600)));
     set.forget(2, false, at(1_700));
     let bytes = set.encode();
-    assert_eq!(Set::decode(&bytes), Some(set));
+    assert_eq!(Set::decode(&bytes), Ok(set));
     for length in 0..bytes.len() {
-        assert_eq!(Set::decode(&bytes[..length]), Some(Set::default()));
+        assert_eq!(Set::decode(&bytes[..length]), Err(Unreadable::Damaged));
     }
     let later = Writer::new(MAGIC, VERSION + 1).sealed(VERSION + 1);
-    assert_eq!(Set::decode(&later), None);
+    assert_eq!(Set::decode(&later), Err(Unreadable::Later(VERSION + 1)));
     assert!(full().encode().len() < 1_024);
 }

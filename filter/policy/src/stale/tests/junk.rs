@@ -48,7 +48,7 @@ impl Stand {
         let lines = line(host, path, "de");
         let asked = self.asked(route, &lines, now);
         let lines = bytes(&lines);
-        let see = &mut |_: &StoredResponse<'_>, _| {};
+        let see = &mut |_: StoredResponse, _| {};
         find(
             &self.store,
             &asked,

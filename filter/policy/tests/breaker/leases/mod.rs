@@ -10,12 +10,13 @@ mod slots;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::LazyLock;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRng, TestRunner};
 use seawall_policy::admission;
 use seawall_policy::breaker::{HalfOpen, Moment, OpenTime, Settings, State, Thresholds};
-use seawall_policy::concurrency::{self, SlotId};
+use seawall_policy::concurrency::{self, InFlightSlots, SlotId};
 use seawall_policy::liveness::Liveness;
 use seawall_policy::outcome::Outcome;
 use seawall_policy::policy::Policy;
@@ -23,17 +24,20 @@ use seawall_policy::priority::Priority;
 use seawall_policy::ratio::Share;
 use seawall_policy::shared::configurations::Standing;
 use seawall_policy::shared::instance;
+use seawall_policy::shared::keys;
 use seawall_policy::shared::leases::{Lease, LocalLease};
 use seawall_policy::shared::members::view::MembersView;
+use seawall_policy::shared::state::Key;
 use seawall_policy::shared::store::{Found, HostError, SharedStore};
 use seawall_policy::shared::upstream::GovernedUpstream;
 use seawall_policy::time::{Span, Timestamp};
 
+use crate::shared::KEY;
+
 const SEED: [u8; 32] = [23; 32];
 const DEPTH_MAX: u32 = 3;
 const HALF_OPEN_AT: u64 = 1_000;
-const UPSTREAM: &str = "upstream";
-const SLOTS: &str = "slots";
+static SLOTS: LazyLock<Key<InFlightSlots>> = LazyLock::new(|| keys::places(&KEY));
 
 #[derive(Clone, Copy, Debug)]
 enum Turn {
@@ -244,7 +248,7 @@ impl World {
     fn upstream_without<'a>(&'a self, dead: &'a [u64]) -> GovernedUpstream<'a> {
         GovernedUpstream {
             policy: &self.policy,
-            key: Some(UPSTREAM),
+            key: Some(&KEY),
             standing: &const { Standing::since(Timestamp::nanos(1)) },
             dead,
         }
@@ -307,7 +311,10 @@ impl World {
     /// A VM is listed, under another number if it was given up.
     fn enroll(&self, vm: usize) {
         let now = self.moment().now;
-        let enroll = |view: &mut MembersView| view.enroll(self, now).expect("it is decided");
+        let enroll = |view: &mut MembersView| {
+            view.enroll(self, &keys::MEMBERS, now)
+                .expect("it is decided")
+        };
         if self.with_view(vm, enroll).given_up {
             self.give_up(vm);
             assert!(!self.with_view(vm, enroll).given_up);
@@ -332,7 +339,7 @@ impl World {
             other.silence[vm] += 1;
         }
         let now = self.moment().now;
-        let sight = self.with_view(vm, |view| view.look(self, true, now));
+        let sight = self.with_view(vm, |view| view.look(self, &keys::MEMBERS, true, now));
         match sight.expect("it is decided").given_up {
             true => {
                 self.give_up(vm);
@@ -356,7 +363,7 @@ impl World {
                     beat: 0,
                 })
             };
-            concurrency::maintain(self, SLOTS, (slots, false), &mut gone, Timestamp::nanos(7))
+            concurrency::maintain(self, &SLOTS, (slots, false), &mut gone, Timestamp::nanos(7))
         });
         if notes.expired {
             self.give_up_slots(vm);
@@ -391,7 +398,9 @@ impl World {
         let mut observer = MembersView::new(instance::vm(u64::MAX));
         for _ in 0..5 {
             let now = self.moment().now;
-            observer.look(self, true, now).expect("it is decided");
+            observer
+                .look(self, &keys::MEMBERS, true, now)
+                .expect("it is decided");
             let alive = (0..self.turns_of).filter(|_| !all_die);
             alive.for_each(|vm| {
                 self.run(Turn::Tick(vm));

@@ -7,7 +7,7 @@ use seawall_policy::shared::instance::vm_of;
 use seawall_policy::shared::record::Record;
 use seawall_policy::shared::store::SharedStore;
 
-use super::{Turn, UPSTREAM, World, count};
+use super::{KEY, Turn, World, count};
 
 /// A permit of a VM.
 #[derive(Clone, Copy, Debug)]
@@ -31,7 +31,7 @@ pub(super) struct Ledger {
 
 impl World {
     pub(super) fn record(&self) -> Option<Record> {
-        let found = self.load(UPSTREAM).expect("it is readable")?;
+        let found = self.load(KEY.as_str()).expect("it is readable")?;
         Record::decode(&found.bytes).ok()
     }
 
@@ -101,6 +101,7 @@ impl World {
             host: 0,
             retry_after: None,
             peer: 0,
+            silent: false,
         };
         let settlement = Settlement::Verdict(verdict);
         // The step itself takes back what was held for too long, before it looks for the permit.

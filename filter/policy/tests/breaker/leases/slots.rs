@@ -11,7 +11,7 @@ use super::{SLOTS, Turn, World, count};
 
 impl World {
     pub(super) fn slots(&self) -> InFlightSlots {
-        peek(self, SLOTS).expect("it is readable")
+        peek(self, &SLOTS).expect("it is readable")
     }
 
     pub(super) fn take_slot(&self, vm: usize, priority: Priority) {
@@ -35,7 +35,7 @@ impl World {
             dead: &dead,
             now: Timestamp::nanos(5),
         };
-        let (taking, notes) = acquire(self, SLOTS, &asked);
+        let (taking, notes) = acquire(self, &SLOTS, &asked);
         if notes.expired {
             self.give_up_slots(vm);
         }
@@ -69,7 +69,7 @@ impl World {
                 place,
                 sample: None,
             };
-            assert!(release(self, SLOTS, &returned, Timestamp::nanos(6)).stands());
+            assert!(release(self, &SLOTS, &returned, Timestamp::nanos(6)).stands());
         }
     }
 

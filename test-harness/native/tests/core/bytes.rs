@@ -1,0 +1,19 @@
+//! The suite on the state as bytes.
+
+#[path = "fallback.rs"]
+mod fallback;
+#[path = "hedges.rs"]
+mod hedges;
+#[path = "reasons.rs"]
+mod reasons;
+#[path = "replies.rs"]
+mod replies;
+
+use std::rc::Rc;
+
+use seawall_native::Process;
+use seawall_policy::time::Span;
+
+fn process() -> Rc<Process> {
+    Process::new(Span::secs(1_000))
+}

@@ -70,9 +70,10 @@ async fn no_request_fails_in_a_hot_restart_and_the_new_process_begins_closed_and
     let good = drive("/", 200.0);
     let sick = drive("/sick", 100.0);
     tokio::time::sleep(Duration::from_secs(1)).await;
-    let new = old
-        .taken_over(&ground.bootstrap(&lasting())?, WORKERS, TIMES)
-        .await?;
+    // It takes the old one's counters over at each flush, and must have done so before that ends.
+    let mut bootstrap = ground.bootstrap(&lasting())?;
+    bootstrap["stats_flush_interval"] = json!("0.5s");
+    let new = old.taken_over(&bootstrap, WORKERS, TIMES).await?;
     // Before that the old one may still take a connection.
     until("the end of the old process", async || {
         old.has_ended().unwrap_or(false)

@@ -5,10 +5,14 @@ mod bootstrap;
 mod every_kind;
 mod failover;
 mod hostile;
+mod idle;
 mod istio;
 mod kinds;
 mod load;
+mod manifests;
 mod mesh;
+mod readers;
+mod refused;
 mod retries;
 mod silence;
 mod size;
@@ -55,7 +59,7 @@ fn seawall(policy: &str, more: &str) -> String {
 }
 
 const GOOD: &str = r#"{"version":1,"policies":{"default":{}}}"#;
-const RELOAD: &str = ", failure_policy: FAIL_RELOAD, vm_config: {vm_id: seawall}";
+const RELOAD: &str = ", failure_policy: FAIL_RELOAD, vm_config: {vm_id: seawall, code: {local: {filename: seawall.wasm}}}";
 const ROUTER: &str = "{name: envoy.filters.http.router}";
 
 #[test]

@@ -1,6 +1,8 @@
 //! Policies that an Envoy has and nothing in it names, breakers before an application that they do not cut off, and states
 //! that callers can spoil by the host that they name.
 
+use std::collections::HashSet;
+
 use seawall_policy::breaker::Mode;
 use seawall_policy::route::{DEFAULT, Key, Routing};
 use serde_json::Value;
@@ -28,27 +30,37 @@ pub(super) fn check(findings: &mut Findings, governors: &[Governor<'_>], cluster
 /// A policy is named by an upstream, by a route, or by another policy that extends it. Where routes come from elsewhere they
 /// may name any.
 fn unnamed(findings: &mut Findings, governor: &Governor<'_>, same: &[&Governor<'_>]) {
-    let mut named: Vec<&str> = vec![DEFAULT];
-    for governor in same {
-        let Some(routes) = routes(governor.chain) else {
-            return;
-        };
-        named.extend(routes.iter().filter_map(super::route::Route::named));
-    }
+    let routing: &Routing = &governor.routing;
     let extended = |name: &str| {
         let mut policies = policies(&governor.written);
         policies.any(|(_, policy)| policy["extends"].as_str() == Some(name))
     };
-    let routing: &Routing = &governor.routing;
-    for (index, policy) in routing.policies.iter().enumerate() {
-        let is_named = named.contains(&policy.name.as_str())
-            || routing.upstreams.iter().any(|entry| entry.policy == index)
-            || extended(&policy.name);
-        if !is_named {
-            let problem = "governs nothing: no entry of upstreams and no route's metadata names it";
-            let path = format!("{}: policies.{}", governor.path, policy.name);
-            findings.warning(&path, problem);
+    let policies = routing.policies.iter().enumerate();
+    let mut left: Vec<&str> = policies
+        .filter(|(index, policy)| {
+            policy.name != DEFAULT
+                && !routing.upstreams.iter().any(|entry| entry.policy == *index)
+                && !extended(&policy.name)
+        })
+        .map(|(_, policy)| policy.name.as_str())
+        .collect();
+    // Many listeners may share one set of routes.
+    let mut judged: HashSet<&str> = HashSet::new();
+    for governor in same {
+        let is_new = judged.insert(governor.chain.routes_path().unwrap_or_default());
+        if left.is_empty() || !is_new {
+            continue;
         }
+        let Some(routes) = routes(governor.chain) else {
+            return;
+        };
+        for named in routes.iter().filter_map(super::route::Route::named) {
+            left.retain(|name| *name != named);
+        }
+    }
+    for name in left {
+        let problem = "governs nothing: no entry of upstreams and no route's metadata names it";
+        findings.warning(&format!("{}: policies.{name}", governor.path), problem);
     }
 }
 
@@ -79,6 +91,10 @@ fn policies(written: &Value) -> impl Iterator<Item = (&String, &Value)> {
 
 /// Strangers choose the host; where a connection depends on it, they can make connections fail that count for all.
 fn by_host(findings: &mut Findings, governors: &[Governor<'_>], clusters: &Clusters<'_>) {
+    let mut names = clusters.names();
+    if !names.any(|name| clusters.asks_by_host(name).is_some()) {
+        return;
+    }
     let mut told: Vec<&str> = Vec::new();
     for governor in governors {
         if governor.chain.direction != Direction::Either {

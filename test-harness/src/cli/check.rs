@@ -145,7 +145,7 @@ fn bounded(from: impl Read, most: usize) -> anyhow::Result<String> {
     let one_more = u64::try_from(most)?.saturating_add(1);
     from.take(one_more).read_to_end(&mut bytes)?;
     ensure!(bytes.len() <= most, "longer than {most} bytes");
-    String::from_utf8(bytes).map_err(|_| anyhow!("no UTF-8: write it as UTF-8"))
+    String::from_utf8(bytes).map_err(|_| anyhow!("not written in UTF-8"))
 }
 
 fn print(file: &str, findings: &Findings) {

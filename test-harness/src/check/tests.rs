@@ -31,6 +31,18 @@ fn paths(findings: &[Finding]) -> Vec<&str> {
         .collect()
 }
 
+/// It is not valid, for an error there that says so.
+#[track_caller]
+fn is_wrong(found: &Findings, path: &str, words: &str) {
+    assert_eq!(found.verdict(), Verdict::Invalid, "{path}: {found:#?}");
+    let mut errors = found.errors.iter();
+    assert!(
+        errors.any(|error| error.path.ends_with(path) && error.problem.contains(words)),
+        "{path}: {:#?}",
+        found.errors
+    );
+}
+
 const POLICY: &str =
     "version: 1\npolicies:\n  default:\n    breaker: {mode: shadow, open: {for: 5s}}\n";
 

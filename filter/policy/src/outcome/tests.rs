@@ -82,6 +82,27 @@ fn whatever_envoy_may_have_answered_itself_is_looked_at() {
     assert!(!rules.is_suspect(200, Some(0)));
 }
 
+/// The limit that follows latency is passed on too: what keeps to it has not failed, whether the caller has a limit or not.
+#[test]
+fn a_limit_that_follows_latency_is_no_failure_where_the_upstream_keeps_to_it() {
+    for caller in [None, Some(Span::secs(30))] {
+        let judged = |status, grpc, elapsed| {
+            let request = RequestTiming {
+                limits: TimeLimits {
+                    caller,
+                    ..set(1_000, LimitSource::Adaptive)
+                },
+                ..after(elapsed)
+            };
+            judge(status, grpc, &request)
+        };
+        for (status, grpc) in [(200, Some(4)), (504, None)] {
+            assert_eq!(judged(status, grpc, 990), Ignored::Ours.into());
+            assert_eq!(judged(status, grpc, 100), Outcome::Failure.into());
+        }
+    }
+}
+
 /// A caller that is patient does not hide a service whose own deadlines pass.
 #[test]
 fn status_4_is_the_callers_limit_only_when_that_limit_is_near() {

@@ -11,17 +11,6 @@ fn patch(patch: Value) -> Findings {
     findings(&document.to_string())
 }
 
-#[track_caller]
-fn is_wrong(found: &Findings, path: &str, words: &str) {
-    assert_eq!(found.verdict(), Verdict::Invalid, "{path}: {found:#?}");
-    let mut errors = found.errors.iter();
-    assert!(
-        errors.any(|error| error.path.ends_with(path) && error.problem.contains(words)),
-        "{path}: {:#?}",
-        found.errors
-    );
-}
-
 #[test]
 fn an_envoy_filter_that_puts_the_filter_nowhere_is_wrong() {
     let of = |target: &str, operation: &str| {

@@ -31,17 +31,6 @@ fn renamed(pointer: &str, key: &str, other: &str) -> Findings {
     findings(&document.to_string())
 }
 
-#[track_caller]
-fn is_wrong(found: &Findings, path: &str, words: &str) {
-    assert_eq!(found.verdict(), Verdict::Invalid, "{path}: {found:#?}");
-    let mut errors = found.errors.iter();
-    assert!(
-        errors.any(|error| error.path.ends_with(path) && error.problem.contains(words)),
-        "{path}: {:#?}",
-        found.errors
-    );
-}
-
 #[test]
 fn a_misspelt_key_anywhere_around_the_filter_is_named_with_the_right_one() {
     let thresholds = json!({"max_retrys": 1000});

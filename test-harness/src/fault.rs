@@ -115,10 +115,15 @@ impl FromStr for Fault {
         };
         let (mut at, mut length, mut share, mut by) = (None, None, 100.0, Span::secs(1));
         let mut attempts = None;
+        let mut given = Vec::new();
         for part in parts {
             let (key, value) = part
                 .split_once('=')
                 .ok_or_else(|| format!("\"{part}\": {HOW}"))?;
+            if given.contains(&key) {
+                return Err(format!("{key}= is given twice: {HOW}"));
+            }
+            given.push(key);
             let span = || parse_duration(value).map_err(|error| format!("{key}: {error}"));
             match key {
                 "at" => at = Some(span()?),
@@ -136,6 +141,15 @@ impl FromStr for Fault {
                 }
                 other => return Err(format!("\"{other}\" is unknown: {HOW}")),
             }
+        }
+        if length.is_some_and(|length| length.as_nanos() == 0) {
+            return Err("for=0s hits nothing: expected a time above 0".to_owned());
+        }
+        if share <= 0.0 {
+            return Err("share=0 hits nothing: expected a percentage above 0".to_owned());
+        }
+        if kind == Kind::Latency && by.as_nanos() == 0 {
+            return Err("by=0s delays nothing: expected a time above 0".to_owned());
         }
         Ok(Self {
             kind,
@@ -169,6 +183,19 @@ mod tests {
         let first: Fault = "errors,at=0s,for=1s,attempts=1".parse().unwrap();
         assert_eq!(first.attempts, Some(1));
         assert_eq!(first.to_string().parse(), Ok(first));
+        for (text, why) in [
+            ("errors,at=1s,for=1s,at=2s", "at= is given twice"),
+            (
+                "errors,at=1s,for=1s,share=5,share=6",
+                "share= is given twice",
+            ),
+            ("errors,at=1s,for=0s", "hits nothing"),
+            ("errors,at=1s,for=1s,share=0", "hits nothing"),
+            ("latency,at=1s,for=1s,by=0s", "delays nothing"),
+        ] {
+            let told = text.parse::<Fault>().unwrap_err();
+            assert!(told.contains(why), "{text}: {told}");
+        }
         for text in [
             "",
             "errors,at=1s,for=1s,attempts=0",

@@ -13,4 +13,5 @@ pub mod random;
 pub mod report;
 pub mod router;
 pub mod sim;
+pub mod stdout;
 pub mod trace;

@@ -7,6 +7,8 @@ mod elsewhere;
 mod failover;
 mod load;
 mod meanings;
+mod metadata;
+mod names;
 mod peers;
 mod place;
 pub(super) mod position;
@@ -26,9 +28,10 @@ use self::place::Chain;
 use self::retries::Governor;
 use super::filter::{Extensions, Filter};
 use super::layers::{Envoy, Kind};
-use super::{Findings, joined, read};
+use super::{Findings, joined, read, shape, wasm};
 
 pub(super) fn check(findings: &mut Findings, envoy: &Envoy) {
+    let before = findings.configurations;
     let mut extensions = Extensions::default();
     for part in envoy.of(Kind::Extension) {
         extensions.add(&part.path, &part.value);
@@ -53,11 +56,13 @@ pub(super) fn check(findings: &mut Findings, envoy: &Envoy) {
                     chain,
                     path: joined(&path, "configuration"),
                     routing,
+                    written: written(place.config()),
                 });
             }
             position::before(findings, chain, number, place);
-            failure_policy(findings, place);
-            vm_id(findings, place);
+            wasm::check(findings, place);
+            wasm::whole(findings, place);
+            wasm::vm_id(findings, place);
             vms.push(place.vm_id());
         }
         behind(findings, chain);
@@ -79,7 +84,14 @@ pub(super) fn check(findings: &mut Findings, envoy: &Envoy) {
         }
     }
     retries::check(findings, &governors, &clusters);
+    names::check(findings, &governors, &clusters);
     elsewhere::check(findings, envoy, &extensions, &chains, &governors, &clusters);
+    // What Envoy says of itself it has taken, whatever its version is.
+    if findings.configurations > before && !envoy.is_dump {
+        for part in &envoy.parts {
+            shape::message(findings, &part.path, &part.value, part.kind.message());
+        }
+    }
 }
 
 /// What stands behind the router of a chain.
@@ -94,10 +106,21 @@ fn behind(findings: &mut Findings, chain: &Chain<'_>) {
         if before.is_none_or(|before| written(before) != written(place)) {
             configuration(findings, &place.config_path(), place.config());
         }
-        failure_policy(findings, place);
-        vm_id(findings, place);
+        wasm::check(findings, place);
+        wasm::whole(findings, place);
+        wasm::vm_id(findings, place);
     }
     position::behind(findings, behind, before);
+}
+
+/// The tree of a configuration that is right.
+fn written(config: &Value) -> Value {
+    let given = &config["configuration"];
+    match given.get("value") {
+        Some(Value::String(text)) => serde_json::from_str(text).unwrap_or_default(),
+        Some(value) => value.clone(),
+        None => given.clone(),
+    }
 }
 
 /// The filter's configuration: a string, a struct, or a struct as it stands.
@@ -116,32 +139,29 @@ pub(super) fn configuration(findings: &mut Findings, at: &str, config: &Value) -
         findings.unread(&at, "is packed as a BytesValue: write a StringValue");
         return None;
     }
+    let is_string = kind.ends_with("google.protobuf.StringValue");
+    let is_struct = kind.ends_with("google.protobuf.Struct");
+    let problem = match given.get("value") {
+        Some(Value::String(_)) if is_struct => {
+            "a Struct's value is an object: write it without quotes, or in a StringValue"
+        }
+        Some(Value::String(_)) => "",
+        Some(_) if is_string => {
+            "a StringValue's value is a text: write the JSON in quotes, or an object in a Struct"
+        }
+        _ => "",
+    };
+    if !problem.is_empty() {
+        findings.configurations += 1;
+        findings.error(&joined(&at, "value"), problem);
+        return None;
+    }
     let parsed = match given.get("value") {
         Some(Value::String(text)) => config::check(text.as_bytes()),
         Some(value) => config::check_value(value),
         None => config::check_value(given),
     };
     findings.configuration(&at, parsed, read::is_template(given))
-}
-
-pub(super) fn failure_policy(findings: &mut Findings, place: &Filter<'_>) {
-    let policy = place.config().get("failure_policy").and_then(Value::as_str);
-    let consequence = match policy {
-        Some("FAIL_RELOAD") => return,
-        Some("FAIL_OPEN") => "after a trap the filter would be passed by for good",
-        _ => "after a trap every request would get 503 for good",
-    };
-    let problem = format!("is not FAIL_RELOAD: {consequence}");
-    findings.warning(&joined(&place.config_path(), "failure_policy"), problem);
-}
-
-pub(super) fn vm_id(findings: &mut Findings, place: &Filter<'_>) {
-    if place.vm_id().is_empty() {
-        findings.warning(
-            &joined(&place.config_path(), "vm_config.vm_id"),
-            "not set: set it to \"seawall\", so that all listeners share one state",
-        );
-    }
 }
 
 fn upstreams(findings: &mut Findings, at: &str, routing: &Routing, clusters: &Clusters<'_>) {

@@ -28,6 +28,8 @@ pub(super) struct Filter<'a> {
     pub(super) message_path: String,
     /// Where its configuration comes from, where that is elsewhere.
     elsewhere: Option<&'a Value>,
+    /// Whether it runs only where a route says so.
+    pub(super) is_disabled: bool,
 }
 
 /// Filters' configurations by their names (ECDS).
@@ -83,6 +85,14 @@ impl<'a> List<'a> {
 impl<'a> Filter<'a> {
     /// Reads the filter that stands at a place.
     pub(super) fn of(path: String, filter: &'a Value, extensions: &Extensions<'a>) -> Self {
+        let is_disabled = filter["disabled"].as_bool() == Some(true);
+        Self {
+            is_disabled,
+            ..Self::found(path, filter, extensions)
+        }
+    }
+
+    fn found(path: String, filter: &'a Value, extensions: &Extensions<'a>) -> Self {
         let name = text(filter, "/name");
         let at = joined(&path, "typed_config");
         if let Some(config) = filter.get("typed_config") {
@@ -121,6 +131,7 @@ impl<'a> Filter<'a> {
             message,
             message_path,
             elsewhere: None,
+            is_disabled: false,
         }
     }
 

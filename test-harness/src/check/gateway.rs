@@ -6,7 +6,7 @@ use seawall_policy::config;
 
 use super::filter::{Extensions, Met, discovered, holds_policies, walk};
 use super::manifest::{Seat, namespace, of_kind};
-use super::{Findings, bootstrap, joined, list, read, rules, spelling, text};
+use super::{Findings, bootstrap, joined, list, read, rules, shape, spelling, text, wasm};
 
 /// The kinds that are read here, or named where they are not.
 pub(super) const KINDS: [&str; 5] = [
@@ -100,6 +100,7 @@ fn patches(findings: &mut Findings, at: &str, document: &Value, seats: &mut Vec<
             }
             continue;
         }
+        let before = findings.configurations;
         let value = spelling::message(findings, &path, value.clone());
         let is_filter = target.contains("http_filters") || target.contains("httpFilters");
         let none = Extensions::default();
@@ -113,8 +114,8 @@ fn patches(findings: &mut Findings, at: &str, document: &Value, seats: &mut Vec<
                 if filter.is_seawall() {
                     let path = filter.config_path();
                     let routing = bootstrap::configuration(findings, &path, filter.config());
-                    bootstrap::failure_policy(findings, &filter);
-                    bootstrap::vm_id(findings, &filter);
+                    wasm::check(findings, &filter);
+                    wasm::vm_id(findings, &filter);
                     seats.extend(routing.map(|routing| Seat {
                         namespace: namespace(document).to_owned(),
                         routing,
@@ -122,6 +123,27 @@ fn patches(findings: &mut Findings, at: &str, document: &Value, seats: &mut Vec<
                 }
             }
         });
+        if findings.configurations > before {
+            operation(findings, &path, patch);
+            shape::any(findings, &path, &value);
+        }
+    }
+}
+
+/// What a patch with the filter in it does.
+fn operation(findings: &mut Findings, at: &str, patch: &Value) {
+    const WORDS: [&str; 6] = ["add", "copy", "move", "remove", "replace", "test"];
+    let path = joined(at.trim_end_matches(".value"), "op");
+    match text(patch, "/operation/op") {
+        "add" | "replace" => {}
+        word if WORDS.contains(&word) => {
+            let problem = format!("{word} puts nothing in: write add");
+            findings.error(&path, problem);
+        }
+        word => {
+            let problem = format!("\"{word}\" is none of {}", WORDS.join(", "));
+            findings.error(&path, problem);
+        }
     }
 }
 

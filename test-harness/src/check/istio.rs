@@ -12,7 +12,7 @@ use serde_json::Value;
 use seawall_policy::policy::Policy;
 
 use super::manifest::{Seat, of_kind};
-use super::{Findings, joined};
+use super::{Findings, joined, shape};
 
 /// The kinds that are read here.
 pub(super) const KINDS: [&str; 5] = [
@@ -55,6 +55,7 @@ pub(super) fn neighbours(findings: &mut Findings, manifests: &[(String, Value)],
     for (at, document) in of_kind(manifests, "DestinationRule") {
         destination::check(findings, at, document, seats);
     }
+    envoyfilter::limits(findings, manifests, seats);
     let services: Vec<_> = of_kind(manifests, "VirtualService").collect();
     for (at, document) in &services {
         service::check(findings, at, document, seats, &services);
@@ -101,6 +102,23 @@ fn concerns(own: &str, export: &Value, other: &str) -> bool {
             .iter()
             .any(|to| *to == "*" || *to == other || (*to == "." && own == other));
     unknown || other == ROOT || visible
+}
+
+/// Keys that Istio's definition of a kind does not have.
+fn keys(findings: &mut Findings, at: &str, kind: &str, given: &Value, known: &[&str]) {
+    let Some(map) = given.as_object() else {
+        return;
+    };
+    for key in map.keys().filter(|key| !known.contains(&key.as_str())) {
+        shape::unknown(
+            findings,
+            &joined(at, key),
+            map,
+            key,
+            known,
+            &format!("a {kind} of Istio"),
+        );
+    }
 }
 
 /// A key of a resource's spec that is not what it should be.

@@ -8,16 +8,21 @@
 //! expects. What was met and not understood is named too: a file is valid only if all of it was read.
 
 mod bootstrap;
+mod envoy_yaml;
+mod fields;
 mod filter;
 mod gateway;
+mod idle;
 mod istio;
 mod layers;
 mod manifest;
 mod manifests;
 mod read;
 mod rules;
+mod shape;
 mod silence;
 mod spelling;
+mod wasm;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -25,7 +30,7 @@ use serde_json::Value;
 use seawall_policy::config;
 use seawall_policy::route::Routing;
 
-pub use self::read::{Unreadable, parse};
+pub use self::read::{BYTES_MAX, Unreadable, parse};
 
 /// What was found in a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -104,6 +109,7 @@ impl Findings {
         match read {
             Ok(routing) => {
                 silence::check(self, &at, &routing);
+                idle::check(self, &at, &routing);
                 Some(routing)
             }
             Err(errors) if is_template => {
@@ -120,7 +126,7 @@ impl Findings {
             }
             Err(errors) => {
                 for error in errors {
-                    self.error(&at(error.path()), error.problem());
+                    self.error(&at(error.path()), read::in_plain_words(error.problem()));
                 }
                 None
             }

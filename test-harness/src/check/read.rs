@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// The longest text that is read.
-const BYTES_MAX: usize = 256 * 1024 * 1024;
+pub const BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// Why a file cannot be read at all.
 #[derive(Debug, thiserror::Error)]
@@ -24,12 +24,56 @@ pub fn parse(text: &str) -> Result<Vec<Value>, Unreadable> {
             true => "\nit has marks of a template, such as {{ }}: check what is rendered from it",
             false => "",
         };
-        Unreadable(format!("{error}{hint}"))
+        Unreadable(format!("{}{hint}", in_plain_words(&error.to_string())))
     })?;
-    Ok(documents
+    let mut documents: Vec<Value> = documents
         .into_iter()
         .filter(|document| !document.is_null())
-        .collect())
+        .collect();
+    super::envoy_yaml::apply(text, &mut documents);
+    Ok(documents)
+}
+
+/// What the readers of YAML and JSON say, without the words that are meant for programmers.
+pub(super) fn in_plain_words(problem: &str) -> String {
+    const WORDS: [(&str, &str); 5] = [
+        (
+            "there is no policy \"\"",
+            "missing: write \"policy\" with the name of one",
+        ),
+        (
+            ", set DuplicateKeyPolicy in Options if acceptable",
+            ": a key may stand only once",
+        ),
+        (
+            "expected ident",
+            "expected a value: a text in quotes, a number, true, false, null, an object or a list",
+        ),
+        (
+            "rejected by the configured policy",
+            "is no number of JSON's",
+        ),
+        (
+            "recursion limit exceeded",
+            "more than 100 levels in one another",
+        ),
+    ];
+    let mut plain = problem.to_owned();
+    for (theirs, ours) in WORDS {
+        plain = plain.replace(theirs, ours);
+    }
+    // What is counted stands in braces, in the same line.
+    while let Some(start) = plain.find("budget breached: ") {
+        let rest = &plain[start..];
+        let line = rest.find('\n').unwrap_or(rest.len());
+        let end = rest[..line].find('}').map_or(line, |end| end + 1);
+        let what = match rest[..end].contains("Anchor") || rest[..end].contains("lias") {
+            true => "more than a million values by aliases",
+            false => "more than is read: 256 MiB, 20 million values, 100 levels",
+        };
+        plain.replace_range(start..start + end, what);
+    }
+    plain
 }
 
 /// Room for what an Envoy with tens of thousands of clusters tells of itself. What aliases repeat is bounded apart: a

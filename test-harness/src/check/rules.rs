@@ -68,6 +68,18 @@ pub(super) fn lost_limit(
     }
 }
 
+/// A policy's total takes the place of a route's own, longer limit.
+pub(super) fn longer_limit(findings: &mut Findings, path: &str, own: Span, policy: &Policy) {
+    if let Some(total) = policy.time.total.filter(|total| own > *total) {
+        let problem = format!(
+            "{own} does not hold: timeout.total of the policy \"{}\" ends requests after {total}; give those that may \
+             take longer a policy of their own, or write both alike",
+            policy.name
+        );
+        findings.warning(path, problem);
+    }
+}
+
 /// Envoy leaves out the limit of an attempt that is not shorter than the whole request's.
 pub(super) fn per_try(findings: &mut Findings, path: &str, limit: Span, policy: &Policy) {
     if let Some(per_try) = policy.time.per_try.filter(|per_try| *per_try >= limit) {

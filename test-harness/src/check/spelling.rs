@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::{Findings, joined};
 
 /// Fields that hold a free struct, or a map to such: nothing in them is a field of a message.
-const FREE: [&str; 5] = [
+pub(super) const FREE: [&str; 5] = [
     "configuration",
     "filter_metadata",
     "json_format",

@@ -5,10 +5,14 @@ mod bootstrap;
 mod every_kind;
 mod failover;
 mod hostile;
+mod idle;
 mod istio;
 mod kinds;
 mod load;
+mod manifests;
 mod mesh;
+mod readers;
+mod refused;
 mod retries;
 mod silence;
 mod size;
@@ -25,6 +29,18 @@ fn paths(findings: &[Finding]) -> Vec<&str> {
         .iter()
         .map(|finding| finding.path.as_str())
         .collect()
+}
+
+/// It is not valid, for an error there that says so.
+#[track_caller]
+fn is_wrong(found: &Findings, path: &str, words: &str) {
+    assert_eq!(found.verdict(), Verdict::Invalid, "{path}: {found:#?}");
+    let mut errors = found.errors.iter();
+    assert!(
+        errors.any(|error| error.path.ends_with(path) && error.problem.contains(words)),
+        "{path}: {:#?}",
+        found.errors
+    );
 }
 
 const POLICY: &str =
@@ -55,7 +71,7 @@ fn seawall(policy: &str, more: &str) -> String {
 }
 
 const GOOD: &str = r#"{"version":1,"policies":{"default":{}}}"#;
-const RELOAD: &str = ", failure_policy: FAIL_RELOAD, vm_config: {vm_id: seawall}";
+const RELOAD: &str = ", failure_policy: FAIL_RELOAD, vm_config: {vm_id: seawall, code: {local: {filename: seawall.wasm}}}";
 const ROUTER: &str = "{name: envoy.filters.http.router}";
 
 #[test]

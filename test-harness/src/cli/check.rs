@@ -1,9 +1,10 @@
 //! `seawall check`: is this configuration right, and will it work where it stands?
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow, ensure};
 use clap::Args;
 use serde_json::json;
 
@@ -101,7 +102,7 @@ impl Check {
 
     /// What is found in each file, or why it cannot be read; or what is found in all of them together.
     fn findings(&self) -> anyhow::Result<Vec<(String, anyhow::Result<Findings>)>> {
-        let documents = |file: &Path| Ok(check::parse(&super::text(file)?)?);
+        let documents = |file: &Path| Ok(check::parse(&text(file)?)?);
         let named = self
             .files
             .iter()
@@ -129,6 +130,22 @@ impl Check {
             verdict => verdict,
         }
     }
+}
+
+/// What stands in a file, or in standard input. No more is read than is judged.
+fn text(file: &Path) -> anyhow::Result<String> {
+    match file == Path::new("-") {
+        true => bounded(std::io::stdin().lock(), check::BYTES_MAX),
+        false => bounded(std::fs::File::open(file)?, check::BYTES_MAX),
+    }
+}
+
+fn bounded(from: impl Read, most: usize) -> anyhow::Result<String> {
+    let mut bytes = Vec::new();
+    let one_more = u64::try_from(most)?.saturating_add(1);
+    from.take(one_more).read_to_end(&mut bytes)?;
+    ensure!(bytes.len() <= most, "longer than {most} bytes");
+    String::from_utf8(bytes).map_err(|_| anyhow!("not written in UTF-8"))
 }
 
 fn print(file: &str, findings: &Findings) {
@@ -166,5 +183,20 @@ fn print(file: &str, findings: &Findings) {
             }
         ),
         Verdict::Invalid => say!("{file}: not valid"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_is_read_than_the_bound_and_one() {
+        assert_eq!(bounded(&b"abc"[..], 3).unwrap(), "abc");
+        // It has no end.
+        let error = bounded(std::io::repeat(b'a'), 1_000).unwrap_err();
+        assert_eq!(error.to_string(), "longer than 1000 bytes");
+        let error = bounded(&[0xff, 0xfe, b'a', 0][..], 10).unwrap_err();
+        assert!(error.to_string().contains("UTF-8"), "{error}");
     }
 }

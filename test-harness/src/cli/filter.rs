@@ -6,6 +6,7 @@ use anyhow::Context;
 use clap::Args;
 
 use crate::module::Module;
+use crate::report::words::quoted;
 
 /// The filter as it was when the program was built; empty if it was not there.
 static BUILT_IN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/seawall.wasm"));
@@ -45,7 +46,9 @@ impl Filter {
     /// As an argument of a command that does the same again; empty if nothing was named.
     pub(super) fn argument(&self) -> String {
         let named = self.wasm.as_ref();
-        named.map_or_else(String::new, |named| format!(" --wasm {}", named.display()))
+        named.map_or_else(String::new, |named| {
+            format!(" --wasm {}", quoted(&named.to_string_lossy()))
+        })
     }
 }
 

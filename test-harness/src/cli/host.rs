@@ -10,7 +10,7 @@ use anyhow::Context;
 use clap::{Args, Subcommand, ValueEnum};
 use serde::de::DeserializeOwned;
 
-use crate::host::{Host, Options, Request, Rule};
+use crate::host::{Bytes, Host, Options, Request, Rule};
 use crate::module::Module;
 use crate::process::{FailurePolicy, ProcessOptions};
 use around::Around;
@@ -132,6 +132,15 @@ impl Run {
                 "{}: [{number}].at_ms: longer than a day ({DAY_MS}), and each tick on the way is run",
                 self.requests.display()
             );
+            let workers = usize::from(self.workers);
+            anyhow::ensure!(
+                request.worker.is_none_or(|worker| worker < workers),
+                "{}: [{number}].worker: expected 0 to {}, since --workers is {workers}",
+                self.requests.display(),
+                workers - 1
+            );
+            let bytes = request.body_base64.as_ref();
+            one_body(&self.requests, number, &request.body, bytes)?;
         }
         let options = self.options()?;
         let outcome = match Module::from_bytes(&bytes) {
@@ -161,7 +170,13 @@ impl Run {
             }
             (None, None) => Vec::new(),
         };
-        let upstream: Option<Vec<Rule>> = self.upstream.as_deref().map(from_json).transpose()?;
+        let mut upstream = Vec::new();
+        if let Some(file) = &self.upstream {
+            upstream = from_json::<Vec<Rule>>(file)?;
+            for (number, rule) in upstream.iter().enumerate() {
+                one_body(file, number, &rule.body, rule.body_base64.as_ref())?;
+            }
+        }
         let mut options = Options {
             process: ProcessOptions {
                 workers: usize::from(self.workers),
@@ -178,7 +193,7 @@ impl Run {
                 root_id: self.root_id.clone(),
                 ..ProcessOptions::default()
             },
-            upstream: upstream.unwrap_or_default(),
+            upstream,
             ..Options::default()
         };
         self.around.tell(&mut options)?;
@@ -197,6 +212,16 @@ impl Run {
         host.stop();
         Outcome::of(&mut host, responses)
     }
+}
+
+/// A body is text or bytes, and not both.
+fn one_body(file: &Path, number: usize, text: &str, bytes: Option<&Bytes>) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        text.is_empty() || bytes.is_none(),
+        "{}: [{number}]: \"body\" and \"body_base64\": only one of them can be the body",
+        file.display()
+    );
+    Ok(())
 }
 
 /// A file's JSON; what is wrong in it stands in the error, with its line.

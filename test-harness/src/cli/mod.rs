@@ -10,7 +10,6 @@ mod output;
 mod progress;
 mod reading;
 mod replay;
-mod stdout;
 mod trace;
 mod unmatched;
 
@@ -18,6 +17,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use crate::stdout;
 
 /// A verdict failed.
 const FAILED: u8 = 1;
@@ -76,6 +77,14 @@ fn text(file: &Path) -> std::io::Result<String> {
         return std::io::read_to_string(std::io::stdin());
     }
     std::fs::read_to_string(file)
+}
+
+/// A length of time with its unit that is above 0, as an argument, in nanoseconds.
+fn nanos_above_0(text: &str) -> Result<u64, String> {
+    match nanos(text)? {
+        0 => Err("expected a time above 0, such as 2s".to_owned()),
+        nanos => Ok(nanos),
+    }
 }
 
 /// A length of time with its unit, as an argument, in nanoseconds.

@@ -6,6 +6,7 @@ use anyhow::Context;
 use clap::Args;
 
 use super::progress;
+use crate::report::words::quoted;
 use crate::trace::{self, Fields, Format, Input, Options, Request, Summary};
 
 /// How a log is read.
@@ -15,7 +16,7 @@ pub(super) struct Reading {
     #[arg(long, value_enum)]
     format: Option<Format>,
     /// Which key or column says what, where the usual names do not: start, end, duration, upstream, method, path, protocol,
-    /// status, flags, cluster, priority. Keys of objects in objects are joined by dots; lengths of time may have a unit.
+    /// status, grpc_status, flags, cluster, priority. Keys of objects in objects are joined by dots; lengths of time may have a unit.
     #[arg(
         long,
         value_name = "FIELD=KEY[:UNIT],...",
@@ -66,10 +67,14 @@ impl Reading {
     pub(super) fn arguments(&self, format: Format) -> String {
         let mut line = format!(" --format {}", format.name());
         if !self.fields.is_empty() {
-            line.push_str(&format!(" --fields {}", self.fields));
+            let fields = self.fields.to_string();
+            line.push_str(&format!(" --fields {}", quoted(&fields)));
         }
         if let Some(nanos) = self.service_time {
             line.push_str(&format!(" --service-time {nanos}ns"));
+        }
+        if self.strict {
+            line.push_str(" --strict");
         }
         line
     }

@@ -8,6 +8,7 @@ use seawall_policy::priority::Priority;
 
 use super::output::Output;
 use super::reading::{Reading, shown};
+use crate::report::words::counted;
 use crate::trace::{self, REQUESTS_MAX, Request, Summary, TraceError};
 
 /// Makes traces from logs, or from nothing.
@@ -20,7 +21,9 @@ pub(super) enum Trace {
 /// Reads a log or a published trace and writes the trace format.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The log may be packed (gzip), wrapped by docker (json-file) or Kubernetes (CRI), and may begin with a byte order mark.
+    after_help = "The log may be packed (gzip), wrapped by docker (json-file) or Kubernetes (CRI), and may begin with a byte order mark. What
+kubectl logs (--prefix, --timestamps), stern, docker compose, syslog and Ambassador write before a line is taken off.
+Where all times are whole seconds, the requests of a second are spread evenly over it.
 
 Examples:
   seawall trace import access.log -o trace.jsonl
@@ -89,6 +92,12 @@ impl Generate {
              smaller --rate or --for",
             self.rate
         );
+        let mut requests = requests.peekable();
+        ensure!(
+            requests.peek().is_some(),
+            "--rate {} for {seconds} s is about {expected} requests, and by chance none came: take a larger --rate or --for",
+            self.rate
+        );
         if self.priorities.is_empty() {
             return write(requests, &self.output);
         }
@@ -108,10 +117,11 @@ impl Import {
             );
         }
         let mut output = Output::create(&self.output)?;
-        let summary = self.reading.each(&self.file, &mut |request| {
-            output.write(&request)?;
-            Ok(())
-        })?;
+        let read = self
+            .reading
+            .each(&self.file, &mut |request| output.write(&request));
+        output.check()?;
+        let summary = read?;
         output.finish()?;
         let Summary {
             requests,
@@ -150,7 +160,9 @@ fn write(requests: impl Iterator<Item = Request>, path: &Path) -> anyhow::Result
     let (mut count, mut length) = (0, 0);
     for request in requests {
         ensure!(count < REQUESTS_MAX, TraceError::TooLong);
-        output.write(&request)?;
+        if output.write(&request).is_err() {
+            break;
+        }
         count += 1;
         length = request.at_us;
     }
@@ -165,5 +177,6 @@ fn told(output: &Path, requests: u64, length_us: u64, from: &str) {
         false => output.display().to_string(),
     };
     let seconds = length_us as f64 / 1e6;
-    eprintln!("{output}: {requests} requests over {seconds:.1} s{from}");
+    let requests = counted(requests, "request");
+    eprintln!("{output}: {requests} over {seconds:.1} s{from}");
 }

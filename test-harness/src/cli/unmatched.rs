@@ -24,8 +24,18 @@ pub(super) fn unmatched(routing: &Routing, clusters: &BTreeMap<&str, u64>) -> Ve
         }
         let policy = routing.policies.get(entry.policy);
         let policy = policy.map_or("", |policy| policy.name.as_str());
+        let elsewhere = clusters
+            .keys()
+            .filter_map(|cluster| routing.select(cluster, None).0)
+            .any(|(governing, _)| governing.name == policy);
+        let what = match elsewhere {
+            true => format!("no request of the trace comes to upstreams[{index}]"),
+            false => format!(
+                "policy \"{policy}\" governs no request of the trace: none comes to upstreams[{index}]"
+            ),
+        };
         warnings.push(format!(
-            "policy \"{policy}\" governs no request of the trace: none comes to upstreams[{index}] (cluster \"{}\"); the trace has {}; --cluster NAME is the cluster of requests that name none",
+            "{what} (cluster \"{}\"); the trace has {}; --cluster NAME is the cluster of requests that name none",
             entry.cluster,
             names(clusters)
         ));
@@ -36,7 +46,13 @@ pub(super) fn unmatched(routing: &Routing, clusters: &BTreeMap<&str, u64>) -> Ve
         .filter(|(cluster, _)| !governed(cluster))
         .take(SHOWN)
     {
-        warnings.push(format!("no policy governs cluster \"{cluster}\": {count} requests of the trace pass by the filter"));
+        let what = match count {
+            1 => "1 request of the trace passes".to_owned(),
+            count => format!("{count} requests of the trace pass"),
+        };
+        warnings.push(format!(
+            "no policy governs cluster \"{cluster}\": {what} by the filter"
+        ));
     }
     warnings
 }

@@ -1,6 +1,7 @@
 //! What a run tells: the same figures as JSON for programs and as a table for people.
 
 mod terminal;
+pub(crate) mod words;
 
 use serde::Serialize;
 
@@ -25,6 +26,8 @@ pub struct Report {
     pub length_ms: u64,
     /// Workers of the Envoy with the filter.
     pub workers: usize,
+    /// The route's limit of a request, in milliseconds, in every lane.
+    pub route_timeout_ms: u64,
     /// What went wrong.
     pub faults: Vec<Fault>,
     /// Outages that the trace itself holds.
@@ -41,10 +44,10 @@ pub struct Report {
 }
 
 impl Report {
-    /// Requests that the upstream was spared while it was sick: the first lane's less the last one's.
-    pub fn spared(&self) -> u64 {
+    /// Requests that reached the upstream while it was sick, in the first lane and in the last one.
+    pub fn reached_while_sick(&self) -> (u64, u64) {
         let reached =
             |lane: Option<&Figures>| lane.map_or(0, |lane| lane.reached_upstream_in_fault);
-        reached(self.lanes.first()).saturating_sub(reached(self.lanes.last()))
+        (reached(self.lanes.first()), reached(self.lanes.last()))
     }
 }

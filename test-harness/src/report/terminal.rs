@@ -6,6 +6,7 @@ use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, Table};
 
 use super::Report;
+use super::words::counted;
 use crate::measure::Figures;
 
 /// The report as text.
@@ -52,10 +53,11 @@ pub fn table(report: &Report) -> String {
         column.set_cell_alignment(CellAlignment::Right);
     }
     let mut text = format!(
-        "{} requests over {:.1} s, {} workers, seed {}\n{table}\n",
-        report.requests,
+        "{} over {:.1} s, {}, route limit {} s, seed {}\n{table}\n",
+        counted(report.requests as u64, "request"),
         report.length_ms as f64 / 1_000.0,
-        report.workers,
+        counted(report.workers as u64, "worker"),
+        report.route_timeout_ms as f64 / 1_000.0,
         report.seed
     );
     for lane in &report.lanes {
@@ -69,14 +71,26 @@ pub fn table(report: &Report) -> String {
         }
     }
     if !report.faults.is_empty() || report.recorded_outcomes && !report.outages.is_empty() {
-        let _ = writeln!(
-            text,
-            "the sick upstream was spared {} requests",
-            report.spared()
-        );
+        let _ = writeln!(text, "{}", spared(report.reached_while_sick()));
     }
     let _ = writeln!(text, "again: {}", report.reproduce);
     text
+}
+
+/// What the sick upstream was spared, or had to bear beyond what it would have had without the filter.
+fn spared((without, with): (u64, u64)) -> String {
+    match with.checked_sub(without) {
+        None => format!(
+            "the sick upstream was spared {}",
+            counted(without - with, "request")
+        ),
+        Some(0) => "the sick upstream was spared no request".to_owned(),
+        Some(more) => format!(
+            "the sick upstream got {} more than without Seawall ({with} and not {without}): \
+             the policy's retries and hedges are more than what was kept from it",
+            counted(more, "request")
+        ),
+    }
 }
 
 /// How many of a priority's requests were good.

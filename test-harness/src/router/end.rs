@@ -8,6 +8,8 @@ pub mod flag {
     pub const NO_HEALTHY_UPSTREAM: u64 = 0x2;
     /// A time limit of Envoy's passed.
     pub const UPSTREAM_TIMEOUT: u64 = 0x4;
+    /// Envoy reset a stream that stood.
+    pub const LOCAL_RESET: u64 = 0x8;
     /// The upstream reset the stream.
     pub const UPSTREAM_RESET: u64 = 0x10;
     /// There was no connection.

@@ -96,13 +96,15 @@ impl Run<'_> {
         let Some(job) = self.jobs.get_mut(&number) else {
             return;
         };
-        self.measure
-            .reached(now - START, self.scenario.in_fault(now));
         let request = &self.trace[job.key.request];
         let fate = self
             .scenario
             .fate(now, request, (job.number, job.draw, job.work));
         (job.end, job.work) = (fate.end, fate.work);
+        if fate.reaches() {
+            let in_fault = self.scenario.in_fault(now, request);
+            self.measure.reached(now - START, in_fault);
+        }
         let back = now + job.back;
         match fate.takes {
             Takes::Forever => drop(self.jobs.remove(&number)),

@@ -19,6 +19,13 @@ use crate::trace::Request;
 /// The filter's tick, in nanoseconds.
 const TICK: u64 = TICK_MILLIS as u64 * 1_000_000;
 
+/// After the last request and the last transition every tick is run for so long, in nanoseconds: ten minutes.
+const REST: u64 = 600_000_000_000;
+/// Later one of so many ticks is run, one a minute, until a request comes.
+const STRIDE: u64 = 60_000 / TICK_MILLIS as u64;
+/// Before a request so many are run again, so that the filter sees its ticks come on time.
+const WAKING: u64 = 25;
+
 /// Plays a trace in a scenario through a lane. `progress` is told of every request.
 pub fn play(
     scenario: &Scenario,
@@ -41,6 +48,8 @@ pub fn play(
         requests: BTreeMap::new(),
         buckets: Buckets::new(scenario.clients),
         left: trace.len(),
+        arrived: 0,
+        active: START,
         touched: None,
     };
     for (number, request) in trace.iter().enumerate() {
@@ -72,6 +81,9 @@ fn phase(seed: u64, envoy: usize) -> u64 {
 
 impl<'a> Run<'a> {
     fn handle(&mut self, now: u64, event: Event) {
+        if !matches!(event, Event::Tick(_)) {
+            self.active = now;
+        }
         match event {
             Event::Request(number) => self.client_request(now, number),
             Event::ClientTry(key) => self.client_try(now, key),
@@ -95,6 +107,7 @@ impl<'a> Run<'a> {
     }
 
     fn client_request(&mut self, now: u64, number: usize) {
+        self.arrived = self.arrived.max(number + 1);
         let call = ClientRequest {
             at: now,
             attempts: 0,
@@ -132,12 +145,13 @@ impl<'a> Run<'a> {
         }
         if let Some(call) = self.requests.remove(&key.request) {
             self.left -= 1;
+            let request = &self.trace[key.request];
             self.measure.answered(Answer {
                 at: call.at - START,
                 latency: now - call.at,
                 outcome,
-                priority: self.trace[key.request].priority,
-                in_fault: self.scenario.in_fault(call.at),
+                priority: request.priority,
+                in_fault: self.scenario.in_fault(call.at, request),
             });
         }
     }
@@ -147,8 +161,24 @@ impl<'a> Run<'a> {
             process.tick();
         }
         if self.left > 0 {
-            self.queue.push(now + TICK, Event::Tick(envoy));
+            let next = now + TICK * self.ticks_to_next(now);
+            self.queue.push(next, Event::Tick(envoy));
         }
+    }
+
+    /// After how many ticks' time the next one is run: the next one, unless nothing has been on its way for long and the next
+    /// request is far.
+    fn ticks_to_next(&self, now: u64) -> u64 {
+        let idle = self.requests.is_empty() && self.jobs.is_empty() && self.parked.is_empty();
+        let rested = now.saturating_sub(self.active) >= REST;
+        let Some(request) = self.trace.get(self.arrived).filter(|_| idle && rested) else {
+            return 1;
+        };
+        if !self.scenario.skips_idle {
+            return 1;
+        }
+        let ahead = (START + request.at_us * 1_000).saturating_sub(now) / TICK;
+        ahead.saturating_sub(WAKING).clamp(1, STRIDE)
     }
 
     /// What the filter logged of its transitions.
@@ -160,6 +190,7 @@ impl<'a> Run<'a> {
             let Some(logged) = TransitionLine::parse(&line.text) else {
                 continue;
             };
+            self.active = self.active.max(line.at);
             let made = Transition {
                 at_ms: line.at.saturating_sub(START) / 1_000_000,
                 change: logged.to_string(),

@@ -40,7 +40,13 @@ impl Fate {
         }
     }
 
-    /// What the trace says of a request.
+    /// Whether an attempt that ends so was at the upstream: what Envoy or another filter answered by itself was not, unless
+    /// Envoy reset a stream that stood.
+    pub(super) fn reaches(&self) -> bool {
+        !matches!(self.end, End::Local(_, flags) if flags & flag::LOCAL_RESET == 0)
+    }
+
+    /// What the trace says of a request: it fails if, and only if, the trace says so.
     pub(super) fn recorded(request: &Request, work: u64) -> Self {
         let flags = request.flag_bits();
         let status = request.status.unwrap_or(200);
@@ -49,6 +55,8 @@ impl Fate {
         let (end, takes) = match class_of(flags) {
             // Whoever left says nothing about the upstream.
             Some(Class::Client) => (End::Answer(200), Takes::Server),
+            // Its status says that it did not fail, whatever broke later.
+            Some(Class::Connect | Class::Limit | Class::Broken) if !request.failed() => answer,
             Some(Class::Connect) => failed(End::Refused),
             Some(Class::Limit) => failed(End::TimedOut),
             Some(Class::Broken) if flags & flag::UPSTREAM_TERMINATION != 0 => failed(End::Reset),
@@ -90,6 +98,8 @@ impl Fate {
 
 #[cfg(test)]
 mod tests {
+    use seawall_policy::outcome::blame::ROWS;
+
     use super::*;
 
     #[test]
@@ -116,6 +126,45 @@ mod tests {
             let fate = Fate::recorded(&request, 7);
             assert_eq!((fate.end, fate.takes), (end, takes), "{status:?} {flags:?}");
             assert_eq!(fate.work, 7);
+        }
+    }
+
+    #[test]
+    fn what_fails_is_what_the_trace_says_failed_whatever_its_flags_and_status_are() {
+        for row in ROWS {
+            for status in [
+                None,
+                Some(200),
+                Some(404),
+                Some(408),
+                Some(499),
+                Some(500),
+                Some(503),
+            ] {
+                let request = Request {
+                    status,
+                    flags: Some(row.name.to_owned()),
+                    ..Request::default()
+                };
+                let answer = Fate::recorded(&request, 7).end.downstream();
+                let fails = answer.status >= 500;
+                assert_eq!(fails, request.failed(), "{status:?} {}", row.name);
+            }
+        }
+    }
+
+    #[test]
+    fn what_envoy_or_another_filter_answered_never_reached_the_upstream() {
+        for row in ROWS {
+            let request = Request {
+                status: Some(503),
+                flags: Some(row.name.to_owned()),
+                ..Request::default()
+            };
+            let kept =
+                matches!(row.class, Some(Class::Envoy | Class::OtherFilter)) && row.name != "LR";
+            let fate = Fate::recorded(&request, 7);
+            assert_eq!(fate.reaches(), !kept, "{}", row.name);
         }
     }
 }

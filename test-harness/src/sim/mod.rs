@@ -25,7 +25,7 @@ pub use clients::{Clients, Tokens};
 pub use event_loop::play;
 pub use lane::Lane;
 pub use queue::Queue;
-pub use scenario::{CLUSTER, Scenario, Slowdown};
+pub use scenario::{CLUSTER, RecordedOutage, Scenario, Slowdown};
 pub use upstream::{Arrival, ControlledDelay, Servers};
 
 /// The process is older than the trace by this, so that no time is 0; in nanoseconds.

@@ -29,8 +29,21 @@ pub struct Scenario {
     pub delay: Option<ControlledDelay>,
     /// The cluster of requests that name none.
     pub cluster: String,
-    /// What the trace says failed fails, and these are the times in which it is known to, in nanoseconds since it began.
-    pub recorded: Option<Vec<(u64, u64)>>,
+    /// What the trace says failed fails, and these are the times in which it is known to.
+    pub recorded: Option<Vec<RecordedOutage>>,
+    /// Whether ticks of the filter are left out in long times in which no request is on its way.
+    pub skips_idle: bool,
+}
+
+/// A time in which the trace says that a cluster is sick.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordedOutage {
+    /// Whose; none is that of requests that name none.
+    pub cluster: Option<String>,
+    /// Its first failure, in nanoseconds since the trace began.
+    pub from: u64,
+    /// Its last one.
+    pub to: u64,
 }
 
 /// The cluster of traces that name none.
@@ -59,6 +72,7 @@ impl From<Environment> for Scenario {
             delay: None,
             cluster: CLUSTER.to_owned(),
             recorded: None,
+            skips_idle: true,
         }
     }
 }
@@ -100,6 +114,10 @@ impl Scenario {
             Some(_) => Fate::recorded(request, work),
             None => Fate::well(work),
         };
+        // What never comes to the upstream meets none of its faults.
+        if !fate.reaches() {
+            return fate;
+        }
         let holds = |fault: &&Fault| {
             fault.holds(now - START)
                 && draw < fault.share
@@ -109,13 +127,15 @@ impl Scenario {
         fault.map_or(fate, |fault| fate.with(fault))
     }
 
-    /// Whether anything goes wrong now.
-    pub(super) fn in_fault(&self, now: u64) -> bool {
+    /// Whether the upstream of this request is sick now: a fault holds for all clusters, an outage of the trace for its own.
+    pub(super) fn in_fault(&self, now: u64, request: &Request) -> bool {
         let since = now - START;
         let mut faults = self.environment.faults.iter();
         let mut recorded = self.recorded.iter().flatten();
         faults.any(|fault| fault.holds(since))
-            || recorded.any(|(from, to)| (*from..=*to).contains(&since))
+            || recorded.any(|outage| {
+                outage.cluster == request.cluster && (outage.from..=outage.to).contains(&since)
+            })
     }
 
     /// From when to when something goes wrong, in nanoseconds since the trace began.
@@ -125,7 +145,8 @@ impl Scenario {
             .faults
             .iter()
             .map(|fault| (fault.at, fault.end()));
-        let all = faults.chain(self.recorded.iter().flatten().copied());
+        let recorded = self.recorded.iter().flatten();
+        let all = faults.chain(recorded.map(|outage| (outage.from, outage.to)));
         all.reduce(|(from, to), (begin, end)| (from.min(begin), to.max(end)))
     }
 }

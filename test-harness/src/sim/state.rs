@@ -82,6 +82,10 @@ pub(super) struct Run<'a> {
     pub(super) buckets: Buckets,
     /// Requests that are not over.
     pub(super) left: usize,
+    /// The number of the next request that comes.
+    pub(super) arrived: usize,
+    /// When something other than a tick happened last.
+    pub(super) active: u64,
     /// The Envoy that the present event came to.
     pub(super) touched: Option<usize>,
 }

@@ -15,7 +15,7 @@ use super::time::Unit;
 const KNOWN_MAX: usize = 4_096;
 
 /// What `--fields` calls them.
-const NAMES: [(&str, Role); 11] = [
+const NAMES: [(&str, Role); 12] = [
     ("start", Role::Start),
     ("end", Role::End),
     ("duration", Role::Duration),
@@ -24,6 +24,7 @@ const NAMES: [(&str, Role); 11] = [
     ("path", Role::Path),
     ("protocol", Role::Protocol),
     ("status", Role::Status),
+    ("grpc_status", Role::GrpcStatus),
     ("flags", Role::Flags),
     ("cluster", Role::Cluster),
     ("priority", Role::Priority),
@@ -92,8 +93,20 @@ impl FromStr for Fields {
             let timed = matches!(role, Role::Duration | Role::Upstream);
             let (key, unit) = match key.rsplit_once(':') {
                 Some((key, unit)) if timed => (key, Some(Unit::named(unit).ok_or_else(how)?)),
+                Some((_, unit)) if Unit::named(unit).is_some() => {
+                    return Err(format!(
+                        "\"{part}\": {name} has no unit, only duration and upstream have: {}",
+                        without_unit(role)
+                    ));
+                }
                 _ => (key, None),
             };
+            if given
+                .iter()
+                .any(|(_, place): &(String, Place)| place.role == role)
+            {
+                return Err(format!("{name} is given twice: each field is one key"));
+            }
             if key.is_empty() {
                 return Err(how());
             }
@@ -109,6 +122,16 @@ impl FromStr for Fields {
             text: text.to_owned(),
             given,
         })
+    }
+}
+
+/// What would be right where a field has a unit and can have none.
+fn without_unit(role: Role) -> &'static str {
+    match role {
+        Role::Start | Role::End => {
+            "seconds, milliseconds, microseconds and nanoseconds since 1970 are told apart by their size"
+        }
+        _ => "write FIELD=KEY",
     }
 }
 
@@ -203,14 +226,22 @@ fn found<'a>(slots: &[Option<(Place, &'a str, &'a str)>; ROLES]) -> Found<'a> {
         Some((method, target)) => (Some(method), Some(target)),
         None => (None, None),
     };
+    let upstream = length(Role::Upstream);
+    // From a start and an end, by names that say no other thing, follows how long it took.
+    let best = |role: Role| slots[role as usize].is_some_and(|(place, ..)| place.rank == 0);
+    let both = best(Role::Start) && best(Role::End);
+    let over = moment(Role::End, true)
+        .filter(|_| both && start.is_some() && duration.is_none() && upstream.is_none());
     Found {
         moment: start.or_else(|| moment(Role::End, true)),
+        over,
         duration,
-        upstream: length(Role::Upstream),
+        upstream,
         method: text(Role::Method).or(method),
         target: text(Role::Path).or(target),
         protocol: text(Role::Protocol),
         status: text(Role::Status),
+        grpc_status: text(Role::GrpcStatus),
         flags: text(Role::Flags),
         cluster: text(Role::Cluster),
         priority: text(Role::Priority),
@@ -285,6 +316,19 @@ mod tests {
                 "{wrong}"
             );
         }
+        for (wrong, why) in [
+            ("status=code:us", "status has no unit"),
+            ("start=ts:ms", "told apart by their size"),
+            ("start=a,start=b", "start is given twice"),
+            ("duration=a,duration=b:us", "duration is given twice"),
+        ] {
+            let told = wrong.parse::<Fields>().unwrap_err();
+            assert!(told.contains(why), "{wrong}: {told}");
+        }
+        assert!(
+            "path=:path,method=REQ(:METHOD)".parse::<Fields>().is_ok(),
+            "a colon may stand in a key"
+        );
         for (wrong, near) in [
             ("strat", "start"),
             ("durration", "duration"),

@@ -4,6 +4,7 @@ use super::format::{Reader, read_har};
 use super::input::{Input, Next};
 use super::record::{Line, Record};
 use super::reorder::{Reorder, WINDOW};
+use super::spread::Spread;
 use super::summary::Summary;
 use super::{Fields, Format, REQUESTS_MAX, Request, SPAN_MAX_US, TraceError, own};
 
@@ -42,6 +43,7 @@ pub fn import(input: Input<'_>, options: &Options, sink: Sink<'_>) -> Result<Sum
         service_us: options
             .service_us
             .or_else(|| format.untimed().then_some(SERVICE_US)),
+        spread: Spread::new(WINDOW),
         reorder: Reorder::new(WINDOW),
         first: None,
         sink,
@@ -62,6 +64,8 @@ pub fn import(input: Input<'_>, options: &Options, sink: Sink<'_>) -> Result<Sum
             import.unmet(&options.fields, |_| false);
         }
     }
+    import.summary.unused_service_time =
+        options.service_us.is_some() && import.summary.untimed.is_none();
     import.end()
 }
 
@@ -69,6 +73,7 @@ struct Import<'a> {
     summary: Summary,
     strict: bool,
     service_us: Option<u64>,
+    spread: Spread,
     reorder: Reorder,
     /// The first request's start.
     first: Option<u64>,
@@ -132,10 +137,20 @@ impl Import<'_> {
             record.service_us = Some(taken);
             self.summary.untimed.get_or_insert((0, taken)).0 += 1;
         }
-        match self.reorder.push(number, record) {
-            Some((number, record)) => self.ordered(number, record),
-            None => Ok(()),
+        if let Some(name) = record.unknown_priority.take() {
+            self.summary.unknown_priorities.get_or_insert((0, name)).0 += 1;
         }
+        let ready = self.spread.push(number, record);
+        self.reorder(ready)
+    }
+
+    fn reorder(&mut self, ready: Vec<(u64, Record)>) -> Result<(), TraceError> {
+        for (number, record) in ready {
+            if let Some((number, record)) = self.reorder.push(number, record) {
+                self.ordered(number, record)?;
+            }
+        }
+        Ok(())
     }
 
     fn ordered(&mut self, number: u64, record: Record) -> Result<(), TraceError> {
@@ -158,6 +173,7 @@ impl Import<'_> {
             return Err(TraceError::TooLong);
         }
         self.summary.failed += u64::from(request.failed());
+        self.summary.outcomes += u64::from(request.status.is_some() || request.flags.is_some());
         self.summary.length_us = self.summary.length_us.max(request.at_us);
         (self.sink)(request)
     }
@@ -171,6 +187,14 @@ impl Import<'_> {
     }
 
     fn end(mut self) -> Result<Summary, TraceError> {
+        loop {
+            let ready = self.spread.pop();
+            if ready.is_empty() {
+                break;
+            }
+            self.reorder(ready)?;
+        }
+        self.summary.spread = self.spread.spread();
         while let Some((number, record)) = self.reorder.pop() {
             self.ordered(number, record)?;
         }

@@ -2,11 +2,13 @@
 //!
 //! The format is Seawall's own ([`Writer`]). Logs become traces in three steps, none of which keeps more than a bounded piece
 //! of the log: what is around the lines is taken off (`input`), a line says what it says (`format`, `fields`, `record`), and
-//! requests, which are logged when they end, come into the order of their start (`reorder`).
+//! requests, which are logged when they end, come into the order of their start (`reorder`). Where times are whole seconds,
+//! requests are spread over theirs before (`spread`).
 
 mod fields;
 mod format;
 mod generate;
+mod grpc;
 mod import;
 mod input;
 mod names;
@@ -16,6 +18,7 @@ mod priority;
 mod record;
 mod reorder;
 mod roles;
+mod spread;
 mod summary;
 mod time;
 
@@ -128,6 +131,9 @@ pub enum TraceError {
         /// What is wrong, and what would be right.
         problem: String,
     },
+    /// What was read cannot be written, and whoever writes knows why.
+    #[error("it was read, and cannot be written")]
+    Unwritten,
     /// Nothing is in it, and why.
     #[error("there is no request in it{0}")]
     Empty(String),
@@ -203,5 +209,7 @@ pub fn bounded(mut requests: Vec<Request>) -> Result<Vec<Request>, TraceError> {
 
 #[cfg(test)]
 mod formats_tests;
+#[cfg(test)]
+mod remarks_tests;
 #[cfg(test)]
 mod tests;

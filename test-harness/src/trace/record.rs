@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use seawall_policy::priority::Priority;
 use serde::Serialize;
 
-use super::Request;
-use super::time::{Unit, instant, micros};
+use super::time::{Unit, instant, is_whole, micros};
+use super::{Request, grpc};
 
 /// Why a line is no request, though nothing is wrong with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -47,8 +47,12 @@ impl Left {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Record {
     pub(super) at: u64,
+    /// The second that its line was written at, where the line has no part of one.
+    pub(super) second: Option<u64>,
     /// How long the upstream worked; none if the format does not say.
     pub(super) service_us: Option<u64>,
+    /// What stands where its priority should, and is none.
+    pub(super) unknown_priority: Option<String>,
     /// All but the times.
     pub(super) request: Request,
 }
@@ -81,6 +85,8 @@ pub(super) struct Moment<'a> {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Found<'a> {
     pub(super) moment: Option<Moment<'a>>,
+    /// When it was over, where the line says both and no length of time.
+    pub(super) over: Option<Moment<'a>>,
     /// From the first byte of the request to the last one of the answer.
     pub(super) duration: Option<Length<'a>>,
     /// The upstream's part of it.
@@ -89,11 +95,38 @@ pub(super) struct Found<'a> {
     pub(super) target: Option<&'a str>,
     pub(super) protocol: Option<&'a str>,
     pub(super) status: Option<&'a str>,
+    pub(super) grpc_status: Option<&'a str>,
     pub(super) flags: Option<&'a str>,
     pub(super) cluster: Option<&'a str>,
     pub(super) priority: Option<&'a str>,
     pub(super) upgrade: Option<&'a str>,
     pub(super) content_type: Option<&'a str>,
+}
+
+impl Moment<'_> {
+    /// In nanoseconds since 1970.
+    fn instant(&self) -> Result<u64, String> {
+        instant(self.text).ok_or_else(|| {
+            format!(
+                "{} is \"{}\": expected a time after the year 2000, such as 2026-01-31T12:00:00.000Z or seconds since 1970",
+                self.name,
+                short(self.text)
+            )
+        })
+    }
+
+    /// So many microseconds after a time.
+    fn since(&self, at: u64) -> Result<u64, String> {
+        let over = self.instant()?;
+        let nanos = over.checked_sub(at).ok_or_else(|| {
+            format!(
+                "{} is \"{}\", before the request's start",
+                self.name,
+                short(self.text)
+            )
+        })?;
+        Ok(nanos / 1_000)
+    }
 }
 
 /// A text that says something.
@@ -109,13 +142,7 @@ impl Found<'_> {
             return Ok(Line::Left(left));
         }
         let moment = self.moment.as_ref().ok_or("there is no time in it")?;
-        let at = instant(moment.text).ok_or_else(|| {
-            format!(
-                "{} is \"{}\": expected a time after the year 2000, such as 2026-01-31T12:00:00.000Z or seconds since 1970",
-                moment.name,
-                short(moment.text)
-            )
-        })?;
+        let at = moment.instant()?;
         let upstream = self.upstream.as_ref().and_then(|length| {
             // nginx lists every upstream that it tried; the last one answered.
             let mut each = length.text.rsplit([',', ':']).filter_map(said);
@@ -133,10 +160,20 @@ impl Found<'_> {
                 short(wrong.text)
             ));
         }
+        let whole = match (&self.over, wrong) {
+            (Some(over), None) => Some(over.since(at)?),
+            _ => whole,
+        };
         let before = whole.or(upstream).filter(|_| moment.end).unwrap_or(0);
+        let named = self.priority.and_then(said);
+        let priority = named.and_then(|name| Priority::named(name.as_bytes()));
         Ok(Line::Request(Record {
             at: at.saturating_sub(before.saturating_mul(1_000)),
+            second: is_whole(moment.text).then_some(at / 1_000_000_000),
             service_us: upstream.or(whole),
+            unknown_priority: named
+                .filter(|_| priority.is_none())
+                .map(|name| short(name).into_owned()),
             request: Request {
                 path: self
                     .target
@@ -146,17 +183,24 @@ impl Found<'_> {
                 status,
                 flags: self.flags.and_then(said).map(str::to_owned),
                 cluster: self.cluster.and_then(said).map(cluster),
-                priority: self
-                    .priority
-                    .and_then(said)
-                    .and_then(|name| Priority::named(name.as_bytes())),
+                priority,
                 ..Request::default()
             },
         }))
     }
 
-    /// The status; 0 is none.
+    /// The status: that of HTTP, or the one that says the same where gRPC's says that it failed.
     fn status(&self) -> Result<Option<u16>, String> {
+        let http = self.http_status()?;
+        let failed = self.grpc_status.and_then(said).and_then(grpc::status);
+        Ok(match (http, failed) {
+            (None | Some(200), Some(status)) => Some(status),
+            _ => http,
+        })
+    }
+
+    /// The status of HTTP; 0 is none.
+    fn http_status(&self) -> Result<Option<u16>, String> {
         let Some(text) = self.status.and_then(said) else {
             return Ok(None);
         };

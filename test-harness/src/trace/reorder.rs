@@ -62,7 +62,9 @@ mod tests {
     fn record(at: u64) -> Record {
         Record {
             at,
+            second: None,
             service_us: None,
+            unknown_priority: None,
             request: Request::default(),
         }
     }

@@ -14,6 +14,7 @@ pub(super) enum Role {
     Request,
     Protocol,
     Status,
+    GrpcStatus,
     Flags,
     Cluster,
     Priority,
@@ -22,7 +23,7 @@ pub(super) enum Role {
 }
 
 /// How many there are.
-pub(super) const ROLES: usize = 14;
+pub(super) const ROLES: usize = 15;
 
 /// What a key says, how well its name fits (0 is best), and its unit where the name has one.
 #[derive(Clone, Copy, Debug, PartialEq)]

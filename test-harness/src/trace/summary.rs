@@ -5,7 +5,10 @@ use std::fmt;
 
 use serde::Serialize;
 
+use seawall_policy::priority::Priority;
+
 use super::{Format, Left};
+use crate::report::words::counted;
 
 /// So many bad lines are named; all are counted.
 const NAMED: usize = 10;
@@ -36,6 +39,14 @@ pub struct Summary {
     pub named: Vec<BadLine>,
     /// Requests that the log says failed.
     pub failed: u64,
+    /// Requests of which the log says what became of them, by a status or a flag.
+    pub outcomes: u64,
+    /// Requests whose priority is no known one, and the first of them.
+    pub unknown_priorities: Option<(u64, String)>,
+    /// Requests that were spread over the whole second that the log says they came in.
+    pub spread: u64,
+    /// A time was given for requests that lack one, and none does.
+    pub unused_service_time: bool,
     /// Requests for which the log says no length of time, and what was taken instead, in microseconds.
     pub untimed: Option<(u64, u64)>,
     /// Requests that ended so long after their start that they stand behind later ones.
@@ -54,6 +65,10 @@ impl Summary {
             bad: 0,
             named: Vec::new(),
             failed: 0,
+            outcomes: 0,
+            unknown_priorities: None,
+            spread: 0,
+            unused_service_time: false,
             untimed: None,
             late: 0,
             unmet: Vec::new(),
@@ -87,9 +102,38 @@ impl fmt::Display for Summary {
         }
         if let Some((count, micros)) = self.untimed {
             let millis = micros as f64 / 1_000.0;
+            let requests = counted(count, "request");
             writeln!(
                 f,
-                "  the log says of {count} requests not how long they took: {millis} ms are taken (--service-time)"
+                "  the log does not say how long {requests} took: {millis} ms are taken (--service-time)"
+            )?;
+        }
+        if self.unused_service_time {
+            writeln!(
+                f,
+                "  --service-time changes nothing: every request says how long it took"
+            )?;
+        }
+        // A trace that was made from nothing has no outcomes, and nobody expects them.
+        if self.requests > 0 && self.outcomes == 0 && self.format != Format::Jsonl {
+            writeln!(
+                f,
+                "  no request says what became of it, so what failed is not known: --fields status=KEY names what does"
+            )?;
+        }
+        if let Some((count, name)) = &self.unknown_priorities {
+            let known = Priority::ALL.map(Priority::name).join(", ");
+            writeln!(
+                f,
+                "  {} with an unknown priority, such as \"{name}\": expected one of {known}; they have none",
+                counted(*count, "request")
+            )?;
+        }
+        if self.spread > 0 {
+            writeln!(
+                f,
+                "  the log's times are whole seconds: {} are spread evenly over theirs",
+                counted(self.spread, "request")
             )?;
         }
         for key in &self.unmet {
@@ -98,8 +142,8 @@ impl fmt::Display for Summary {
         if self.late > 0 {
             writeln!(
                 f,
-                "  {} requests ended so late that they stand behind later ones (a replay sorts them)",
-                self.late
+                "  {} ended so late that they stand behind later ones (a replay sorts them)",
+                counted(self.late, "request")
             )?;
         }
         if self.bad > 0 {
@@ -122,8 +166,5 @@ impl fmt::Display for Summary {
 }
 
 fn lines(count: u64) -> String {
-    match count {
-        1 => "1 line".to_owned(),
-        count => format!("{count} lines"),
-    }
+    counted(count, "line")
 }

@@ -58,6 +58,15 @@ pub(super) fn micros(text: &str, unit: Unit) -> Option<u64> {
     fits.then(|| micros.round() as u64)
 }
 
+/// Whether a time is written in whole seconds, without any part of one: there may be many at each second.
+pub(super) fn is_whole(text: &str) -> bool {
+    let text = text.trim().trim_start_matches('[').trim_end_matches(']');
+    match text.parse::<u64>() {
+        Ok(number) => number < UNIT_END,
+        Err(_) => !text.contains(['.', ',']),
+    }
+}
+
 /// A time in nanoseconds since 1970: RFC 3339 (without a zone it is UTC), nginx's, or seconds, milliseconds, microseconds
 /// or nanoseconds since 1970, told apart by their size.
 pub(super) fn instant(text: &str) -> Option<u64> {
@@ -131,6 +140,27 @@ mod tests {
             "99999999999999999999",
         ] {
             assert_eq!(instant(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_time_is_whole_only_where_no_part_of_a_second_can_be_written() {
+        for text in [
+            "2026-01-01T00:00:00Z",
+            "2026-01-01 00:00:00",
+            "01/Jan/2026:01:00:00 +0100",
+            "1767225600",
+        ] {
+            assert!(is_whole(text) && instant(text).is_some(), "{text}");
+        }
+        for text in [
+            "2026-01-01T00:00:00.000Z",
+            "2026-01-01 00:00:00,000",
+            "1767225600.0",
+            "1767225600000",
+            "1767225600000000",
+        ] {
+            assert!(!is_whole(text), "{text}");
         }
     }
 

@@ -365,3 +365,54 @@ fn a_status_of_the_upstream_is_one() {
         }
     }
 }
+
+#[test]
+fn what_could_not_count_is_refused_with_what_would_be_right() {
+    let place = Place::new();
+    let files = |requests: &Value, rules: &Value| {
+        place.write("requests.json", requests.to_string().as_bytes());
+        place.write("upstream.json", rules.to_string().as_bytes());
+    };
+    let fixed = [
+        "guest.wasm",
+        "--requests",
+        "requests.json",
+        "--upstream",
+        "upstream.json",
+    ];
+    let both = json!([{"body": "a", "body_base64": "/w=="}]);
+    let one = json!([{"path": "/"}]);
+    let none = json!([]);
+    let twice = [
+        "--property",
+        "source.address=10.0.0.1:80",
+        "--property",
+        "source.address:=\"x\"",
+    ];
+    for (requests, rules, more, words) in [
+        (
+            json!([{"path": "/", "worker": 7}]),
+            &none,
+            &["--workers", "2"][..],
+            "[0].worker: expected 0 to 1, since --workers is 2",
+        ),
+        (
+            both.clone(),
+            &none,
+            &[],
+            "requests.json: [0]: \"body\" and \"body_base64\"",
+        ),
+        (
+            one.clone(),
+            &both,
+            &[],
+            "upstream.json: [0]: \"body\" and \"body_base64\"",
+        ),
+        (one, &none, &twice, "--property source.address: given twice"),
+    ] {
+        files(&requests, rules);
+        let (code, printed, complaint) = place.run(&[&fixed[..], more].concat());
+        assert_eq!(code, 2, "{printed}{complaint}");
+        assert!(complaint.contains(words), "{complaint}");
+    }
+}

@@ -12,34 +12,157 @@ fn run(directory: &Path, arguments: &[&str]) -> Output {
     command.output().expect("runs")
 }
 
+/// Every command that prints, with what it needs in [`things`].
+const PRINTING: [&[&str]; 8] = [
+    &["check", "--schema"],
+    &["explore", "--list"],
+    &["host", "run", "guest.wasm", "--requests", "requests.json"],
+    &[
+        "host",
+        "run",
+        "guest.wasm",
+        "--requests",
+        "requests.json",
+        "--trace",
+    ],
+    &[
+        "host",
+        "run",
+        "guest.wasm",
+        "--requests",
+        "requests.json",
+        "--json",
+    ],
+    &["trace", "import", "trace.jsonl", "-o", "-"],
+    &[
+        "trace", "generate", "--rate", "10", "--for", "9s", "-o", "-",
+    ],
+    &[
+        "replay",
+        "--trace",
+        "trace.jsonl",
+        "--policy",
+        "policy.yaml",
+    ],
+];
+
 #[test]
 fn a_reader_that_goes_away_ends_it_quietly() {
-    let mut command = Command::new(PROGRAM);
-    command.args(["check", "--schema"]);
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().expect("runs");
-    drop(child.stdout.take());
-    let output = child.wait_with_output().expect("ends");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(said, "", "{:?}", output.status);
-    assert!(matches!(output.status.code(), Some(0 | 141)), "{output:?}");
+    let place = things();
+    for arguments in PRINTING {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let mut command = Command::new(PROGRAM);
+        command.args(arguments).current_dir(place.path());
+        let output = command.stdout(writer).output().expect("ends");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(141), "{arguments:?}: {said}");
+        assert_eq!(said, "", "{arguments:?}");
+    }
 }
 
 #[test]
 #[cfg(target_os = "linux")]
 fn output_that_cannot_be_written_is_an_error_and_no_crash() {
-    let mut command = Command::new(PROGRAM);
-    command.args(["check", "--schema"]);
-    command.stdout(
-        File::options()
-            .write(true)
-            .open("/dev/full")
-            .expect("a full device"),
-    );
-    let output = command.output().expect("runs");
+    let place = things();
+    let full = || {
+        let full = File::options().write(true).open("/dev/full");
+        full.expect("a full device")
+    };
+    for arguments in PRINTING {
+        let mut command = Command::new(PROGRAM);
+        command.args(arguments).current_dir(place.path());
+        let output = command.stdout(full()).output().expect("runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
+        let told = said.starts_with("seawall: standard output: ")
+            || said.starts_with("seawall: writing standard output: ");
+        assert!(told, "{arguments:?}: {said}");
+        assert!(
+            !said.contains("trace.jsonl"),
+            "what was read is not to blame: {said}"
+        );
+    }
+    let to_device = [
+        "trace",
+        "generate",
+        "--rate",
+        "10",
+        "--for",
+        "9s",
+        "-o",
+        "/dev/full",
+    ];
+    let output = run(place.path(), &to_device);
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.starts_with("seawall: standard output: "), "{said}");
-    assert_eq!(output.status.code(), Some(2));
+    assert!(said.starts_with("seawall: writing /dev/full: "), "{said}");
+}
+
+#[test]
+#[cfg(unix)]
+fn an_import_that_is_interrupted_leaves_nothing() {
+    use std::io::{Read, Write};
+    use std::os::unix::process::ExitStatusExt;
+
+    for (signal, number) in [("INT", 2), ("TERM", 15)] {
+        let place = things();
+        let mut command = Command::new(PROGRAM);
+        command.args([
+            "trace",
+            "import",
+            "-",
+            "--format",
+            "jsonl",
+            "-o",
+            "out.jsonl",
+        ]);
+        let pipes = command.stdin(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = pipes.current_dir(place.path()).spawn().expect("runs");
+        let mut input = child.stdin.take().expect("a pipe");
+        // More than its head, so that it is past all beginnings and in the middle of its work.
+        let line = b"{\"at_us\":0,\"service_us\":1}\n";
+        input.write_all(&line.repeat(200_000)).expect("it reads");
+        assert!(place.path().join("out.jsonl.part").exists());
+        let kill = Command::new("kill")
+            .args([&format!("-{signal}"), &child.id().to_string()])
+            .status();
+        assert!(kill.expect("kill runs").success());
+        let status = child.wait().expect("it ends");
+        assert_eq!(status.signal(), Some(number), "as if nobody had listened");
+        let mut said = String::new();
+        child
+            .stderr
+            .take()
+            .expect("a pipe")
+            .read_to_string(&mut said)
+            .expect("text");
+        assert!(!said.contains("panic"), "{said}");
+        for name in ["out.jsonl.part", "out.jsonl"] {
+            assert!(!place.path().join(name).exists(), "{signal}: {name}");
+        }
+    }
+}
+
+#[test]
+fn a_trace_without_a_request_is_not_written() {
+    let place = things();
+    let output = run(
+        place.path(),
+        &[
+            "trace",
+            "generate",
+            "--rate",
+            "0.001",
+            "--for",
+            "1s",
+            "-o",
+            "out.jsonl",
+        ],
+    );
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("take a larger --rate or --for"), "{said}");
+    assert!(!place.path().join("out.jsonl").exists());
 }
 
 #[test]
@@ -95,6 +218,9 @@ fn things() -> tempfile::TempDir {
     write("trace.jsonl", b"{\"at_us\":0,\"service_us\":1}\n");
     write("policy.yaml", b"version: 1\npolicies: {default: {}}\n");
     write("a.wasm", b"\0asm\x01\0\0\0");
+    let guest = "(module (memory (export \"memory\") 1) (func (export \"proxy_abi_version_0_2_1\"))
+        (func (export \"malloc\") (param i32) (result i32) (i32.const 1024)))";
+    write("guest.wasm", &wat::parse_str(guest).expect("a module"));
     place
 }
 

@@ -1,8 +1,10 @@
 //! The filter over traces, on the virtual clock: what an outage does, what must do nothing, and the same bytes again.
 
 mod adaptive;
+mod idle;
 mod logs;
 mod overload;
+mod recorded;
 mod shadow;
 #[path = "../shipped/mod.rs"]
 mod shipped;

@@ -12,7 +12,10 @@ fn three_retries<'a>() -> Lane<'a> {
 }
 
 fn failing(percent: u32) -> Scenario {
-    scenario(SEED, &[&format!("errors,at=0s,for=1h,share={percent}")])
+    let fault = format!("errors,at=0s,for=1h,share={percent}");
+    let faults = [fault.as_str()];
+    // None at all is no fault.
+    scenario(SEED, if percent == 0 { &[] } else { &faults })
 }
 
 #[test]

@@ -3,8 +3,9 @@
 //! A request that fails after it was counted takes its verdict back and becomes a failure. Where no verdict but failures
 //! came in between, the row of failures is as if the failure had been told at once; otherwise it grows by one.
 //!
-//! Silence is counted as a slow call while it lasts, and does not touch the row. When it ends, an answer ends the row; a request that
-//! ends without any answer makes it longer, whoever ended it.
+//! Silence is counted as a slow call while it lasts, and does not touch the row. When it ends, an answer ends the row. A request that
+//! ends without any answer makes it longer, whoever ended it, but only where the window holds no success: clients that do not
+//! wait for a slow page open nothing beside others that are answered.
 
 use super::rules::host_clock;
 use super::{Cause, HostId, Hosts, LastWord, Settings, Verdict};
@@ -116,7 +117,7 @@ impl Closed {
         let mut row = self.consecutive;
         let host = match word {
             LastWord::Answered => return entry.silent && std::mem::take(&mut self.consecutive) > 0,
-            LastWord::Unanswered if !entry.silent => return false,
+            LastWord::Unanswered if !entry.silent || self.has_success(now) => return false,
             LastWord::Unanswered => 0,
             LastWord::Failed { .. } if entry.outcome == Outcome::Failure => return false,
             LastWord::Failed { host } => {
@@ -136,6 +137,12 @@ impl Closed {
         self.fail(geometry, now, row);
         self.note_host(geometry, now, host, true);
         true
+    }
+
+    /// Whether the window holds a request that was answered well, and in time.
+    fn has_success(&mut self, now: Timestamp) -> bool {
+        let counts = self.window.counts(now);
+        counts.calls > counts.failures.saturating_add(counts.slow)
     }
 
     /// The cause if the breaker trips now; withheld for a while where a minority of the hosts fails.

@@ -30,6 +30,6 @@ pub enum LastWord {
     },
     /// The upstream answers, after a silence that was counted.
     Answered,
-    /// It is over without any answer, after a silence that was counted.
+    /// It is over without any answer, after a silence that was counted. No limit of an operator ended it.
     Unanswered,
 }

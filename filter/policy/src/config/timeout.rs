@@ -48,6 +48,7 @@ fn countable(raw: &At<'_, Duration>) -> Option<Span> {
         raw.refuse_as(format_args!(
             "{span} is less than Envoy can count: at least 1ms"
         ));
+        return None;
     }
     Some(span)
 }

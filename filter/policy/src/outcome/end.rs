@@ -109,9 +109,14 @@ impl RequestTiming {
         self.complete_at.is_none() && self.now.since(self.admitted_at) > GRACE
     }
 
-    /// Whether a limit that the caller brought passed, and no smaller one.
-    pub(super) fn caller_limit_passed(&self) -> bool {
-        self.limits.has_caller() && self.limit_owner() == LimitSource::Caller
+    /// Why a limit that passed says nothing, where the upstream may have kept to it: the caller brought it, or it follows latency. Both
+    /// are passed on.
+    pub(super) fn limit_passed_on(&self) -> Option<Ignored> {
+        match self.limit_owner() {
+            LimitSource::Caller => Some(Ignored::CallerLimit),
+            LimitSource::Adaptive => Some(Ignored::Ours),
+            LimitSource::Policy | LimitSource::Route => None,
+        }
     }
 
     /// A success, or a slow one.
@@ -187,15 +192,12 @@ impl Rules {
         match class {
             // It may be quiet for as long as nothing happens.
             Some(Class::Limit) if request.exempt => Afterwards::Stands(Some(Ignored::TunnelEnd)),
-            Some(Class::Limit) => match request.limit_owner() {
-                LimitSource::Caller => Afterwards::Stands(Some(Ignored::CallerLimit)),
-                LimitSource::Adaptive => Afterwards::Stands(Some(Ignored::Ours)),
-                LimitSource::Policy | LimitSource::Route
-                    if self.failure_flags & flag::UPSTREAM_TIMEOUT == 0 =>
-                {
+            Some(Class::Limit) => match request.limit_passed_on() {
+                Some(why) => Afterwards::Stands(Some(why)),
+                None if self.failure_flags & flag::UPSTREAM_TIMEOUT == 0 => {
                     Afterwards::Stands(None)
                 }
-                LimitSource::Policy | LimitSource::Route => Afterwards::AskOthers,
+                None => Afterwards::AskOthers,
             },
             Some(Class::Broken) if flags & self.failure_flags == 0 => Afterwards::Stands(None),
             Some(Class::Broken) if flowing => Afterwards::Failed,
@@ -214,13 +216,10 @@ impl Rules {
         if request.exempt {
             return Ignored::TunnelEnd.into();
         }
-        match request.limit_owner() {
-            LimitSource::Caller => request.slow_or(Ignored::CallerLimit),
-            LimitSource::Adaptive => request.slow_or(Ignored::Ours),
-            LimitSource::Policy | LimitSource::Route if request.pool == PoolWait::Waits => {
-                Ignored::Envoy.into()
-            }
-            LimitSource::Policy | LimitSource::Route => self.failure_if(flag::UPSTREAM_TIMEOUT),
+        match request.limit_passed_on() {
+            Some(why) => request.slow_or(why),
+            None if request.pool == PoolWait::Waits => Ignored::Envoy.into(),
+            None => self.failure_if(flag::UPSTREAM_TIMEOUT),
         }
     }
 

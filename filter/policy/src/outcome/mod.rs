@@ -243,8 +243,10 @@ impl Rules {
         if self.overloaded_status(answer.status) {
             return Outcome::Overloaded.into();
         }
-        if answer.status == GATEWAY_TIMEOUT && request.caller_limit_passed() {
-            return request.slow_or(Ignored::CallerLimit);
+        if answer.status == GATEWAY_TIMEOUT
+            && let Some(why) = request.limit_passed_on()
+        {
+            return request.slow_or(why);
         }
         if self.failure_status(answer.status) {
             return Outcome::Failure.into();
@@ -257,19 +259,18 @@ impl Rules {
 
     fn judge_grpc(&self, status: u16, request: &RequestTiming) -> Option<Judgement> {
         const DEADLINE_EXCEEDED: u16 = 4;
-        // Long before the caller's deadline it is a deadline of the upstream's own.
         if self.overloaded_grpc(status) {
             return Some(Outcome::Overloaded.into());
         }
         if !self.failure_grpc(status) {
             return None;
         }
-        Some(
-            match status == DEADLINE_EXCEEDED && request.caller_limit_passed() {
-                true => request.slow_or(Ignored::CallerLimit),
-                false => Outcome::Failure.into(),
-            },
-        )
+        // Long before a limit that was passed on to it, it is a deadline of the upstream's own.
+        let why = request.limit_passed_on();
+        Some(match why.filter(|_| status == DEADLINE_EXCEEDED) {
+            Some(why) => request.slow_or(why),
+            None => Outcome::Failure.into(),
+        })
     }
 }
 

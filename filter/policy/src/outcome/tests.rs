@@ -76,6 +76,59 @@ fn whatever_envoy_may_have_answered_itself_is_looked_at() {
     for status in [101, 200, 204, 301, 304] {
         assert!(!rules.is_suspect(status, None), "{status}");
     }
+    for grpc in 1..=16 {
+        assert!(rules.is_suspect(200, Some(grpc)), "{grpc}");
+    }
+    assert!(!rules.is_suspect(200, Some(0)));
+}
+
+/// The limit that follows latency is passed on too: what keeps to it has not failed, whether the caller has a limit or not.
+#[test]
+fn a_limit_that_follows_latency_is_no_failure_where_the_upstream_keeps_to_it() {
+    for caller in [None, Some(Span::secs(30))] {
+        let judged = |status, grpc, elapsed| {
+            let request = RequestTiming {
+                limits: TimeLimits {
+                    caller,
+                    ..set(1_000, LimitSource::Adaptive)
+                },
+                ..after(elapsed)
+            };
+            judge(status, grpc, &request)
+        };
+        for (status, grpc) in [(200, Some(4)), (504, None)] {
+            assert_eq!(judged(status, grpc, 990), Ignored::Ours.into());
+            assert_eq!(judged(status, grpc, 100), Outcome::Failure.into());
+        }
+    }
+}
+
+/// A caller that is patient does not hide a service whose own deadlines pass.
+#[test]
+fn status_4_is_the_callers_limit_only_when_that_limit_is_near() {
+    for brought in [1_000, 2_000, 30_000] {
+        let judged = |elapsed: u64| {
+            let request = RequestTiming {
+                limits: TimeLimits {
+                    set: None,
+                    caller: Some(Span::millis(brought)),
+                },
+                ..after(elapsed)
+            };
+            let at_headers = judge(200, Some(4), &request);
+            let in_trailers = Rules::default().judge_trailers(4, &request);
+            assert_eq!(in_trailers, Some(at_headers));
+            at_headers
+        };
+        for share in [1, 50, 74] {
+            let failed = Outcome::Failure.into();
+            assert_eq!(judged(brought * share / 100), failed, "{brought} {share}");
+        }
+        for share in [75, 95, 100, 120] {
+            let outcome = judged(brought * share / 100).outcome;
+            assert_ne!(outcome, Outcome::Failure, "{brought} {share}");
+        }
+    }
 }
 
 /// What each row says of a complete and of an unfinished request, before headers, soon and after a long silence.

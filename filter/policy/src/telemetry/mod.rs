@@ -47,9 +47,8 @@ impl Series {
 /// What is counted for one upstream.
 #[derive(Debug, Default)]
 pub(crate) struct UpstreamSeries {
-    /// The values of the labels that all of its series have.
-    policy: String,
-    upstream: String,
+    /// The labels that all of its series have: the policy and the upstream.
+    labels: [String; 2],
     events: Vec<(Event, Series)>,
     state: Option<MetricId>,
     shown: Option<Phase>,
@@ -81,8 +80,7 @@ impl UpstreamSeries {
             in_flight: None,
             limit: None,
             stale_age: None,
-            policy,
-            upstream,
+            labels: [policy, upstream],
             dirty: true,
         }
     }
@@ -117,7 +115,7 @@ impl UpstreamSeries {
             Phase::Open => log::Level::Warn,
             Phase::Closed | Phase::HalfOpen => log::Level::Info,
         };
-        let (policy, upstream) = (&self.policy, &self.upstream);
+        let [policy, upstream] = &self.labels;
         env.log(
             level,
             format_args!("seawall: policy={policy} upstream={upstream} {transition}"),
@@ -126,54 +124,30 @@ impl UpstreamSeries {
 
     /// Shows what the retry budget holds, in retries, rounded down.
     pub(crate) fn budget(&mut self, env: &impl Metrics, retries: u64) {
-        let values = [self.policy.as_str(), &self.upstream];
-        show(
-            env,
-            &mut self.budget,
-            (&families::RETRY_BUDGET, &values),
-            retries,
-        );
+        let family = &families::RETRY_BUDGET;
+        show(env, &mut self.budget, family, &self.labels, retries);
     }
 
     /// Shows how retries are accounted: 1 for each request, 2 for each attempt, by the upstream position.
     pub(crate) fn position(&mut self, env: &impl Metrics, accounted: u64) {
-        let values = [self.policy.as_str(), &self.upstream];
-        show(
-            env,
-            &mut self.position,
-            (&families::RETRY_ACCOUNTING, &values),
-            accounted,
-        );
+        let family = &families::RETRY_ACCOUNTING;
+        show(env, &mut self.position, family, &self.labels, accounted);
     }
 
     /// Shows how many requests hold slots, and how many may where that follows latency.
     pub(crate) fn slots(&mut self, env: &impl Metrics, in_flight: u32, limit: Option<u32>) {
-        let values = [self.policy.as_str(), &self.upstream];
-        show(
-            env,
-            &mut self.in_flight,
-            (&families::IN_FLIGHT, &values),
-            in_flight.into(),
-        );
+        let (family, value) = (&families::IN_FLIGHT, in_flight.into());
+        show(env, &mut self.in_flight, family, &self.labels, value);
         if let Some(limit) = limit {
-            show(
-                env,
-                &mut self.limit,
-                (&families::LIMIT, &values),
-                limit.into(),
-            );
+            let (family, value) = (&families::LIMIT, limit.into());
+            show(env, &mut self.limit, family, &self.labels, value);
         }
     }
 
     /// A stale answer of so many seconds stood in.
     pub(crate) fn stale_age(&mut self, env: &impl Metrics, seconds: u64) {
-        let values = [self.policy.as_str(), &self.upstream];
-        show(
-            env,
-            &mut self.stale_age,
-            (&families::STALE_AGE_SECONDS, &values),
-            seconds,
-        );
+        let family = &families::STALE_AGE_SECONDS;
+        show(env, &mut self.stale_age, family, &self.labels, seconds);
     }
 
     /// Tells the host.
@@ -181,9 +155,10 @@ impl UpstreamSeries {
         if !std::mem::take(&mut self.dirty) {
             return;
         }
+        let [policy, upstream] = &self.labels;
         for (event, series) in &mut self.events {
             let (family, [one, two]) = event.series();
-            series.flush(env, family, &[&self.policy, &self.upstream, one, two]);
+            series.flush(env, family, &[policy, upstream, one, two]);
         }
     }
 }
@@ -192,10 +167,14 @@ impl UpstreamSeries {
 fn show(
     env: &impl Metrics,
     metric: &mut Option<MetricId>,
-    (family, values): (&'static MetricFamily, &[&str]),
+    family: &'static MetricFamily,
+    labels: &[String],
     value: u64,
 ) {
-    *metric = metric.or_else(|| env.define(family, values));
+    *metric = metric.or_else(|| {
+        let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
+        env.define(family, &labels)
+    });
     if let Some(metric) = metric {
         env.set(*metric, value);
     }
@@ -234,7 +213,8 @@ impl OwnSeries {
         show(
             env,
             &mut self.upstreams,
-            (&families::UPSTREAMS, &[]),
+            &families::UPSTREAMS,
+            &[],
             count.into(),
         );
     }
@@ -245,13 +225,15 @@ impl OwnSeries {
             show(
                 env,
                 &mut self.watched,
-                (&families::SLOTS_WATCHED, &[]),
+                &families::SLOTS_WATCHED,
+                &[],
                 looks.into(),
             );
             show(
                 env,
                 &mut self.round,
-                (&families::SLOTS_ROUND_MS, &[]),
+                &families::SLOTS_ROUND_MS,
+                &[],
                 took.as_millis(),
             );
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
+use seawall_harness::stdout;
 use seawall_live::app::App;
 
 /// An app between two sidecars that copies nothing but x-request-id.
@@ -34,17 +35,17 @@ async fn main() -> anyhow::Result<()> {
     let app = app.with_context(|| format!("listening on {}", arguments.listen))?;
     app.send_to(arguments.next);
     app.think(Duration::from_millis(arguments.think_ms));
-    println!(
+    stdout::line(format_args!(
         "{} listens on {} and asks {}",
         arguments.name,
         app.address(),
         arguments.next
-    );
+    ));
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     tokio::select! {
         interrupted = tokio::signal::ctrl_c() => interrupted?,
         _ = terminate.recv() => {}
     }
-    println!("{}", serde_json::to_string(&app.counts())?);
+    stdout::line(format_args!("{}", serde_json::to_string(&app.counts())?));
     Ok(())
 }

@@ -1,8 +1,10 @@
 //! The demo: a profile page on three lanes of one Envoy, while its optional part gets sick.
 
+use std::io::ErrorKind;
 use std::process::ExitCode;
 
 use clap::Parser;
+use seawall_harness::stdout;
 use seawall_live::demo;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -29,14 +31,22 @@ async fn main() -> anyhow::Result<ExitCode> {
     // Whatever ends first: what the demo started belongs to it and is gone with it. A signal is the user's wish and no
     // error; the code is the one a shell gives for it.
     let figures = tokio::select! {
-        figures = demo::run(arguments.json) => figures?,
+        figures = demo::run(arguments.json) => match figures {
+            Ok(figures) => figures,
+            Err(error) => match error.downcast::<std::io::Error>() {
+                // All that was started is gone already.
+                Ok(error) if error.kind() == ErrorKind::BrokenPipe => stdout::end(&error),
+                Ok(error) => return Err(error.into()),
+                Err(error) => return Err(error),
+            },
+        },
         _ = interrupt.recv() => return Ok(stopped(130)),
         _ = terminate.recv() => return Ok(stopped(143)),
     };
     if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&figures)?);
+        stdout::line(format_args!("{}", serde_json::to_string_pretty(&figures)?));
     } else {
-        println!("\n{}", demo::table(&figures));
+        stdout::line(format_args!("\n{}", demo::table(&figures)));
     }
     Ok(ExitCode::SUCCESS)
 }

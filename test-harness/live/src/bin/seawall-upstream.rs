@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use anyhow::Context;
 use clap::Parser;
+use seawall_harness::stdout;
 use seawall_live::upstream::{self, Upstream};
 
 /// Upstreams that can be made sick while they run.
@@ -37,12 +38,12 @@ async fn main() -> anyhow::Result<()> {
     for (name, address) in arguments.listen {
         let upstream = Upstream::start(&name, address).await;
         let upstream = upstream.with_context(|| format!("listening on {address} for {name}"))?;
-        println!("{name} listens on {}", upstream.address());
+        stdout::line(format_args!("{name} listens on {}", upstream.address()));
         upstreams.push(upstream);
     }
     let admin = upstream::admin(arguments.admin, &upstreams).await;
     let admin = admin.with_context(|| format!("listening on {} for admin", arguments.admin))?;
-    println!("knobs and counts are on {admin}");
+    stdout::line(format_args!("knobs and counts are on {admin}"));
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     tokio::select! {
         interrupted = tokio::signal::ctrl_c() => interrupted?,

@@ -12,6 +12,7 @@ mod show;
 
 use std::time::Duration;
 
+use seawall_harness::stdout::put;
 use serde::Serialize;
 
 use crate::clock;
@@ -128,10 +129,12 @@ pub async fn run(json: bool) -> anyhow::Result<Vec<Figures>> {
     let bootstrap = lanes::bootstrap(&envoy::filter()?, &upstreams, &version);
     let envoy = Envoy::start(&bootstrap, WORKERS).await?;
     if !json {
-        println!(
+        put(format_args!(
             "Three lanes of Envoy {version}, {PAGES_PER_SECOND} page views a second each. Recommendations are optional."
-        );
-        println!("Break more while it runs: curl -d '{{\"refuse\": true}}' http://{admin}/users\n");
+        ))?;
+        put(format_args!(
+            "Break more while it runs: curl -d '{{\"refuse\": true}}' http://{admin}/users\n"
+        ))?;
     }
     let begin = clock::now();
     let older = upstreams[2].age();
@@ -153,7 +156,7 @@ pub async fn run(json: bool) -> anyhow::Result<Vec<Figures>> {
                 &load,
                 clock::now().duration_since(begin),
             )
-            .await;
+            .await?;
         }
         times.push((phase, from, clock::now().duration_since(begin)));
     }

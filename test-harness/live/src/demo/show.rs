@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, Table};
+use seawall_harness::stdout::{bytes, put};
 
 use super::Figures;
 use super::pages::Pages;
@@ -27,16 +28,16 @@ impl View {
         }
     }
 
-    /// One second is over.
+    /// One second is over. What cannot be written ends the demo, and what it started ends with it.
     pub(super) async fn second(
         &mut self,
         envoy: &Envoy,
         phase: &str,
         load: &[Pages],
         now: Duration,
-    ) {
+    ) -> std::io::Result<()> {
         if self.silent {
-            return;
+            return Ok(());
         }
         let since = now.saturating_sub(Duration::from_secs(1));
         let state = breaker(envoy).await;
@@ -47,29 +48,32 @@ impl View {
                     format!("{lane} {good}/{degraded}/{failed}")
                 })
                 .collect();
-            println!(
+            return put(format_args!(
                 "{:>3} s  {phase}  breaker {state}  good/degraded/failed: {}",
                 now.as_secs(),
                 lanes.join("  ")
-            );
-            return;
+            ));
         }
         if self.drawn {
             // Up over the block, to draw it again.
-            print!("\x1b[5A");
+            bytes(b"\x1b[5A")?;
         }
         self.drawn = true;
-        println!("\x1b[2K{:>3} s  \x1b[1m{phase}\x1b[0m", now.as_secs());
-        println!("\x1b[2K       breaker: {state}");
+        put(format_args!(
+            "\x1b[2K{:>3} s  \x1b[1m{phase}\x1b[0m",
+            now.as_secs()
+        ))?;
+        put(format_args!("\x1b[2K       breaker: {state}"))?;
         for (lane, (good, degraded, failed)) in lanes {
             let bar = |count: usize, colour: u8| {
                 format!("\x1b[{colour}m{}\x1b[0m", "#".repeat(count.min(40)))
             };
             let bars = [bar(good, 32), bar(degraded, 33), bar(failed, 31)].concat();
-            println!(
+            put(format_args!(
                 "\x1b[2K{lane:>8} {good:>3} good {degraded:>3} degraded {failed:>3} failed  {bars}"
-            );
+            ))?;
         }
+        Ok(())
     }
 }
 

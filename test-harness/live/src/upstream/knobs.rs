@@ -14,6 +14,7 @@ pub struct Knobs {
     /// So much more for first attempts, in milliseconds.
     pub first_latency_ms: u64,
     /// The share of answers that fail, 0 to 1.
+    #[serde(deserialize_with = "share::error_rate")]
     pub error_rate: f64,
     /// The status of a failed answer, 100 to 599.
     #[serde(deserialize_with = "status")]
@@ -22,14 +23,17 @@ pub struct Knobs {
     pub grpc_status: u16,
     /// The share of first attempts that fail, 0 to 1: requests whose `x-request-id` was not seen before. Their retries
     /// are answered well.
+    #[serde(deserialize_with = "share::first_error_rate")]
     pub first_error_rate: f64,
     /// The share of answers that are 404, 0 to 1.
+    #[serde(deserialize_with = "share::not_found_rate")]
     pub not_found_rate: f64,
     /// Takes requests and never answers.
     pub hang: bool,
     /// Takes requests and cuts the connection.
     pub reset: bool,
     /// The share of requests whose connection is cut, 0 to 1.
+    #[serde(deserialize_with = "share::reset_rate")]
     pub reset_rate: f64,
     /// Breaks off what `/stall` answers.
     pub cut: bool,
@@ -53,6 +57,28 @@ fn status<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
     let status = status.filter(|status| (100..=599).contains(status));
     status.ok_or_else(|| D::Error::custom(format!("error_status is {given}: expected 100 to 599")))
 }
+
+fn share<'de, D: Deserializer<'de>>(name: &str, deserializer: D) -> Result<f64, D::Error> {
+    let share = f64::deserialize(deserializer)?;
+    match (0.0..=1.0).contains(&share) {
+        true => Ok(share),
+        false => Err(D::Error::custom(format!(
+            "{name} is {share}: expected a share from 0 to 1, such as 0.5 for half"
+        ))),
+    }
+}
+
+/// The shares, each by its name, so that an error has it.
+macro_rules! shares {
+    ($($name:ident),*) => {
+        mod share {
+            $(pub(super) fn $name<'de, D: serde::Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+                super::share(stringify!($name), from)
+            })*
+        }
+    };
+}
+shares!(error_rate, first_error_rate, not_found_rate, reset_rate);
 
 impl Default for Knobs {
     fn default() -> Self {
@@ -136,6 +162,29 @@ impl Knobs {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_share_is_one_and_a_wrong_one_is_told_by_its_name() {
+        for name in [
+            "error_rate",
+            "first_error_rate",
+            "not_found_rate",
+            "reset_rate",
+        ] {
+            let read =
+                |share: &str| serde_json::from_str::<Knobs>(&format!("{{\"{name}\": {share}}}"));
+            for share in ["0", "0.5", "1"] {
+                assert!(read(share).is_ok(), "{name} {share}");
+            }
+            for share in ["5", "-0.1", "1.01", "50"] {
+                let told = read(share).unwrap_err().to_string();
+                assert!(
+                    told.contains(name) && told.contains("from 0 to 1"),
+                    "{told}"
+                );
+            }
+        }
+    }
 
     #[test]
     fn a_status_is_one() {

@@ -10,6 +10,9 @@ use crate::check::{joined, list};
 /// How many retries at a time Envoy lets through where nobody says.
 pub(super) const MAX_RETRIES_DEFAULT: u64 = 3;
 
+/// The name of a cluster's HTTP options.
+const OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+
 /// The clusters that are known.
 pub(super) struct Clusters<'a> {
     names: Vec<&'a str>,
@@ -66,13 +69,21 @@ impl<'a> Clusters<'a> {
 
     /// Where this cluster has HTTP filters of its own, if it has any.
     pub(super) fn own_filters(&self, name: &str) -> Option<String> {
-        const OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
         let (path, cluster) = self.all.get(name)?;
         let filters = &cluster["typed_extension_protocol_options"][OPTIONS]["http_filters"];
         (!list(filters).is_empty()).then(|| {
             let path = joined(path, "typed_extension_protocol_options");
             format!("{path}.{OPTIONS}.http_filters")
         })
+    }
+
+    /// Where this cluster takes the host of each request for the name of the server, and asks its certificate for it.
+    pub(super) fn asks_by_host(&self, name: &str) -> Option<String> {
+        let (path, cluster) = self.all.get(name)?;
+        let options = cluster["typed_extension_protocol_options"][OPTIONS]
+            .get("upstream_http_protocol_options")?;
+        let is = |key: &str| options[key].as_bool() == Some(true);
+        (is("auto_sni") && is("auto_san_validation")).then(|| path.clone())
     }
 
     /// Envoy's limit on retries to this cluster, and where it stands; `None` where a budget of Envoy's takes its place,
@@ -95,6 +106,8 @@ impl<'a> Clusters<'a> {
         }
         // Protobuf's JSON takes a number as text too.
         let given = &entry["max_retries"];
+        // The message around a number may be written out.
+        let given = given.get("value").unwrap_or(given);
         let text = || given.as_str().and_then(|text| text.parse().ok());
         Some((path, given.as_u64().or_else(text)))
     }

@@ -5,12 +5,12 @@ use std::collections::HashSet;
 use serde_json::Value;
 
 use super::cluster::Clusters;
+use super::configuration;
 use super::place::{Chain, Direction};
 use super::retries::Governor;
-use super::{configuration, failure_policy, vm_id};
 use crate::check::filter::{Extensions, Met, discovered, source, walk};
 use crate::check::layers::{Envoy, Kind};
-use crate::check::{Findings, joined, rules};
+use crate::check::{Findings, joined, rules, wasm};
 
 pub(super) fn check<'a>(
     findings: &mut Findings,
@@ -103,8 +103,8 @@ fn strays<'a>(
                     return;
                 }
                 configuration(findings, &filter.config_path(), filter.config());
-                failure_policy(findings, &filter);
-                vm_id(findings, &filter);
+                wasm::check(findings, &filter);
+                wasm::vm_id(findings, &filter);
                 if !is_extension {
                     let problem = "the filter stands outside of a list of HTTP filters: whether and where it runs is not judged";
                     findings.unread(&filter.path, problem);

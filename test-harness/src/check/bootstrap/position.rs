@@ -44,12 +44,25 @@ pub(super) fn before(
                 "stands after the router, so it never runs: put it right before it",
             );
         }
+        Some(router)
+            if chain
+                .places()
+                .any(|(other, _)| other > number && other < router) =>
+        {
+            let problem = "Seawall stands twice before this router: each request is decided and counted by both; take one \
+                           of them out";
+            findings.warning(&place.path, problem);
+        }
         Some(router) if number + 1 < router => {
             let problem = "other filters stand between it and the router: what they answer themselves looks like the \
                            upstream's answer";
             findings.warning(&place.path, problem);
         }
         Some(_) => {}
+        None if number + 1 == chain.filters().len() => {
+            let problem = "there is no router after it, so that Envoy does not start: put envoy.filters.http.router last";
+            findings.error(&place.path, problem);
+        }
         None => findings.warning(&place.path, "there is no router in its chain"),
     }
 }

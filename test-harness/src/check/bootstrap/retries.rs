@@ -2,10 +2,13 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+use serde_json::Value;
+
 use seawall_policy::policy::Policy;
 use seawall_policy::route::Routing;
 
 use super::cluster::{Clusters, MAX_RETRIES_DEFAULT};
+use super::metadata;
 use super::place::{Chain, Direction};
 use super::route::{Route, routes};
 use crate::check::rules::{self, MAX_RETRIES_LEAST, repeats};
@@ -20,6 +23,8 @@ pub(super) struct Governor<'a> {
     pub(super) path: String,
     /// What it was told.
     pub(super) routing: Routing,
+    /// The same as it was written.
+    pub(super) written: Value,
 }
 
 impl Governor<'_> {
@@ -68,6 +73,7 @@ pub(super) fn check(findings: &mut Findings, governors: &[Governor<'_>], cluster
             }
         }
         for route in routes.iter().flatten() {
+            metadata::check(findings, route, &governor.routing, &mut told);
             for policy in route.policies(&governor.routing) {
                 limits(findings, route, policy);
                 if governor.chain.direction != Direction::Inbound || policy.breaker.inbound {
@@ -173,6 +179,7 @@ fn own(findings: &mut Findings, route: &Route<'_>, policy: &Policy, told: &mut B
 fn limits(findings: &mut Findings, route: &Route<'_>, policy: &Policy) {
     let path = joined(&route.path, "route.timeout");
     if let Some(own) = route.unrepeated() {
+        rules::longer_limit(findings, &path, own, policy);
         let instead =
             format!("repeat it as metadata: {{filter_metadata: {{seawall: {{timeout: {own}}}}}}}");
         rules::lost_limit(findings, &path, own, &instead, policy);

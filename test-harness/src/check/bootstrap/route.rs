@@ -104,6 +104,21 @@ impl<'a> Route<'a> {
         self.metadata("timeout").is_none().then_some(own)
     }
 
+    /// All of its metadata.
+    pub(super) fn filter_metadata(&self) -> Option<&'a Value> {
+        self.route.pointer("/metadata/filter_metadata")
+    }
+
+    /// Whether the host that a caller asks for is the one that the upstream hears of.
+    pub(super) fn keeps_host(&self) -> bool {
+        let action = &self.route["route"];
+        let mut keys = action
+            .as_object()
+            .into_iter()
+            .flat_map(|action| action.keys());
+        !keys.any(|key| key.starts_with("host_rewrite") || key == "auto_host_rewrite")
+    }
+
     /// The most that a gRPC caller's own deadline may be, and where each such bound stands.
     pub(super) fn callers_limits(&self) -> Vec<(String, Span)> {
         const BOUNDS: [(&str, &str); 2] = [

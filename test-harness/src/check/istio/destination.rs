@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{concerns, governing, host, odd, perhaps};
+use super::{concerns, governing, host, keys, odd, perhaps};
 use crate::check::manifest::{Seat, namespace};
 use crate::check::rules::{self, MAX_RETRIES_LEAST, repeats};
 use crate::check::{Findings, joined, list, text};
@@ -16,6 +16,7 @@ struct Scope<'a> {
 
 pub(super) fn check(findings: &mut Findings, at: &str, document: &Value, seats: &[Seat]) {
     let spec = &document["spec"];
+    shape(findings, at, spec);
     let name = text(spec, "/host");
     let scopes = scopes(at, spec);
     if name.is_empty() {
@@ -44,6 +45,82 @@ pub(super) fn check(findings: &mut Findings, at: &str, document: &Value, seats: 
                 settings,
                 (name, scope.subset, port),
                 seats,
+            );
+        }
+    }
+}
+
+/// Keys of what is judged here. The API server drops others without a word.
+fn shape(findings: &mut Findings, at: &str, spec: &Value) {
+    const KIND: &str = "DestinationRule";
+    const SPEC: [&str; 5] = [
+        "exportTo",
+        "host",
+        "subsets",
+        "trafficPolicy",
+        "workloadSelector",
+    ];
+    const POLICY: [&str; 8] = [
+        "connectionPool",
+        "loadBalancer",
+        "outlierDetection",
+        "portLevelSettings",
+        "proxyProtocol",
+        "retryBudget",
+        "tls",
+        "tunnel",
+    ];
+    const PORT: [&str; 5] = [
+        "connectionPool",
+        "loadBalancer",
+        "outlierDetection",
+        "port",
+        "tls",
+    ];
+    const POOL: [&str; 2] = ["http", "tcp"];
+    const HTTP: [&str; 8] = [
+        "h2UpgradePolicy",
+        "http1MaxPendingRequests",
+        "http2MaxRequests",
+        "idleTimeout",
+        "maxConcurrentStreams",
+        "maxRequestsPerConnection",
+        "maxRetries",
+        "useClientProtocol",
+    ];
+    const SUBSET: [&str; 3] = ["labels", "name", "trafficPolicy"];
+    keys(findings, &joined(at, "spec"), KIND, spec, &SPEC);
+    for (index, subset) in list(&spec["subsets"]).iter().enumerate() {
+        keys(
+            findings,
+            &joined(at, &format!("spec.subsets[{index}]")),
+            KIND,
+            subset,
+            &SUBSET,
+        );
+    }
+    for scope in scopes(at, spec) {
+        keys(findings, &scope.path, KIND, scope.policy, &POLICY);
+        let ports = list(&scope.policy["portLevelSettings"]).iter().enumerate();
+        let ports = ports.map(|(index, port)| {
+            (
+                joined(&scope.path, &format!("portLevelSettings[{index}]")),
+                port,
+            )
+        });
+        let ports: Vec<_> = ports.collect();
+        for (path, port) in &ports {
+            keys(findings, path, KIND, port, &PORT);
+        }
+        for (path, policy) in ports.into_iter().chain([(scope.path, scope.policy)]) {
+            let path = joined(&path, "connectionPool");
+            keys(findings, &path, KIND, &policy["connectionPool"], &POOL);
+            keys(
+                findings,
+                &joined(&path, "http"),
+                KIND,
+                &policy["connectionPool"]["http"],
+                &HTTP,
             );
         }
     }

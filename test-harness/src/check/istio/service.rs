@@ -4,11 +4,12 @@ use serde_json::Value;
 
 use seawall_policy::time::{Span, parse_duration};
 
-use super::{concerns, governing, host, odd, perhaps};
+use super::{concerns, governing, host, keys, odd, perhaps};
 use crate::check::manifest::{Seat, namespace};
 use crate::check::rules::{self, repeats};
 use crate::check::{Findings, joined, list, text};
 
+const KIND: &str = "VirtualService";
 /// On what Istio retries where a VirtualService does not say.
 const RETRY_ON: &str = "connect-failure,refused-stream,unavailable,cancelled,503";
 
@@ -19,6 +20,7 @@ pub(super) fn check(
     seats: &[Seat],
     services: &[(&str, &Value)],
 ) {
+    shape(findings, at, document);
     let export = &document["spec"]["exportTo"];
     let is_seen = |other: &str| concerns(namespace(document), export, other);
     match document["spec"].get("http") {
@@ -67,6 +69,7 @@ fn one(
                     perhaps(alone)
                 );
                 rules::lost_limit(findings, &path, own, &instead, policy);
+                rules::longer_limit(findings, &path, own, policy);
             }
             // Without either there is no limit: Istio sets none.
             if let Some(limit) = policy.time.total.or(own) {
@@ -77,6 +80,51 @@ fn one(
                 rules::own(findings, &joined(at, "retries"), on, needs, policy);
             }
         }
+    }
+}
+
+/// Keys of what is judged here. The API server drops others without a word.
+fn shape(findings: &mut Findings, at: &str, document: &Value) {
+    const SPEC: [&str; 6] = ["exportTo", "gateways", "hosts", "http", "tcp", "tls"];
+    const HTTP: [&str; 17] = [
+        "corsPolicy",
+        "delegate",
+        "directResponse",
+        "fault",
+        "headers",
+        "match",
+        "mirror",
+        "mirrorPercent",
+        "mirrorPercentage",
+        "mirror_percent",
+        "mirrors",
+        "name",
+        "redirect",
+        "retries",
+        "rewrite",
+        "route",
+        "timeout",
+    ];
+    const RETRIES: [&str; 6] = [
+        "attempts",
+        "backoff",
+        "perTryTimeout",
+        "retryIgnorePreviousHosts",
+        "retryOn",
+        "retryRemoteLocalities",
+    ];
+    let spec = joined(at, "spec");
+    keys(findings, &spec, KIND, &document["spec"], &SPEC);
+    for (index, route) in list(&document["spec"]["http"]).iter().enumerate() {
+        let path = joined(at, &format!("spec.http[{index}]"));
+        keys(findings, &path, KIND, route, &HTTP);
+        keys(
+            findings,
+            &joined(&path, "retries"),
+            KIND,
+            &route["retries"],
+            &RETRIES,
+        );
     }
 }
 

@@ -35,6 +35,7 @@ impl Layers<'_> {
     pub(super) fn dump(&mut self, place: Place, mut message: Value) {
         let mut envoy = Envoy {
             at: place.at.clone(),
+            is_dump: true,
             ..Envoy::default()
         };
         let configs = message.get_mut("configs").map(Value::take);

@@ -38,6 +38,8 @@ pub(super) struct Opened {
 pub(super) struct Envoy {
     /// Where it stands as a whole.
     pub(super) at: String,
+    /// Whether this Envoy says so itself.
+    pub(super) is_dump: bool,
     /// All that is known of it.
     pub(super) parts: Vec<Part>,
 }
@@ -65,6 +67,19 @@ pub(super) enum Kind {
     Routes,
     /// A filter's configuration that a listener refers to by its name (ECDS).
     Extension,
+}
+
+impl Kind {
+    /// The name of its message.
+    pub(super) const fn message(self) -> &'static str {
+        match self {
+            Self::Bootstrap => "envoy.config.bootstrap.v3.Bootstrap",
+            Self::Listener => "envoy.config.listener.v3.Listener",
+            Self::Cluster => "envoy.config.cluster.v3.Cluster",
+            Self::Routes => "envoy.config.route.v3.RouteConfiguration",
+            Self::Extension => "envoy.config.core.v3.TypedExtensionConfig",
+        }
+    }
 }
 
 impl Envoy {

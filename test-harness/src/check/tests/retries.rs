@@ -139,7 +139,8 @@ fn envoys_limit_on_retries_is_found_where_the_budget_would_be_moot() {
 fn only_clusters_that_a_policy_with_retries_governs_are_asked_for_their_limit() {
     let named = r#"{"version":1,"policies":{"default":{},"careful":{"retries":{}}}}"#;
     let breakers = "/static_resources/clusters/0/circuit_breakers";
-    is_quiet(&with(named, breakers, Value::Null));
+    let unnamed = with(named, breakers, Value::Null);
+    warns(&unnamed, "policies.careful", "governs nothing");
     let route = format!(
         "{}/route_config/virtual_hosts/0/routes/0",
         CHAIN.trim_end_matches("/http_filters")
@@ -367,7 +368,9 @@ fn a_limit_of_an_attempt_is_shorter_than_the_whole_requests() {
     let total = per_try(",\"total\":\"5s\"");
     let found = with(&total, &timeout, json!("2s"));
     warns(&found, "routes[0].route.timeout", "2s does not hold");
-    is_quiet(&with(&total, &timeout, json!("6s")));
+    let found = with(&total, &timeout, json!("6s"));
+    warns(&found, "routes[0].route.timeout", "6s does not hold");
+    is_quiet(&with(&total, &timeout, json!("5s")));
     let repeated = json!({"filter_metadata": {"seawall": {"timeout": "2s"}}});
     let found = with(&total, &format!("{route}/metadata"), repeated);
     warns(&found, "routes[0].route.timeout", "a request has 2s here");

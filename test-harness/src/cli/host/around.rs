@@ -68,7 +68,17 @@ impl Around {
         let metadata = json(&self.node_metadata, "--node-metadata", |_| Ok(()))?;
         metadata::spread("xds\0node\0metadata", &metadata, node);
         let mut more = Properties::new();
-        for given in &self.property {
+        for (number, given) in self.property.iter().enumerate() {
+            let path = |given: &String| {
+                let path = given.split('=').next().unwrap_or_default();
+                path.trim_end_matches(':').to_owned()
+            };
+            let mut before = self.property.iter().take(number);
+            ensure!(
+                !before.any(|other| path(other) == path(given)),
+                "--property {}: given twice",
+                path(given)
+            );
             property(given, &mut more).with_context(|| format!("--property {given}"))?;
         }
         node.extend(more.clone());

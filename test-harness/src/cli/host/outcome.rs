@@ -8,6 +8,7 @@ use crate::abi::LogLine;
 use crate::abi::trace::TraceLine;
 use crate::host::{Host, Refusal, Response, Seen};
 use crate::module::HostError;
+use crate::stdout::say;
 
 /// What came out.
 #[derive(Default)]
@@ -80,27 +81,28 @@ impl Outcome {
     pub(super) fn print(&self, trace: bool) {
         if trace {
             for line in &self.trace {
-                println!("vm {} {}", line.vm, line.text);
+                say!("vm {} {}", line.vm, line.text);
             }
         }
         for line in &self.log {
-            println!("vm {} {}: {}", line.vm, level(line.level), line.text);
+            say!("vm {} {}: {}", line.vm, level(line.level), line.text);
         }
         for (number, response) in self.responses.iter().enumerate() {
             let cut = if response.reset { ", cut off" } else { "" };
-            println!(
+            say!(
                 "request {number}: {}{cut}, {} ms",
-                response.status, response.took_ms
+                response.status,
+                response.took_ms
             );
             for (name, value) in &response.headers {
-                println!("  {name}: {value}");
+                say!("  {name}: {value}");
             }
             for line in response.body.lines() {
-                println!("  | {line}");
+                say!("  | {line}");
             }
         }
         for (name, value) in &self.metrics {
-            println!("{name} = {value}");
+            say!("{name} = {value}");
         }
     }
 }

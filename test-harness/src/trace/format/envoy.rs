@@ -34,8 +34,22 @@ impl Reader for Envoy {
     }
 }
 
+/// The line, also behind something that a collector wrote before it: then its time is in the form that Envoy has.
 fn parts(line: &str) -> Option<Found<'_>> {
     let line = line.trim();
+    if line.starts_with('[')
+        && let Some(found) = whole(line)
+    {
+        return Some(found);
+    }
+    let dated = |line: &&str| line.as_bytes().get(5) == Some(&b'-') && line.contains('T');
+    let places = line
+        .match_indices(" [")
+        .map(|(place, _)| &line[place + 1..]);
+    places.filter(dated).find_map(whole)
+}
+
+fn whole(line: &str) -> Option<Found<'_>> {
     let (start, rest) = line.strip_prefix('[')?.split_once("] \"")?;
     // A path may hold quotes: the request ends at one before a status.
     let (end, status) = rest.match_indices("\" ").find_map(|(place, _)| {

@@ -47,7 +47,7 @@ impl Json {
         let (_, mapper) = mappers.find(|(known, _)| *known == dialect)?;
         let pairs = pairs.iter();
         let found = mapper.found(pairs.map(|(key, value)| (key.as_str(), value.as_str())));
-        let timed = found.duration.is_some() || found.upstream.is_some();
+        let timed = found.duration.is_some() || found.upstream.is_some() || found.over.is_some();
         let says = object.contains_key("msg") || object.contains_key("message");
         (timed || !says || !object.contains_key("level")).then_some(found)
     }

@@ -4,8 +4,8 @@
 //! "$http_user_agent" $request_time $upstream_response_time';` Where times have names (`rt=0.025 uct="0.001" urt="0.024"`), the
 //! names say which is which. Of a list (an upstream was tried again) the last one counts. ingress-nginx's format is one of these.
 
-use super::Reader;
 use super::words::{Word, words};
+use super::{Reader, envoy};
 use crate::trace::fields;
 use crate::trace::record::{Found, Left, Length, Line, Moment, said};
 use crate::trace::time::{Unit, instant};
@@ -31,8 +31,16 @@ impl Reader for Nginx {
 }
 
 fn parts(line: &str) -> Option<Found<'_>> {
-    let bracket = line.find(" [")?;
-    let words = words(&line[bracket + 1..]);
+    if envoy::looks(line) {
+        return None;
+    }
+    let mut places = line.match_indices(" [");
+    places.find_map(|(place, _)| behind(&line[place + 1..]))
+}
+
+/// From the time on.
+fn behind(line: &str) -> Option<Found<'_>> {
+    let words = words(line);
     let [time, request, status, _bytes, rest @ ..] = words.as_slice() else {
         return None;
     };

@@ -4,6 +4,7 @@ use std::io::{BufRead, ErrorKind};
 
 use super::LINE_MAX;
 use super::elements::Elements;
+use super::prefix::strip;
 use super::unwrap::{Piece, unwrap};
 
 /// Streams of one container whose pieces are put together: standard output and standard error.
@@ -17,14 +18,14 @@ pub(in crate::trace) enum Next {
     End,
 }
 
-/// The lines of a log, or the records of one that is a JSON array.
+/// The lines of a log, or the records of one that is a JSON array or objects on several lines each.
 pub(in crate::trace) struct Lines<R> {
     reader: R,
     packed: bool,
     number: u64,
     ended: bool,
     buffer: Vec<u8>,
-    /// Where the scan of an array stands, if the log is one.
+    /// Where the scan for records stands, if the log is not made of lines.
     elements: Option<Elements>,
     /// Pieces of lines that a runtime has cut, by their stream.
     pieces: Vec<(String, String)>,
@@ -43,12 +44,9 @@ impl<R: BufRead> Lines<R> {
         }
     }
 
-    /// The records of arrays instead of lines.
-    pub(super) fn of_array(self, is_array: bool) -> Self {
-        Self {
-            elements: is_array.then(Elements::default),
-            ..self
-        }
+    /// Records instead of lines.
+    pub(super) fn of_elements(self, elements: Option<Elements>) -> Self {
+        Self { elements, ..self }
     }
 
     /// The next line, without its end.
@@ -70,11 +68,10 @@ impl<R: BufRead> Lines<R> {
             };
             if self.buffer.is_empty() && fits {
                 self.ended = true;
-                if self.elements.as_ref().is_some_and(Elements::open) {
+                if let Some(problem) = self.elements.as_ref().and_then(Elements::unfinished) {
                     return Ok(Next::Bad {
                         number: self.number + 1,
-                        problem: "the array ends without its ]: what was written last is missing"
-                            .to_owned(),
+                        problem: problem.to_owned(),
                     });
                 }
                 continue;
@@ -87,7 +84,7 @@ impl<R: BufRead> Lines<R> {
             let text = String::from_utf8_lossy(&self.buffer);
             let text = text.trim_end_matches(['\n', '\r']).to_owned();
             match unwrap(text) {
-                Piece::Whole(text) => return Ok(Next::Line { number, text }),
+                Piece::Whole(text) => return Ok(line(number, &text)),
                 Piece::Part { stream, text, last } => {
                     if let Some(next) = self.join(stream, &text, last) {
                         return Ok(next);
@@ -131,11 +128,7 @@ impl<R: BufRead> Lines<R> {
         let place = self.pieces.iter().position(|(of, _)| *of == stream);
         let Some(place) = place else {
             if last {
-                let text = text.to_owned();
-                return Some(Next::Line {
-                    number: self.number,
-                    text,
-                });
+                return Some(line(self.number, text));
             }
             if self.pieces.len() >= STREAMS {
                 self.pieces.remove(0);
@@ -148,10 +141,7 @@ impl<R: BufRead> Lines<R> {
             return Some(too_long(self.number));
         }
         self.pieces[place].1.push_str(text);
-        last.then(|| Next::Line {
-            number: self.number,
-            text: self.pieces.remove(place).1,
-        })
+        last.then(|| line(self.number, &self.pieces.remove(place).1))
     }
 
     /// A cut line whose last piece never came.
@@ -159,7 +149,15 @@ impl<R: BufRead> Lines<R> {
         let number = self.number;
         self.pieces
             .pop()
-            .map_or(Next::End, |(_, text)| Next::Line { number, text })
+            .map_or(Next::End, |(_, text)| line(number, &text))
+    }
+}
+
+/// A whole line, without what a collector wrote before it.
+fn line(number: u64, text: &str) -> Next {
+    Next::Line {
+        number,
+        text: strip(text).to_owned(),
     }
 }
 
@@ -183,11 +181,6 @@ mod tests {
                 next => all.push(next),
             }
         }
-    }
-
-    fn line(number: u64, text: &str) -> Next {
-        let text = text.to_owned();
-        Next::Line { number, text }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod elements;
 mod lines;
+mod prefix;
 mod unwrap;
 
 use std::fs::File;
@@ -22,6 +23,13 @@ const HEAD: u64 = 4 * 1024 * 1024;
 const LINE_MAX: usize = 1024 * 1024;
 const BOM: &[u8] = b"\xEF\xBB\xBF";
 const GZIP: &[u8] = b"\x1F\x8B";
+/// How files begin that other programs have packed, and how each is unpacked.
+const OTHERS: [(&[u8], &str, &str); 4] = [
+    (b"\x28\xB5\x2F\xFD", "zstd", "zstd -dc"),
+    (b"PK\x03\x04", "zip", "unzip -p"),
+    (b"\xFD7zXZ\0", "xz", "xz -dc"),
+    (b"BZh", "bzip2", "bzip2 -dc"),
+];
 
 /// Gives an error once, at the place where it was found, and no byte.
 struct Damage(Option<std::io::Error>);
@@ -71,7 +79,17 @@ impl<'a> Input<'a> {
     /// If its beginning cannot be read.
     pub fn of(input: impl Read + 'a) -> std::io::Result<Self> {
         let mut input = BufReader::with_capacity(64 * 1024, input);
-        let packed = input.fill_buf()?.starts_with(GZIP);
+        let begin = input.fill_buf()?;
+        let packed = begin.starts_with(GZIP);
+        if let Some((_, name, how)) = OTHERS.iter().find(|(magic, ..)| begin.starts_with(magic)) {
+            let problem = format!(
+                "it is packed with {name}, and gzip alone is unpacked: pipe it in ({how} FILE | seawall ... -)"
+            );
+            return Err(std::io::Error::new(
+                std::io::ErrorKind::InvalidData,
+                problem,
+            ));
+        }
         let mut plain: Box<dyn Read + 'a> = match packed {
             true => Box::new(MultiGzDecoder::new(input)),
             false => Box::new(input),
@@ -118,7 +136,7 @@ impl<'a> Input<'a> {
     /// The lines of its beginning that are not empty, without what is around them.
     pub(super) fn first_lines(&self) -> impl Iterator<Item = String> {
         let lines = Lines::new(&*self.head, false);
-        let mut lines = lines.of_array(elements::looks(&self.head));
+        let mut lines = lines.of_elements(elements::looks(&self.head));
         std::iter::from_fn(move || {
             loop {
                 match lines.next() {
@@ -132,8 +150,8 @@ impl<'a> Input<'a> {
 
     /// All of it, line by line, or record by record.
     pub(super) fn lines(self) -> Lines<Box<dyn BufRead + 'a>> {
-        let is_array = elements::looks(&self.head);
-        Lines::new(self.reader, self.packed).of_array(is_array)
+        let elements = elements::looks(&self.head);
+        Lines::new(self.reader, self.packed).of_elements(elements)
     }
 
     /// All of it as it is.

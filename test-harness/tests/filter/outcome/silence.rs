@@ -1,5 +1,5 @@
 //! An upstream that hangs, at few requests a second: each request is slow while it lasts, and no end of a row of failures. What
-//! ends without any answer makes the row longer, whoever ended it; an answer, however late, ends it.
+//! ends without any answer makes the row longer, whoever ended it, where nobody is answered well; an answer, however late, ends it.
 
 use std::collections::VecDeque;
 
@@ -50,12 +50,18 @@ impl End {
 
 /// Sends a request each so many milliseconds, which end in turn as `ends` say; when the first one was refused.
 fn refused_after(every: u64, ends: &[End], seconds: u64) -> Option<u64> {
+    refused_at_once_after(1, every, ends, seconds)
+}
+
+/// The same with so many at the same time.
+fn refused_at_once_after(burst: usize, every: u64, ends: &[End], seconds: u64) -> Option<u64> {
     let policy = r#"{"version":1,"policies":{"default":{"timeout":{"total":"60s"}}}}"#;
     let process = process(2, policy);
     let mut going: VecDeque<(u64, End, StreamId)> = VecDeque::new();
     let mut number = 0;
     for now in (0..seconds * 1_000).step_by(STEP as usize) {
-        if now % every < STEP {
+        let burst = if now % every < STEP { burst } else { 0 };
+        for _ in 0..burst {
             let Some(stream) = ask(&process, number % 2) else {
                 return Some(now);
             };
@@ -116,4 +122,34 @@ fn an_upstream_that_answers_late_and_seldom_stays_closed() {
             assert_eq!(refused_after(every, ends, 120), None, "{ends:?} {every}");
         }
     }
+}
+
+/// One client that asks for a slow page many times at once and does not wait, beside others who are answered in time.
+#[test]
+fn impatient_clients_of_a_slow_page_open_nothing_beside_others_who_are_answered() {
+    let good = End::Answer(50);
+    let impatient = [End::ClientGone(3_500); 8];
+    let beside: Vec<End> = [good].into_iter().chain(impatient).collect();
+    for every in [5_000, 8_000] {
+        assert_eq!(
+            refused_at_once_after(beside.len(), every, &beside, 300),
+            None,
+            "{every}"
+        );
+    }
+}
+
+/// Where all was well before, the window is still full of it: so it takes that long, and seven more.
+#[test]
+fn an_upstream_that_begins_to_hang_is_seen_within_two_windows_though_no_client_waits() {
+    const WELL: usize = 30;
+    let well = [End::Answer(50); WELL];
+    let hangs = [End::ClientGone(3_500); 60];
+    let ends: Vec<End> = well.into_iter().chain(hangs).collect();
+    let refused = refused_after(1_000, &ends, 90);
+    let begun = WELL as u64 * 1_000;
+    assert!(
+        refused.is_some_and(|refused| (begun..=begun + 20_000).contains(&refused)),
+        "{refused:?}"
+    );
 }

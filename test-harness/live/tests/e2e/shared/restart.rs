@@ -47,7 +47,13 @@ async fn no_request_fails_in_a_hot_restart_and_the_new_process_begins_closed_and
 -> anyhow::Result<()> {
     let _turn = beside_others().await;
     let ground = Ground::new(Discovery::Extension).await?;
-    let mut old = ground.envoy(&lasting(), TIMES).await?;
+    // What a process flushed before is its own; a new one takes over the rest, at each of its flushes.
+    let flushing = |every: &str| -> anyhow::Result<Value> {
+        let mut bootstrap = ground.bootstrap(&lasting())?;
+        bootstrap["stats_flush_interval"] = json!(every);
+        Ok(bootstrap)
+    };
+    let mut old = ground.started(&flushing("120s")?, TIMES).await?;
     ground.trip().await?;
     ground.client(2).flood("/forced", 50).await;
     let budget = ["wasmcustom.seawall_retry_budget", "upstream=forced"];
@@ -70,9 +76,7 @@ async fn no_request_fails_in_a_hot_restart_and_the_new_process_begins_closed_and
     let good = drive("/", 200.0);
     let sick = drive("/sick", 100.0);
     tokio::time::sleep(Duration::from_secs(1)).await;
-    let new = old
-        .taken_over(&ground.bootstrap(&lasting())?, WORKERS, TIMES)
-        .await?;
+    let new = old.taken_over(&flushing("0.5s")?, WORKERS, TIMES).await?;
     // Before that the old one may still take a connection.
     until("the end of the old process", async || {
         old.has_ended().unwrap_or(false)

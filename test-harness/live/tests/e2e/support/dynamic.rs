@@ -178,7 +178,12 @@ impl Ground {
 
     /// An Envoy on this ground, with more arguments.
     pub(crate) async fn envoy(&self, policy: &Value, more: &[&str]) -> anyhow::Result<Envoy> {
-        let envoy = Envoy::start_with(&self.bootstrap(policy)?, WORKERS, more).await?;
+        self.started(&self.bootstrap(policy)?, more).await
+    }
+
+    /// The same with this bootstrap.
+    pub(crate) async fn started(&self, bootstrap: &Value, more: &[&str]) -> anyhow::Result<Envoy> {
+        let envoy = Envoy::start_with(bootstrap, WORKERS, more).await?;
         let client = self.client(1);
         until("a listener", async || client.get(0, "/").await.0 == 200).await?;
         Ok(envoy)

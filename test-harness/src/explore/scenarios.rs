@@ -380,26 +380,9 @@ fn budgets() -> Vec<Scenario> {
     ]
 }
 
-/// A breaker beside a bulkhead: a request holds a permit and a slot.
-fn breaker_and_bulkhead(permits: u32, places: u32) -> String {
-    let bulkhead = format!(r#""default":{{"bulkhead":{{"max_concurrent":{places}}},"#);
-    breaker(3, permits).replace(r#""default":{"#, &bulkhead)
-}
-
 fn kills() -> Vec<Scenario> {
     let good = Step::Answer(200, false);
     vec![
-        Scenario {
-            before: tripped(),
-            scripts: vec![vec![Step::Ask, good], vec![Step::Ask], vec![Step::Tick]],
-            kills: 1,
-            after: ticks(6),
-            ..scenario(
-                "permit-and-slot",
-                "a VM dies with a permit and a slot, and both come back",
-                breaker_and_bulkhead(2, 3),
-            )
-        },
         Scenario {
             before: tripped(),
             scripts: vec![vec![Step::Ask]; 3],

@@ -103,6 +103,7 @@ impl Writer {
 }
 
 /// Reads from the front; `None` once there is too little.
+#[derive(Clone)]
 pub(crate) struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {

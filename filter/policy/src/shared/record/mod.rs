@@ -193,26 +193,29 @@ impl Reader<'_> {
             }
             _ => return None,
         };
-        let state = match self.u8()? {
-            0 => State::Closed(self.closed(geometry)?),
-            1 => State::HalfOpen(self.probing(generation, last)?),
-            2 => State::Open {
-                until: self.time()?,
-            },
-            _ => return None,
-        };
-        let breaker = Breaker {
-            geometry,
-            generation,
-            trips,
-            last,
-            state,
-        };
+        // In one expression: what is large is not moved from place to place.
         Some(Record {
             configured_at,
             counting,
-            breaker,
             budget,
+            breaker: Breaker {
+                geometry,
+                generation,
+                trips,
+                last,
+                state: match self.u8()? {
+                    0 => State::Closed(self.closed(geometry)?),
+                    1 => {
+                        let (state, rest) = probing(Reader::clone(self), generation, last)?;
+                        *self = rest;
+                        state
+                    }
+                    2 => State::Open {
+                        until: self.time()?,
+                    },
+                    _ => return None,
+                },
+            },
         })
     }
 
@@ -279,34 +282,40 @@ impl Reader<'_> {
             hosts,
         })
     }
+}
 
-    fn probing(&mut self, generation: u64, last: Timestamp) -> Option<Probing> {
-        let wait_from = self.maybe()?;
-        let verdicts = self.counts()?;
-        let mut list: Vec<Lease> = Vec::new();
-        let (mut words, mut newest) = (Vec::new(), 0);
-        for _ in 0..HOLDERS_MAX {
-            let (instance, quantity, beat) = (self.u64()?, self.u32()?, self.u32()?);
-            newest = beat.max(newest);
-            // The number of an empty place holds a note.
-            match quantity {
-                0 => words.push(instance),
-                _ => list.push(Lease {
-                    instance,
-                    quantity,
-                    beat,
-                }),
-            }
+/// A half-open state, and what stands behind it. It is rare, and makes the way of all others longer where it is inlined.
+#[inline(never)]
+fn probing(
+    mut reader: Reader<'_>,
+    generation: u64,
+    last: Timestamp,
+) -> Option<(State, Reader<'_>)> {
+    let wait_from = reader.maybe()?;
+    let verdicts = reader.counts()?;
+    let mut list: Vec<Lease> = Vec::new();
+    let (mut words, mut newest) = (Vec::new(), 0);
+    for _ in 0..HOLDERS_MAX {
+        let (instance, quantity, beat) = (reader.u64()?, reader.u32()?, reader.u32()?);
+        newest = beat.max(newest);
+        // The number of an empty place holds a note.
+        match quantity {
+            0 => words.push(instance),
+            _ => list.push(Lease {
+                instance,
+                quantity,
+                beat,
+            }),
         }
-        let mut probing = Probing {
-            holders: Leases::stored(generation, newest, list),
-            verdicts,
-            wait_from,
-            ..Probing::default()
-        };
-        probing.remember(words.into_iter(), last);
-        Some(probing)
     }
+    let mut probing = Probing {
+        holders: Leases::stored(generation, newest, list),
+        verdicts,
+        wait_from,
+        ..Probing::default()
+    };
+    probing.remember(words.into_iter(), last);
+    Some((State::HalfOpen(probing), reader))
 }
 
 #[cfg(test)]

@@ -62,13 +62,25 @@ fn scenario(name: &'static str, about: &'static str, configuration: String) -> S
     }
 }
 
-/// Each worker sees a failure, the breaker opens, its time is over.
-fn tripped() -> Vec<Forced> {
+/// Each worker sees a failure, and the breaker opens. All are listed as members.
+fn opened() -> Vec<Forced> {
     vec![
         Forced::Each(Step::Ask),
         Forced::Each(Step::Answer(503, false)),
-        Forced::Wait(SECOND),
+        Forced::Each(Step::Tick),
     ]
+}
+
+/// As [`tripped`], before the first tick of any: nobody is listed.
+fn unlisted() -> Vec<Forced> {
+    let mut before = tripped();
+    before.retain(|forced| *forced != Forced::Each(Step::Tick));
+    before
+}
+
+/// As [`opened`], and the open time is over.
+fn tripped() -> Vec<Forced> {
+    [opened(), vec![Forced::Wait(SECOND)]].concat()
 }
 
 /// The third worker's request is under way while the breaker trips, and is closed again.
@@ -119,10 +131,12 @@ fn places() -> Vec<Scenario> {
             ..scenario("slots", "three workers ask for two places", bulkhead(2))
         },
         Scenario {
+            before: ticks(1),
             scripts: vec![vec![Step::Ask, good], vec![Step::Ask, good, Step::Ask]],
             ..scenario("one-slot", "one place goes to and fro", bulkhead(1))
         },
         Scenario {
+            before: ticks(1),
             scripts: vec![vec![Step::Ask, Step::Leave], vec![Step::Ask, Step::Tick]],
             ..scenario(
                 "client-cancels",
@@ -131,6 +145,7 @@ fn places() -> Vec<Scenario> {
             )
         },
         Scenario {
+            before: ticks(1),
             scripts: vec![vec![Step::Ask, good], vec![Step::Ask]],
             kills: 1,
             after: ticks(6),
@@ -141,7 +156,7 @@ fn places() -> Vec<Scenario> {
             )
         },
         Scenario {
-            before: vec![Forced::One(0, Step::Ask)],
+            before: [ticks(1), vec![Forced::One(0, Step::Ask)]].concat(),
             scripts: vec![vec![good], vec![Step::Tick], vec![Step::Ask]],
             time: vec![TICK; 4],
             ..scenario(
@@ -168,6 +183,16 @@ fn half_open() -> Vec<Scenario> {
             )
         },
         Scenario {
+            before: unlisted(),
+            scripts: vec![vec![Step::Ask]; 3],
+            probes: Some(2),
+            ..scenario(
+                "unlisted",
+                "three workers list themselves and ask for two permits",
+                breaker(3, 2),
+            )
+        },
+        Scenario {
             before: tripped(),
             scripts: vec![vec![Step::Ask, good]; 3],
             ..scenario(
@@ -190,7 +215,7 @@ fn half_open() -> Vec<Scenario> {
             )
         },
         Scenario {
-            before: tripped()[..2].to_vec(),
+            before: opened(),
             scripts: vec![vec![Step::Ask], vec![Step::Tick], vec![Step::Ask, good]],
             time: vec![SECOND],
             ..scenario(
@@ -380,9 +405,26 @@ fn budgets() -> Vec<Scenario> {
     ]
 }
 
+/// A breaker beside a bulkhead: a request holds a permit and a slot.
+fn breaker_and_bulkhead(permits: u32, places: u32) -> String {
+    let bulkhead = format!(r#""default":{{"bulkhead":{{"max_concurrent":{places}}},"#);
+    breaker(3, permits).replace(r#""default":{"#, &bulkhead)
+}
+
 fn kills() -> Vec<Scenario> {
     let good = Step::Answer(200, false);
     vec![
+        Scenario {
+            before: tripped(),
+            scripts: vec![vec![Step::Ask, good], vec![Step::Ask], vec![Step::Tick]],
+            kills: 1,
+            after: ticks(6),
+            ..scenario(
+                "permit-and-slot",
+                "a VM dies with a permit and a slot, and both come back",
+                breaker_and_bulkhead(2, 3),
+            )
+        },
         Scenario {
             before: tripped(),
             scripts: vec![vec![Step::Ask]; 3],

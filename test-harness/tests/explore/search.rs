@@ -133,6 +133,7 @@ fn half_open(configuration: &str) -> Process {
     let process = Process::start(module(), options, 1_000_000_000).expect("the filter starts");
     let asked: Vec<_> = (0..3).filter_map(|worker| ask(&process, worker)).collect();
     asked.into_iter().for_each(|id| end(&process, id, "503"));
+    process.tick();
     process.set_now(2_000_000_000);
     process.take_log();
     process

@@ -211,7 +211,7 @@ fn what_cannot_be_decided_passes_but_an_unstored_permit_is_none() {
 fn counts(store: &Memory) -> (u32, u32) {
     let found = store.load(K.as_str()).unwrap().expect("a record");
     match Record::decode(&found.bytes).expect("whole").breaker.state {
-        State::HalfOpen(probing) => (probing.holders.in_flight(), probing.verdicts.calls),
+        State::HalfOpen(Box::new(probing)) => (probing.holders.in_flight(), probing.verdicts.calls),
         other => panic!("{other:?}"),
     }
 }
@@ -352,7 +352,7 @@ fn times() -> Vec<Setter> {
             let mut probing = crate::breaker::Probing::default();
             probing.holders.take(1, 1, 1);
             probing.wait_from = Some(at);
-            record.breaker.state = State::HalfOpen(probing);
+            record.breaker.state = State::HalfOpen(Box::new(probing));
         }),
         ("last_failure", |record, at| {
             closed(record).last_failure = at

@@ -58,7 +58,7 @@ impl Breaker {
             generation: 0,
             trips: 0,
             last: Timestamp::ZERO,
-            state: State::Closed(Closed::new(geometry, None)),
+            state: State::Closed(Box::new(Closed::new(geometry, None))),
         }
     }
 
@@ -99,7 +99,7 @@ impl Breaker {
             && until <= moment.now.max(self.last)
         {
             let probing = Probing::begun(until, self.generation.wrapping_add(1));
-            let probing = State::HalfOpen(probing);
+            let probing = State::HalfOpen(Box::new(probing));
             made.push(self.enter(probing, until, Cause::TimeOver));
         }
         self.last = self.last.max(moment.now);
@@ -315,7 +315,7 @@ impl Breaker {
         self.geometry = geometry;
         self.last = self.last.max(now);
         self.trips = 0;
-        let closed = State::Closed(Closed::new(geometry, None));
+        let closed = State::Closed(Box::new(Closed::new(geometry, None)));
         match self.phase() {
             Phase::Closed => {
                 self.generation = self.generation.wrapping_add(1);
@@ -330,7 +330,7 @@ impl Breaker {
     pub fn reshape(&mut self, geometry: Geometry) {
         self.geometry = geometry;
         if let State::Closed(closed) = &mut self.state {
-            *closed = Closed::new(geometry, closed.ramp_from);
+            **closed = Closed::new(geometry, closed.ramp_from);
             self.generation = self.generation.wrapping_add(1);
         }
     }
@@ -348,7 +348,7 @@ impl Breaker {
             Cause::ProbesGood { .. } | Cause::OwnProbes { .. } => {
                 let ramp_from = (settings.ramp > Span::ZERO).then_some(now);
                 self.trips = 0;
-                let closed = State::Closed(Closed::new(self.geometry, ramp_from));
+                let closed = State::Closed(Box::new(Closed::new(self.geometry, ramp_from)));
                 self.enter(closed, now, cause)
             }
             _ => self.trip(settings, now, draw, cause, retry_after),

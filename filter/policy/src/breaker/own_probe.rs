@@ -37,7 +37,7 @@ impl Breaker {
         let made = match &mut self.state {
             State::Open { .. } if good => {
                 let probing = Probing::begun(now, self.generation.wrapping_add(1));
-                Some(self.enter(State::HalfOpen(probing), now, Cause::OwnProbe))
+                Some(self.enter(State::HalfOpen(Box::new(probing)), now, Cause::OwnProbe))
             }
             State::HalfOpen(probing) => {
                 settled.changed |= good || probing.starvation.good > 0;

@@ -30,18 +30,18 @@ pub struct Breaker {
     pub state: State,
 }
 
-/// Where a breaker stands.
+/// Where a breaker stands. What is large is in a box: a breaker is handed on often, and looked into rarely.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum State {
     /// Requests pass and are counted.
-    Closed(Closed),
+    Closed(Box<Closed>),
     /// Nothing passes.
     Open {
         /// Until then.
         until: Timestamp,
     },
     /// Probes pass.
-    HalfOpen(Probing),
+    HalfOpen(Box<Probing>),
 }
 
 /// Permission for one request, to be settled once.

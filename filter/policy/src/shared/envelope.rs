@@ -87,9 +87,9 @@ impl Writer {
     }
 
     pub(crate) fn counts(&mut self, counts: Counts) {
-        self.u32(counts.calls);
-        self.u32(counts.failures);
-        self.u32(counts.slow);
+        let words = [counts.calls, counts.failures, counts.slow];
+        let bytes = words.map(u32::to_le_bytes);
+        self.0.extend_from_slice(bytes.as_flattened());
     }
 
     /// The bytes with their checksum.
@@ -188,10 +188,13 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn counts(&mut self) -> Option<Counts> {
+        let words = self.take::<12>()?;
+        let (words, _) = words.as_chunks::<4>();
+        let [calls, failures, slow] = words.try_into().ok()?;
         Some(Counts {
-            calls: self.u32()?,
-            failures: self.u32()?,
-            slow: self.u32()?,
+            calls: u32::from_le_bytes(calls),
+            failures: u32::from_le_bytes(failures),
+            slow: u32::from_le_bytes(slow),
         })
     }
 }

@@ -114,12 +114,15 @@ impl<E: Environment> Worker<E> {
         Listing::Unknown
     }
 
-    /// A tick: a sign of life if this VM is listed, and a look at the others.
+    /// A tick: a sign of life, by which this VM is listed for the leases that it may take, and a look at the others.
     pub(super) fn look_at_members(&mut self, on_time: bool, now: Timestamp) {
         if !self.liveness.watches {
             return;
         }
         self.liveness.tried = None;
+        if !self.liveness.view.is_listed() {
+            self.try_to_enroll(now);
+        }
         match self
             .liveness
             .view

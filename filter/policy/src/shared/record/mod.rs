@@ -238,7 +238,7 @@ impl Reader<'_> {
         Some(budget)
     }
 
-    fn closed(&mut self, geometry: Geometry) -> Option<Closed> {
+    fn closed(&mut self, geometry: Geometry) -> Option<Box<Closed>> {
         let consecutive = self.u32()?;
         let last_failure = self.time()?;
         let ramp_from = self.maybe()?;
@@ -275,7 +275,7 @@ impl Reader<'_> {
                 Window::Count(CountWindow::stored(calls, filled, next, words)?)
             }
         };
-        Some(Closed {
+        Some(Box::new(Closed {
             window,
             consecutive,
             last_failure,
@@ -283,7 +283,7 @@ impl Reader<'_> {
             grace_from,
             verdicts,
             hosts,
-        })
+        }))
     }
 }
 
@@ -318,7 +318,7 @@ fn probing(
         ..Probing::default()
     };
     probing.remember(words.into_iter(), last);
-    Some((State::HalfOpen(probing), reader))
+    Some((State::HalfOpen(Box::new(probing)), reader))
 }
 
 #[cfg(test)]

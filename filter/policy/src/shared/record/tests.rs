@@ -127,7 +127,7 @@ proptest! {
     ) {
         let settings = Settings::default();
         let mut record = Record::new(claim(settings.window));
-        record.breaker.state = State::HalfOpen(Probing::default());
+        record.breaker.state = State::HalfOpen(Box::default());
         let mut bytes = record.encode();
         let length = bytes.len();
         for (place, number) in rubbish.iter().enumerate() {
@@ -173,7 +173,7 @@ proptest! {
         let mut settings = Settings::default();
         settings.half_open.permits = 1_000;
         let mut record = Record::new(claim(settings.window));
-        record.breaker.state = State::HalfOpen(Probing::default());
+        record.breaker.state = State::HalfOpen(Box::default());
         let mut now = Timestamp::nanos(1_000_000_000_000);
         for (peer, complete, instance, back) in asks {
             now = now.after(Span::millis(150));

@@ -301,6 +301,7 @@ fn closed() -> Vec<Scenario> {
         },
         Scenario {
             before: [
+                ticks(1),
                 asked,
                 vec![Forced::Wait(TICK), Forced::Each(Step::Answer(200, false))],
             ]

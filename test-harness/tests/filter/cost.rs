@@ -149,7 +149,7 @@ fn retries_cost_a_good_request_so_much_in_both_positions_together() {
 }
 
 #[test]
-fn a_tick_with_nothing_to_do_asks_the_clock_and_who_else_is_there_once_however_many_upstreams_there_are()
+fn a_tick_with_nothing_to_do_asks_the_clock_and_who_else_is_there_and_gives_a_sign_once_however_many_upstreams_there_are()
  {
     let process = process(
         1,
@@ -177,6 +177,11 @@ fn a_tick_with_nothing_to_do_asks_the_clock_and_who_else_is_there_once_however_m
         .map(grown)
         .filter(|(_, count)| *count > 0)
         .collect();
-    // Which configurations use the policy, and which VMs live.
-    assert_eq!(calls, [("clock_time_get", 1), ("proxy_get_shared_data", 2)]);
+    // Which configurations use the policy, and which VMs live, this one among them.
+    let expected = [
+        ("clock_time_get", 1),
+        ("proxy_get_shared_data", 2),
+        ("proxy_set_shared_data", 1),
+    ];
+    assert_eq!(calls, expected);
 }

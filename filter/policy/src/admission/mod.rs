@@ -4,7 +4,8 @@
 //! is no permit. Whoever calls counts what was undecided.
 
 use crate::breaker::{
-    Admission, Asker, Counted, LastWord, Mode, Moment, Permit, Phase, Refusal, Transitions, Verdict,
+    Admission, Asker, Counted, Force, Forced, LastWord, Mode, Moment, Permit, Phase, Refusal,
+    Transitions, Verdict,
 };
 use crate::fallback::Cause;
 use crate::outcome::RefusedBehind;
@@ -12,11 +13,11 @@ use crate::ratio;
 use crate::retry::payment;
 use crate::shared::leases::{Lease, LocalLease};
 use crate::shared::record::Record;
-use crate::shared::state::{Change, SharedState, Undecided};
+use crate::shared::state::{Change, Key, SharedState, Undecided};
 use crate::shared::upstream::{
     Committed, GovernedUpstream, StepReport, committed, report_of, update, update_record,
 };
-use crate::time::Span;
+use crate::time::{Span, Timestamp};
 
 /// What is asked about one request.
 #[derive(Clone, Copy, Debug)]
@@ -163,10 +164,10 @@ pub fn admit(
     let settings = &upstream.policy.breaker;
     let stays_out = request.inbound && !settings.inbound;
     let key = match (settings.mode, upstream.key) {
-        (Mode::ForcedOpen, _) if !stays_out => {
-            let decision = Decision::Refuse {
-                reason: Reason::BreakerForcedOpen,
-                retry_after: settings.open.base,
+        (Mode::ForcedOpen, key) if !stays_out => {
+            let decision = match key.and_then(|key| forced(store, key, moment.now)) {
+                Some(Force::Closed) => Decision::Admit(None),
+                Some(Force::Open) | None => forced_open(settings.open.base),
             };
             return (decision, StepReport::default());
         }
@@ -174,8 +175,21 @@ pub fn admit(
         _ => return (Decision::Admit(None), StepReport::default()),
     };
     let ramp_draw = ratio::derive(request.draw, ratio::RAMP);
-    let mut found = None;
+    let (mut found, mut closed_for) = (None, None);
     let mut step = |record: &mut Record| {
+        closed_for = None;
+        if let Some(forced) = &record.forced {
+            if forced.force() == Force::Open {
+                closed_for = Some(forced.expires().since(moment.now));
+            }
+            let generation = record.breaker.generation;
+            let passes = Admission::Admitted(Permit {
+                generation,
+                probe: None,
+            });
+            found = Some((passes, report_of(record, Transitions::new())));
+            return Change::Nothing;
+        }
         let breaker = &mut record.breaker;
         if request.may_hold == MayHold::Unlisted && breaker.lets_probe(moment) {
             found = None;
@@ -220,7 +234,39 @@ pub fn admit(
         change
     };
     let taken = update(store, key, &upstream.claim(), moment.now, &mut step);
-    decided(settings.mode, request.draw, taken, found)
+    let (decision, report) = decided(settings.mode, request.draw, taken, found);
+    match closed_for {
+        Some(lasts) => (forced_open(lasts.min(settings.open.base)), report),
+        None => (decision, report),
+    }
+}
+
+/// A refusal by the configuration or by an operator.
+const fn forced_open(retry_after: Span) -> Decision {
+    Decision::Refuse {
+        reason: Reason::BreakerForcedOpen,
+        retry_after,
+    }
+}
+
+/// What an operator asks of an upstream whose breaker does not count, if that can be told.
+fn forced(store: &impl SharedState, key: &Key<Record>, now: Timestamp) -> Option<Force> {
+    let forced = store.view(key).ok()?.record?.forced?;
+    let holds = forced.is_on(now) && !forced.is_too_far_ahead(now);
+    holds.then_some(forced.force())
+}
+
+/// An operator asks something of an upstream, or nothing any more. It holds once it stands in shared data.
+pub fn force(
+    store: &impl SharedState,
+    upstream: &GovernedUpstream<'_>,
+    forced: Option<&Forced>,
+    moment: Moment,
+) -> StepReport {
+    update_record(store, upstream, moment, &mut |record| {
+        record.forced = forced.cloned();
+        (Transitions::new(), Change::Store)
+    })
 }
 
 /// The decision that follows from what the breaker said and from whether that is stored.

@@ -211,7 +211,7 @@ fn what_cannot_be_decided_passes_but_an_unstored_permit_is_none() {
 fn counts(store: &Memory) -> (u32, u32) {
     let found = store.load(K.as_str()).unwrap().expect("a record");
     match Record::decode(&found.bytes).expect("whole").breaker.state {
-        State::HalfOpen(Box::new(probing)) => (probing.holders.in_flight(), probing.verdicts.calls),
+        State::HalfOpen(probing) => (probing.holders.in_flight(), probing.verdicts.calls),
         other => panic!("{other:?}"),
     }
 }
@@ -438,3 +438,5 @@ fn an_open_time_without_end_ends() {
         "a time within the bound is over when it is"
     );
 }
+
+mod forced;

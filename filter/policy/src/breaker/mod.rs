@@ -10,6 +10,7 @@
 
 mod candidates;
 mod closed;
+mod forced;
 mod half_open;
 mod hosts;
 mod own_probe;
@@ -25,6 +26,7 @@ pub mod window;
 
 pub use candidates::{Asker, Candidates, MARKS_MAX};
 pub use closed::Closed;
+pub use forced::{BY_MAX, FORCED_FOR_MAX, Force, Forced};
 pub use half_open::Probing;
 pub(crate) use hosts::Host;
 pub use hosts::{HostId, Hosts, TRACKED};

@@ -107,7 +107,10 @@ pub fn update(
     let latest = now.after(claim.ahead);
     let (mut restarted, mut healed) = (None, false);
     let stands = state.update(key, |stored| {
-        let ahead = stored.record.take_if(|record| record.is_ahead_of(latest));
+        let ahead = stored.record.take_if(|record| {
+            let forced = record.forced.as_ref();
+            record.is_ahead_of(latest) || forced.is_some_and(|forced| forced.is_too_far_ahead(now))
+        });
         healed = stored.damaged || ahead.is_some();
         let record = stored.record.get_or_insert_with(|| Record::new(*claim));
         let adopted = match record.is_as(claim) {
@@ -115,8 +118,9 @@ pub fn update(
             false => record.adopt(*claim, now),
         };
         restarted = adopted.1;
+        let over = record.forced.take_if(|forced| !forced.is_on(now)).is_some();
         let change = step(record);
-        Change::stored_if(change == Change::Store || adopted.0 || healed)
+        Change::stored_if(change == Change::Store || adopted.0 || healed || over)
     })?;
     Ok(Committed {
         restarted,

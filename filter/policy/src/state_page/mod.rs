@@ -86,6 +86,8 @@ struct Shown<'a> {
     mode: &'a str,
     state: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    forced: Option<ShownForce>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     generation: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     trips: Option<u64>,
@@ -119,6 +121,14 @@ struct Shown<'a> {
     )]
     shed_bp: Option<[(&'static str, u64); Priority::ALL.len()]>,
     position: &'a str,
+}
+
+/// What an operator asks of it.
+#[derive(Serialize)]
+struct ShownForce {
+    to: &'static str,
+    ms_left: u64,
+    by: Box<str>,
 }
 
 fn by_priority<S: Serializer>(
@@ -221,6 +231,12 @@ fn stored(shown: &mut Shown<'_>, policy: &Policy, mut record: Record, moment: Mo
         record.breaker.advance(&policy.breaker, moment);
     }
     shown.state = record.breaker.phase().name();
+    let forced = record.forced.take_if(|forced| forced.is_on(moment.now));
+    shown.forced = forced.map(|forced| ShownForce {
+        to: forced.force().name(),
+        ms_left: forced.expires().since(moment.now).as_millis(),
+        by: forced.by().into(),
+    });
     shown.generation = Some(record.breaker.generation);
     shown.trips = Some(u64::from(record.breaker.trips));
     breaker(shown, &mut record.breaker, moment.now);

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::breaker::{Admission, Asker, Verdict};
+use crate::breaker::{Admission, Asker, Force, Forced, Verdict};
 use crate::limiter::{self, Limiter};
 use crate::outcome::Outcome;
 use crate::ratio::Share;
@@ -232,4 +232,21 @@ proptest! {
         let upstream = UpstreamView { places: Some(&PLACES), ..upstream(&policy) };
         shown(&store, &upstream, u64::from(millis));
     }
+}
+
+#[test]
+fn what_an_operator_asks_is_shown_for_as_long_as_it_holds() {
+    let policy = policy();
+    let store = Memory::default();
+    let mut record = record(&policy, &[]);
+    let now = at(1_000).now;
+    let forced = Forced::new(Force::Open, Span::secs(60), "ops \"on call\" <b>", now);
+    record.forced = Some(forced);
+    store.put(KEY.as_str(), &record.encode());
+    let upstream = upstream(&policy);
+    check(
+        &shown(&store, &upstream, 31_000),
+        json!({"forced": {"to": "open", "ms_left": 30_000, "by": "ops \"on call\" <b>"}}),
+    );
+    assert_eq!(shown(&store, &upstream, 61_000)["forced"], Value::Null);
 }

@@ -3,7 +3,7 @@
 use super::upstreams::{AUTHORITY, LONG};
 use crate::admission;
 use crate::authority;
-use crate::breaker::Moment;
+use crate::breaker::{Mode, Moment};
 use crate::environment::facts::{RequestPhase, RouteFact};
 use crate::environment::headers::HeaderMap;
 use crate::environment::{Environment, Metrics};
@@ -175,7 +175,8 @@ impl<E: Environment> Worker<E> {
 
 /// Whether upstreams with this policy have anything to remember.
 const fn has_state(policy: &Policy) -> bool {
-    policy.breaker.mode.counts() || policy.retries.is_some() || policy.counts_slots()
+    let breaker = !matches!(policy.breaker.mode, Mode::Off);
+    breaker || policy.retries.is_some() || policy.counts_slots()
 }
 
 /// What stands for all upstreams of a policy beyond a bound.

@@ -2,7 +2,7 @@
 
 use seawall_harness::abi::stream::headers;
 use seawall_harness::process::{Flow, Process};
-use seawall_policy::shared::record::{Record, VERSION};
+use seawall_policy::shared::record::{Record, VERSION, VERSION_FORCED};
 
 use crate::support::{BREAKER, advance, ask, end, process, properties, traps, trip};
 
@@ -84,7 +84,7 @@ fn a_record_of_a_later_version_is_left_alone_and_traffic_passes() {
     let process = process(2, BREAKER);
     trip(&process);
     let (key, bytes) = record(&process);
-    for version in [VERSION + 1, u16::MAX] {
+    for version in [VERSION_FORCED + 1, u16::MAX] {
         let later = of_version(&bytes, version);
         write(&process, &key, &later);
         for number in 0..20 {

@@ -1,6 +1,6 @@
 //! Members: which VMs of the process live. One record for all that VMs hold, of whatever kind.
 //!
-//! A VM lists itself before it takes its first lease ([`super::leases`]), and moves its heartbeat there at every tick. Every VM
+//! A VM lists itself at its first tick, or before it takes its first lease ([`super::leases`]), and moves its heartbeat there at every tick. Every VM
 //! that has a policy with leases reads the list at its tick, one that is not listed and the main thread's too. Who is listed
 //! and was silent for three ticks of an observer ([`crate::liveness`]) is marked as dead by it: for all observers, and under
 //! every key at once. [`view`] is what one VM knows of the others.

@@ -7,7 +7,9 @@ mod latest;
 mod shape;
 
 use crate::breaker::window::{CountWindow, Counts, Geometry, SLICES, TimeWindow, Window};
-use crate::breaker::{Breaker, Closed, HOLDERS_MAX, Host, Hosts, Phase, Probing, State};
+use crate::breaker::{
+    Breaker, Closed, Force, Forced, HOLDERS_MAX, Host, Hosts, Phase, Probing, State,
+};
 use crate::retry_budget::Budget;
 use crate::shared::envelope::{Reader, Writer};
 use crate::shared::leases::{Lease, Leases};
@@ -19,6 +21,9 @@ pub use shape::{RecordShape, Shape};
 
 /// The version of the layout: 2 has the retry budget.
 pub const VERSION: u16 = 2;
+/// The version of a record that an operator forced. Only such a record has it: a filter that does not know it leaves
+/// the record alone and lets traffic pass until the time is over.
+pub const VERSION_FORCED: u16 = 3;
 /// No record is longer, in bytes.
 pub const BYTES_MAX: usize = 1_024;
 const MAGIC: [u8; 2] = *b"SW";
@@ -34,6 +39,8 @@ pub struct Record {
     pub breaker: Breaker,
     /// The retry budget, where the policy has retries.
     pub budget: Option<Budget>,
+    /// What an operator asks.
+    pub forced: Option<Forced>,
 }
 
 impl Record {
@@ -44,12 +51,17 @@ impl Record {
             counting: claim.counting,
             breaker: Breaker::new(claim.geometry),
             budget: claim.slice.map(Budget::new),
+            forced: None,
         }
     }
 
     /// The bytes for shared data; at most [`BYTES_MAX`].
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Writer::new(MAGIC, VERSION);
+        let version = match self.forced {
+            Some(_) => VERSION_FORCED,
+            None => VERSION,
+        };
+        let mut out = Writer::new(MAGIC, version);
         out.u64(self.configured_at.as_nanos());
         out.u8(u8::from(self.counting));
         out.u8(u8::from(self.budget.is_some()));
@@ -84,15 +96,28 @@ impl Record {
                 out.u64(until.as_nanos());
             }
         }
-        out.sealed(VERSION)
+        if let Some(forced) = &self.forced {
+            out.forced(forced);
+        }
+        out.sealed(version)
     }
 
     /// Reads what [`Record::encode`] wrote.
     pub fn decode(bytes: &[u8]) -> Result<Self, Unreadable> {
         // Not by `Reader::whole`: a reader that is passed on costs a request some 1,000 fuel.
-        let mut reader = Reader::of(bytes, MAGIC, VERSION)?;
-        let record = reader.record().filter(|_| reader.is_empty());
-        record.ok_or(Unreadable::Damaged)
+        let (version, mut reader) = match Reader::open(bytes, MAGIC) {
+            Some((later, _)) if later > VERSION_FORCED => return Err(Unreadable::Later(later)),
+            Some((version @ (VERSION | VERSION_FORCED), reader)) => (version, reader),
+            _ => return Err(Unreadable::Damaged),
+        };
+        let mut record = reader.record().ok_or(Unreadable::Damaged)?;
+        if version == VERSION_FORCED {
+            record.forced = Some(reader.forced().ok_or(Unreadable::Damaged)?);
+        }
+        match reader.is_empty() {
+            true => Ok(record),
+            false => Err(Unreadable::Damaged),
+        }
     }
 }
 
@@ -107,6 +132,16 @@ impl SharedRecord for Record {
 }
 
 impl Writer {
+    #[cold]
+    fn forced(&mut self, forced: &Forced) {
+        self.u8(match forced.force() {
+            Force::Open => 0,
+            Force::Closed => 1,
+        });
+        self.u64(forced.expires().as_nanos());
+        self.bytes(forced.by().as_bytes());
+    }
+
     fn budget(&mut self, budget: &Budget) {
         self.u64(budget.slice.as_nanos());
         self.u64(budget.newest);
@@ -201,6 +236,7 @@ impl Reader<'_> {
             configured_at,
             counting,
             budget,
+            forced: None,
             breaker: Breaker {
                 geometry,
                 generation,
@@ -220,6 +256,17 @@ impl Reader<'_> {
                 },
             },
         })
+    }
+
+    #[cold]
+    fn forced(&mut self) -> Option<Forced> {
+        let force = match self.u8()? {
+            0 => Force::Open,
+            1 => Force::Closed,
+            _ => return None,
+        };
+        let expires = self.time()?;
+        Forced::stored(force, expires, std::str::from_utf8(self.bytes()?).ok()?)
     }
 
     fn budget(&mut self) -> Option<Budget> {

@@ -26,9 +26,17 @@ fn record() -> impl Strategy<Value = Record> {
         (1_u16..=1_024).prop_map(Geometry::count),
     ];
     let steps = prop::collection::vec((0_u64..3_000, 0..5_usize, 1_u64..20, any::<u32>()), 0..80);
-    (geometry, steps).prop_map(|(geometry, steps)| {
+    let forced = prop::option::of((any::<bool>(), 1_u64..1_000_000, "[a-z\u{e9}]{0,80}"));
+    (geometry, steps, forced).prop_map(|(geometry, steps, forced)| {
         let settings = Settings::default();
         let mut record = Record::new(claim(geometry));
+        record.forced = forced.map(|(open, lasts, by)| {
+            let force = match open {
+                true => Force::Open,
+                false => Force::Closed,
+            };
+            Forced::new(force, Span::secs(lasts), &by, Timestamp::nanos(5))
+        });
         let mut now = Timestamp::nanos(5);
         let mut counted = Vec::new();
         for (millis, outcome, instance, draw) in steps {
@@ -201,11 +209,12 @@ fn the_fullest_record_is_within_its_bound() {
 #[test]
 fn a_record_of_a_later_version_is_told_from_damage() {
     let mut bytes = Record::new(claim(Geometry::count(8))).encode();
-    let sum = checksum(VERSION + 1, &bytes[HEADER..]);
-    bytes[2..4].copy_from_slice(&(VERSION + 1).to_le_bytes());
+    let later = VERSION_FORCED + 1;
+    let sum = checksum(later, &bytes[HEADER..]);
+    bytes[2..4].copy_from_slice(&later.to_le_bytes());
     assert_eq!(Record::decode(&bytes), Err(Unreadable::Damaged));
     bytes[4..8].copy_from_slice(&sum.to_le_bytes());
-    assert_eq!(Record::decode(&bytes), Err(Unreadable::Later(VERSION + 1)));
+    assert_eq!(Record::decode(&bytes), Err(Unreadable::Later(later)));
 }
 
 #[test]
@@ -306,4 +315,21 @@ fn beside_others_only_what_resets_nothing_is_taken() {
         assert_eq!(record.breaker.state, state);
         assert_eq!(record.breaker.geometry, Geometry::count(8));
     }
+}
+
+/// A filter that knows version 2 alone takes a forced record for a later one.
+#[test]
+fn only_a_forced_record_is_of_another_version() {
+    let mut record = Record::new(claim(Settings::default().window));
+    let version = |record: &Record| u16::from_le_bytes([record.encode()[2], record.encode()[3]]);
+    assert_eq!(version(&record), 2);
+    record.forced = Some(Forced::new(
+        Force::Open,
+        Span::secs(1),
+        "ops",
+        Timestamp::ZERO,
+    ));
+    assert_eq!(version(&record), 3);
+    record.forced = None;
+    assert_eq!(version(&record), 2);
 }

@@ -163,7 +163,7 @@ fn an_emptied_key_is_absent() {
 #[test]
 fn a_record_of_a_later_version_is_left_alone_and_no_step_is_run_on_it() {
     let store = Memory::default();
-    let later = crate::shared::envelope::Writer::new(*b"SW", 3).sealed(3);
+    let later = crate::shared::envelope::Writer::new(*b"SW", 4).sealed(4);
     store.put("key", &later);
     let never = |_: &mut Stored<Record>| -> Change { panic!("nobody knows what stands there") };
     assert_eq!(store.update(&KEY, never), Err(Undecided::Later));

@@ -264,7 +264,7 @@ pub fn force(
     moment: Moment,
 ) -> StepReport {
     update_record(store, upstream, moment, &mut |record| {
-        record.forced = forced.cloned();
+        record.forced = forced.cloned().map(Box::new);
         (Transitions::new(), Change::Store)
     })
 }

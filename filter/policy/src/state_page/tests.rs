@@ -241,7 +241,7 @@ fn what_an_operator_asks_is_shown_for_as_long_as_it_holds() {
     let mut record = record(&policy, &[]);
     let now = at(1_000).now;
     let forced = Forced::new(Force::Open, Span::secs(60), "ops \"on call\" <b>", now);
-    record.forced = Some(forced);
+    record.forced = Some(Box::new(forced));
     store.put(KEY.as_str(), &record.encode());
     let upstream = upstream(&policy);
     check(

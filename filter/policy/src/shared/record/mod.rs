@@ -40,7 +40,7 @@ pub struct Record {
     /// The retry budget, where the policy has retries.
     pub budget: Option<Budget>,
     /// What an operator asks.
-    pub forced: Option<Forced>,
+    pub forced: Option<Box<Forced>>,
 }
 
 impl Record {
@@ -110,14 +110,8 @@ impl Record {
             Some((version @ (VERSION | VERSION_FORCED), reader)) => (version, reader),
             _ => return Err(Unreadable::Damaged),
         };
-        let mut record = reader.record().ok_or(Unreadable::Damaged)?;
-        if version == VERSION_FORCED {
-            record.forced = Some(reader.forced().ok_or(Unreadable::Damaged)?);
-        }
-        match reader.is_empty() {
-            true => Ok(record),
-            false => Err(Unreadable::Damaged),
-        }
+        let record = reader.record(version).filter(|_| reader.is_empty());
+        record.ok_or(Unreadable::Damaged)
     }
 }
 
@@ -210,7 +204,7 @@ impl Writer {
 }
 
 impl Reader<'_> {
-    fn record(&mut self) -> Option<Record> {
+    fn record(&mut self, version: u16) -> Option<Record> {
         let configured_at = self.time()?;
         let counting = self.flag()?;
         let budget = match self.flag()? {
@@ -236,7 +230,6 @@ impl Reader<'_> {
             configured_at,
             counting,
             budget,
-            forced: None,
             breaker: Breaker {
                 geometry,
                 generation,
@@ -255,18 +248,23 @@ impl Reader<'_> {
                     _ => return None,
                 },
             },
+            forced: match version {
+                VERSION_FORCED => Some(self.forced()?),
+                _ => None,
+            },
         })
     }
 
     #[cold]
-    fn forced(&mut self) -> Option<Forced> {
+    fn forced(&mut self) -> Option<Box<Forced>> {
         let force = match self.u8()? {
             0 => Force::Open,
             1 => Force::Closed,
             _ => return None,
         };
         let expires = self.time()?;
-        Forced::stored(force, expires, std::str::from_utf8(self.bytes()?).ok()?)
+        let by = std::str::from_utf8(self.bytes()?).ok()?;
+        Forced::stored(force, expires, by).map(Box::new)
     }
 
     fn budget(&mut self) -> Option<Budget> {

@@ -35,7 +35,8 @@ fn record() -> impl Strategy<Value = Record> {
                 true => Force::Open,
                 false => Force::Closed,
             };
-            Forced::new(force, Span::secs(lasts), &by, Timestamp::nanos(5))
+            let now = Timestamp::nanos(5);
+            Box::new(Forced::new(force, Span::secs(lasts), &by, now))
         });
         let mut now = Timestamp::nanos(5);
         let mut counted = Vec::new();
@@ -323,12 +324,8 @@ fn only_a_forced_record_is_of_another_version() {
     let mut record = Record::new(claim(Settings::default().window));
     let version = |record: &Record| u16::from_le_bytes([record.encode()[2], record.encode()[3]]);
     assert_eq!(version(&record), 2);
-    record.forced = Some(Forced::new(
-        Force::Open,
-        Span::secs(1),
-        "ops",
-        Timestamp::ZERO,
-    ));
+    let forced = Forced::new(Force::Open, Span::secs(1), "ops", Timestamp::ZERO);
+    record.forced = Some(Box::new(forced));
     assert_eq!(version(&record), 3);
     record.forced = None;
     assert_eq!(version(&record), 2);

@@ -137,7 +137,7 @@ fn is_address(text: &[u8]) -> bool {
 }
 
 /// An address as a number, and whether it is of version 4; one of version 4 in version 6's clothes is what it is.
-fn number(text: &str) -> Option<(u128, bool)> {
+pub(crate) fn number(text: &str) -> Option<(u128, bool)> {
     match text.parse::<IpAddr>().ok()?.to_canonical() {
         IpAddr::V4(address) => Some((u128::from(address.to_bits()), true)),
         IpAddr::V6(address) => Some((address.to_bits(), false)),

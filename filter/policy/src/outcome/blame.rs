@@ -119,6 +119,11 @@ pub fn class_of(flags: u64) -> Option<Class> {
         .find_map(|row| row.class)
 }
 
+/// Whether they tell of a broken stream, or of its connection.
+pub fn is_broken(flags: u64) -> bool {
+    class_of(flags) == Some(Class::Broken)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

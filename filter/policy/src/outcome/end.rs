@@ -16,6 +16,13 @@ pub struct Judgement {
     pub ignored: Option<Ignored>,
 }
 
+impl Judgement {
+    /// Whether a stream broke for what its client sent: that is no failure of the upstream, but its client has no response.
+    pub fn has_no_response(&self) -> bool {
+        self.ignored == Some(Ignored::OnePeer)
+    }
+}
+
 impl From<Outcome> for Judgement {
     fn from(outcome: Outcome) -> Self {
         Self {

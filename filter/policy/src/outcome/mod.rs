@@ -10,14 +10,16 @@
 //! [`blame::ROWS`] has a row for each of Envoy's response flags with the side that it blames; [`end`] says what follows
 //! before and after the response's headers; [`exchange`] says when a verdict is due; [`pool`] asks other requests whether one
 //! waits for a connection because of the upstream; [`stall`] asks them whether a response stands still because of its
-//! upstream or because of its reader.
+//! upstream or because of its reader; [`broken_stream`] asks other peers whether a stream broke for what its client sent.
 //!
 //! 4xx is a success: an upstream that says "not found" is alive.
 
 pub mod blame;
+pub mod broken_stream;
 mod codes;
 pub mod end;
 pub mod exchange;
+pub mod peer;
 pub mod pool;
 mod rules;
 pub mod stall;
@@ -89,11 +91,14 @@ pub enum Ignored {
     Unfinished,
     /// The request said that it was gRPC, and the response was not.
     NotGrpc,
+    /// The stream broke before its response began, as streams of one peer alone did, while others were answered or could not
+    /// tell yet.
+    OnePeer,
 }
 
 impl Ignored {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::ClientGone,
         Self::CallerLimit,
         Self::StalledAfterHeaders,
@@ -103,6 +108,7 @@ impl Ignored {
         Self::Ours,
         Self::Unfinished,
         Self::NotGrpc,
+        Self::OnePeer,
     ];
 
     /// The label in metrics.
@@ -117,6 +123,7 @@ impl Ignored {
             Self::Ours => "ours",
             Self::Unfinished => "unfinished",
             Self::NotGrpc => "not_grpc",
+            Self::OnePeer => "one_peer",
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::environment::headers::HeaderMap;
 use crate::grpc::ResponseStatus;
 use crate::outcome::end::{Afterwards, Judgement, RequestTiming};
 use crate::outcome::pool::PoolWait;
-use crate::outcome::{Ignored, Outcome};
+use crate::outcome::{Ignored, Outcome, ResponseSource};
 use crate::response_facts;
 use crate::telemetry::Event;
 use crate::time::Timestamp;
@@ -158,7 +158,9 @@ fn judge_end<E: Environment>(
     let sent = response_facts::attempts(facts) != Some(0);
     let request = timing(worker, facts, waiting, sent, true)?;
     let outcomes = &worker.policy(waiting.policy)?.outcomes;
-    Some(outcomes.judge_end(flags, &request))
+    let judged = outcomes.judge_end(flags, &request);
+    let origin = ResponseSource::Local { flags };
+    Some(worker.ask_other_peers(waiting.exchange, facts, judged, origin))
 }
 
 /// What the status of a gRPC response says that has ended.

@@ -76,11 +76,16 @@ impl<H: HeaderMap> HttpRequest<H> {
             .filter(|known| known.flags.has(Flags::REFUSED))
             .map(|known| response_facts::response_source(known.death));
         let judged = judge(worker, facts, &waiting, status, (grpc, not_grpc), refused);
-        let Some((judged, origin, timing)) = judged else {
+        let Some((mut judged, origin, timing)) = judged else {
             return Action::Continue;
         };
+        // Where failures are about, other peers may have something to say of them.
+        let troubled = judged.outcome == Outcome::Failure || waiting.wants_host;
+        if troubled || worker.watches_broken_streams(waiting.at) {
+            judged = worker.ask_other_peers(waiting.exchange, facts, judged, origin);
+        }
         let outcome = judged.outcome;
-        let failed = outcome == Outcome::Failure;
+        let failed = judged.has_no_response() || outcome == Outcome::Failure;
         let verdict = verdict_at_headers(worker, facts, &waiting, outcome);
         let good = matches!(outcome, Outcome::Success | Outcome::Slow);
         let tunnel = waiting.tunnel && matches!(status, 101 | 200);

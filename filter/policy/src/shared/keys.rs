@@ -9,7 +9,8 @@
 //! |---|---|
 //! | `seawall/v1/POLICY/CLUSTER` | the record of an upstream |
 //! | `.../route=ROUTE`, `.../key=NUMBER`, `.../key=long` | that of a route, of an authority's slot, of all authorities that are too long |
-//! | `.../latency`, `.../probe`, `.../stalls` | its latencies; whose turn it is to probe it; which responses came to a halt |
+//! | `.../latency`, `.../probe`, `.../stalls`, `.../broken` | its latencies; whose turn it is to probe it; which responses came to a halt; whose streams broke |
+//! | `.../broken` | whose streams broke before their responses began |
 //! | `seawall/places/v1/POLICY/CLUSTER...`, `.../slot=NUMBER`, `.../slot=rest` | places; those for values of a header |
 //! | `.../slot=rest.NUMBER`, `.../slot=unfinished`, `....unfinished`, `.../slot=index` | parts of the rest; unfinished requests; which slots are in use |
 //! | `seawall/members/v1` | which VMs hold slots, and which of them live |
@@ -26,6 +27,7 @@ use crate::concurrency::InFlightSlots;
 use crate::concurrency::partitions::index::Index;
 use crate::health_check::turn::ProbeTurn;
 use crate::latency::Latencies;
+use crate::outcome::broken_stream::BrokenStreams;
 use crate::outcome::stall::Stalls;
 use crate::propagation::group::Group;
 use crate::shared::authorities::Directory;
@@ -113,6 +115,11 @@ pub fn probe(record: &Key<Record>) -> Key<ProbeTurn> {
 /// Where the notes on responses of the upstream with this record stand that came to a halt.
 pub fn stalls(record: &Key<Record>) -> Key<Stalls> {
     made(with(record.as_str(), "/stalls"))
+}
+
+/// Where it stands whose streams of the upstream with this record broke before their responses began.
+pub fn broken_streams(record: &Key<Record>) -> Key<BrokenStreams> {
+    made(with(record.as_str(), "/broken"))
 }
 
 /// Where the slots of the upstream with this record stand.
@@ -214,7 +221,7 @@ fn name(key: &mut String, name: &str) {
 }
 
 fn is_ambiguous(name: &str) -> bool {
-    const WORDS: [&[u8]; 3] = [b"latency", b"probe", b"stalls"];
+    const WORDS: [&[u8]; 4] = [b"latency", b"probe", b"stalls", b"broken"];
     const KINDS: [&[u8]; 4] = [b"route=", b"authority=", b"key=", b"slot="];
     let name = name.as_bytes();
     let mut parts = name.split(|byte| *byte == b'/').skip(1);

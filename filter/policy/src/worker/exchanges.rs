@@ -213,7 +213,7 @@ impl<E: Environment> Worker<E> {
             ..verdict
         };
         let settlement = match exchange.stage {
-            Stage::Counted(_) if exchange.failed => return,
+            Stage::Counted(_) if exchange.failed || judged.has_no_response() => return,
             Stage::Counted(counted) if verdict.outcome != Outcome::Failure => {
                 return self.silence_ended(number, counted, verdict);
             }
@@ -349,6 +349,10 @@ impl<E: Environment> Worker<E> {
             self.tick_often();
         }
         for upstream in 0..self.upstreams.len() {
+            let entry = self.upstreams.entry(upstream);
+            if entry.is_some_and(|entry| entry.sees_trouble()) {
+                self.look_for_broken_streams(upstream, now);
+            }
             self.publish_stalls(upstream, now);
         }
         for (number, work) in works {
@@ -431,6 +435,7 @@ impl<E: Environment> Worker<E> {
         let Some(key) = entry.key.as_ref().map(keys::stalls) else {
             return;
         };
+        self.look_for_broken_streams(upstream, now);
         // Host errors are counted where they are seen; without an answer nobody is blamed.
         let _ = self.env.update(&key, |stored| {
             let stalls = stored.or_empty();

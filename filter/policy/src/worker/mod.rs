@@ -4,6 +4,7 @@
 mod acquisition;
 mod admission;
 mod authorities;
+mod broken_streams;
 mod by_name;
 mod concurrency;
 pub(crate) mod exchanges;
@@ -96,6 +97,8 @@ pub struct Worker<E: Environment> {
     reserved: Cell<u32>,
     /// Whether ticks come more often because of them.
     often: bool,
+    /// Until when broken streams of some upstream are watched, as far as is known here.
+    broken_streams_until: Timestamp,
     /// Whether more verdicts are due than one tick counts.
     more_is_due: bool,
     own: OwnSeries,
@@ -130,6 +133,7 @@ impl<E: Environment> Worker<E> {
             parked: Vec::new(),
             reserved: Cell::new(0),
             often: false,
+            broken_streams_until: Timestamp::ZERO,
             more_is_due: false,
             own: OwnSeries::default(),
             draws,

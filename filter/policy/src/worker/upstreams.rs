@@ -15,6 +15,7 @@ use crate::shared::record::Record;
 use crate::shared::state::Key;
 use crate::time::{Span, Timestamp};
 
+use super::broken_streams::BrokenStreamsView;
 use super::local_leases::LocalHoldings;
 use crate::environment::Metrics;
 use crate::telemetry::UpstreamSeries;
@@ -125,6 +126,8 @@ pub(crate) struct Upstream {
     pub(crate) hedge: Option<Span>,
     /// When responses ended, and whether some stand still.
     pub(crate) responses: Responses,
+    /// Whose streams broke, and whether others are told of good responses; nothing before somebody looked.
+    pub(crate) broken_streams: Option<Box<BrokenStreamsView>>,
     admissions: u32,
 }
 
@@ -156,6 +159,11 @@ pub(crate) enum Position {
 }
 
 impl Upstream {
+    /// Whether there were failures about when it was last seen, or it is let in again after some.
+    pub(crate) fn sees_trouble(&self) -> bool {
+        self.failing || self.phase == Phase::HalfOpen
+    }
+
     /// Whether the host of the next answer is worth a host call.
     pub(crate) fn wants_host(&mut self) -> bool {
         self.admissions = self.admissions.wrapping_add(1);
@@ -325,6 +333,7 @@ fn upstream(
         adaptive: None,
         hedge: None,
         responses: Responses::default(),
+        broken_streams: None,
         admissions: 0,
     }
 }

@@ -344,6 +344,7 @@ impl Pair {
             counting: true,
             breaker: self.breaker.clone(),
             budget: Some(Budget::new(Span::secs(1))),
+            forced: None,
         };
         let read = Record::decode(&record.encode());
         prop_assert_eq!(read.as_ref(), Ok(&record));

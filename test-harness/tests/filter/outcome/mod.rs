@@ -4,5 +4,6 @@ mod failures;
 mod late;
 mod local_replies;
 mod long_polls;
+mod one_peer;
 mod open_streams;
 mod silence;

@@ -147,9 +147,10 @@ async fn a_killed_connection_and_a_dead_host_are_failures_and_retry_after_is_hea
     ] {
         let stand = Stand::start(policy(breaker.clone())).await?;
         stand.upstream.set(knobs);
+        // Whether other clients are answered has to be known before the broken connections of one count.
         stand
             .client(4)
-            .run("/", 50.0, Duration::from_millis(200))
+            .run("/", 50.0, Duration::from_millis(2_000))
             .await;
         assert_eq!(stand.transitions(), ["closed -> open"]);
     }

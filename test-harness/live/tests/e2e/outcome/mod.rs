@@ -3,3 +3,4 @@
 mod blame;
 mod evidence;
 mod flags;
+mod one_peer;

@@ -1,0 +1,153 @@
+//! Asks others about a stream that broke before its response began, and tells them of good responses. The rules are
+//! `crate::outcome::broken_stream`.
+
+use crate::breaker::Phase;
+use crate::environment::Environment;
+use crate::environment::facts::{Facts, ResponsePhase, StreamFact};
+use crate::outcome::broken_stream::{self, BrokenStream, BrokenStreams};
+use crate::outcome::end::Judgement;
+use crate::outcome::peer::Peer;
+use crate::outcome::{Ignored, Outcome, ResponseSource, blame};
+use crate::shared::keys;
+use crate::shared::state::{Change, Stored};
+use crate::time::{Span, Timestamp};
+
+use super::Worker;
+use crate::response_facts;
+
+/// What all workers know is read no oftener than this, beside broken streams.
+const LOOK: Span = Span::millis(350);
+
+/// What this VM knows of the watch over broken streams of one upstream.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct BrokenStreamsView {
+    /// As last seen.
+    seen: BrokenStreams,
+    /// When that was.
+    looked: Timestamp,
+    /// When others were last told of a good response.
+    told: Timestamp,
+}
+
+fn peer(facts: &impl Facts<StreamFact>) -> Option<Peer> {
+    Peer::at(&facts.text(StreamFact::PeerAddress)?)
+}
+
+impl<E: Environment> Worker<E> {
+    /// Whether broken streams of some upstream are watched, as far as is known here.
+    pub(crate) fn watches_broken_streams(&self, now: Timestamp) -> bool {
+        now < self.broken_streams_until
+    }
+
+    /// The verdict on a request without a response, or at its headers. Where its stream broke, other peers may tell that it did
+    /// for what its client sent; where that cannot be known it stays a failure. Others are told of a good response.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn ask_other_peers(
+        &mut self,
+        number: usize,
+        facts: &impl ResponsePhase,
+        judged: Judgement,
+        origin: ResponseSource,
+    ) -> Judgement {
+        match (judged.outcome, origin) {
+            (Outcome::Success, _) => {
+                if let Some(upstream) = self.exchanges.get(number).map(|known| known.upstream) {
+                    self.answered_well(upstream, facts);
+                }
+            }
+            (Outcome::Failure, ResponseSource::Local { flags })
+                if blame::is_broken(flags)
+                    && self.is_break_of_client(number, facts) == Some(true) =>
+            {
+                return Ignored::OnePeer.into();
+            }
+            _ => {}
+        }
+        judged
+    }
+
+    fn is_break_of_client(
+        &mut self,
+        number: usize,
+        facts: &impl Facts<StreamFact>,
+    ) -> Option<bool> {
+        let now = self.env.now();
+        let exchange = self.exchanges.get(number)?;
+        let permit = exchange.permit?;
+        let upstream = exchange.upstream;
+        let entry = self.upstreams.entry(upstream)?;
+        let stream = BrokenStream {
+            peer: peer(facts)?,
+            generation: permit.generation,
+            half_open: permit.probe.is_some() || entry.phase == Phase::HalfOpen,
+        };
+        let mut upstreams = true;
+        self.step(upstream, now, &mut |streams| {
+            let before = *streams;
+            upstreams = streams.is_upstreams(stream, now);
+            *streams != before
+        })?;
+        Some(!upstreams)
+    }
+
+    /// A good response of an upstream, while the streams of some are watched.
+    fn answered_well(&mut self, upstream: usize, facts: &impl ResponsePhase) {
+        let now = self.env.now();
+        let Some(entry) = self.upstreams.entry(upstream) else {
+            return;
+        };
+        let watched = |view: &BrokenStreamsView| view.seen.is_watched(now);
+        if entry.sees_trouble() && !entry.broken_streams.as_deref().is_some_and(watched) {
+            self.look_for_broken_streams(upstream, now);
+        }
+        let entry = self.upstreams.entry(upstream);
+        let Some(view) = entry.and_then(|entry| entry.broken_streams.as_deref_mut()) else {
+            return;
+        };
+        if !watched(view) || now.since(view.told) < broken_stream::TELL {
+            return;
+        }
+        let Some(peer) = peer(facts).filter(|peer| view.seen.wants(*peer, now)) else {
+            return;
+        };
+        // A cache's response is none of the upstream's.
+        if !response_facts::is_upstreams(facts) {
+            return;
+        }
+        view.told = now;
+        self.step(upstream, now, &mut |streams| streams.answered(peer, now));
+    }
+
+    /// Looks whether other workers saw broken streams of an upstream, unless that was done a moment ago.
+    pub(super) fn look_for_broken_streams(&mut self, upstream: usize, now: Timestamp) {
+        let entry = self.upstreams.entry(upstream);
+        let view = entry.and_then(|entry| entry.broken_streams.as_deref());
+        if view.is_none_or(|view| now.since(view.looked) >= LOOK) {
+            self.step(upstream, now, &mut |_| false);
+        }
+    }
+
+    /// One step on what all workers know, which says whether it changed that; nothing where it cannot be taken.
+    fn step(
+        &mut self,
+        upstream: usize,
+        now: Timestamp,
+        step: &mut dyn FnMut(&mut BrokenStreams) -> bool,
+    ) -> Option<()> {
+        let entry = self.upstreams.entry(upstream)?;
+        let key = entry.key.as_ref().map(keys::broken_streams)?;
+        let view = entry.broken_streams.get_or_insert_default();
+        view.looked = now;
+        let change = |stored: &mut Stored<BrokenStreams>| {
+            let streams = stored.or_empty();
+            let change = Change::stored_if(step(streams));
+            view.seen = *streams;
+            change
+        };
+        // Host errors are counted where they are seen.
+        self.env.update(&key, change).ok()?;
+        self.broken_streams_until = self.broken_streams_until.max(view.seen.watched_until());
+        Some(())
+    }
+}

@@ -1,11 +1,11 @@
 # Seawall. `make` lists what can be made; `make demo` and `make test` get what they need themselves.
 .DEFAULT_GOAL := help
-.PHONY: help setup wasm envoy harness lint test e2e properties demo replay clean
+.PHONY: help setup wasm envoy harness lint test e2e properties bench bench-envoy demo replay clean
 CARGO := cargo
 OUT := out
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: wasm envoy ## the filter's compiler and a real Envoy, from wherever they can be had
 
@@ -15,7 +15,7 @@ wasm: ## dist/seawall.wasm
 envoy:
 	@scripts/envoy.sh >/dev/null
 
-harness: ## the programs seawall, seawall-upstream and seawall-demo, in target/release
+harness: ## the programs seawall, seawall-upstream, seawall-demo and seawall-bench-envoy, in target/release
 	$(CARGO) build --workspace --release --locked --bins
 
 lint: ## formatting, clippy without warnings, shell scripts
@@ -29,6 +29,13 @@ e2e: setup ## the tests in a real Envoy alone
 
 properties: ## all 10,000 seeds of the properties over random policies
 	SEAWALL_PROPERTY_SEEDS=10000 $(CARGO) test --workspace --release --locked --test properties
+
+bench: wasm harness ## what a request costs in fuel and host calls, against the stored baseline (UPDATE=1 stores it)
+	@target/release/seawall bench --baseline test-harness/benches/baseline.json \
+		$(if $(UPDATE),--update --docs docs/performance.md)
+
+bench-envoy: setup harness ## what a request costs in a real Envoy, 8 minutes (QUICK=1: 2; UPDATE=1 writes docs/performance.md)
+	@target/release/seawall-bench-envoy $(if $(QUICK),--quick) $(if $(UPDATE),--docs docs/performance.md)
 
 demo: setup harness ## a profile page on three lanes while a part of it gets sick (74 seconds)
 	@target/release/seawall-demo

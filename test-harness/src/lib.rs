@@ -1,6 +1,7 @@
 //! The harness: Proxy-Wasm host, simulation, traces and reports, on a virtual clock.
 
 pub mod abi;
+pub mod bench;
 pub mod check;
 pub mod cli;
 pub mod explore;

@@ -4,6 +4,7 @@
 //! in the harness.
 
 pub mod app;
+pub mod bench;
 pub mod clock;
 pub mod demo;
 pub mod envoy;

@@ -2,6 +2,7 @@
 //!
 //! Exit codes, for scripts: 0 well, 1 a verdict failed, 2 bad usage or input, 3 an invariant is broken.
 
+mod bench;
 mod check;
 mod explore;
 mod filter;
@@ -38,7 +39,8 @@ const BROKEN: u8 = 3;
   seawall trace generate --rate 100 --for 120s -o trace.jsonl
   seawall trace import access.log -o trace.jsonl
   seawall replay --trace trace.jsonl --policy examples/policies/start.yaml --fault errors,at=30s,for=60s
-  seawall explore"
+  seawall explore
+  seawall bench"
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -47,6 +49,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Bench(bench::Bench),
     Check(check::Check),
     Explore(explore::Explore),
     #[command(subcommand)]
@@ -59,6 +62,7 @@ enum Command {
 /// Runs the command that the arguments name.
 pub fn run() -> ExitCode {
     let result = match Arguments::parse().command {
+        Command::Bench(bench) => bench.run(),
         Command::Check(check) => check.run(),
         Command::Explore(explore) => explore.run(),
         Command::Host(host) => host.run(),

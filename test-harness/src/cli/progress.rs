@@ -9,6 +9,11 @@ pub(super) fn requests(length: u64) -> ProgressBar {
     bar(Some(length), "{bar:40} {pos}/{len} requests, {eta} left")
 }
 
+/// A bar of rows that are measured.
+pub(super) fn rows(length: u64) -> ProgressBar {
+    bar(Some(length), "{bar:40} {pos}/{len} measured, {eta} left")
+}
+
 /// A bar of bytes that are read; without a length, a count.
 pub(super) fn bytes(length: Option<u64>) -> ProgressBar {
     match length {

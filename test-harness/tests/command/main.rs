@@ -2,6 +2,7 @@
 #![allow(missing_docs, reason = "tests")]
 
 mod around;
+mod bench;
 mod check;
 mod host;
 mod printing;

@@ -4,6 +4,8 @@
 //! beside them, one bit each, that every VM reads at its tick: it adds the partitions that it uses itself, and removes those
 //! that it found idle. A partition that is missing there is no harm: whoever holds slots in it adds it at its next tick.
 
+use std::collections::BinaryHeap;
+
 use super::partitions::Partition;
 use super::partitions::index::Index;
 use crate::shared::state::{Change, Key, SharedState};
@@ -11,11 +13,12 @@ use crate::shared::state::{Change, Key, SharedState};
 /// How many keys are looked at in one tick. A look is a read, a step and often a write: a few microseconds.
 pub const LOOKS_MAX: u32 = 256;
 /// One look at each partition under a key, over as many ticks as it takes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Round {
     /// What the index said at the start.
     index: Index,
-    pending: Vec<u32>,
+    /// Some may stand twice.
+    pending: BinaryHeap<u32>,
     used: Vec<u32>,
     idle: Vec<u32>,
     in_flight: u32,
@@ -24,14 +27,8 @@ pub struct Round {
 impl Round {
     /// A round over those in the index and those that this VM uses.
     pub fn begin(index: Index, own: impl Iterator<Item = Partition>) -> Self {
-        let mut pending: Vec<u32> = index
-            .numbers()
-            .iter()
-            .copied()
-            .chain(own.map(Partition::number))
-            .collect();
-        pending.sort_unstable();
-        pending.dedup();
+        let known = index.numbers().iter().copied();
+        let pending = known.chain(own.map(Partition::number)).collect();
         Self {
             index,
             pending,
@@ -41,7 +38,11 @@ impl Round {
 
     /// The next partition to look at.
     pub fn next_slot(&mut self) -> Option<Partition> {
-        self.pending.pop().map(Partition::of)
+        let next = self.pending.pop()?;
+        while self.pending.peek() == Some(&next) {
+            self.pending.pop();
+        }
+        Some(Partition::of(next))
     }
 
     /// How many are in flight in a partition; `None` where that could not be found out.
@@ -56,7 +57,7 @@ impl Round {
     }
 
     /// Whether there is none left to look at.
-    pub const fn is_through(&self) -> bool {
+    pub fn is_through(&self) -> bool {
         self.pending.is_empty()
     }
 

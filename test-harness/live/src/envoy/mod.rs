@@ -245,6 +245,11 @@ impl Envoy {
         Ok(())
     }
 
+    /// The process' number.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The address of a listener by its name.
     ///
     /// # Errors

@@ -89,7 +89,11 @@ async fn work(mut request: Request<Incoming>, shared: Arc<Shared>) -> Result<Res
     } else {
         0
     };
-    tokio::time::sleep(Duration::from_millis(knobs.latency_ms + jitter + first)).await;
+    let latency = knobs.latency_ms + jitter + first;
+    // A sleep of no length lasts until the clock's next millisecond.
+    if latency > 0 {
+        tokio::time::sleep(Duration::from_millis(latency)).await;
+    }
     if knobs.reset || draw.reset < knobs.reset_rate {
         return Err(Cut);
     }

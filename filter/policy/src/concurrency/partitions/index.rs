@@ -27,9 +27,11 @@ impl Index {
     /// Those in `used` are in use, and those in `idle` are not.
     pub(in crate::concurrency) fn turn(&mut self, used: &[u32], idle: &[u32]) {
         self.0.retain(|slot| !idle.contains(slot));
-        self.0.extend(used);
-        self.0.sort_unstable();
-        self.0.dedup();
+        for slot in used {
+            if let Err(place) = self.0.binary_search(slot) {
+                self.0.insert(place, *slot);
+            }
+        }
     }
 
     /// Whether the partition with this number is in use.

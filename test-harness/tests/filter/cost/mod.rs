@@ -1,5 +1,7 @@
 //! What the filter costs a request, counted and not timed: fuel and host calls are the same on every machine.
 
+mod baseline;
+
 use std::collections::BTreeMap;
 
 use seawall_harness::abi::stream::headers;

@@ -5,7 +5,7 @@
 
 use crate::breaker::{
     Admission, Asker, Counted, Force, Forced, LastWord, Mode, Moment, Permit, Phase, Refusal,
-    Transitions, Verdict,
+    Settings, Transitions, Verdict,
 };
 use crate::fallback::Cause;
 use crate::outcome::RefusedBehind;
@@ -165,11 +165,8 @@ pub fn admit(
     let stays_out = request.inbound && !settings.inbound;
     let key = match (settings.mode, upstream.key) {
         (Mode::ForcedOpen, key) if !stays_out => {
-            let decision = match key.and_then(|key| forced(store, key, moment.now)) {
-                Some(Force::Closed) => Decision::Admit(None),
-                Some(Force::Open) | None => forced_open(settings.open.base),
-            };
-            return (decision, StepReport::default());
+            let asked = key.and_then(|key| forced(store, key, moment.now));
+            return (forced_open_unless(asked, settings), StepReport::default());
         }
         (Mode::Enforce(_) | Mode::Shadow, Some(key)) if !stays_out => key,
         _ => return (Decision::Admit(None), StepReport::default()),
@@ -177,17 +174,11 @@ pub fn admit(
     let ramp_draw = ratio::derive(request.draw, ratio::RAMP);
     let (mut found, mut closed_for) = (None, None);
     let mut step = |record: &mut Record| {
-        closed_for = None;
-        if let Some(forced) = &record.forced {
-            if forced.force() == Force::Open {
-                closed_for = Some(forced.expires().since(moment.now));
-            }
-            let generation = record.breaker.generation;
-            let passes = Admission::Admitted(Permit {
-                generation,
-                probe: None,
-            });
-            found = Some((passes, report_of(record, Transitions::new())));
+        let asked = record.forced.as_ref();
+        let open = asked.filter(|forced| forced.force() == Force::Open);
+        closed_for = open.map(|forced| forced.expires().since(moment.now));
+        if asked.is_some() {
+            found = Some(passing(record));
             return Change::Nothing;
         }
         let breaker = &mut record.breaker;
@@ -238,6 +229,24 @@ pub fn admit(
     match closed_for {
         Some(lasts) => (forced_open(lasts.min(settings.open.base)), report),
         None => (decision, report),
+    }
+}
+
+/// A request passes by what an operator asks; its verdict counts.
+fn passing(record: &Record) -> (Admission, StepReport) {
+    let permit = Permit {
+        generation: record.breaker.generation,
+        probe: None,
+    };
+    let report = report_of(record, Transitions::new());
+    (Admission::Admitted(permit), report)
+}
+
+/// What the configuration forces, unless an operator asks otherwise.
+const fn forced_open_unless(asked: Option<Force>, settings: &Settings) -> Decision {
+    match asked {
+        Some(Force::Closed) => Decision::Admit(None),
+        Some(Force::Open) | None => forced_open(settings.open.base),
     }
 }
 

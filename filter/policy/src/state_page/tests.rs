@@ -161,8 +161,10 @@ fn what_cannot_be_read_is_said_to_be_so() {
 #[test]
 fn places_show_what_is_in_flight_and_how_loaded_the_upstream_is() {
     let (store, policy) = (Memory::default(), policy());
-    let mut places = InFlightSlots::default();
-    places.limiter = Some(Limiter::new(&limiter::Settings::default()));
+    let mut places = InFlightSlots {
+        limiter: Some(Limiter::new(&limiter::Settings::default())),
+        ..InFlightSlots::default()
+    };
     for step in 0..40 {
         let report = reported_load::LoadReport {
             utilisation: 10_000,

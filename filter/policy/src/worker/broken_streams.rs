@@ -13,21 +13,11 @@ use crate::shared::state::{Change, Stored};
 use crate::time::{Span, Timestamp};
 
 use super::Worker;
+use super::upstreams::BrokenStreamsView;
 use crate::response_facts;
 
 /// What all workers know is read no oftener than this, beside broken streams.
 const LOOK: Span = Span::millis(350);
-
-/// What this VM knows of the watch over broken streams of one upstream.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct BrokenStreamsView {
-    /// As last seen.
-    seen: BrokenStreams,
-    /// When that was.
-    looked: Timestamp,
-    /// When others were last told of a good response.
-    told: Timestamp,
-}
 
 fn peer(facts: &impl Facts<StreamFact>) -> Option<Peer> {
     Peer::at(&facts.text(StreamFact::PeerAddress)?)

@@ -8,10 +8,10 @@ use crate::environment::Environment;
 use crate::liveness::Liveness;
 use crate::shared::keys;
 use crate::shared::leases::{Lease, LocalLease};
-use crate::shared::state::Key;
+use crate::shared::state::{Key, SharedState};
 
 use super::Worker;
-use super::concurrency::bounds;
+use super::concurrency::{Bounds, bounds};
 use super::limit_reached::note;
 use super::local_leases::LocalHoldings;
 use super::membership::Looks;
@@ -123,15 +123,7 @@ impl<E: Environment> Worker<E> {
                 } else {
                     holdings.shared_used = false;
                 }
-                match bounds.apart.filter(|_| holdings.slots_used) {
-                    Some((count, _)) if count > 0 => {
-                        let index = Index::load(&self.env, &keys::partitions(&holdings.key));
-                        Round::begin(index, holdings.slots())
-                    }
-                    // There are no others.
-                    _ if holdings.slots_used => Round::begin(Index::default(), FEW.into_iter()),
-                    _ => Round::default(),
-                }
+                round_of(&self.env, holdings, &bounds)
             }
         };
         while let Some(slot) = round.next_slot() {
@@ -149,12 +141,7 @@ impl<E: Environment> Worker<E> {
             holdings.round = Some(round);
             return false;
         }
-        holdings.slots_used = match bounds.apart {
-            Some((count, _)) if count > 0 => {
-                round.tell(&self.env, &keys::partitions(&holdings.key))
-            }
-            _ => round.is_any_used(),
-        };
+        holdings.slots_used = is_any_used(&self.env, &round, holdings, &bounds);
         let (shared, limit) = holdings.seen;
         let limit = policy
             .shedding
@@ -164,5 +151,31 @@ impl<E: Environment> Worker<E> {
         let in_flight = shared.max(round.in_flight());
         entry.series.slots(&self.env, in_flight, limit);
         true
+    }
+}
+
+/// Whether any partition was in use in a round that is over; other VMs are told which.
+fn is_any_used(
+    state: &impl SharedState,
+    round: &Round,
+    holdings: &LocalHoldings,
+    bounds: &Bounds,
+) -> bool {
+    match bounds.apart {
+        Some((count, _)) if count > 0 => round.tell(state, &keys::partitions(&holdings.key)),
+        _ => round.is_any_used(),
+    }
+}
+
+/// A round over the partitions that are in use.
+fn round_of(state: &impl SharedState, holdings: &LocalHoldings, bounds: &Bounds) -> Round {
+    match bounds.apart.filter(|_| holdings.slots_used) {
+        Some((count, _)) if count > 0 => {
+            let index = Index::load(state, &keys::partitions(&holdings.key));
+            Round::begin(index, holdings.slots())
+        }
+        // There are no others.
+        _ if holdings.slots_used => Round::begin(Index::default(), FEW.into_iter()),
+        _ => Round::default(),
     }
 }

@@ -88,13 +88,7 @@ impl<E: Environment> Worker<E> {
             .as_ref()
             .and_then(|key| self.upstreams.find(key.as_str()))
         {
-            if asking.part.is_none()
-                && let Some(Some(known)) = self.selections.get_mut(&asking.cluster)
-                && known.policy == asking.selected.policy
-            {
-                known.upstream = Some(number);
-            }
-            self.touch_authority(number);
+            self.remember(asking, number);
             return Some(number);
         }
         let instance = self.liveness.view.vm();
@@ -147,6 +141,17 @@ impl<E: Environment> Worker<E> {
             return Some(number);
         }
         Some(other(&self.env, &mut self.upstreams, &name, instance))
+    }
+
+    /// An upstream is known: its number is found by its cluster the next time, where that alone names it.
+    fn remember(&mut self, asking: &AdmissionInput, number: usize) {
+        if asking.part.is_none()
+            && let Some(Some(known)) = self.selections.get_mut(&asking.cluster)
+            && known.policy == asking.selected.policy
+        {
+            known.upstream = Some(number);
+        }
+        self.touch_authority(number);
     }
 
     /// Shows how many states the process has, once there are more of them here.

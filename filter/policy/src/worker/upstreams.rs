@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::breaker::Phase;
 use crate::latency::Histogram;
+use crate::outcome::broken_stream::BrokenStreams;
 use crate::outcome::pool::PoolEvidence;
 use crate::shared::authorities::{Directory, Found, Remembered};
 use crate::shared::keys::{self, Part};
@@ -15,7 +16,6 @@ use crate::shared::record::Record;
 use crate::shared::state::Key;
 use crate::time::{Span, Timestamp};
 
-use super::broken_streams::BrokenStreamsView;
 use super::local_leases::LocalHoldings;
 use crate::environment::Metrics;
 use crate::telemetry::UpstreamSeries;
@@ -74,6 +74,17 @@ impl Name<'_> {
             None => self.cluster.to_owned(),
         }
     }
+}
+
+/// What this VM knows of the watch over broken streams of one upstream.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct BrokenStreamsView {
+    /// As last seen.
+    pub(super) seen: BrokenStreams,
+    /// When that was.
+    pub(super) looked: Timestamp,
+    /// When others were last told of a good response.
+    pub(super) told: Timestamp,
 }
 
 /// The slot of an authority, as this VM remembers it.

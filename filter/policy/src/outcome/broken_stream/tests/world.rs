@@ -153,7 +153,7 @@ impl World {
         let breaks = match client.does {
             Does::Good => false,
             Does::Breaks => true,
-            Does::BreaksOften(seed) => drawn.wrapping_mul(2 * seed + 1) >> 8 & 0xff < 180,
+            Does::BreaksOften(seed) => mixed(nth as u64 ^ seed << 32) & 0xff < 180,
         };
         let worker = usize::try_from(drawn).unwrap_or(0) % self.workers.len();
         let worker = &mut self.workers[worker];
@@ -191,4 +191,12 @@ impl World {
             self.opened.push(now);
         }
     }
+}
+
+/// The finaliser of SplitMix64: no pattern over requests that follow each other.
+fn mixed(number: u64) -> u64 {
+    let number = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let number = (number ^ number >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let number = (number ^ number >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    number ^ number >> 31
 }

@@ -78,15 +78,13 @@ impl Trust {
     /// Whether a peer at this address is, as Envoy writes it: with its port. One without a port, or with port 0, was said
     /// by a header. `forwarded` is what the request's `x-forwarded-for` says.
     pub fn reaches(&self, address: &str, forwarded: &Forwarded) -> bool {
-        let Some((host, port)) = address.rsplit_once(':') else {
+        let Some((host, port)) = host_and_port(address) else {
             return false;
         };
-        let host = host.strip_prefix('[').unwrap_or(host);
-        let host = host.strip_suffix(']').unwrap_or(host);
         if !forwarded.agrees(host) {
             return false;
         }
-        let found = number(host).filter(|_| text::number(port.as_bytes()) > Some(0));
+        let found = number(host).filter(|_| port > 0);
         found.is_some_and(|address| self.networks.iter().any(|network| network.holds(address)))
     }
 }
@@ -134,6 +132,14 @@ fn is_address(text: &[u8]) -> bool {
     let text = std::str::from_utf8(text).unwrap_or_default();
     let address = text.parse::<IpAddr>();
     address.is_ok_and(|address| address.to_string() == text)
+}
+
+/// The two parts of an address as Envoy writes it: the host without its brackets, and the port.
+pub(crate) fn host_and_port(address: &str) -> Option<(&str, u64)> {
+    let (host, port) = address.rsplit_once(':')?;
+    let host = host.strip_prefix('[').unwrap_or(host);
+    let host = host.strip_suffix(']').unwrap_or(host);
+    Some((host, text::number(port.as_bytes())?))
 }
 
 /// An address as a number, and whether it is of version 4; one of version 4 in version 6's clothes is what it is.

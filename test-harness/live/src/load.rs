@@ -3,7 +3,7 @@
 //! Requests go round the connections, so that Envoy's workers, among which it balances connections, get equal shares. A
 //! request that has to wait for its connection waits on its own latency: nothing is left out of the account.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use hyper::Request;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
@@ -54,6 +54,7 @@ pub struct Sample {
 #[derive(Clone, Debug)]
 pub struct Client {
     address: SocketAddr,
+    from: Option<Ipv4Addr>,
     slots: Arc<Vec<Slot>>,
     patience: Duration,
     headers: Vec<(String, String)>,
@@ -76,6 +77,7 @@ impl Client {
     pub fn new(address: SocketAddr, connections: usize, patience: Duration) -> Self {
         Self {
             address,
+            from: None,
             slots: Arc::new((0..connections.max(1)).map(|_| Mutex::new(None)).collect()),
             patience,
             headers: Vec::new(),
@@ -92,6 +94,13 @@ impl Client {
     #[must_use]
     pub fn repeating(mut self) -> Self {
         self.repeats = true;
+        self
+    }
+
+    /// The same from this address of the machine.
+    #[must_use]
+    pub fn from_address(mut self, from: Ipv4Addr) -> Self {
+        self.from = Some(from);
         self
     }
 
@@ -170,7 +179,14 @@ impl Client {
     }
 
     async fn connect(&self) -> anyhow::Result<Sender> {
-        let stream = TcpStream::connect(self.address).await?;
+        let stream = match self.from {
+            None => TcpStream::connect(self.address).await?,
+            Some(from) => {
+                let socket = TcpSocket::new_v4()?;
+                socket.bind((from, 0).into())?;
+                socket.connect(self.address).await?
+            }
+        };
         stream.set_nodelay(true)?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);

@@ -1,5 +1,7 @@
 //! The scenarios that are there.
 
+mod slots;
+
 use super::scenario::{Forced, HostFault, Scenario, Step};
 
 const SECOND: u64 = 1_000_000_000;
@@ -33,14 +35,6 @@ fn budget() -> String {
     r#"{"version":1,"policies":{"default":{"breaker":{"mode":"off"},"retries":{
         "attempts":3,"budget":{"ratio":50,"min_per_second":0}}}}}"#
         .to_owned()
-}
-
-/// A bulkhead alone.
-fn bulkhead(places: u32) -> String {
-    format!(
-        r#"{{"version":1,"policies":{{"default":{{"breaker":{{"mode":"off"}},
-        "bulkhead":{{"max_concurrent":{places}}}}}}}}}"#
-    )
 }
 
 fn scenario(name: &'static str, about: &'static str, configuration: String) -> Scenario {
@@ -96,6 +90,16 @@ fn stale() -> Vec<Forced> {
     ]
 }
 
+/// Each worker had a request, and is listed at its tick.
+fn listed() -> Vec<Forced> {
+    vec![
+        Forced::Each(Step::Ask),
+        Forced::Each(Step::Leave),
+        Forced::Wait(TICK),
+        Forced::Each(Step::Tick),
+    ]
+}
+
 /// So many ticks of all.
 fn ticks(count: usize) -> Vec<Forced> {
     let tick = [Forced::Wait(TICK), Forced::Each(Step::Tick)];
@@ -108,7 +112,7 @@ pub fn all() -> Vec<Scenario> {
         half_open(),
         closed(),
         budgets(),
-        places(),
+        slots::all(),
         kills(),
         failures(),
     ]
@@ -121,51 +125,6 @@ pub fn all() -> Vec<Scenario> {
 /// One of them.
 pub fn named(name: &str) -> Option<Scenario> {
     all().into_iter().find(|scenario| scenario.name == name)
-}
-
-fn places() -> Vec<Scenario> {
-    let good = Step::Answer(200, false);
-    vec![
-        Scenario {
-            scripts: vec![vec![Step::Ask]; 3],
-            ..scenario("slots", "three workers ask for two places", bulkhead(2))
-        },
-        Scenario {
-            before: ticks(1),
-            scripts: vec![vec![Step::Ask, good], vec![Step::Ask, good, Step::Ask]],
-            ..scenario("one-slot", "one place goes to and fro", bulkhead(1))
-        },
-        Scenario {
-            before: ticks(1),
-            scripts: vec![vec![Step::Ask, Step::Leave], vec![Step::Ask, Step::Tick]],
-            ..scenario(
-                "client-cancels",
-                "a client goes away while another worker asks and ticks",
-                bulkhead(1),
-            )
-        },
-        Scenario {
-            before: ticks(1),
-            scripts: vec![vec![Step::Ask, good], vec![Step::Ask]],
-            kills: 1,
-            after: ticks(6),
-            ..scenario(
-                "holder-killed",
-                "a worker dies with its places, and they come back",
-                bulkhead(2),
-            )
-        },
-        Scenario {
-            before: [ticks(1), vec![Forced::One(0, Step::Ask)]].concat(),
-            scripts: vec![vec![good], vec![Step::Tick], vec![Step::Ask]],
-            time: vec![TICK; 4],
-            ..scenario(
-                "stalled-worker",
-                "a worker that does not tick for long gives its place back",
-                bulkhead(1),
-            )
-        },
-    ]
 }
 
 fn half_open() -> Vec<Scenario> {
@@ -301,7 +260,7 @@ fn closed() -> Vec<Scenario> {
         },
         Scenario {
             before: [
-                ticks(1),
+                listed(),
                 asked,
                 vec![Forced::Wait(TICK), Forced::Each(Step::Answer(200, false))],
             ]

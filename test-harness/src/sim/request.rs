@@ -18,8 +18,8 @@ use crate::trace::Request;
 
 /// Where the upstream's only host is.
 pub(super) const ADDRESS: &str = "10.0.0.1:80";
-/// Where the clients are.
-const CLIENTS: &str = "10.1.0.1:50000";
+/// Requests come from so many clients in turn, each with an address of its own.
+const CLIENTS: usize = 64;
 
 impl Run<'_> {
     /// A client asks.
@@ -45,7 +45,7 @@ impl Run<'_> {
         let mut random = chance(self.scenario.environment.seed, &concern(key));
         let worker = random.random_range(0..process.workers());
         let cluster = self.scenario.cluster_of(&self.trace[key.request]);
-        let stream = process.open(worker, properties(cluster));
+        let stream = process.open(worker, properties(cluster, key.request));
         flight.stream = Some(stream);
         let flow = process.request_headers(stream, flight.headers.clone(), true);
         self.in_flight.insert(key, flight);
@@ -267,12 +267,16 @@ pub(super) fn id(number: usize) -> String {
 }
 
 /// What the downstream position can read from the start.
-fn properties(cluster: &str) -> Properties {
+fn properties(cluster: &str, request: usize) -> Properties {
     const OUTBOUND: u64 = 2;
+    let client = request % CLIENTS;
     BTreeMap::from([
         ("xds\0cluster_name".to_owned(), cluster.into()),
         ("xds\0route_name".to_owned(), b"default".to_vec()),
-        ("source\0address".to_owned(), CLIENTS.into()),
+        (
+            "source\0address".to_owned(),
+            format!("10.1.0.{client}:50000").into(),
+        ),
         (
             "xds\0listener_direction".to_owned(),
             OUTBOUND.to_le_bytes().to_vec(),

@@ -23,8 +23,6 @@ pub struct Bound {
 pub struct AcquireRequest<'a> {
     /// What this VM holds under the key.
     pub holding: LocalLease,
-    /// The instance number it takes if it finds that it was given up.
-    pub next_instance: u64,
     /// How much the request matters.
     pub priority: Priority,
     /// What bounds it.
@@ -170,7 +168,7 @@ pub fn acquire(
             return Change::Nothing;
         }
         let instance = match seen.expired {
-            true => asked.next_instance,
+            true => asked.holding.anew().instance,
             false => asked.holding.instance,
         };
         if !places.leases.take(instance, 1, HOLDERS_MAX) {

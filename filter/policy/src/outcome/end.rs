@@ -18,7 +18,7 @@ pub struct Judgement {
 
 impl Judgement {
     /// Whether a stream broke for what its client sent: that is no failure of the upstream, but its client has no response.
-    pub fn has_no_response(&self) -> bool {
+    pub fn is_break_of_client(&self) -> bool {
         self.ignored == Some(Ignored::OnePeer)
     }
 }

@@ -4,7 +4,7 @@
 //! has a network of 64 bits of them. An address that a header named has port 0, and a client may write any number of those; so all
 //! of them are one peer, which is nobody's in particular.
 
-use crate::{text, trust};
+use crate::trust;
 
 /// A peer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,11 +18,9 @@ impl Peer {
 
     /// The peer at this address, which has a port; nothing where it is none, as that of a Unix socket.
     pub fn at(address: &str) -> Option<Self> {
-        let (host, port) = address.rsplit_once(':')?;
-        let host = host.strip_prefix('[').unwrap_or(host);
-        let host = host.strip_suffix(']').unwrap_or(host);
+        let (host, port) = trust::host_and_port(address)?;
         let (bits, v4) = trust::number(host)?;
-        Some(match (text::number(port.as_bytes())?, v4) {
+        Some(match (port, v4) {
             (0, _) => Self::FORWARDED,
             (_, true) => Self(Self::V4 | bits as u64),
             // That of the machine itself begins with as many zeros.

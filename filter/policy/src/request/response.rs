@@ -79,13 +79,12 @@ impl<H: HeaderMap> HttpRequest<H> {
         let Some((mut judged, origin, timing)) = judged else {
             return Action::Continue;
         };
-        // Where failures are about, other peers may have something to say of them.
-        let troubled = judged.outcome == Outcome::Failure || waiting.wants_host;
-        if troubled || worker.watches_broken_streams(waiting.at) {
+        let failed = judged.outcome == Outcome::Failure;
+        if failed || worker.looks_for_broken_streams(waiting.upstream, waiting.at) {
             judged = worker.ask_other_peers(waiting.exchange, facts, judged, origin);
         }
         let outcome = judged.outcome;
-        let failed = judged.has_no_response() || outcome == Outcome::Failure;
+        let failed = judged.is_break_of_client() || outcome == Outcome::Failure;
         let verdict = verdict_at_headers(worker, facts, &waiting, outcome);
         let good = matches!(outcome, Outcome::Success | Outcome::Slow);
         let tunnel = waiting.tunnel && matches!(status, 101 | 200);

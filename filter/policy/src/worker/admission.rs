@@ -268,9 +268,8 @@ impl<E: Environment> Worker<E> {
         });
         // What is refused has no response, and takes no turn from a request that has one.
         let refused = matches!(decision, Decision::Refuse { .. });
-        // While failures are about, good responses are looked at for other peers too (`broken_streams`).
         let grace = policy.breaker.host_grace > Span::ZERO;
-        let wants_host = !refused && entry.wants_host() && (grace || entry.failing);
+        let wants_host = !refused && entry.wants_host() && grace;
         note(&self.env, entry, &mut self.own, &answer.report);
         let (position, hedge) = (entry.position, entry.hedge);
         let asks_position = policy.retries.is_some() && entry.asks_position();

@@ -24,9 +24,11 @@ fn peer(facts: &impl Facts<StreamFact>) -> Option<Peer> {
 }
 
 impl<E: Environment> Worker<E> {
-    /// Whether broken streams of some upstream are watched, as far as is known here.
-    pub(crate) fn watches_broken_streams(&self, now: Timestamp) -> bool {
-        now < self.broken_streams_until
+    /// Whether a good response of this upstream may tell something: it sees trouble, or the broken streams of some upstream are
+    /// watched, as far as is known here.
+    pub(crate) fn looks_for_broken_streams(&mut self, upstream: usize, now: Timestamp) -> bool {
+        let entry = self.upstreams.entry(upstream);
+        now < self.broken_streams_until || entry.is_some_and(|entry| entry.sees_trouble())
     }
 
     /// The verdict on a request without a response, or at its headers. Where its stream broke, other peers may tell that it did
@@ -135,8 +137,10 @@ impl<E: Environment> Worker<E> {
             view.seen = *streams;
             change
         };
-        // Host errors are counted where they are seen.
-        self.env.update(&key, change).ok()?;
+        // Host errors are counted where they are seen. What was seen in a lost race does not stand.
+        if !self.env.update(&key, change).ok()? {
+            return None;
+        }
         self.broken_streams_until = self.broken_streams_until.max(view.seen.watched_until());
         Some(())
     }

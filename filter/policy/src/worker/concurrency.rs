@@ -87,7 +87,6 @@ impl<E: Environment> Worker<E> {
         }
         let asked = AcquireRequest {
             holding: holdings.shared,
-            next_instance: holdings.shared.anew().instance,
             priority: asking.priority,
             bound: shared,
             load: load.then_some(by_load),

@@ -213,7 +213,7 @@ impl<E: Environment> Worker<E> {
             ..verdict
         };
         let settlement = match exchange.stage {
-            Stage::Counted(_) if exchange.failed || judged.has_no_response() => return,
+            Stage::Counted(_) if exchange.failed || judged.is_break_of_client() => return,
             Stage::Counted(counted) if verdict.outcome != Outcome::Failure => {
                 return self.silence_ended(number, counted, verdict);
             }

@@ -86,8 +86,10 @@ impl<E: Environment> Worker<E> {
             .liveness
             .tried
             .unwrap_or_else(|| self.try_to_enroll(now));
-        if listing == Listing::Crowded {
-            self.own.count(InternalEvent::Crowded);
+        match listing {
+            Listing::Listed => {}
+            Listing::Crowded => self.own.count(InternalEvent::Crowded),
+            Listing::Unknown => self.own.count(InternalEvent::UndecidedHost),
         }
         listing
     }
@@ -114,13 +116,15 @@ impl<E: Environment> Worker<E> {
         Listing::Unknown
     }
 
-    /// A tick: a sign of life, by which this VM is listed for the leases that it may take, and a look at the others.
+    /// A tick: a sign of life, by which this VM is listed for the leases that it may take after its first request, and a look at
+    /// the others.
     pub(super) fn look_at_members(&mut self, on_time: bool, now: Timestamp) {
         if !self.liveness.watches {
             return;
         }
         self.liveness.tried = None;
-        if !self.liveness.view.is_listed() {
+        // Before its first request it takes no lease: who is idle writes nothing.
+        if !self.liveness.view.is_listed() && self.upstreams.len() > 0 {
             self.try_to_enroll(now);
         }
         match self

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use seawall_harness::abi::stream::headers;
 use seawall_harness::process::{Flow, Process};
 
+use crate::support::in_flight::tick;
 use crate::support::{BREAKER, advance, ask, end, process, properties};
 
 const REQUESTS: u64 = 1_000;
@@ -38,6 +39,22 @@ fn a_failure_of_long_ago_costs_nothing() {
     cost("200");
     let later: u64 = (0..32).map(|_| cost("200")).sum();
     assert!(later <= 32 * well + 2, "only the sample is left: {later}");
+}
+
+#[test]
+fn a_vm_that_had_no_request_writes_nothing_at_its_ticks() {
+    let process = process(1, BREAKER);
+    let writes = || {
+        let calls = process.common().calls.borrow();
+        calls.get("proxy_set_shared_data").copied().unwrap_or(0)
+    };
+    let begun = writes();
+    tick(&process, 20);
+    assert_eq!(writes(), begun);
+    let stream = ask(&process, 0).expect("passes");
+    end(&process, stream, "200");
+    tick(&process, 1);
+    assert!(writes() > begun, "it is listed, as it may take leases");
 }
 
 #[test]

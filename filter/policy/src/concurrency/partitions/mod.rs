@@ -241,7 +241,6 @@ pub fn take_in(
     let holding = holding(slot);
     let asked = AcquireRequest {
         holding,
-        next_instance: holding.anew().instance,
         tag: asked.tag.filter(|_| matches!(slot, Partition::Own(_))),
         keep: slot.keeps(),
         ..*asked

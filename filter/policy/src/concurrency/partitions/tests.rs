@@ -56,7 +56,6 @@ impl Vm {
         };
         let asked = AcquireRequest {
             holding: LocalLease::default(),
-            next_instance: 99,
             priority: Priority::Critical,
             bound,
             tag: Some(self.tag(value)),
@@ -293,7 +292,6 @@ fn the_slot_of_a_value_whose_vm_died_is_anybodys() {
             };
             let asked = AcquireRequest {
                 holding: LocalLease::default(),
-                next_instance: 99,
                 priority: Priority::Critical,
                 bound,
                 tag: Some(asks),

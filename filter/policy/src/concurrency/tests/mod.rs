@@ -6,6 +6,7 @@ use super::*;
 use crate::limiter::{Kind, Sample, Settings};
 use crate::priority::Priority;
 use crate::shared::envelope::Writer;
+use crate::shared::instance::next;
 use crate::shared::leases::{Lease, LocalLease};
 use crate::shared::record::Unreadable;
 use crate::shared::state::{Key, Undecided};
@@ -15,7 +16,6 @@ use crate::shedding::{Limit, Shares};
 use crate::time::Span;
 
 static K: Key<InFlightSlots> = Key::test("k");
-const SPARE: u64 = 99;
 
 /// The number of a VM.
 const fn vm(number: u64) -> u64 {
@@ -38,7 +38,6 @@ fn tick(store: &Memory, gone: &[u64]) -> SlotReport {
 fn asked(instance: u64, held: u32, places_max: u32) -> AcquireRequest<'static> {
     AcquireRequest {
         holding: local(instance, held),
-        next_instance: SPARE,
         priority: Priority::Critical,
         bound: Bound {
             places_max: Some(places_max),
@@ -165,7 +164,7 @@ fn a_vm_that_was_given_up_takes_another_number_and_what_it_held_is_void() {
     let own = (local(1, 1), false);
     assert!(maintain(&store, &K, own, &mut |_| false, old_now()).expired);
     let (taking, notes) = acquire(&store, &K, &asked(1, 1, 2));
-    assert!(notes.expired && taken(taking).instance == SPARE);
+    assert!(notes.expired && taken(taking).instance == next(1));
     let notes = release(&store, &K, &returned(old), old_now());
     assert!(notes.stands() && notes.in_flight == Some(1), "void");
 }
@@ -234,7 +233,7 @@ fn a_later_version_is_left_alone_and_damage_is_as_nothing() {
     store.swap(K.as_str(), b"rubbish", 0).unwrap();
     let (taking, notes) = acquire(&store, &K, &asked(1, 5, 2));
     assert!(notes.healed && notes.expired, "what it held stands no more");
-    assert_eq!(taken(taking).instance, SPARE);
+    assert_eq!(taken(taking).instance, next(1));
 }
 
 #[test]

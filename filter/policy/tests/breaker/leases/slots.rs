@@ -23,7 +23,6 @@ impl World {
         let holding = self.vm(vm, |vm| vm.slots);
         let asked = AcquireRequest {
             holding,
-            next_instance: holding.anew().instance,
             priority,
             bound: Bound {
                 places_max: None,

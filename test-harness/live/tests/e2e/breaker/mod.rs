@@ -3,6 +3,7 @@
 mod false_alarms;
 mod half_open;
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use seawall_live::load::{Kind, count};
@@ -147,11 +148,14 @@ async fn a_killed_connection_and_a_dead_host_are_failures_and_retry_after_is_hea
     ] {
         let stand = Stand::start(policy(breaker.clone())).await?;
         stand.upstream.set(knobs);
-        // Whether other clients are answered has to be known before the broken connections of one count.
-        stand
-            .client(4)
-            .run("/", 50.0, Duration::from_millis(2_000))
-            .await;
+        // The broken connections of one client alone say less.
+        let clients = [2, 3].map(|last| {
+            let from = Ipv4Addr::new(127, 0, 0, last);
+            stand.client(2).from_address(from)
+        });
+        let length = Duration::from_millis(200);
+        let [one, other] = &clients;
+        tokio::join!(one.run("/", 25.0, length), other.run("/", 25.0, length));
         assert_eq!(stand.transitions(), ["closed -> open"]);
     }
     let stand = Stand::start(policy(breaker)).await?;

@@ -14,20 +14,28 @@ use crate::environment::headers::decimal;
 use crate::hash::hash;
 use crate::request::local_reply::REASON;
 
-/// Who gave an answer that looks bad.
-pub(crate) fn origin(facts: &impl ResponsePhase) -> ResponseSource {
+/// The code details of an answer of the upstream's own.
+const UPSTREAMS: &[u8] = b"via_upstream";
+
+/// Who gave an answer that looks bad, and whether the time of the whole request was over.
+pub(crate) fn origin(facts: &impl ResponsePhase) -> (ResponseSource, bool) {
     match details(facts) {
-        None => ResponseSource::Unknown,
-        Some(details) if details == b"via_upstream" => ResponseSource::Upstream,
-        Some(details) => ResponseSource::Local {
-            flags: flags_told(facts) | blame::flag_of(&details),
-        },
+        None => (ResponseSource::Unknown, false),
+        Some(details) if details == UPSTREAMS => (ResponseSource::Upstream, false),
+        Some(details) => {
+            let flags = flags_told(facts) | blame::flag_of(&details);
+            let over = flags & flag::UPSTREAM_TIMEOUT != 0 && details == b"response_timeout";
+            (ResponseSource::Local { flags }, over)
+        }
     }
 }
 
-/// Whether the upstream itself gave an answer.
-pub(crate) fn is_upstreams(facts: &impl ResponsePhase) -> bool {
-    matches!(origin(facts), ResponseSource::Upstream)
+/// Whether the upstream itself gave an answer, of which so much is known. Where that is nothing, the host is asked.
+pub(crate) fn is_upstreams(facts: &impl ResponsePhase, known: ResponseSource) -> bool {
+    match known {
+        ResponseSource::Unknown => details(facts).is_some_and(|details| details == UPSTREAMS),
+        known => known == ResponseSource::Upstream,
+    }
 }
 
 /// Envoy's flags; where they say nothing of the end, with the one that stands for the code details.
@@ -73,12 +81,6 @@ pub(crate) fn response_source(death: AttemptFailure) -> ResponseSource {
 pub(crate) fn had_no_upstream(origin: ResponseSource) -> bool {
     const NOBODY: u64 = flag::NO_HEALTHY_UPSTREAM | flag::UPSTREAM_OVERFLOW | flag::NO_CLUSTER;
     matches!(origin, ResponseSource::Local { flags } if flags & NOBODY != 0)
-}
-
-/// Whether the time of a whole request was over.
-pub(crate) fn timed_out(origin: ResponseSource, facts: &impl ResponsePhase) -> bool {
-    matches!(origin, ResponseSource::Local { flags } if flags & flag::UPSTREAM_TIMEOUT != 0)
-        && details(facts).is_some_and(|details| details == b"response_timeout")
 }
 
 /// The host that answered, as a number.

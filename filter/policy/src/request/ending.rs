@@ -112,7 +112,9 @@ impl<H: HeaderMap> HttpRequest<H> {
         worker: &mut Worker<E>,
         facts: &E::Response,
     ) {
-        if let Stage::Waiting(waiting) = self.stage {
+        if let Stage::Waiting(waiting) = self.stage
+            && self.held.is_some()
+        {
             let timing = timing(worker, facts, &waiting, true, false);
             let latency = timing.and_then(|timing| timing.latency());
             self.record_no_response(&worker.env, latency.filter(|_| !waiting.exempt));

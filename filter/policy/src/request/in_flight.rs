@@ -4,6 +4,7 @@
 //! the client that reads slowly. It enters together with the slot, if that is given back soon after; otherwise by a step
 //! of its own, as what an upstream says of its load always does: both are about now, and a body may take minutes.
 
+use crate::breaker::Verdict;
 use crate::bulkhead::Until;
 use crate::concurrency::partitions::Partition;
 use crate::limiter::{Kind, Sample};
@@ -59,7 +60,7 @@ impl<H: HeaderMap> HttpRequest<H> {
         worker: &mut Worker<E>,
         facts: &E::Response,
         waiting: &PendingRequest,
-        outcome: Outcome,
+        verdict: &Verdict,
         origin: ResponseSource,
         latency: Option<Span>,
     ) {
@@ -68,7 +69,7 @@ impl<H: HeaderMap> HttpRequest<H> {
         };
         let (asks_load, shared, slot) =
             worker.policy(waiting.policy).map(until).unwrap_or_default();
-        let kind = match outcome {
+        let kind = match verdict.outcome {
             _ if waiting.exempt => Kind::Ignored,
             Outcome::Success | Outcome::Slow => Kind::Answered,
             Outcome::Overloaded => Kind::Dropped,
@@ -80,7 +81,9 @@ impl<H: HeaderMap> HttpRequest<H> {
         held.sample = latency.and_then(|latency| sample(held.taken, latency, kind));
         held.learned_at = worker.env.now();
         held.reports = asks_load;
-        record_reports(worker, facts, &held, |name| facts.header(name));
+        record_reports(worker, facts, &held, verdict.host, |name| {
+            facts.header(name)
+        });
         let mut taken = held.taken;
         let mut leaving = taken.split(|place| match place {
             Partition::Unfinished => shared == Until::Headers,
@@ -127,7 +130,7 @@ impl<H: HeaderMap> HttpRequest<H> {
             sample.kind = Kind::Dropped;
         }
         let held = **held;
-        record_reports(worker, facts, &held, |name| facts.trailer(name));
+        record_reports(worker, facts, &held, 0, |name| facts.trailer(name));
     }
 
     /// The body of the request is complete: it is one like any other from now on.
@@ -171,15 +174,19 @@ fn settle<E: Environment>(worker: &mut Worker<E>, held: &InFlight) {
     worker.release_slots(held.upstream, held.taken, held.sample.filter(fresh));
 }
 
-/// Passes on what the upstream reports in these headers, if anybody asks.
+/// Passes on what the upstream reports in these headers, if anybody asks. The host that answered is asked for where it is 0.
 fn record_reports<E: Environment>(
     worker: &mut Worker<E>,
     facts: &impl ResponsePhase,
     held: &InFlight,
+    host: u32,
     header: impl Fn(&str) -> Option<Vec<u8>>,
 ) {
     if let Some(utilisation) = held.reports.then(|| reported(header)).flatten() {
-        let host = response_facts::host(facts);
+        let host = match host {
+            0 => response_facts::host(facts),
+            known => known,
+        };
         worker.record_feedback(held.upstream, Feedback::Report { host, utilisation });
     }
 }

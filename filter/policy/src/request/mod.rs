@@ -26,8 +26,8 @@ use crate::environment::effects::{Action, Effects};
 use crate::environment::facts::{Facts, RequestPhase, RouteFact};
 use crate::environment::headers::HeaderMap;
 use crate::fallback::Kind;
-use crate::outcome::Outcome;
 use crate::outcome::end::TimeLimits;
+use crate::outcome::{Outcome, ResponseSource};
 use crate::time::Timestamp;
 use crate::worker::{AdmissionInput, AdmissionOutput, Worker};
 use fallback::Pending;
@@ -106,6 +106,8 @@ struct Answered {
     /// The host that answered, where that was asked for.
     host: u32,
     outcome: Outcome,
+    /// Who gave it, where that was asked for.
+    origin: ResponseSource,
     /// Whether a tunnel stands.
     tunnel: bool,
     /// Whether it is a good one.

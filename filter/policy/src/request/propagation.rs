@@ -3,6 +3,8 @@
 //! Marks are believed only from peers that the configuration trusts. The inbound side of a sidecar keeps them for its
 //! outbound side, across an application that copies no more than an id.
 
+use std::cell::Cell;
+
 use crate::deadline::{DeadlineInputs, Form, Limit};
 use crate::policy::Policy;
 use crate::priority::{Priority, Settings};
@@ -27,6 +29,8 @@ pub(crate) const PRIORITY: &str = Settings::HEADER;
 pub(crate) struct PropagatedContext {
     /// Whether the peer's marks are believed, where somebody asked already.
     trusted: Option<bool>,
+    /// The same, where it was found out later: the host is asked once.
+    found: Cell<Option<bool>>,
     /// Who forwarded it last, where anybody is believed.
     forwarded: Forwarded,
     /// The marks of those before us, of this request or of the one that caused it.
@@ -52,6 +56,7 @@ impl PropagatedContext {
         if trust.is_empty() {
             return Self {
                 trusted: Some(false),
+                found: Cell::new(Some(false)),
                 inbound,
                 ..Self::default()
             };
@@ -76,6 +81,7 @@ impl PropagatedContext {
         }
         Self {
             trusted,
+            found: Cell::new(trusted),
             forwarded,
             marks,
             places,
@@ -229,7 +235,9 @@ impl PropagatedContext {
         facts: &impl Facts<StreamFact>,
     ) -> bool {
         let ask = || is_trusted(worker.trust(), &self.forwarded, facts);
-        self.trusted.unwrap_or_else(ask)
+        let found = self.found.get().unwrap_or_else(ask);
+        self.found.set(Some(found));
+        found
     }
 }
 

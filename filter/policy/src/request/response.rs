@@ -102,7 +102,7 @@ impl<H: HeaderMap> HttpRequest<H> {
         if end_of_stream && good {
             worker.response_ended(waiting.upstream);
         }
-        self.record_outcome(worker, facts, &waiting, outcome, origin, timing.latency);
+        self.record_outcome(worker, facts, &waiting, &verdict, origin, timing.latency);
         if bad {
             let enforced = failed || refused.is_some();
             self.settle_retries(
@@ -123,6 +123,7 @@ impl<H: HeaderMap> HttpRequest<H> {
             tunnel,
             good,
             goes_on,
+            origin,
             end_of_stream,
         };
         if !stands_in && !deadline {
@@ -145,8 +146,7 @@ impl<H: HeaderMap> HttpRequest<H> {
         if answered.good
             && waiting.elsewhere.is_none()
             && let Some(stale) = &mut self.stale
-            && let Some(event) =
-                stale.answered(worker, facts, answered.status, answered.end_of_stream)
+            && let Some(event) = stale.answered(worker, facts, &answered)
         {
             worker.count_event(event);
         }
@@ -254,11 +254,12 @@ fn judge<E: Environment>(
     let outcomes = &worker.policy(waiting.policy)?.outcomes;
     let suspect = not_grpc || outcomes.is_suspect(status, grpc);
     let probe = worker.exchange(waiting.exchange)?.waiting.probe;
-    let origin = match refused {
-        Some(origin) => origin,
+    let (origin, is_over) = match refused {
+        // A refusal of our own is never the end of the request's time.
+        Some(origin) => (origin, false),
         // Another filter's response must not close a breaker.
         None if suspect || probe => response_facts::origin(facts),
-        None => ResponseSource::Unknown,
+        None => (ResponseSource::Unknown, false),
     };
     let answer = ResponseFacts {
         status,
@@ -283,7 +284,6 @@ fn judge<E: Environment>(
     };
     let latency = request.latency();
     let told = matches!(judged.outcome, Outcome::Success | Outcome::Slow);
-    let is_over = response_facts::timed_out(origin, facts);
     let ended = match is_over {
         true => Some(Ended::Cut(waiting.limit)),
         false => told.then_some(Ended::Answered { status, grpc }),

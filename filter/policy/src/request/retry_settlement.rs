@@ -1,6 +1,7 @@
 //! The attempts of a request at its end: what was paid for and not sent, what nobody else accounted for, and what of it
 //! the client need not see.
 
+use crate::outcome::ResponseSource;
 use crate::retry::attempts::{Attempts, Flags};
 
 use super::propagation::PropagatedContext;
@@ -55,7 +56,8 @@ pub(crate) fn finish<E: Environment>(
     } else if accounted.position != Position::Present || accounted.asks {
         // Whether there is none shows only where an attempt was made for certain. Nobody's answer is good, and a bad
         // one may be Envoy's own; were those of the upstream not believed, one that is down would never be retried.
-        if accounted.asks && (!bad || response_facts::is_upstreams(facts)) {
+        if accounted.asks && (!bad || response_facts::is_upstreams(facts, ResponseSource::Unknown))
+        {
             worker.learn_position(upstream, Position::Absent);
         }
         let count = facts.number(StreamFact::AttemptCount).unwrap_or(0);

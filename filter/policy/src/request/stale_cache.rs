@@ -19,6 +19,7 @@ use crate::text;
 use crate::time::Span;
 use crate::worker::{CapturedBody, Worker};
 
+use super::Answered;
 use super::local_reply::{DEGRADED, LocalReplyCause, LogFields, REASON};
 use crate::response_facts;
 
@@ -91,15 +92,15 @@ impl<H: HeaderMap> Exchange<H> {
         &mut self,
         worker: &Worker<E>,
         facts: &E::Response,
-        status: u16,
-        ended: bool,
+        answered: &Answered,
     ) -> Option<InternalEvent> {
+        let (status, ended) = (answered.status, answered.end_of_stream);
         if !self.asked.is_told_by(status) {
             return None;
         }
         let mut sampling = worker.vm.sampling.try_borrow_mut().ok()?;
         let heat = sampling.sample(&self.asked)?;
-        if !response_facts::is_upstreams(facts) {
+        if !response_facts::is_upstreams(facts, answered.origin) {
             return None;
         }
         let lines = facts.headers();

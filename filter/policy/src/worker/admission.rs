@@ -153,7 +153,7 @@ impl<E: Environment> Worker<E> {
         let policy = self.routing.policies.get(entry.policy)?;
         // Who asks matters only where permits are counted: a host call less on the usual way.
         let peer = match entry.phase {
-            Phase::HalfOpen => permits::peer(facts),
+            Phase::HalfOpen => permits::peer(asking.unfinished, facts),
             Phase::Closed | Phase::Open => 0,
         };
         let request = Request {

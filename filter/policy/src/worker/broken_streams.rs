@@ -45,7 +45,7 @@ impl<E: Environment> Worker<E> {
         match (judged.outcome, origin) {
             (Outcome::Success, _) => {
                 if let Some(upstream) = self.exchanges.get(number).map(|known| known.upstream) {
-                    self.answered_well(upstream, facts);
+                    self.answered_well(upstream, facts, origin);
                 }
             }
             (Outcome::Failure, ResponseSource::Local { flags })
@@ -84,7 +84,12 @@ impl<E: Environment> Worker<E> {
     }
 
     /// A good response of an upstream, while the streams of some are watched.
-    fn answered_well(&mut self, upstream: usize, facts: &impl ResponsePhase) {
+    fn answered_well(
+        &mut self,
+        upstream: usize,
+        facts: &impl ResponsePhase,
+        origin: ResponseSource,
+    ) {
         let now = self.env.now();
         let Some(entry) = self.upstreams.entry(upstream) else {
             return;
@@ -104,7 +109,7 @@ impl<E: Environment> Worker<E> {
             return;
         };
         // A cache's response is none of the upstream's.
-        if !response_facts::is_upstreams(facts) {
+        if !response_facts::is_upstreams(facts, origin) {
             return;
         }
         view.told = now;

@@ -90,7 +90,7 @@ pub fn headers(bytes: &[u8]) {
         let (name, value) = line.split_at(colon.map_or(line.len(), |at| at + 1));
         (name.to_vec(), value.get(1..).unwrap_or_default().to_vec())
     });
-    let mut lines = Headers(lines.collect());
+    let mut lines: Headers = lines.collect();
     let process = Process::new(Span::secs(1_000));
     let Ok(mut worker) = Worker::new(&process, CURIOUS, 1) else {
         panic!("the policy is valid");

@@ -1,5 +1,7 @@
 //! What the core wants done on a stream.
 
+use std::rc::Rc;
+
 use seawall_policy::environment::effects::{Effect, Effects, HeadersOf, Reply};
 
 use crate::facts::{Headers, SharedFacts, StreamFacts};
@@ -8,7 +10,7 @@ use crate::facts::{Headers, SharedFacts, StreamFacts};
 pub(crate) fn apply(
     out: &mut Effects,
     known: &SharedFacts,
-    mut send: impl FnMut(&Reply) -> bool,
+    mut send: impl FnMut(&Rc<Reply>) -> bool,
 ) -> Option<bool> {
     let mut accepted = None;
     for effect in out.take() {
@@ -23,6 +25,7 @@ pub(crate) fn apply(
             Effect::KeepAttempts(bytes) => *known.attempts.borrow_mut() = Some(bytes),
             Effect::Reply(reply) => {
                 assert_eq!(accepted, None, "one local reply at a time");
+                let reply = Rc::new(reply);
                 let taken = send(&reply);
                 known.reply = Some(reply).filter(|_| taken);
                 accepted = Some(taken);

@@ -11,47 +11,62 @@ use seawall_policy::environment::facts::{
 };
 use seawall_policy::environment::headers::HeaderMap;
 
-/// A header map.
+use crate::questions::{Question, Questions};
+
+/// A line of a header map: its name, and its value.
+type Line = (Vec<u8>, Vec<u8>);
+
+/// A header map. A copy costs nothing until it is changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Headers(pub Vec<(Vec<u8>, Vec<u8>)>);
+pub struct Headers(Rc<Vec<Line>>);
 
 impl Headers {
     /// These headers.
     pub fn of(lines: &[(&str, &str)]) -> Self {
         let bytes = |text: &str| text.as_bytes().to_vec();
         let lines = lines.iter();
-        Self(
-            lines
-                .map(|(name, value)| (bytes(name), bytes(value)))
-                .collect(),
-        )
+        lines
+            .map(|(name, value)| (bytes(name), bytes(value)))
+            .collect()
+    }
+
+    /// All lines.
+    pub fn lines(&self) -> &[Line] {
+        &self.0
     }
 
     /// Sets a header in the place of its first line, or as a new one; its other lines go.
     pub fn set(&mut self, name: &str, value: &str) {
         let line = (name.as_bytes().to_vec(), value.as_bytes().to_vec());
-        match self.0.iter().position(|(known, _)| *known == line.0) {
+        let lines = Rc::make_mut(&mut self.0);
+        match lines.iter().position(|(known, _)| *known == line.0) {
             Some(at) => {
                 let mut seen = 0;
-                self.0.retain(|(known, _)| {
+                lines.retain(|(known, _)| {
                     let ours = *known == line.0;
                     seen += usize::from(ours);
                     !ours || seen == 1
                 });
-                self.0[at] = line;
+                lines[at] = line;
             }
-            None => self.0.push(line),
+            None => lines.push(line),
         }
     }
 
     /// Removes a header with all its values.
     pub fn remove(&mut self, name: &[u8]) {
-        self.0.retain(|(known, _)| known != name);
+        Rc::make_mut(&mut self.0).retain(|(known, _)| known != name);
     }
 
     /// The first value of a header that is text.
     pub fn text(&self, name: &str) -> Option<String> {
         String::from_utf8(self.value(name)?.to_vec()).ok()
+    }
+}
+
+impl FromIterator<Line> for Headers {
+    fn from_iter<I: IntoIterator<Item = Line>>(lines: I) -> Self {
+        Self(Rc::new(lines.into_iter().collect()))
     }
 }
 
@@ -91,9 +106,19 @@ pub struct StreamFacts {
     /// What both positions keep of the request's attempts.
     pub attempts: Rc<RefCell<Option<Vec<u8>>>>,
     /// The reply that the client got, if it is one of Seawall's.
-    pub reply: Option<Reply>,
+    pub reply: Option<Rc<Reply>>,
     /// Whether the request that waited goes on.
     pub resumed: bool,
+    /// Its context, and where questions about it are noted.
+    pub questions: Option<(u32, Rc<Questions>)>,
+}
+
+impl StreamFacts {
+    fn asked(&self, question: impl FnOnce() -> Question) {
+        if let Some((context, questions)) = &self.questions {
+            questions.note(*context, question());
+        }
+    }
 }
 
 /// What is known of a stream, to be changed from outside.
@@ -119,6 +144,7 @@ fn answer(known: Option<Vec<u8>>) -> Answer<Vec<u8>> {
 impl<const P: u8> Facts<StreamFact> for Phase<P> {
     fn ask(&self, fact: StreamFact) -> Answer<Vec<u8>> {
         let known = self.0.borrow();
+        known.asked(|| Question::Stream(fact));
         answer(match fact {
             StreamFact::AttemptState => known.attempts.borrow().clone(),
             _ => known.stream.get(&fact).cloned(),
@@ -128,13 +154,17 @@ impl<const P: u8> Facts<StreamFact> for Phase<P> {
 
 impl Facts<RouteFact> for AtRequest {
     fn ask(&self, fact: RouteFact) -> Answer<Vec<u8>> {
-        answer(self.0.borrow().route.get(&fact).cloned())
+        let known = self.0.borrow();
+        known.asked(|| Question::Route(fact));
+        answer(known.route.get(&fact).cloned())
     }
 }
 
 impl<const P: u8> Facts<ResponseFact> for Phase<P> {
     fn ask(&self, fact: ResponseFact) -> Answer<Vec<u8>> {
-        answer(self.0.borrow().answer.get(&fact).cloned())
+        let known = self.0.borrow();
+        known.asked(|| Question::Response(fact));
+        answer(known.answer.get(&fact).cloned())
     }
 }
 
@@ -154,13 +184,17 @@ impl<const P: u8> ResponsePhase for Phase<P> {
     }
 
     fn header(&self, name: &str) -> Option<Vec<u8>> {
-        self.0.borrow().response.value(name).map(<[u8]>::to_vec)
+        let known = self.0.borrow();
+        known.asked(|| Question::Header(name.to_owned()));
+        known.response.value(name).map(<[u8]>::to_vec)
     }
 }
 
 impl TrailersPhase for AtTrailers {
     fn trailer(&self, name: &str) -> Option<Vec<u8>> {
-        self.0.borrow().trailers.value(name).map(<[u8]>::to_vec)
+        let known = self.0.borrow();
+        known.asked(|| Question::Trailer(name.to_owned()));
+        known.trailers.value(name).map(<[u8]>::to_vec)
     }
 }
 

@@ -10,12 +10,14 @@
 mod effects;
 mod facts;
 mod process;
+mod questions;
 mod stream;
 mod typed;
 mod worker;
 
 pub use facts::{AtBody, AtRequest, AtResponse, AtTrailers, Headers, SharedFacts, StreamFacts};
 pub use process::{Process, Shared};
+pub use questions::{Asked, Question, Questions};
 pub use stream::Request;
 pub use typed::TypedState;
 pub use worker::{Host, Worker};

@@ -1,15 +1,18 @@
 //! What all workers of a process share.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use seawall_policy::environment::MetricKind;
 use seawall_policy::shared::store::{Found, HostError, SharedStore};
 use seawall_policy::time::Span;
 
 use crate::facts::SharedFacts;
+use crate::questions::Questions;
 use crate::typed::TypedState;
 
 /// The wall clock shows this at the monotonic clock's zero, in nanoseconds since 1970.
@@ -20,9 +23,28 @@ const WALL: u64 = 1_700_000_000_000_000_000;
 pub struct Shared {
     entries: RefCell<BTreeMap<String, Found>>,
     counter: Cell<u32>,
+    /// Who comes in between, and before one swap in how many.
+    races: RefCell<Option<(ChaCha8Rng, u32)>>,
 }
 
 impl Shared {
+    /// From now on one swap in so many is lost to somebody who came in between; which ones follows from the seed.
+    pub fn lose_races(&self, seed: u64, one_in: u32) {
+        let chance = ChaCha8Rng::seed_from_u64(seed);
+        *self.races.borrow_mut() = Some((chance, one_in));
+    }
+
+    fn fresh(&self) -> u32 {
+        self.counter.set(self.counter.get().wrapping_add(1).max(1));
+        self.counter.get()
+    }
+
+    fn loses_race(&self) -> bool {
+        let mut races = self.races.borrow_mut();
+        let races = races.as_mut();
+        races.is_some_and(|(chance, one_in)| chance.next_u32().is_multiple_of(*one_in))
+    }
+
     /// All that stands in it.
     pub fn all(&self) -> BTreeMap<String, Vec<u8>> {
         let entries = self.entries.borrow();
@@ -40,14 +62,17 @@ impl SharedStore for Shared {
 
     fn swap(&self, key: &str, bytes: &[u8], cas: u32) -> Result<bool, HostError> {
         let mut entries = self.entries.borrow_mut();
-        let stands = entries.get(key).map(|found| found.cas);
-        if cas != 0 && stands.is_some_and(|stands| stands != cas) {
-            return Ok(false);
+        if let Some(found) = entries.get_mut(key).filter(|_| cas != 0) {
+            if self.loses_race() {
+                found.cas = self.fresh();
+            }
+            if found.cas != cas {
+                return Ok(false);
+            }
         }
-        self.counter.set(self.counter.get().wrapping_add(1).max(1));
         let found = Found {
             bytes: bytes.to_vec(),
-            cas: self.counter.get(),
+            cas: self.fresh(),
         };
         entries.insert(key.to_owned(), found);
         Ok(true)
@@ -67,6 +92,7 @@ pub struct Process {
     pub(crate) lines: RefCell<Vec<String>>,
     pub(crate) streams: RefCell<BTreeMap<u32, SharedFacts>>,
     next_context: Cell<u32>,
+    questions: OnceCell<Rc<Questions>>,
 }
 
 impl Process {
@@ -123,6 +149,24 @@ impl Process {
     /// The log lines since the last time.
     pub fn take_log(&self) -> Vec<String> {
         self.lines.take()
+    }
+
+    /// What the core asks about streams that begin from now on.
+    pub fn questions(&self) -> Rc<Questions> {
+        Rc::clone(self.questions.get_or_init(Rc::default))
+    }
+
+    /// A callback begins.
+    pub(crate) fn begin(&self, callback: &'static str) {
+        if let Some(questions) = self.questions.get() {
+            questions.begin(callback);
+        }
+    }
+
+    /// Where questions about a stream are noted, if anywhere.
+    pub(crate) fn questions_about(&self, context: u32) -> Option<(u32, Rc<Questions>)> {
+        let questions = self.questions.get()?;
+        Some((context, Rc::clone(questions)))
     }
 
     pub(crate) fn fresh_context(&self) -> u32 {

@@ -23,7 +23,7 @@ pub struct Request {
     /// How many local replies the host refuses.
     pub refusals: usize,
     /// All local replies that were tried, those that the host refused among them.
-    pub tried: Vec<Reply>,
+    pub tried: Vec<Rc<Reply>>,
 }
 
 impl Request {
@@ -51,8 +51,9 @@ impl Request {
     }
 
     /// A stream of which this is known.
-    pub fn with(process: &Rc<Process>, known: StreamFacts) -> Self {
+    pub fn with(process: &Rc<Process>, mut known: StreamFacts) -> Self {
         let context = process.fresh_context();
+        known.questions = process.questions_about(context);
         let known = Rc::new(RefCell::new(known));
         let mut streams = process.streams.borrow_mut();
         streams.insert(context, Rc::clone(&known));
@@ -85,12 +86,13 @@ impl Request {
     }
 
     /// The reply that the client got, if it is one of Seawall's.
-    pub fn reply(&self) -> Option<Reply> {
+    pub fn reply(&self) -> Option<Rc<Reply>> {
         self.known.borrow().reply.clone()
     }
 
     /// Its headers come; `complete` is whether they end it. `true` if it goes on to the upstream.
     pub fn send(&mut self, worker: &mut Worker, complete: bool) -> bool {
+        self.process.begin("request_headers");
         let facts: AtRequest = Phase(Rc::clone(&self.known));
         let (core, mut out) = (&mut worker.core, Effects::NONE);
         let mut action = self
@@ -106,23 +108,25 @@ impl Request {
 
     /// The last byte of the request comes.
     pub fn request_ended(&mut self, worker: &mut Worker) {
+        self.process.begin("request_ended");
         self.stream.request_ended(&mut worker.core);
     }
 
     /// The headers of a response come, which end it: one attempt was made. `true` if it goes on to the client as it is.
     pub fn respond(&mut self, worker: &mut Worker, status: u16, headers: &[(&str, &str)]) -> bool {
         let status = status.to_string();
-        let mut lines = Headers::of(&[(":status", &status)]);
-        lines.0.extend(Headers::of(headers).0);
+        let mut lines = vec![(":status", status.as_str())];
+        lines.extend(headers);
         let one = 1_u64.to_le_bytes().to_vec();
         let mut known = self.known.borrow_mut();
         known.stream.insert(StreamFact::AttemptCount, one);
         drop(known);
-        self.response_headers(worker, lines, true)
+        self.response_headers(worker, Headers::of(&lines), true)
     }
 
     /// The headers of a response come. `true` if it goes on to the client as it is.
     pub fn response_headers(&mut self, worker: &mut Worker, headers: Headers, end: bool) -> bool {
+        self.process.begin("response_headers");
         self.known.borrow_mut().response = headers;
         let facts: AtResponse = Phase(Rc::clone(&self.known));
         let (core, mut out) = (&mut worker.core, Effects::NONE);
@@ -137,6 +141,7 @@ impl Request {
 
     /// A chunk of the response's body passes.
     pub fn response_body(&mut self, worker: &mut Worker, chunk: &[u8], end: bool) {
+        self.process.begin("response_body");
         self.known.borrow_mut().chunk = chunk.to_vec();
         let (facts, body) = (Phase(Rc::clone(&self.known)), Phase(Rc::clone(&self.known)));
         let chunk = (chunk.len(), end);
@@ -146,6 +151,7 @@ impl Request {
 
     /// The trailers of the response come.
     pub fn response_trailers(&mut self, worker: &mut Worker, trailers: Headers) {
+        self.process.begin("response_trailers");
         self.known.borrow_mut().trailers = trailers;
         let facts = Phase(Rc::clone(&self.known));
         self.stream.response_trailers(&mut worker.core, &facts);
@@ -153,6 +159,7 @@ impl Request {
 
     /// It is over, and is logged.
     pub fn end(&mut self, worker: &mut Worker) {
+        self.process.begin("log");
         let facts: AtResponse = Phase(Rc::clone(&self.known));
         self.stream.log(&mut worker.core, &facts);
         self.done(worker);
@@ -160,6 +167,7 @@ impl Request {
 
     /// It is over, without being logged: so an attempt ends.
     pub fn done(&mut self, worker: &mut Worker) {
+        self.process.begin("done");
         let facts: AtResponse = Phase(Rc::clone(&self.known));
         let mut out = Effects::NONE;
         self.stream.done(&mut worker.core, &facts, &mut out);
@@ -182,7 +190,7 @@ impl Request {
         apply(out, &self.known, |reply| {
             let taken = *refusals == 0;
             *refusals = refusals.saturating_sub(1);
-            tried.push(reply.clone());
+            tried.push(Rc::clone(reply));
             taken
         })
     }

@@ -165,6 +165,7 @@ impl Worker {
 
     /// A tick.
     pub fn tick(&mut self) {
+        self.process.begin("tick");
         self.core.tick();
         for context in self.core.parked() {
             let known = self.process.streams.borrow().get(&context).cloned();

@@ -7,7 +7,7 @@ use seawall_policy::time::Span;
 pub(crate) type Id = u64;
 
 /// What kind of request it is, as its headers say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Kind {
     Plain,
     Grpc,
@@ -87,6 +87,32 @@ impl Head {
     }
 }
 
+/// What happens to a request that went.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Callback {
+    /// The last byte of the request came.
+    RequestEnded,
+    /// The headers of the response came.
+    Headers(Head),
+    /// A part of the body came.
+    Chunk,
+    /// The response ended, with trailers where there is a gRPC status.
+    Ended(Option<u16>),
+    /// The stream is over without that, with these flags of Envoy's.
+    Cut(u64),
+}
+
+impl Callback {
+    /// Whether the request is over then.
+    pub(crate) fn ends(&self) -> bool {
+        match self {
+            Self::RequestEnded | Self::Chunk => false,
+            Self::Headers(head) => head.end || head.local.is_some(),
+            Self::Ended(_) | Self::Cut(_) => true,
+        }
+    }
+}
+
 /// A change of the breaker's state, as it is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Change {
@@ -102,16 +128,8 @@ pub(crate) trait Filter {
     /// Time passes up to this, with its ticks.
     fn pass(&mut self, until: u64);
     fn ask(&mut self, id: Id, ask: &Ask) -> Told;
-    /// The last byte of the request came.
-    fn request_ended(&mut self, id: Id);
-    /// The headers of the response came.
-    fn headers(&mut self, id: Id, head: &Head);
-    /// A part of the body came.
-    fn chunk(&mut self, id: Id);
-    /// The response ended, with trailers where there is a gRPC status.
-    fn ended(&mut self, id: Id, grpc: Option<u16>);
-    /// The stream is over without that, with these flags of Envoy's.
-    fn cut(&mut self, id: Id, flags: u64);
+    /// Something happens to a request that went.
+    fn call(&mut self, id: Id, callback: Callback);
     /// What the breaker's changes were so far.
     fn changes(&self) -> &[Change];
     /// Where it stands, as far as its changes tell.

@@ -2,7 +2,7 @@
 //!
 //! Each seed draws a policy that `seawall check` calls valid, an upstream, and clients. *Well* is an upstream that sends headers to
 //! each complete request within `slow_call.over` (and within an operator's limit, where that is shorter), and its body as
-//! fast as it is read. The policies, the breaker and the rules of blame are the filter's own; `native.rs` says what is not.
+//! fast as it is read. The filter is its core as it ships, on the native body (`body.rs`).
 //!
 //! A share of the seeds runs with the other tests. All of them, and one again:
 //!
@@ -11,12 +11,12 @@
 //! SEAWALL_PROPERTY_SEED=123 cargo test --workspace --release --locked --test properties
 //! ```
 
+mod body;
 mod equality;
 mod filter;
 mod former;
 mod healthy;
 mod mixture;
-mod native;
 mod policies;
 mod recovery;
 #[path = "../shipped/mod.rs"]
@@ -25,11 +25,13 @@ mod sick;
 mod world;
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 
+use body::Body;
 use filter::Filter;
 use former::Former;
 use mixture::Behaviour;
-use native::Native;
 use policies::Drawn;
 use world::Drawings;
 
@@ -56,12 +58,7 @@ struct Run {
 
 impl Run {
     fn filter(&self, drawn: &Drawn) -> Box<dyn Filter> {
-        Box::new(Native::new(
-            &drawn.policy,
-            drawn.workers,
-            self.seed,
-            self.former,
-        ))
+        Box::new(Body::new(drawn, self.seed, self.former))
     }
 
     fn note(&mut self, drawings: &Drawings) {
@@ -86,20 +83,45 @@ fn seeds() -> Range<u64> {
     }
 }
 
+/// What comes of each seed, in order: as many at a time as there are cores.
+fn each_seed(property: Property) -> Vec<(Run, Held)> {
+    let next = AtomicU64::new(seeds().start);
+    let some = || {
+        let mut done = Vec::new();
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if !seeds().contains(&seed) {
+                return done;
+            }
+            let mut run = Run {
+                seed,
+                former: None,
+                drawings: Drawings::new(),
+            };
+            let held = property(&mut run);
+            done.push((run, held));
+        }
+    };
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let mut all: Vec<_> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..cores).map(|_| scope.spawn(some)).collect();
+        let done = threads.into_iter().map(|thread| thread.join());
+        done.flat_map(|done| done.expect("no seed panics"))
+            .collect()
+    });
+    all.sort_by_key(|(run, _)| run.seed);
+    all
+}
+
 /// Runs a property; a share of the seeds must show something.
 fn holds(name: &str, property: Property) -> Drawings {
     let mut drawings = Drawings::new();
     let (mut vacuous, mut broken) = (0, Vec::new());
-    for seed in seeds() {
-        let mut run = Run {
-            seed,
-            former: None,
-            drawings: Drawings::new(),
-        };
-        match property(&mut run) {
+    for (run, held) in each_seed(property) {
+        match held {
             Held::Well => {}
             Held::Vacuously => vacuous += 1,
-            Held::Not(problem) => broken.push((seed, problem)),
+            Held::Not(problem) => broken.push((run.seed, problem)),
         }
         for (behaviour, times) in run.drawings {
             *drawings.entry(behaviour).or_default() += times;

@@ -13,9 +13,9 @@ use seawall_harness::random::chance;
 use seawall_harness::sim::Queue;
 use seawall_policy::deadline::{DeadlineInputs as AskedTime, Limit};
 
-use crate::filter::{Ask, Filter, Head, Id, Kind, Told};
+use crate::body::START;
+use crate::filter::{Ask, Callback, Filter, Head, Id, Kind, Told};
 use crate::mixture::{Behaviour, SECOND, Script, Then, flags};
-use crate::native::START;
 use crate::policies::Drawn;
 use source::Source;
 pub(crate) use source::{Pace, Who};
@@ -92,7 +92,8 @@ pub(crate) struct World<'a> {
     seed: u64,
 }
 
-const CALLERS: u64 = 5;
+/// The good callers have so many connections, which are the first.
+pub(crate) const CALLERS: u64 = 5;
 
 impl<'a> World<'a> {
     pub(crate) fn new(filter: &'a mut dyn Filter, drawn: &'a Drawn, seed: u64) -> Self {
@@ -315,7 +316,7 @@ impl<'a> World<'a> {
     }
 
     fn complete(&mut self, id: Id) {
-        self.filter.request_ended(id);
+        self.filter.call(id, Callback::RequestEnded);
         self.completed(id);
     }
 
@@ -381,7 +382,7 @@ impl<'a> World<'a> {
     }
 
     fn head(&mut self, id: Id, head: &Head) {
-        self.filter.headers(id, head);
+        self.filter.call(id, Callback::Headers(*head));
         let request = &mut self.requests[id as usize];
         request.answered = true;
         self.asked[id as usize].answered = head.local.is_none() && head.status < 500;
@@ -395,7 +396,7 @@ impl<'a> World<'a> {
             return;
         }
         let script = self.requests[id as usize].script;
-        self.filter.chunk(id);
+        self.filter.call(id, Callback::Chunk);
         let next = match left {
             0 | 1 => Event::After(id),
             left => Event::Chunk(id, left - 1),
@@ -412,11 +413,11 @@ impl<'a> World<'a> {
             Then::StandsStill => {}
             Then::Closes => self.cut(id, flags::SERVER_CLOSED),
             Then::AtOnce | Then::Ends => {
-                self.filter.ended(id, None);
+                self.filter.call(id, Callback::Ended(None));
                 self.over(id);
             }
             Then::Trailers(status) => {
-                self.filter.ended(id, Some(status));
+                self.filter.call(id, Callback::Ended(Some(status)));
                 self.over(id);
             }
         }
@@ -449,7 +450,7 @@ impl<'a> World<'a> {
     }
 
     fn cut(&mut self, id: Id, flags: u64) {
-        self.filter.cut(id, flags);
+        self.filter.call(id, Callback::Cut(flags));
         self.over(id);
     }
 

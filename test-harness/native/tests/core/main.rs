@@ -7,5 +7,6 @@
 )]
 
 mod bytes;
+mod questions;
 mod threads;
 mod typed;

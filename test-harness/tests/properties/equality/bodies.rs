@@ -124,11 +124,11 @@ impl Bodies {
                 let id = self.wasm.open(worker, properties);
                 let mut call = Request::with(&self.process, known);
                 call.known.borrow_mut().request = Headers::of(&lines);
-                let flow = self
-                    .wasm
-                    .request_headers(id, Headers::of(&lines).0, *complete);
+                let flow =
+                    self.wasm
+                        .request_headers(id, Headers::of(&lines).lines().to_vec(), *complete);
                 let went = call.send(&mut self.workers[worker + 1], *complete);
-                same_flow("request", &flow, went, call.reply().as_ref())?;
+                same_flow("request", &flow, went, call.reply().as_deref())?;
                 same_headers(
                     "request",
                     &self.wasm.header_map(id, REQUEST_HEADERS),
@@ -181,9 +181,11 @@ impl Bodies {
                 let mut lines = vec![(":status", status.as_str())];
                 lines.extend(extra);
                 let lines = Headers::of(&lines);
-                let flow = self.wasm.response_headers(pair.id, lines.0.clone(), *end);
+                let flow = self
+                    .wasm
+                    .response_headers(pair.id, lines.lines().to_vec(), *end);
                 let went = pair.native.response_headers(worker, lines, *end);
-                same_flow("response", &flow, went, pair.native.reply().as_ref())?;
+                same_flow("response", &flow, went, pair.native.reply().as_deref())?;
                 pair.over = *end || !went;
                 if let Flow::Reply(reply) = &flow {
                     answered_locally(&pair.native, reply);
@@ -210,7 +212,7 @@ impl Bodies {
                 };
                 if pair.answered && !pair.over {
                     let lines = Headers::of(&[("grpc-status", status)]);
-                    self.wasm.response_trailers(pair.id, lines.0.clone());
+                    self.wasm.response_trailers(pair.id, lines.lines().to_vec());
                     pair.native.response_trailers(worker, lines);
                     pair.over = true;
                 }
@@ -266,7 +268,7 @@ impl Bodies {
         let headers = self.wasm.header_map(pair.id, REQUEST_HEADERS);
         let flow = self.wasm.request_headers(id, headers, true);
         let went = call.send(worker, true);
-        same_flow("attempt", &flow, went, call.reply().as_ref())?;
+        same_flow("attempt", &flow, went, call.reply().as_deref())?;
         same_headers(
             "attempt",
             &self.wasm.header_map(id, REQUEST_HEADERS),
@@ -275,7 +277,7 @@ impl Bodies {
         if let (true, Some(status)) = (went, status) {
             let status = status.to_string();
             let lines = Headers::of(&[(":status", &status)]);
-            self.wasm.response_headers(id, lines.0.clone(), true);
+            self.wasm.response_headers(id, lines.lines().to_vec(), true);
             call.response_headers(worker, lines, true);
             let map = self.wasm.header_map(id, RESPONSE_HEADERS);
             same_headers("attempt's response", &map, &call.known.borrow().response)?;

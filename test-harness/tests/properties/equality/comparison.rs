@@ -59,7 +59,7 @@ pub(super) fn same_headers(what: &str, wasm: &HeaderMap, native: &Headers) -> Re
         map.sort();
         map
     };
-    let (there, here) = (sorted(wasm), sorted(&native.0));
+    let (there, here) = (sorted(wasm), sorted(native.lines()));
     match there == here {
         true => Ok(()),
         false => Err(format!("{what} headers: wasm {there:?}, native {here:?}")),

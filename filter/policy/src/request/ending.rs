@@ -224,6 +224,13 @@ fn judge_cut<E: Environment>(
                 false => Afterwards::Stands(Some(Ignored::StalledAfterHeaders)),
             }
         }
+        // It may well hang up on a client that does not finish.
+        Afterwards::Failed
+            if request.complete_at.is_none()
+                && worker.is_break_of_client(waiting.exchange, facts) == Some(true) =>
+        {
+            Afterwards::Stands(Some(Ignored::OnePeer))
+        }
         judged => judged,
     })
 }

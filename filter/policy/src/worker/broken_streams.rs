@@ -59,7 +59,8 @@ impl<E: Environment> Worker<E> {
         judged
     }
 
-    fn is_break_of_client(
+    /// Whether a stream broke for what its client sent, as far as other peers tell; nothing where that cannot be known.
+    pub(crate) fn is_break_of_client(
         &mut self,
         number: usize,
         facts: &impl Facts<StreamFact>,

@@ -10,12 +10,21 @@ const RESET: u64 = 0x10;
 const DEFAULTS: &str = r#"{"version":1,"policies":{"default":{"breaker":{"ramp":"0s","hosts":{"grace":"0s"},
     "open":{"for":"2s","up_to":"2s","jitter":0}}}}}"#;
 
+/// When a stream breaks.
+#[derive(Clone, Copy, Debug)]
+enum When {
+    /// Before its response begins.
+    Before,
+    /// While its response is on its way, and more of the request is to come.
+    Uploading,
+}
+
 /// Somebody whose requests come at an even pace.
 #[derive(Clone, Copy, Debug)]
 struct Client {
     /// Its address, with `*` for a number that changes with each request.
     address: Option<&'static str>,
-    breaks: bool,
+    breaks: Option<When>,
     every: u64,
     from: u64,
     until: u64,
@@ -24,7 +33,7 @@ struct Client {
 const fn client(address: &'static str, every: u64) -> Client {
     Client {
         address: Some(address),
-        breaks: false,
+        breaks: None,
         every,
         from: 0,
         until: u64::MAX,
@@ -33,7 +42,14 @@ const fn client(address: &'static str, every: u64) -> Client {
 
 const fn breaks(address: &'static str, every: u64) -> Client {
     Client {
-        breaks: true,
+        breaks: Some(When::Before),
+        ..client(address, every)
+    }
+}
+
+const fn uploads(address: &'static str, every: u64) -> Client {
+    Client {
+        breaks: Some(When::Uploading),
         ..client(address, every)
     }
 }
@@ -47,19 +63,29 @@ fn request(process: &Process, worker: usize, nth: u64, client: &Client) -> bool 
     }
     known.insert("connection\0id".to_owned(), nth.to_le_bytes().to_vec());
     let stream = process.open(worker, known);
-    let request = headers(&[(":method", "GET"), (":path", "/")]);
-    if process.request_headers(stream, request, true) != Flow::Continue {
+    let uploads = matches!(client.breaks, Some(When::Uploading));
+    let method = if uploads { "POST" } else { "GET" };
+    let request = headers(&[(":method", method), (":path", "/")]);
+    if process.request_headers(stream, request, !uploads) != Flow::Continue {
         process.close(stream);
         return false;
     }
-    if !client.breaks {
+    let Some(when) = client.breaks else {
         end(process, stream, "200");
         return true;
+    };
+    if uploads {
+        process.response_headers(stream, headers(&[(":status", "200")]), false);
     }
     process.set_property(stream, "response\0flags", RESET.to_le_bytes().to_vec());
-    let details = b"upstream_reset_before_response_started{remote_reset}";
+    let details: &[u8] = match when {
+        When::Before => b"upstream_reset_before_response_started{remote_reset}",
+        When::Uploading => b"upstream_reset_after_response_started{remote_reset}",
+    };
     process.set_property(stream, "response\0code_details", details.to_vec());
-    process.response_headers(stream, headers(&[(":status", "503")]), true);
+    if !uploads {
+        process.response_headers(stream, headers(&[(":status", "503")]), true);
+    }
     process.close(stream);
     true
 }
@@ -111,6 +137,31 @@ fn one_client_whose_streams_break_opens_nothing_beside_others_that_are_answered(
             let ignored = ignored(&process);
             assert!((390..400).contains(&ignored), "{ignored}");
         }
+    }
+}
+
+/// An upstream with a limit on uploads answers one, and resets it before it has all of it.
+#[test]
+fn one_client_whose_uploads_break_under_their_responses_opens_nothing_beside_others() {
+    for workers in [1, 2, 8] {
+        let process = process(workers, DEFAULTS);
+        let clients = [client("127.0.0.3:4000", 200), uploads("127.0.0.2:*", 50)];
+        assert_eq!(refused(&process, &clients, 30), Vec::<u64>::new());
+        assert!(ignored(&process) > 550, "{}", ignored(&process));
+    }
+}
+
+#[test]
+fn an_upstream_that_breaks_the_uploads_of_several_under_their_responses_opens() {
+    for addresses in [&["127.0.0.2:*"][..], &["127.0.0.2:*", "127.0.0.4:*"]] {
+        let process = process(2, DEFAULTS);
+        let mut clients: Vec<Client> = addresses.iter().map(|at| uploads(at, 100)).collect();
+        clients.extend((addresses.len() > 1).then(|| client("127.0.0.3:4000", 500)));
+        let first = refused(&process, &clients, 20).first().copied();
+        assert!(
+            first.is_some_and(|first| first < 6_000),
+            "{addresses:?} {first:?}"
+        );
     }
 }
 

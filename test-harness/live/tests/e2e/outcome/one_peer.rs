@@ -10,7 +10,8 @@ use seawall_live::raw::status;
 use seawall_live::upstream::Upstream;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpSocket;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::task::JoinSet;
 
 use crate::support::{WORKERS, anywhere, assert_no_trap, beside_others, transitions};
 
@@ -83,44 +84,49 @@ impl Chain {
         })
     }
 
-    /// One request from this address, on a connection of its own.
-    async fn ask(&self, from: Ipv4Addr, headers: usize) -> anyhow::Result<Option<u16>> {
-        let socket = TcpSocket::new_v4()?;
-        socket.bind((from, 0).into())?;
-        let mut stream = socket.connect(self.address).await?;
-        let mut request = "GET / HTTP/1.1\r\nhost: a\r\n".to_owned();
-        for number in 0..headers {
-            request.push_str(&format!("x-h{number}: 1\r\n"));
-        }
-        request.push_str("\r\n");
-        stream.write_all(request.as_bytes()).await?;
-        let mut answer = vec![0; 4_096];
-        let read = tokio::time::timeout(Duration::from_secs(5), stream.read(&mut answer)).await??;
-        Ok(status(&answer[..read]))
-    }
-
-    /// The statuses of requests at an even pace.
-    async fn load(
-        &self,
-        from: Ipv4Addr,
-        headers: usize,
-        every: Duration,
-        seconds: u64,
-    ) -> anyhow::Result<Vec<Option<u16>>> {
-        let deadline = clock::now() + Duration::from_secs(seconds);
-        let mut turns = tokio::time::interval(every);
-        let mut statuses = Vec::new();
-        while clock::now() < deadline {
-            turns.tick().await;
-            statuses.push(self.ask(from, headers).await?);
-        }
-        Ok(statuses)
-    }
-
     async fn sum(&self, metric: &str, label: &str) -> anyhow::Result<u64> {
         let metric = format!("wasmcustom.seawall_{metric}");
         self.front.sum(&[&metric, label]).await
     }
+}
+
+/// A connection from this address.
+async fn connect(address: SocketAddr, from: Ipv4Addr) -> anyhow::Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind((from, 0).into())?;
+    Ok(socket.connect(address).await?)
+}
+
+/// One request from this address, on a connection of its own.
+async fn ask(address: SocketAddr, from: Ipv4Addr, headers: usize) -> anyhow::Result<Option<u16>> {
+    let mut stream = connect(address, from).await?;
+    let mut request = "GET / HTTP/1.1\r\nhost: a\r\n".to_owned();
+    for number in 0..headers {
+        request.push_str(&format!("x-h{number}: 1\r\n"));
+    }
+    request.push_str("\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = vec![0; 4_096];
+    let read = tokio::time::timeout(Duration::from_secs(5), stream.read(&mut answer)).await??;
+    Ok(status(&answer[..read]))
+}
+
+/// The statuses of requests at an even pace.
+async fn load(
+    address: SocketAddr,
+    from: Ipv4Addr,
+    headers: usize,
+    every: Duration,
+    seconds: u64,
+) -> anyhow::Result<Vec<Option<u16>>> {
+    let deadline = clock::now() + Duration::from_secs(seconds);
+    let mut turns = tokio::time::interval(every);
+    let mut statuses = Vec::new();
+    while clock::now() < deadline {
+        turns.tick().await;
+        statuses.push(ask(address, from, headers).await?);
+    }
+    Ok(statuses)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -128,8 +134,8 @@ async fn one_client_whose_requests_the_upstream_resets_opens_nothing_beside_othe
 -> anyhow::Result<()> {
     let _turn = beside_others().await;
     let chain = Chain::start(0).await?;
-    let bad = chain.load(ATTACKER, MANY, Duration::from_millis(120), 8);
-    let good = chain.load(OTHER, 0, Duration::from_millis(200), 8);
+    let bad = load(chain.address, ATTACKER, MANY, Duration::from_millis(120), 8);
+    let good = load(chain.address, OTHER, 0, Duration::from_millis(200), 8);
     let (bad, good) = tokio::try_join!(bad, good)?;
     assert!(bad.len() >= 40 && good.len() >= 25, "{bad:?} {good:?}");
     assert!(bad.iter().all(|status| *status == Some(503)), "{bad:?}");
@@ -157,7 +163,7 @@ async fn an_upstream_that_resets_the_requests_of_all_opens() -> anyhow::Result<(
         let begun = clock::now();
         let mut nth = 0;
         while transitions(&chain.front).is_empty() {
-            chain.ask(peers[nth % peers.len()], 0).await?;
+            ask(chain.address, peers[nth % peers.len()], 0).await?;
             nth += 1;
             let late = begun.elapsed() > Duration::from_secs(6);
             anyhow::ensure!(!late, "{:#?}", chain.front.stats("seawall").await?);
@@ -166,5 +172,84 @@ async fn an_upstream_that_resets_the_requests_of_all_opens() -> anyhow::Result<(
         assert_eq!(transitions(&chain.front), ["closed -> open"]);
         assert_no_trap(&chain.front);
     }
+    Ok(())
+}
+
+/// An application that answers a GET at once, and an upload by an echo of its chunks, which it cuts after half a second.
+async fn echo() -> anyhow::Result<SocketAddr> {
+    let listener = TcpListener::bind(anywhere()).await?;
+    let address = listener.local_addr()?;
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(serve(stream));
+        }
+    });
+    Ok(address)
+}
+
+async fn serve(mut stream: TcpStream) -> std::io::Result<()> {
+    const MOST: Duration = Duration::from_millis(500);
+    loop {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await?);
+        }
+        if head.starts_with(b"GET") {
+            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+            stream.write_all(answer).await?;
+            continue;
+        }
+        let answer = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+        stream.write_all(answer).await?;
+        let echo = async {
+            let mut chunk = [0; 1_024];
+            while stream.read(&mut chunk).await? > 0 {
+                stream.write_all(b"1\r\nx\r\n").await?;
+            }
+            std::io::Result::Ok(())
+        };
+        let _ = tokio::time::timeout(MOST, echo).await;
+        return stream.set_zero_linger();
+    }
+}
+
+/// Sends a chunk each tenth of a second, until the connection is cut.
+async fn upload(address: SocketAddr, from: Ipv4Addr) -> anyhow::Result<()> {
+    let mut stream = connect(address, from).await?;
+    let head = b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n";
+    stream.write_all(head).await?;
+    while stream.write_all(b"1\r\nx\r\n").await.is_ok() {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_client_whose_uploads_the_upstream_cuts_under_their_responses_opens_nothing_beside_others()
+-> anyhow::Result<()> {
+    const UPLOADS: u64 = 60;
+    let _turn = beside_others().await;
+    let policy = json!({"version": 1, "policies": {"default": {}}});
+    let edge = listener("edge", Some(policy), json!({}));
+    let front = start(&edge, &to(echo().await?, false)).await?;
+    let address = front.listener("edge")?;
+    let mut uploads = JoinSet::new();
+    for number in 0..UPLOADS {
+        uploads.spawn(async move {
+            tokio::time::sleep(Duration::from_millis(100 * number)).await;
+            upload(address, ATTACKER).await
+        });
+    }
+    let good = load(address, OTHER, 0, Duration::from_millis(200), 6).await?;
+    for done in uploads.join_all().await {
+        done?;
+    }
+    assert!(good.len() >= 18, "{good:?}");
+    assert!(good.iter().all(|status| *status == Some(200)), "{good:?}");
+    let reason = ["wasmcustom.seawall_ignored", "reason=one_peer"];
+    front.wait_for(&reason, UPLOADS - 6).await?;
+    let stats = front.stats("seawall").await?;
+    assert_eq!(transitions(&front), Vec::<String>::new(), "{stats:#?}");
+    assert_no_trap(&front);
     Ok(())
 }

@@ -5,6 +5,8 @@
 //! they do not finish, by responses that they do not read, by streams. An upstream that takes no connections looks the
 //! same from one request. So another request decides: the wait says nothing only if the upstream ended a response meanwhile, or
 //! a client holds a connection meanwhile. A complete request without a response is no such holder, since its own silence counts.
+//! Where more requests wait for an answer that is overdue than clients hold connections, it is they that the others wait for:
+//! then held connections say nothing until the upstream ends a response.
 
 use crate::time::Timestamp;
 
@@ -47,14 +49,26 @@ impl ConnectionUse {
 pub struct PoolEvidence {
     /// When a response ended last.
     pub ended_at: Timestamp,
-    /// When a client was last seen to hold a connection.
+    /// When clients were last seen to hold connections.
     pub held_at: Timestamp,
+    /// When more requests were last seen to wait for an overdue answer than clients held connections.
+    pub overdue_at: Timestamp,
 }
 
 impl PoolEvidence {
+    /// So many clients hold connections now, and so many requests wait for an answer that is overdue.
+    pub fn look(&mut self, held: u32, overdue: u32, now: Timestamp) {
+        if overdue > held {
+            self.overdue_at = now;
+        } else if held > 0 {
+            self.held_at = now;
+        }
+    }
+
     /// Whether it did so while a request waited that was complete at `since`.
     pub fn takes_connections_since(&self, since: Timestamp) -> bool {
-        self.ended_at.max(self.held_at) > since
+        let held = self.held_at > since && self.overdue_at <= self.ended_at;
+        self.ended_at > since || held
     }
 }
 
@@ -92,9 +106,32 @@ mod tests {
             let evidence = PoolEvidence {
                 ended_at: at(ended),
                 held_at: at(held),
+                ..PoolEvidence::default()
             };
             let takes = evidence.takes_connections_since(at(since));
             assert_eq!(takes, expected, "{ended} {held} {since}");
         }
+    }
+
+    #[test]
+    fn few_held_connections_excuse_no_upstream_that_is_silent_to_more_requests() {
+        let at = Timestamp::nanos;
+        for (held, overdue, expected) in [(0, 0, false), (2, 0, true), (2, 2, true), (2, 3, false)]
+        {
+            let mut evidence = PoolEvidence::default();
+            evidence.look(held, overdue, at(6));
+            let takes = evidence.takes_connections_since(at(5));
+            assert_eq!(takes, expected, "{held} {overdue}");
+        }
+        let mut evidence = PoolEvidence::default();
+        evidence.look(2, 3, at(6));
+        evidence.look(2, 0, at(7));
+        assert!(
+            !evidence.takes_connections_since(at(5)),
+            "their clients left"
+        );
+        evidence.ended_at = at(8);
+        evidence.look(2, 0, at(9));
+        assert!(evidence.takes_connections_since(at(8)), "it answered");
     }
 }

@@ -133,6 +133,11 @@ impl Exchange {
         complete.max(self.queued_until)
     }
 
+    /// Whether a verdict on it is counted: as long as it has no response, one that its upstream was silent.
+    pub(super) const fn is_counted(&self) -> bool {
+        matches!(self.stage, Stage::Counted(_))
+    }
+
     fn is_quiet(&self, now: Timestamp) -> bool {
         self.chunks == self.chunks_seen && now.since(self.quiet_since) >= stall::STILL
     }

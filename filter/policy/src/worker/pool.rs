@@ -43,12 +43,18 @@ impl<E: Environment> Worker<E> {
             let Some(entry) = self.upstreams.entry(exchange.upstream) else {
                 continue;
             };
-            if holder == ConnectionUse::No || !entry.responses.awaited {
+            let responses = &mut entry.responses;
+            if !responses.awaited {
                 continue;
             }
-            let answered = holder == ConnectionUse::Holds && entry.responses.pool_known;
+            if holder == ConnectionUse::No {
+                let overdue = u32::from(exchange.is_counted());
+                responses.overdue = responses.overdue.saturating_add(overdue);
+                continue;
+            }
+            let answered = holder == ConnectionUse::Holds && responses.pool_known;
             match answered || exchange.connection.held {
-                true => entry.responses.pool.held_at = now,
+                true => responses.held = responses.held.saturating_add(1),
                 false => {
                     let oldest = (exchange.connection.at, waiting.admitted_at, number);
                     unknown.push(Reverse(oldest));
@@ -66,7 +72,7 @@ impl<E: Environment> Worker<E> {
             if asked >= ASKED_MAX {
                 break;
             }
-            if entry.responses.pool.held_at == now {
+            if entry.responses.held > entry.responses.overdue {
                 continue;
             }
             asked = asked.saturating_add(1);
@@ -76,13 +82,17 @@ impl<E: Environment> Worker<E> {
                 .is_some_and(|facts| response_facts::pool_wait(&facts).is_some());
             exchange.connection = PropertyReads { held, at: now };
             if held {
-                entry.responses.pool.held_at = now;
+                entry.responses.held = entry.responses.held.saturating_add(1);
                 entry.responses.pool_known = true;
             }
         }
         for upstream in 0..self.upstreams.len() {
             if let Some(entry) = self.upstreams.entry(upstream) {
-                entry.responses.awaited = false;
+                let responses = &mut entry.responses;
+                let held = std::mem::take(&mut responses.held);
+                let overdue = std::mem::take(&mut responses.overdue);
+                responses.pool.look(held, overdue, now);
+                responses.awaited = false;
             }
         }
     }

@@ -151,6 +151,9 @@ pub(crate) struct Responses {
     pub(crate) pool_known: bool,
     /// Whether a request waits that may be slow soon.
     pub(crate) awaited: bool,
+    /// How many connections clients hold, and how many requests wait for an overdue answer, as far as this tick has seen.
+    pub(crate) held: u32,
+    pub(crate) overdue: u32,
     /// What other workers were told of that.
     pub(crate) told: Timestamp,
     /// Whether one stands still.

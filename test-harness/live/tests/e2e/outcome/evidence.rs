@@ -143,6 +143,32 @@ async fn requests_that_wait_for_connections_that_clients_hold_open_nothing() -> 
     Ok(())
 }
 
+/// Idle sessions of somebody take two of its connections; callers leave before they get one of the others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upstream_that_hangs_opens_beside_idle_sessions_though_few_requests_find_a_connection()
+-> anyhow::Result<()> {
+    let _turn = beside_others().await;
+    let few = json!({"circuit_breakers": {"thresholds": [{"max_connections": 16}]}});
+    let stand = Stand::with(defaults(), json!({"timeout": "0s"}), few).await?;
+    let mut sessions = Vec::new();
+    for _ in 0..2 {
+        let mut session = TcpStream::connect(stand.address).await?;
+        let request =
+            b"GET /ws HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
+        session.write_all(request).await?;
+        let mut status = [0; 12];
+        session.read_exact(&mut status).await?;
+        assert_eq!(&status, b"HTTP/1.1 101");
+        sessions.push(session);
+    }
+    stand.upstream.set(Knobs::hanging());
+    let client = Client::new(stand.address, 80, Duration::from_secs(6));
+    let load = tokio::spawn(async move { client.run("/", 10.0, SOON).await });
+    opens(&stand.envoy).await?;
+    load.abort();
+    Ok(())
+}
+
 /// An address where connections are neither accepted nor refused, after so many: Linux drops what its queue has no room for.
 async fn black_hole(accepted: usize) -> anyhow::Result<(SocketAddr, Vec<TcpStream>, TcpListener)> {
     let socket = TcpSocket::new_v4()?;

@@ -13,7 +13,7 @@ cd "$(dirname "$0")/.." || exit 1
 readonly root=$PWD
 readonly mutants=test-harness/tests/explore/mutants
 readonly tree=target/mutants/tree
-readonly limit=60
+readonly limit=150
 export RUST_BACKTRACE=0
 # Not for shipping: built fast.
 export CARGO_PROFILE_WASM_LTO=off CARGO_PROFILE_WASM_CODEGEN_UNITS=16 CARGO_PROFILE_WASM_OPT_LEVEL=1
@@ -90,9 +90,9 @@ tested() {
 
 proved() {
     local log=target/mutants/proved.log
-    (cd "$tree" && cargo test --quiet --release --locked -p seawall-policy --lib --test breaker --no-run) >"$log" 2>&1
+    (cd "$tree" && cargo test --quiet --release --locked -p seawall-policy -p seawall-native --lib --test breaker --test core --no-run) >"$log" 2>&1
     begin=$SECONDS
-    (cd "$tree" && timeout "$limit" cargo test --quiet --release --locked -p seawall-policy --lib --test breaker) >"$log" 2>&1
+    (cd "$tree" && timeout "$limit" cargo test --quiet --release --locked -p seawall-policy -p seawall-native --lib --test breaker --test core) >"$log" 2>&1
     case $? in 0 | 124) return 1 ;; esac
     found=$(sed -n 's/^    \([a-z_:]*\)$/\1/p' "$log" | sort -u | head -n 1)
     by="policy tests"

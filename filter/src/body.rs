@@ -65,6 +65,7 @@ impl Property for StreamFact {
             Self::PeerUriSan => "connection\0uri_san_peer_certificate",
             Self::AttemptCount => "upstream\0request_attempt_count",
             Self::AttemptState => ATTEMPTS,
+            Self::Direction => "xds\0listener_direction",
         }
     }
 }
@@ -77,7 +78,6 @@ impl Property for RouteFact {
             Self::VirtualHost => "xds\0virtual_host_name",
             Self::FilterChain => "xds\0filter_chain_name",
             Self::ListenerPort => "destination\0port",
-            Self::Direction => "xds\0listener_direction",
             Self::Policy => "xds\0route_metadata\0filter_metadata\0seawall\0policy",
             Self::Priority => "xds\0route_metadata\0filter_metadata\0seawall\0priority",
             Self::Timeout => "xds\0route_metadata\0filter_metadata\0seawall\0timeout",

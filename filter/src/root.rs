@@ -6,6 +6,7 @@ use std::rc::Rc;
 use seawall_policy::config;
 use seawall_policy::environment::effects::Effects;
 use seawall_policy::environment::{Environment, Timer};
+use seawall_policy::position::FilterPosition;
 use seawall_policy::stream::look_at_parked;
 use seawall_policy::worker::{TICK_MILLIS, Vm, Worker};
 
@@ -41,7 +42,8 @@ impl Root {
             }
         };
         // Streams of an earlier configuration keep their worker, whose numbers mean something else.
-        let worker = Worker::new(Wasm, Rc::clone(&self.vm), routing);
+        let position = plugin::root_id().and_then(|id| FilterPosition::of_root(&id));
+        let worker = Worker::new(Wasm, Rc::clone(&self.vm), routing).at(position);
         self.worker = Rc::new(RefCell::new(Some(worker)));
         Wasm.set_tick_period(TICK_MILLIS)
     }

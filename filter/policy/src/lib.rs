@@ -19,6 +19,7 @@
 
 mod attempt;
 mod decimal;
+mod direction;
 mod draws;
 mod hash;
 mod json;
@@ -51,6 +52,7 @@ pub mod orca;
 pub mod outcome;
 pub mod path_pattern;
 pub mod policy;
+pub mod position;
 pub mod priority;
 pub mod propagation;
 pub mod ratio;

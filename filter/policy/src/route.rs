@@ -60,6 +60,11 @@ impl Routing {
         policies.find(|(_, policy)| policy.name == name)
     }
 
+    /// Whether the policy that a route's metadata names can be another than what a request gets anyway.
+    pub fn heeds_names(&self) -> bool {
+        !matches!(self.policies.as_slice(), [only] if only.name == DEFAULT)
+    }
+
     /// The policy for a request to `cluster`, and how its state is keyed; `None` where Seawall stays out.
     ///
     /// `named` is the policy that the route's metadata asks for. A name that does not exist is as if none were given:

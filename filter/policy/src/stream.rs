@@ -1,13 +1,14 @@
 //! One stream, in whichever of the two positions it turns out to stand.
 //!
-//! The same configuration in both positions is the same root to Envoy, so that only the stream itself can tell: the
-//! router counts attempts, and before it the count is 0.
+//! A root may be told its position by its name ([`crate::position`]). Otherwise the same configuration in both positions is the same root to
+//! Envoy, so that only the stream itself can tell: the router counts attempts, and before it the count is 0.
 
 use crate::attempt::{self, Attempt};
 use crate::environment::Environment;
 use crate::environment::effects::{Action, Effects};
 use crate::environment::facts::{Facts, StreamFact};
 use crate::environment::headers::HeaderMap;
+use crate::position::FilterPosition;
 use crate::request::HttpRequest;
 use crate::worker::Worker;
 
@@ -41,7 +42,16 @@ impl<H: HeaderMap> Stream<H> {
         end_of_stream: bool,
         out: &mut Effects,
     ) -> Action {
-        let number = facts.number(StreamFact::AttemptCount).unwrap_or(0);
+        let number = match worker.position {
+            Some(FilterPosition::Downstream) => 0,
+            Some(FilterPosition::Upstream) | None => {
+                facts.number(StreamFact::AttemptCount).unwrap_or(0)
+            }
+        };
+        if worker.position == Some(FilterPosition::Upstream) && number == 0 {
+            // No router has seen it: nothing is known of it.
+            return Action::Continue;
+        }
         if let Position::Request(request) = &self.0
             && number > 0
         {

@@ -102,6 +102,7 @@ mod import {
         ) -> u32;
         pub(super) fn proxy_increment_metric(id: u32, offset: i64) -> u32;
         pub(super) fn proxy_record_metric(id: u32, value: u64) -> u32;
+        pub(super) fn proxy_get_metric(id: u32, value: *mut u64) -> u32;
         pub(super) fn proxy_send_local_response(
             status: u32,
             details: *const u8,
@@ -280,6 +281,14 @@ pub(crate) fn increment_metric(id: u32, offset: i64) -> Result<(), Status> {
 }
 
 /// Sets a gauge.
+pub(crate) fn get_metric(id: u32) -> Result<u64, Status> {
+    let mut value = 0;
+    // SAFETY: the pointer is to a number of our own, which the host writes.
+    done(unsafe { import::proxy_get_metric(id, &raw mut value) })?;
+    Ok(value)
+}
+
+/// Sets a gauge, or gives a histogram a value.
 pub(crate) fn record_metric(id: u32, value: u64) -> Result<(), Status> {
     // SAFETY: no memory is passed.
     done(unsafe { import::proxy_record_metric(id, value) })

@@ -39,6 +39,10 @@ impl Metrics for Wasm {
         errors::succeeded("increment_metric", abi::increment_metric(metric.0, offset));
     }
 
+    fn counted(&self, metric: MetricId) -> Option<u64> {
+        errors::found("get_metric", abi::get_metric(metric.0))
+    }
+
     fn set(&self, metric: MetricId, value: u64) {
         errors::succeeded("record_metric", abi::record_metric(metric.0, value));
     }

@@ -23,6 +23,7 @@ const WALL: u64 = 1_700_000_000_000_000_000;
 pub struct Shared {
     entries: RefCell<BTreeMap<String, Found>>,
     counter: Cell<u32>,
+    loads: Cell<u64>,
     /// Who comes in between, and before one swap in how many.
     races: RefCell<Option<(ChaCha8Rng, u32)>>,
 }
@@ -45,6 +46,11 @@ impl Shared {
         races.is_some_and(|(chance, one_in)| chance.next_u32().is_multiple_of(*one_in))
     }
 
+    /// How often something was read.
+    pub fn loads(&self) -> u64 {
+        self.loads.get()
+    }
+
     /// All that stands in it.
     pub fn all(&self) -> BTreeMap<String, Vec<u8>> {
         let entries = self.entries.borrow();
@@ -57,6 +63,7 @@ impl Shared {
 
 impl SharedStore for Shared {
     fn load(&self, key: &str) -> Result<Option<Found>, HostError> {
+        self.loads.set(self.loads.get() + 1);
         Ok(self.entries.borrow().get(key).cloned())
     }
 
@@ -92,6 +99,7 @@ pub struct Process {
     pub(crate) lines: RefCell<Vec<String>>,
     pub(crate) streams: RefCell<BTreeMap<u32, SharedFacts>>,
     next_context: Cell<u32>,
+    drops_counters: Cell<bool>,
     questions: OnceCell<Rc<Questions>>,
 }
 
@@ -144,6 +152,24 @@ impl Process {
     /// All metrics by name: counters, gauges, and how many values each histogram took.
     pub fn metrics(&self) -> BTreeMap<String, u64> {
         self.values.borrow().clone()
+    }
+
+    /// From now on counters are dropped: they read 0, and nobody says so. So does Envoy by a `stats_matcher`.
+    pub fn drop_counters(&self) {
+        self.drops_counters.set(true);
+    }
+
+    /// All counters and gauges begin at 0 again.
+    pub fn reset_counters(&self) {
+        self.values
+            .borrow_mut()
+            .values_mut()
+            .for_each(|value| *value = 0);
+    }
+
+    /// Whether counters are dropped.
+    pub(crate) fn drops_counters(&self) -> bool {
+        self.drops_counters.get()
     }
 
     /// The log lines since the last time.

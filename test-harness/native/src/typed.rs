@@ -12,16 +12,31 @@ use seawall_policy::shared::state::{
 /// Records by the names of their keys.
 type Records = BTreeMap<String, Box<dyn Any + Send>>;
 
-/// The state of one process. Workers on several threads may share it.
+/// The state and the counters of one process. Workers on several threads may share it.
 #[derive(Default)]
 pub struct TypedState {
     records: Mutex<Records>,
+    counters: Mutex<BTreeMap<String, u64>>,
 }
 
 impl TypedState {
     /// The names of all keys under which something stands.
     pub fn names(&self) -> Vec<String> {
         self.lock().keys().cloned().collect()
+    }
+
+    /// Adds to a counter.
+    pub(crate) fn add(&self, counter: &str, count: u64) {
+        let counters = self.counters.lock();
+        let mut counters = counters.unwrap_or_else(PoisonError::into_inner);
+        *counters.entry(counter.to_owned()).or_default() += count;
+    }
+
+    /// What a counter stands at.
+    pub(crate) fn counted(&self, counter: &str) -> u64 {
+        let counters = self.counters.lock();
+        let counters = counters.unwrap_or_else(PoisonError::into_inner);
+        counters.get(counter).copied().unwrap_or(0)
     }
 
     /// A step works on a copy: one that panics leaves everything as it was.

@@ -91,7 +91,21 @@ impl Metrics for Host {
 
     fn add(&self, metric: MetricId, count: u64) {
         let (name, _) = self.process.names.borrow()[metric.0 as usize].clone();
+        if let Some(typed) = &self.process.typed {
+            typed.add(&name, count);
+        }
         *self.process.values.borrow_mut().entry(name).or_default() += count;
+    }
+
+    fn counted(&self, metric: MetricId) -> Option<u64> {
+        let (name, _) = &self.process.names.borrow()[metric.0 as usize];
+        if self.process.drops_counters() {
+            return Some(0);
+        }
+        match &self.process.typed {
+            Some(typed) => Some(typed.counted(name)),
+            None => self.process.values.borrow().get(name).copied(),
+        }
     }
 
     fn set(&self, metric: MetricId, value: u64) {
@@ -177,6 +191,11 @@ impl Worker {
             }
         }
         self.core.parked_seen();
+    }
+
+    /// Its configuration goes.
+    pub fn done(&mut self) {
+        self.core.done();
     }
 
     /// How often something was counted, over all series whose names hold these words. Counts are told at the tick.

@@ -141,9 +141,7 @@ fn metrics(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
         "proxy_increment_metric",
         |mut c: Call<'_>, id: u32, by: i64| {
             run(&mut c, "proxy_increment_metric", |c| {
-                let guest = c.data();
-                let metrics = &mut *guest.common.metrics.borrow_mut();
-                guest.metrics.increment(metrics, id, by)
+                c.data_mut().counter(id, Some(by)).map(drop)
             })
         },
     )?;
@@ -163,9 +161,7 @@ fn metrics(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
         "proxy_get_metric",
         |mut c: Call<'_>, id: u32, at: u32| {
             run(&mut c, "proxy_get_metric", |c| {
-                let common = Rc::clone(&c.data().common);
-                let metrics = &mut *common.metrics.borrow_mut();
-                let value = c.data().metrics.get(metrics, id)?.to_le_bytes();
+                let value = c.data_mut().counter(id, None)?.to_le_bytes();
                 memory::write(c, at, &value)
             })
         },

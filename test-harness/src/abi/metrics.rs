@@ -127,6 +127,11 @@ impl MetricIds {
         Ok(())
     }
 
+    /// The name of a metric.
+    pub fn name(&self, id: u32) -> Option<&str> {
+        self.names.get(&id).map(String::as_str)
+    }
+
     /// The value of a counter or a gauge.
     ///
     /// # Errors

@@ -79,6 +79,20 @@ pub trait Border {
 
     /// Compares and swaps; `None` ends the VM inside the call.
     fn swap(&self, common: &Common, key: &str, bytes: &[u8], cas: u32) -> Option<memory::Answer>;
+
+    /// A counter is read, or something is added to it.
+    fn counter(&self, common: &Common, metric: &str, added: Option<i64>) -> Counter;
+}
+
+/// Who answers for a counter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counter {
+    /// The process itself.
+    Process,
+    /// It stands at this.
+    Value(u64),
+    /// Nobody: the VM ends inside the call.
+    End,
 }
 
 /// What all VMs of a process share.
@@ -331,6 +345,23 @@ impl Guest {
             hook(self.vm);
         }
         self.common.shared.borrow_mut().swap(key, bytes, cas)
+    }
+
+    /// Reads a counter or a gauge, or adds to it.
+    fn counter(&mut self, id: u32, added: Option<i64>) -> memory::Answer<u64> {
+        let border = self.common.border.borrow().clone();
+        if let Some((border, name)) = border.zip(self.metrics.name(id)) {
+            match border.counter(&self.common, name, added) {
+                Counter::Process => {}
+                Counter::Value(value) => return Ok(value),
+                Counter::End => return self.end(),
+            }
+        }
+        let metrics = &mut *self.common.metrics.borrow_mut();
+        match added {
+            None => self.metrics.get(metrics, id),
+            Some(added) => self.metrics.increment(metrics, id, added).map(|()| 0),
+        }
     }
 
     /// The VM ends with this call.

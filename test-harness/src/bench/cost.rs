@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::BenchError;
 use super::exchange::{Exchanges, now};
-use super::rows::{Outcome, Row, policies};
+use super::rows::{Outcome, Positions, Row, policies};
 use crate::module::Module;
 use crate::process::{Process, ProcessOptions};
 
@@ -110,6 +110,11 @@ impl Modules {
         };
         let options = ProcessOptions {
             configuration,
+            // The harness has one root for both positions.
+            root_id: match row.positions {
+                Positions::Downstream => "seawall-down".to_owned(),
+                Positions::Both => "seawall".to_owned(),
+            },
             seed: 7,
             ..ProcessOptions::default()
         };

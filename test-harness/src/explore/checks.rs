@@ -1,5 +1,6 @@
 //! What must hold, seen from outside: in the bytes that stand in shared data, and in what clients and upstreams see.
 
+mod epochs;
 mod slots;
 
 use std::collections::BTreeMap;
@@ -33,6 +34,8 @@ pub(super) struct View<'a> {
     /// Of each worker: what was seen of it, and whether it is dead.
     pub(super) workers: Vec<(Tally, bool)>,
     pub(super) now: u64,
+    /// Whether a worker, dead or not, stands between a swap and the increment that tells of it.
+    pub(super) telling: bool,
 }
 
 /// What must hold in one scenario.
@@ -132,6 +135,7 @@ impl Checks {
         if !seen.iter().any(goes) {
             return Ok(());
         }
+        self.heeded(view)?;
         if let (Some(record), Some((phase, generation, _))) = (view.record(), &self.begin) {
             let probing = record.breaker.phase() == Phase::HalfOpen;
             let this = match phase {
@@ -179,6 +183,7 @@ impl Checks {
         };
         transitions(&record, events, dead)?;
         self.breaker(&record, view, dead)?;
+        self.heeded_at_end(&record, view, events)?;
         self.budget(record, view, dead)
     }
 

@@ -1,5 +1,6 @@
 //! The scenarios that are there.
 
+mod epochs;
 mod slots;
 
 use super::scenario::{Forced, HostFault, Scenario, Step};
@@ -112,6 +113,7 @@ pub fn all() -> Vec<Scenario> {
         half_open(),
         closed(),
         budgets(),
+        epochs::all(),
         slots::all(),
         kills(),
         failures(),

@@ -28,6 +28,11 @@ pub(super) fn step(
             format!("writes {key}: {}", bytes_of(bytes))
         }
         (PendingCall::Swap(key, ..), _) => format!("comes too late to write {key}"),
+        (PendingCall::Count(metric), HostReply::Counted(value)) => {
+            format!("reads {metric}: {value}")
+        }
+        (PendingCall::Count(metric), _) => format!("reads {metric}"),
+        (PendingCall::Add(metric, count), _) => format!("adds {count} to {metric}"),
         (PendingCall::Nothing, _) => "rests".to_owned(),
     };
     let mut line = format!("worker {} {what}", worker + 1);

@@ -9,7 +9,7 @@ use super::checks::{Checks, View, Write};
 use super::process_state::{ProcessState, Slot};
 use super::scenario::{Forced, HostFault, Scenario, Step};
 use super::schedule::Choice;
-use super::vm_tree::{HostReply, Node, Observation, PendingCall, VmTree};
+use super::vm_tree::{HostReply, Node, Observation, PendingCall, VmTree, is_counter};
 use crate::module::{HostError, Module};
 
 /// When it all begins, in nanoseconds.
@@ -143,8 +143,7 @@ impl StateSpace {
 
     /// Whether a worker stands in the middle of a step.
     pub(super) fn is_inside(&self, state: &ProcessState, worker: u8) -> bool {
-        let pending = &self.node(state, usize::from(worker)).pending;
-        matches!(pending, PendingCall::Load(_) | PendingCall::Swap(..))
+        self.node(state, usize::from(worker)).pending.is_inside()
     }
 
     /// A worker that can begin its next step without anything being seen of it.
@@ -227,10 +226,9 @@ impl StateSpace {
             let mut begun = false;
             loop {
                 let dead = state.dead & (1 << worker) != 0;
-                let goes = match self.node(&state, worker).pending {
+                let goes = match &self.node(&state, worker).pending {
                     PendingCall::Begin(_) => !begun,
-                    PendingCall::Load(_) | PendingCall::Swap(..) => true,
-                    PendingCall::Nothing => false,
+                    pending => pending.is_inside(),
                 };
                 if dead || !goes {
                     break;
@@ -277,6 +275,15 @@ impl StateSpace {
                     HostReply::Lost
                 }
             }
+            PendingCall::Count(metric) => HostReply::Counted(self.counted(&mut state, metric)),
+            PendingCall::Add(metric, count) => {
+                let value = self.counted(&mut state, metric).wrapping_add(*count);
+                let (place, _) = self.slot(&mut state, metric);
+                let bytes: Rc<[u8]> = value.to_le_bytes().into();
+                // A counter has no number to swap against: only its value tells one state from another.
+                state.store[place] = Some((self.intern(&bytes), 0));
+                HostReply::Added
+            }
         };
         broken.map_err(Halt::Broken)?;
         let observed = Observation {
@@ -297,6 +304,14 @@ impl StateSpace {
             child,
         };
         Ok((state, effect))
+    }
+
+    /// What a counter stands at.
+    fn counted(&mut self, state: &mut ProcessState, metric: &Rc<str>) -> u64 {
+        let (_, slot) = self.slot(state, metric);
+        let bytes = slot.map(|(bytes, _)| &*self.bytes[bytes as usize]);
+        let bytes = bytes.and_then(|bytes| bytes.try_into().ok());
+        bytes.map_or(0, u64::from_le_bytes)
     }
 
     fn slot(&mut self, state: &mut ProcessState, key: &Rc<str>) -> (usize, Slot) {
@@ -322,7 +337,8 @@ impl StateSpace {
 
     fn view<'a>(&'a self, state: &ProcessState) -> View<'a> {
         let slots = self.keys.iter().zip(&state.store);
-        let store = slots.filter_map(|(key, slot)| {
+        let records = slots.filter(|(key, _)| !is_counter(key));
+        let store = records.filter_map(|(key, slot)| {
             let (bytes, _) = (*slot)?;
             Some((&**key, &*self.bytes[bytes as usize]))
         });
@@ -334,7 +350,13 @@ impl StateSpace {
             store: store.collect(),
             workers: workers.collect(),
             now: state.now,
+            telling: self.is_telling(state),
         }
+    }
+
+    fn is_telling(&self, state: &ProcessState) -> bool {
+        let mut workers = 0..self.trees.len();
+        workers.any(|worker| matches!(self.node(state, worker).pending, PendingCall::Add(..)))
     }
 
     fn node(&self, state: &ProcessState, worker: usize) -> &Node {
@@ -344,10 +366,9 @@ impl StateSpace {
     fn is_done(&self, state: &ProcessState, worker: usize) -> bool {
         let end = self.steps[worker].2;
         state.dead & (1 << worker) != 0
-            || match self.node(state, worker).pending {
-                PendingCall::Begin(number) => number >= end,
-                PendingCall::Load(_) | PendingCall::Swap(..) => false,
-                PendingCall::Nothing => true,
+            || match &self.node(state, worker).pending {
+                PendingCall::Begin(number) => *number >= end,
+                pending => !pending.is_inside(),
             }
     }
 }

@@ -11,17 +11,24 @@ use super::environment::{Event, Tally, WorkerEnvironment};
 use super::scenario::{HostFault, Step};
 use crate::abi::memory::Answer;
 use crate::abi::status::{CAS_MISMATCH, NOT_FOUND};
-use crate::abi::{Border, Common};
+use crate::abi::{Border, Common, Counter};
 use crate::module::{HostError, Module};
 use crate::process::{FailurePolicy, Process, ProcessOptions};
 
 /// Calls by which a VM could learn of another in a way that is not followed here.
-const UNFOLLOWED: [&str; 4] = [
-    "proxy_get_metric",
+const UNFOLLOWED: [&str; 3] = [
     "proxy_dequeue_shared_queue",
     "proxy_resolve_shared_queue",
     "proxy_call_foreign_function",
 ];
+
+/// The family of the counters by which VMs tell each other that a record changed.
+const EPOCHS: &str = "seawall_record_changes";
+
+/// Whether this names such a counter, and no record.
+pub(super) fn is_counter(name: &str) -> bool {
+    name.starts_with(EPOCHS)
+}
 
 /// What a VM is told.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -36,6 +43,10 @@ pub(super) enum HostReply {
     Stored,
     /// Somebody else swapped first.
     Lost,
+    /// The counter stands at this.
+    Counted(u64),
+    /// It was added to.
+    Added,
 }
 
 /// What a VM is told, and the time at which it goes on.
@@ -54,8 +65,22 @@ pub(super) enum PendingCall {
     Load(Rc<str>),
     /// To write, if the number still is this.
     Swap(Rc<str>, Rc<[u8]>, u32),
+    /// To read a counter.
+    Count(Rc<str>),
+    /// To add to one.
+    Add(Rc<str>, u64),
     /// Nothing: it has done all it had to do, or is dead.
     Nothing,
+}
+
+impl PendingCall {
+    /// Whether it is in the middle of a step.
+    pub(super) const fn is_inside(&self) -> bool {
+        match self {
+            Self::Load(_) | Self::Swap(..) | Self::Count(_) | Self::Add(..) => true,
+            Self::Begin(_) | Self::Nothing => false,
+        }
+    }
 }
 
 /// A VM that has heard so much.
@@ -135,6 +160,24 @@ impl Border for Script {
             HostReply::Stored => Ok(()),
             _ => Err(CAS_MISMATCH),
         })
+    }
+
+    fn counter(&self, common: &Common, metric: &str, added: Option<i64>) -> Counter {
+        if !is_counter(metric) {
+            if added.is_none() {
+                self.unfollowed.set(Some("proxy_get_metric"));
+            }
+            return Counter::Process;
+        }
+        let pending = || match added {
+            None => PendingCall::Count(metric.into()),
+            Some(added) => PendingCall::Add(metric.into(), added.unsigned_abs()),
+        };
+        match self.hear(common, pending) {
+            Some(HostReply::Counted(value)) => Counter::Value(value),
+            Some(_) => Counter::Value(0),
+            None => Counter::End,
+        }
     }
 }
 

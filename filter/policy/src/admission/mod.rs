@@ -4,19 +4,19 @@
 //! is no permit. Whoever calls counts what was undecided.
 
 use crate::breaker::{
-    Admission, Asker, Counted, Force, Forced, LastWord, Mode, Moment, Permit, Phase, Refusal,
+    Admission, Asker, Counted, Force, Forced, LastWord, Lot, Mode, Moment, Permit, Phase, Refusal,
     Settings, Transitions, Verdict,
 };
 use crate::fallback::Cause;
 use crate::outcome::RefusedBehind;
 use crate::ratio;
-use crate::retry::payment;
+use crate::retry::forecast::foresee;
+use crate::shared::governed_upstream::GovernedUpstream;
 use crate::shared::leases::{Lease, LocalLease};
 use crate::shared::record::Record;
 use crate::shared::state::{Change, Key, SharedState, Undecided};
-use crate::shared::upstream::{
-    Committed, GovernedUpstream, StepReport, committed, report_of, update, update_record,
-};
+use crate::shared::upstream::{Committed, StepReport, committed, report_of, update, update_record};
+use crate::shared::upstream_view::UpstreamView;
 use crate::time::{Span, Timestamp};
 
 /// What is asked about one request.
@@ -174,6 +174,7 @@ pub fn admit(
     let ramp_draw = ratio::derive(request.draw, ratio::RAMP);
     let (mut found, mut closed_for) = (None, None);
     let mut step = |record: &mut Record| {
+        let view = UpstreamView::of(record, upstream, moment.now);
         let asked = record.forced.as_ref();
         let open = asked.filter(|forced| forced.force() == Force::Open);
         closed_for = open.map(|forced| forced.expires().since(moment.now));
@@ -218,9 +219,10 @@ pub fn admit(
         let notes = StepReport {
             expired,
             gated: Some(!record.breaker.admits_all(settings)),
-            retries: payment::foresee(record, upstream, request.deposits, moment),
+            retries: foresee(record, upstream, request.deposits, moment.now),
             ..report_of(record, made)
         };
+        let notes = notes.compared(&view, record, upstream, moment.now);
         found = Some((admission, notes));
         change
     };
@@ -357,10 +359,28 @@ pub fn settle(
     settlement: Settlement,
     moment: Moment,
 ) -> StepReport {
+    settle_after(
+        store,
+        upstream,
+        Lot::default(),
+        (permit, settlement),
+        moment,
+    )
+}
+
+/// Enters a lot, and then settles a permit, in one step.
+pub fn settle_after(
+    store: &impl SharedState,
+    upstream: &GovernedUpstream<'_>,
+    lot: Lot,
+    (permit, settlement): (Permit, Settlement),
+    moment: Moment,
+) -> StepReport {
     let settings = &upstream.policy.breaker;
     let mut counted = None;
     let mut notes = update_record(store, upstream, moment, &mut |record| {
         let breaker = &mut record.breaker;
+        let entered = breaker.settle_lot(settings, moment, lot);
         let settled = match settlement {
             Settlement::Verdict(verdict) => breaker.settle(settings, moment, permit, verdict),
             Settlement::GiveBack { peer } => breaker.give_back(settings, moment, permit, peer),
@@ -369,10 +389,27 @@ pub fn settle(
             }
         };
         counted = settled.counted;
-        (settled.made, Change::stored_if(settled.changed))
+        let changed = entered.changed || settled.changed;
+        let mut made = entered.made;
+        made.extend(settled.made);
+        (made, Change::stored_if(changed))
     });
     notes.counted = counted.filter(|_| notes.is_committed());
     notes
+}
+
+/// Enters a lot, if it holds anything, and looks at the record in any case.
+pub fn enter_lot(
+    store: &impl SharedState,
+    upstream: &GovernedUpstream<'_>,
+    lot: Lot,
+    moment: Moment,
+) -> StepReport {
+    let settings = &upstream.policy.breaker;
+    update_record(store, upstream, moment, &mut |record| {
+        let entered = record.breaker.settle_lot(settings, moment, lot);
+        (entered.made, Change::stored_if(entered.changed))
+    })
 }
 
 /// Lets this root's claim shape the record where there is one: called once for an upstream whose breaker does not

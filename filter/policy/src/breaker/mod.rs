@@ -13,6 +13,7 @@ mod closed;
 mod forced;
 mod half_open;
 mod hosts;
+mod lot;
 mod own_probe;
 mod packed;
 mod rules;
@@ -30,6 +31,7 @@ pub use forced::{BY_MAX, FORCED_FOR_MAX, Force, Forced};
 pub use half_open::Probing;
 pub(crate) use hosts::Host;
 pub use hosts::{HostId, Hosts, TRACKED};
+pub use lot::{LOT_MAX, Lot, lot_max};
 pub use settings::{HalfOpen, Mode, OpenTime, Settings, Thresholds};
 pub use starvation::{GOOD_PROBES, Starvation};
 pub use state::{
@@ -73,11 +75,17 @@ impl Breaker {
         }
     }
 
-    /// Whether every request gets in now: closed, and no ramp is on.
+    /// Whether every request got in at the last step: closed, and no ramp was on.
     pub fn admits_all(&self, settings: &Settings) -> bool {
+        self.admits_all_at(settings, self.last)
+    }
+
+    /// Whether every request gets in now, as it stands.
+    pub fn admits_all_at(&self, settings: &Settings, now: Timestamp) -> bool {
         match &self.state {
             State::Closed(closed) => {
-                ramp_share(closed.ramp_from, settings.ramp, self.last) == Share::ALL
+                let now = now.max(self.last);
+                ramp_share(closed.ramp_from, settings.ramp, now) == Share::ALL
             }
             State::Open { .. } | State::HalfOpen(_) => false,
         }

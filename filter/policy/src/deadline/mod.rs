@@ -91,6 +91,13 @@ pub enum Limit {
     Doomed,
 }
 
+impl Limit {
+    /// Whether a request has to end within some time.
+    pub const fn is_set(&self) -> bool {
+        matches!(self, Self::Within { .. })
+    }
+}
+
 /// Whose limit is the smallest. Where two are equally small, the one that stands first here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LimitSource {

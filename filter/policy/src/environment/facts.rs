@@ -40,6 +40,8 @@ pub enum StreamFact {
     AttemptCount,
     /// What both positions of the filter keep of the request's attempts.
     AttemptState,
+    /// Whether the listener is inbound: a number, 1 for inbound.
+    Direction,
 }
 
 /// A fact of a request's route and arrival, known while its headers are there.
@@ -55,8 +57,6 @@ pub enum RouteFact {
     FilterChain,
     /// The port that the listener bound, as the host writes it.
     ListenerPort,
-    /// Whether the listener is inbound: a number, 1 for inbound.
-    Direction,
     /// The policy that the route's metadata names.
     Policy,
     /// The priority that the route's metadata names.

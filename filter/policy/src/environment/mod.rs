@@ -90,6 +90,9 @@ pub trait Metrics {
     /// Adds to a counter.
     fn add(&self, metric: MetricId, count: u64);
 
+    /// What a counter stands at, over all workers; nothing where the body cannot tell.
+    fn counted(&self, metric: MetricId) -> Option<u64>;
+
     /// Sets a gauge, or gives a histogram one more value.
     fn set(&self, metric: MetricId, value: u64);
 

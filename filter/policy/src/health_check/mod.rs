@@ -14,9 +14,10 @@ pub mod settings;
 pub(crate) mod turn;
 
 use crate::breaker::{Moment, Phase, Transitions};
+use crate::shared::governed_upstream::GovernedUpstream;
 use crate::shared::keys;
 use crate::shared::state::{Change, SharedState};
-use crate::shared::upstream::{GovernedUpstream, StepReport, update_record};
+use crate::shared::upstream::{StepReport, update_record};
 use crate::time::Timestamp;
 
 use settings::HealthCheck;

@@ -13,9 +13,9 @@ use crate::attempt::state::{self, ATTEMPT};
 use crate::breaker::Permit;
 use crate::concurrency::partitions;
 use crate::deadline::Limit;
+use crate::direction::Direction;
 use crate::environment::Environment;
 use crate::environment::effects::{Action, Effects};
-use crate::environment::facts::{Facts, RouteFact};
 use crate::environment::headers::HeaderMap;
 use crate::outcome::end::TimeLimits;
 use crate::outcome::exchange;
@@ -42,8 +42,11 @@ impl<H: HeaderMap> HttpRequest<H> {
         pairs: H,
         out: &mut Effects,
     ) -> Option<Action> {
-        const INBOUND: u64 = 1;
-        let inbound = facts.number(RouteFact::Direction) == Some(INBOUND);
+        let direction = match worker.trust().is_empty() {
+            true => Direction::Unasked,
+            false => Direction::ask(facts),
+        };
+        let inbound = direction.is_inbound();
         self.arrival = PropagatedContext::read(worker, &read, &pairs, facts, inbound);
         self.strip_request_headers(worker, &read, true, out);
         let part = key_part(selected, &pairs, facts);
@@ -57,7 +60,7 @@ impl<H: HeaderMap> HttpRequest<H> {
             selected,
             cluster,
             part,
-            inbound,
+            direction,
             complete: self.complete && !read.never_slow,
             draw: None,
             trusted: self.arrival.was_trusted(),
@@ -69,6 +72,11 @@ impl<H: HeaderMap> HttpRequest<H> {
         let upstream = worker.find(&asking)?;
         asking.draw = self.draw(worker, facts, upstream, &read);
         let limit = self.limit(worker, facts, &asking, upstream, (&read, &pairs));
+        let policy = worker.policy(selected.policy);
+        let steers = policy.is_some_and(|policy| policy.retries.is_some()) || limit.is_set();
+        if steers && asking.direction.is_unasked() {
+            asking.direction = Direction::ask(facts);
+        }
         let admitted = worker.admit(upstream, &asking, limit, facts)?;
         let Decision::Refuse {
             reason,
@@ -86,6 +94,7 @@ impl<H: HeaderMap> HttpRequest<H> {
             self.forward(worker, &forwarded, out);
             return Some(Action::Continue);
         };
+        asking.direction = admitted.direction;
         let request = GovernedRequest {
             asking,
             upstream,
@@ -248,7 +257,10 @@ impl<H: HeaderMap> HttpRequest<H> {
         let marks = self.arrival.marks;
         let known = worker.policy(asking.selected.policy)?;
         // Before its own application nothing is repeated: whoever called does that.
-        let retries = known.retries.as_ref().filter(|_| !asking.inbound);
+        let retries = known
+            .retries
+            .as_ref()
+            .filter(|_| !asking.direction.is_inbound());
         let mut unhedged = false;
         let leave = retries.map(|retries| {
             let wanted = RetryAllowance::of(retries, read, admitted, marks.retry);
@@ -257,7 +269,8 @@ impl<H: HeaderMap> HttpRequest<H> {
             (retries, leave)
         });
         let hedge = leave.and_then(|(_, leave)| leave.hedge);
-        let told = router_headers::time(known, limit, read, hedge, out) && !asking.inbound;
+        let told =
+            router_headers::time(known, limit, read, hedge, out) && !asking.direction.is_inbound();
         let mut attempts = match leave {
             Some((retries, leave)) => {
                 router_headers::retries(retries, leave, out);
@@ -332,6 +345,7 @@ impl<H: HeaderMap> HttpRequest<H> {
             waiting,
             operators,
         )
+        .came(admitted.direction)
     }
 
     /// Removes what a client may not send: router control where we steer, our own headers everywhere. Marks of a peer that

@@ -14,7 +14,7 @@ use crate::response_facts;
 use crate::telemetry::Event;
 use crate::time::Timestamp;
 use crate::worker::Worker;
-use crate::worker::exchanges::slow_over;
+use crate::worker::exchanges::{Word, slow_over};
 
 impl<H: HeaderMap> HttpRequest<H> {
     /// The last byte of the request is there: from now on the upstream is waited for.
@@ -100,7 +100,7 @@ impl<H: HeaderMap> HttpRequest<H> {
             exchange, upstream, ..
         } = streaming.waiting;
         let verdict = final_verdict(facts, &streaming.waiting, judged.outcome, streaming.host);
-        worker.conclude(exchange, judged, verdict);
+        worker.conclude(exchange, judged, verdict, Word::Last);
         worker.response_ended(upstream);
         worker.end(exchange);
         self.stage = Stage::Outside;
@@ -137,7 +137,7 @@ impl<H: HeaderMap> HttpRequest<H> {
                     silent: true,
                     ..final_verdict(facts, &waiting, judged.outcome, 0)
                 };
-                worker.conclude(waiting.exchange, judged, verdict);
+                worker.conclude(waiting.exchange, judged, verdict, Word::Last);
                 worker.end(waiting.exchange);
             }
             Stage::Streaming(streaming) if streaming.ended => {
@@ -189,7 +189,8 @@ fn cut<E: Environment>(worker: &mut Worker<E>, facts: &E::Response, streaming: &
     match judge_cut(worker, facts, streaming).unwrap_or(Afterwards::Stands(None)) {
         Afterwards::Failed => {
             let verdict = final_verdict(facts, waiting, Outcome::Failure, streaming.host);
-            worker.conclude(waiting.exchange, Outcome::Failure.into(), verdict);
+            let judged = Outcome::Failure.into();
+            worker.conclude(waiting.exchange, judged, verdict, Word::Last);
             worker.end(waiting.exchange);
         }
         Afterwards::Stands(why) => {

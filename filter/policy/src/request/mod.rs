@@ -213,7 +213,8 @@ impl<H: HeaderMap> HttpRequest<H> {
         out: &mut Effects,
     ) -> Action {
         let selected = facts.text(RouteFact::Cluster).and_then(|cluster| {
-            let named = facts.text(RouteFact::Policy);
+            let asks = worker.heeds_name(&cluster);
+            let named = asks.then(|| facts.text(RouteFact::Policy)).flatten();
             let selected = worker.select(&cluster, named.as_deref())?;
             Some((selected, cluster))
         });

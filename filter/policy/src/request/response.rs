@@ -19,6 +19,7 @@ use crate::retry::attempts::{Attempts, Denial, Flags};
 use crate::telemetry::Event;
 use crate::time::Span;
 use crate::worker::Worker;
+use crate::worker::exchanges::Word;
 
 /// The status of what a Seawall before the upstream sheds.
 const SHED: u16 = 503;
@@ -95,7 +96,7 @@ impl<H: HeaderMap> HttpRequest<H> {
             (true, _) => worker.defer(waiting.exchange, verdict),
             (false, true) => worker.judged_at_headers(waiting.exchange, judged, verdict),
             (false, false) => {
-                worker.conclude(waiting.exchange, judged, verdict);
+                worker.conclude(waiting.exchange, judged, verdict, Word::Last);
                 worker.end(waiting.exchange);
             }
         }

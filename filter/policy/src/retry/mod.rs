@@ -5,6 +5,7 @@
 //! budget over all workers ([`crate::retry_budget`], [`payment`]). An attempt that nobody paid for is not sent.
 
 pub mod attempts;
+pub mod forecast;
 pub mod payment;
 
 use crate::retry_budget;

@@ -5,11 +5,13 @@
 
 use super::Settings;
 use super::attempts::Denial;
+use super::forecast::{foresee, is_payable, stays_closed};
 use crate::breaker::{self, Moment};
 use crate::retry_budget::RETRY;
+use crate::shared::governed_upstream::GovernedUpstream;
 use crate::shared::record::Record;
 use crate::shared::state::{Change, SharedState};
-use crate::shared::upstream::{GovernedUpstream, StepReport, update_record};
+use crate::shared::upstream::{StepReport, update_record};
 
 /// Something that is done on an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,24 +35,29 @@ pub fn withdraw(
     moment: Moment,
 ) -> (Result<(), Denial>, StepReport) {
     let mut paid = Err(Denial::Undecided);
-    let notes = update_record(store, upstream, moment, &mut |record| {
+    let mut flips = false;
+    let mut notes = update_record(store, upstream, moment, &mut |record| {
         let made = advanced(record, upstream, moment);
         let now = moment.now;
-        let closed = stays_closed(record, upstream);
+        let closed = stays_closed(record, upstream, now);
         paid = match &mut record.budget {
             None => Err(Denial::Undecided),
             Some(budget) => {
+                let before = is_payable(budget, &retries.budget, now);
                 budget.deposit(&retries.budget, deposits, now);
-                match closed {
+                let paid = match closed {
                     false => Err(Denial::Breaker),
                     true if budget.withdraw(&retries.budget, now) => Ok(()),
                     true => Err(Denial::Budget),
-                }
+                };
+                flips = before != is_payable(budget, &retries.budget, now);
+                paid
             }
         };
         let nothing = made.is_empty() && deposits == 0 && paid.is_err();
         (made, change(nothing))
     });
+    notes.moved |= flips && notes.is_committed();
     match notes.is_committed() {
         true => (paid, notes),
         false => (Err(Denial::Undecided), notes),
@@ -68,46 +75,28 @@ pub fn enter(
     moment: Moment,
 ) -> (Option<u64>, StepReport) {
     let mut left = None;
-    let notes = update_record(store, upstream, moment, &mut |record| {
+    let mut flips = false;
+    let mut notes = update_record(store, upstream, moment, &mut |record| {
         let made = advanced(record, upstream, moment);
         let nothing = made.is_empty() && deposits == 0 && entry == Entry::Flush;
         let (settings, now) = (&retries.budget, moment.now);
         let there = record.budget.as_mut().map_or(0, |budget| {
+            let before = is_payable(budget, settings, now);
             budget.deposit(settings, deposits, now);
             match entry {
                 Entry::Flush => {}
                 Entry::Refund(count) => budget.refund(settings, u64::from(count), now),
                 Entry::Charge(count) => budget.charge(settings, u64::from(count), now),
             }
-            budget.balance(settings, now)
+            let there = budget.balance(settings, now);
+            flips = before != (there >= RETRY);
+            there
         });
         left = Some(there);
         (made, change(nothing))
     });
+    notes.moved |= flips && notes.is_committed();
     (left.filter(|_| notes.undecided.is_none()), notes)
-}
-
-/// Whether a retry would be paid for after these deposits and the one of the request that asks, as the record stands;
-/// `None` where the policy has no retries.
-pub(crate) fn foresee(
-    record: &Record,
-    upstream: &GovernedUpstream<'_>,
-    deposits: u64,
-    moment: Moment,
-) -> Option<Result<(), Denial>> {
-    let settings = &upstream.policy.retries.as_ref()?.budget;
-    if !stays_closed(record, upstream) {
-        return Some(Err(Denial::Breaker));
-    }
-    // On a copy, and in the account's own order: what comes in pays debts first.
-    let mut budget = record.budget.clone()?;
-    budget.deposit(settings, deposits.saturating_add(1), moment.now);
-    let there = budget.balance(settings, moment.now);
-    Some(if there < RETRY {
-        Err(Denial::Budget)
-    } else {
-        Ok(())
-    })
 }
 
 /// The same, asked on its own.
@@ -119,7 +108,7 @@ pub fn affords(
 ) -> (Result<(), Denial>, StepReport) {
     let mut seen = None;
     let notes = update_record(store, upstream, moment, &mut |record| {
-        seen = foresee(record, upstream, deposits, moment);
+        seen = foresee(record, upstream, deposits, moment.now);
         (breaker::Transitions::new(), Change::Nothing)
     });
     let seen = seen.filter(|_| notes.undecided.is_none());
@@ -135,16 +124,6 @@ fn advanced(
     match settings.mode.counts() {
         true => record.breaker.advance(settings, moment),
         false => breaker::Transitions::new(),
-    }
-}
-
-/// Whether retries may go as far as the breaker is asked: it is closed and lets everything in, or refuses nothing.
-fn stays_closed(record: &Record, upstream: &GovernedUpstream<'_>) -> bool {
-    let settings = &upstream.policy.breaker;
-    match settings.mode {
-        breaker::Mode::Enforce(_) => record.breaker.admits_all(settings),
-        breaker::Mode::Off | breaker::Mode::Shadow => true,
-        breaker::Mode::ForcedOpen => false,
     }
 }
 

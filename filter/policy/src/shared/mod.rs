@@ -14,6 +14,7 @@
 pub mod authorities;
 pub mod configurations;
 pub(crate) mod envelope;
+pub mod governed_upstream;
 pub mod instance;
 pub mod keys;
 pub mod leases;
@@ -24,3 +25,4 @@ pub mod registry;
 pub mod state;
 pub mod store;
 pub mod upstream;
+pub mod upstream_view;

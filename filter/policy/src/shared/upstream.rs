@@ -1,45 +1,15 @@
 //! One step on an upstream's record: what is wanted of it, how it is taken, and what is reported of it.
 
 use crate::breaker::{Counted, Moment, Phase, Transition, Transitions};
-use crate::policy::Policy;
 use crate::retry::attempts::Denial;
-use crate::shared::configurations::Standing;
+use crate::shared::governed_upstream::GovernedUpstream;
 use crate::shared::record::{Record, RecordShape};
-use crate::shared::state::{Change, Key, SharedState, Undecided};
-use crate::time::Timestamp;
+use crate::shared::state::{Change, Key, SharedState, Undecided, VIEW_AGE_MAX_MILLIS};
+use crate::shared::upstream_view::UpstreamView;
+use crate::time::{Span, Timestamp};
 
-/// The upstream whose state is asked.
-#[derive(Clone, Copy, Debug)]
-pub struct GovernedUpstream<'a> {
-    /// Its policy.
-    pub policy: &'a Policy,
-    /// Its key in shared data; `None` where it has no state, so that it never refuses.
-    pub key: Option<&'a Key<Record>>,
-    /// When this root took its configuration, and how it stands beside others.
-    pub standing: &'a Standing,
-    /// The VMs that are marked as dead: what they hold is free.
-    pub dead: &'a [u64],
-}
-
-impl GovernedUpstream<'_> {
-    /// What this root wants the record to look like.
-    pub fn claim(&self) -> RecordShape {
-        let longest = self.policy.breaker.open.longest();
-        RecordShape {
-            configured_at: self.standing.configured_at,
-            alone: self.standing.alone,
-            longest,
-            ahead: longest.times(2).max(self.standing.ahead),
-            counting: self.policy.breaker.mode.counts(),
-            geometry: self.policy.breaker.window,
-            slice: self
-                .policy
-                .retries
-                .as_ref()
-                .map(|retries| retries.budget.slice()),
-        }
-    }
-}
+/// So long a good verdict may wait in a lot.
+const LOT_WAITS: Span = Span::millis(VIEW_AGE_MAX_MILLIS);
 
 /// What was seen and done on the way, for telemetry.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -68,6 +38,12 @@ pub struct StepReport {
     pub needs_listing: bool,
     /// Whether a retry would be paid for as things stand; `None` where nobody looked.
     pub retries: Option<Result<(), Denial>>,
+    /// What of the record decides about requests, as this step left it; `None` where none was read.
+    pub view: Option<UpstreamView>,
+    /// How many verdicts the window holds, for the size of a lot ([`crate::breaker::lot_max`]); an admission does not tell.
+    pub calls: u32,
+    /// Whether that view is another one than before in shared data, so that all workers have to look.
+    pub moved: bool,
 }
 
 impl StepReport {
@@ -75,6 +51,23 @@ impl StepReport {
         Self {
             undecided: Some(undecided),
             ..Self::default()
+        }
+    }
+
+    /// With what decides about requests after a step, and whether that is another than before it.
+    #[inline(never)]
+    pub(crate) fn compared(
+        self,
+        before: &UpstreamView,
+        record: &Record,
+        upstream: &GovernedUpstream<'_>,
+        now: Timestamp,
+    ) -> Self {
+        let view = UpstreamView::of(record, upstream, now);
+        Self {
+            moved: view != *before,
+            view: Some(view),
+            ..self
         }
     }
 
@@ -93,6 +86,10 @@ pub struct Committed {
     pub stands: bool,
     /// Whether a damaged record was replaced.
     pub healed: bool,
+    /// Whether something was stored, and begun anew before the step: an absent, damaged or reshaped record, or an operator's action that is over.
+    pub begun: bool,
+    /// Whether something was stored.
+    pub stored: bool,
 }
 
 /// Takes one step on the record under `key`: let the root's claim shape it, step, and store if there is something to store.
@@ -106,12 +103,14 @@ pub fn update(
 ) -> Result<Committed, Undecided> {
     let latest = now.after(claim.ahead);
     let (mut restarted, mut healed) = (None, false);
+    let (mut begun, mut stores) = (false, false);
     let stands = state.update(key, |stored| {
         let ahead = stored.record.take_if(|record| {
             let forced = record.forced.as_ref();
             record.is_ahead_of(latest) || forced.is_some_and(|forced| forced.is_too_far_ahead(now))
         });
         healed = stored.damaged || ahead.is_some();
+        begun = stored.record.is_none();
         let record = stored.record.get_or_insert_with(|| Record::new(*claim));
         let adopted = match record.is_as(claim) {
             true => (false, None),
@@ -119,13 +118,18 @@ pub fn update(
         };
         restarted = adopted.1;
         let over = record.forced.take_if(|forced| !forced.is_on(now)).is_some();
+        begun |= adopted.0 || over;
         let change = step(record);
-        Change::stored_if(change == Change::Store || adopted.0 || healed || over)
+        stores = change == Change::Store || adopted.0 || healed || over;
+        Change::stored_if(stores)
     })?;
+    let stored = stores && stands;
     Ok(Committed {
         restarted,
         stands,
         healed,
+        begun: begun && stored,
+        stored,
     })
 }
 
@@ -142,13 +146,18 @@ pub(crate) fn update_record(
     };
     let mut notes = StepReport::default();
     let mut step = |record: &mut Record| {
+        let before = UpstreamView::of(record, upstream, moment.now);
         let freed = record.breaker.expire(upstream.dead);
         let (made, change) = step(record);
         let change = match made.is_empty() && !freed {
             true => change,
             false => Change::Store,
         };
-        notes = report_of(record, made);
+        let seen = StepReport {
+            calls: record.breaker.calls_for_lots(LOT_WAITS, moment.now),
+            ..report_of(record, made)
+        };
+        notes = seen.compared(&before, record, upstream, moment.now);
         change
     };
     match update(state, key, &upstream.claim(), moment.now, &mut step) {
@@ -169,6 +178,10 @@ pub(crate) fn report_of(record: &Record, transitions: Transitions) -> StepReport
 pub(crate) fn committed(taken: &Committed, mut notes: StepReport) -> StepReport {
     notes.repaired = taken.healed && taken.stands;
     notes.lost_races = !taken.stands;
+    notes.moved = taken.stored && (notes.moved || taken.begun);
+    if !taken.stands {
+        notes.view = None;
+    }
     if taken.stands {
         if let Some(restarted) = taken.restarted {
             notes.transitions.insert(0, restarted);

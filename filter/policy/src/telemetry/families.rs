@@ -31,6 +31,7 @@ families! {
     SHADOW_OUTCOMES: Counter "shadow_outcomes" ["policy", "upstream", "outcome"];
     FALLBACKS: Counter "fallbacks" ["policy", "upstream", "rung", "reason"];
     TRANSITIONS: Counter "transitions" ["policy", "upstream", "from", "to"];
+    RECORD_CHANGES: Counter "record_changes" ["policy", "upstream"];
     HALF_OPEN_STARVED: Counter "half_open_starved" ["policy", "upstream"];
     PROBES: Counter "probes" ["policy", "upstream", "outcome"];
     RETRIES: Counter "retries" ["policy", "upstream", "decision", "reason"];

@@ -94,6 +94,12 @@ impl UpstreamSeries {
         self.dirty = true;
     }
 
+    /// The counter that moves when what decides about requests changes. Whoever moves it does so at once.
+    pub(crate) fn epoch(&self, env: &impl Metrics) -> Option<MetricId> {
+        let [policy, upstream] = &self.labels;
+        env.define(&families::RECORD_CHANGES, &[policy, upstream])
+    }
+
     /// Shows the state; it is told to the host when it is not the one that was shown last.
     pub(crate) fn state(&mut self, env: &impl Metrics, phase: Phase) {
         if let Some(state) = self.state

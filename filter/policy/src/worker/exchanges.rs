@@ -2,6 +2,7 @@
 //! on. The rules are `crate::outcome::exchange` and `stall`.
 
 use crate::breaker::{Counted, LastWord, Permit, Verdict};
+use crate::direction::Direction;
 use crate::environment::Environment;
 use crate::environment::facts::{Facts, StreamFact};
 use crate::outcome::end::Judgement;
@@ -56,6 +57,8 @@ pub(crate) struct Exchange {
     pub(super) connection: PropertyReads,
     /// Whether it is counted as a failure: it cannot get worse.
     failed: bool,
+    /// By which listener, as far as anybody asked.
+    pub(super) direction: Direction,
 }
 
 /// Where the verdict of a request stands.
@@ -67,6 +70,15 @@ pub(crate) enum Stage {
     Streaming(Verdict, Timestamp),
     /// It is counted.
     Counted(Option<Counted>),
+}
+
+/// Whether a verdict may still be another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Word {
+    /// The request is over.
+    Last,
+    /// Its response goes on, or has not come.
+    SoFar,
 }
 
 /// What is done for one request at the tick.
@@ -103,7 +115,13 @@ impl Exchange {
             answered: false,
             connection: PropertyReads::default(),
             failed: false,
+            direction: Direction::Other,
         }
+    }
+
+    /// The same, which came by such a listener.
+    pub(crate) const fn came(self, direction: Direction) -> Self {
+        Self { direction, ..self }
     }
 
     fn work(&self, policy: &Policy, now: Timestamp) -> Option<Work> {
@@ -192,7 +210,7 @@ impl<E: Environment> Worker<E> {
     /// The headers came and are judged at once; the response goes on.
     pub(crate) fn judged_at_headers(&mut self, number: usize, judged: Judgement, verdict: Verdict) {
         let now = self.env.now();
-        self.conclude(number, judged, verdict);
+        self.conclude(number, judged, verdict, Word::SoFar);
         if let Some(exchange) = self.exchanges.get_mut(number) {
             exchange.quiet_since = now;
             exchange.answered = true;
@@ -200,7 +218,13 @@ impl<E: Environment> Worker<E> {
     }
 
     /// The verdict on a request is there, or its last word: a failure takes the place of what was counted before.
-    pub(crate) fn conclude(&mut self, number: usize, judged: Judgement, verdict: Verdict) {
+    pub(crate) fn conclude(
+        &mut self,
+        number: usize,
+        judged: Judgement,
+        verdict: Verdict,
+        word: Word,
+    ) {
         let Some(exchange) = self.exchanges.get(number).copied() else {
             return;
         };
@@ -239,10 +263,16 @@ impl<E: Environment> Worker<E> {
         if let Some(why) = judged.ignored {
             self.count(upstream, Event::Ignored(why));
         }
-        let counted = exchange
-            .permit
-            .zip(settlement)
-            .and_then(|(permit, settlement)| self.settle(upstream, permit, settlement));
+        let counted = match exchange.permit.zip(settlement) {
+            Some((permit, Settlement::Verdict(verdict)))
+                if word == Word::Last && self.collect(number, upstream, permit, &verdict) =>
+            {
+                None
+            }
+            Some(_) if self.came_inbound(number) => None,
+            Some((permit, settlement)) => self.settle(upstream, permit, settlement),
+            None => None,
+        };
         if let Some(exchange) = self.exchanges.get_mut(number) {
             exchange.stage = Stage::Counted(counted);
             exchange.failed |= verdict.outcome == Outcome::Failure;
@@ -279,7 +309,7 @@ impl<E: Environment> Worker<E> {
         }) = self.exchanges.get(number)
         {
             let verdict = *verdict;
-            self.conclude(number, verdict.outcome.into(), verdict);
+            self.conclude(number, verdict.outcome.into(), verdict, Word::Last);
         }
         self.exchanges.try_remove(number);
     }
@@ -362,7 +392,9 @@ impl<E: Environment> Worker<E> {
         }
         for (number, work) in works {
             match work {
-                Work::Count(verdict) => self.conclude(number, verdict.outcome.into(), verdict),
+                Work::Count(verdict) => {
+                    self.conclude(number, verdict.outcome.into(), verdict, Word::SoFar);
+                }
                 Work::Due(Due::Lapse) => self.lapse(number, Ignored::Unfinished),
                 Work::Due(Due::Slow) => self.silent(number, Outcome::Slow, now),
                 Work::Due(Due::Failed) => self.silent(number, Outcome::Failure, now),
@@ -407,7 +439,7 @@ impl<E: Environment> Worker<E> {
             peer: exchange.peer,
             silent: true,
         };
-        self.conclude(number, outcome.into(), verdict);
+        self.conclude(number, outcome.into(), verdict, Word::SoFar);
     }
 
     /// A probe without a verdict gives its permit back, and goes on without one.

@@ -3,6 +3,8 @@
 
 mod acquisition;
 mod admission;
+mod admission_input;
+mod ask_breaker;
 mod authorities;
 mod broken_streams;
 mod by_name;
@@ -13,10 +15,12 @@ mod latency;
 mod limit_reached;
 mod liveness;
 pub(crate) mod local_leases;
+mod lots;
 mod membership;
 mod pending_settlements;
 mod permits;
 mod pool;
+mod record_cache;
 mod retry_budget;
 pub(crate) mod selection;
 mod shapes;
@@ -25,7 +29,8 @@ mod step_reports;
 pub(crate) mod upstreams;
 mod vm;
 
-pub(crate) use admission::{AdmissionInput, AdmissionOutput, PolicyMatch};
+pub(crate) use admission::AdmissionOutput;
+pub(crate) use admission_input::{AdmissionInput, PolicyMatch};
 pub(crate) use concurrency::Feedback;
 pub(crate) use vm::CapturedBody;
 pub use vm::Vm;
@@ -37,13 +42,14 @@ use std::rc::Rc;
 use crate::admission::{self as records, Settlement};
 use crate::breaker::{Counted, Moment, Permit};
 use crate::policy::Policy;
+use crate::position::FilterPosition;
 use crate::retry::payment::Entry;
 use crate::route::Routing;
 use crate::shared::configurations::Standing;
+use crate::shared::governed_upstream::GovernedUpstream;
 use crate::shared::leases::Lease;
 use crate::shared::record::Record;
 use crate::shared::state::Key;
-use crate::shared::upstream::GovernedUpstream;
 use crate::time::{Span, Timestamp};
 use crate::trust::Trust;
 
@@ -69,6 +75,8 @@ const PUBLISHED_MAX: usize = 256;
 pub struct Worker<E: Environment> {
     pub(crate) env: E,
     pub(crate) vm: Rc<Vm>,
+    /// Where all of its streams stand, where that is known.
+    pub(crate) position: Option<FilterPosition>,
     routing: Routing,
     shapes: shapes::Shapes,
     upstreams: Upstreams,
@@ -119,6 +127,7 @@ impl<E: Environment> Worker<E> {
             liveness: membership::Membership::new(number, &routing.policies),
             env,
             vm,
+            position: None,
             routing,
             upstreams: Upstreams::default(),
             upstreams_shown: 0,
@@ -140,6 +149,12 @@ impl<E: Environment> Worker<E> {
             last_tick: now,
             turn: 0,
         }
+    }
+
+    /// The same, all of whose streams stand there.
+    #[must_use]
+    pub fn at(self, position: Option<FilterPosition>) -> Self {
+        Self { position, ..self }
     }
 
     /// The body that it runs in.
@@ -220,6 +235,7 @@ impl<E: Environment> Worker<E> {
         self.retry_pending_settlements();
         self.look_at_members(on_time, now);
         for number in 0..self.upstreams.len() {
+            self.refresh(number);
             self.maintain(number);
             self.probe(number);
         }
@@ -235,6 +251,9 @@ impl<E: Environment> Worker<E> {
     /// The root goes: what is still owed or not told yet does not go with it. Nothing is started any more.
     pub fn done(&mut self) {
         self.retry_pending_settlements();
+        for number in 0..self.upstreams.len() {
+            self.refresh(number);
+        }
         self.sign_off();
         self.publish(1, 0);
     }

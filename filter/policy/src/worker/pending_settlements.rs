@@ -39,6 +39,7 @@ impl<E: Environment> Worker<E> {
     /// Tries to store a settlement; one that does not stand has to be tried again.
     pub(super) fn try_settlement(&mut self, pending: PendingSettlement) -> StepReport {
         let (_, moment) = self.moment();
+        let vms = self.collecting_vms();
         let Some(entry) = self.upstreams.entry(pending.upstream) else {
             return StepReport::default();
         };
@@ -51,13 +52,10 @@ impl<E: Environment> Worker<E> {
             self.shapes.standing(entry.policy),
             self.liveness.view.dead(),
         );
-        let notes = admission::settle(
-            &self.env,
-            &place,
-            pending.permit,
-            pending.settlement,
-            moment,
-        );
+        let lot = entry.cache.lot();
+        let settled = (pending.permit, pending.settlement);
+        let notes = admission::settle_after(&self.env, &place, lot, settled, moment);
+        entry.cache.settled(&notes, vms);
         note(&self.env, entry, &mut self.own, &notes);
         notes
     }

@@ -1,5 +1,6 @@
 //! What a worker does for retries: it collects deposits, pays, refunds, and keeps hedges that wait.
 
+use crate::direction::Direction;
 use crate::environment::Environment;
 use crate::environment::effects::Effects;
 use crate::environment::facts::RequestPhase;
@@ -9,6 +10,7 @@ use crate::retry::Conditions;
 use crate::retry::attempts::{AttemptResponse, Attempts, Denial, Flags, RemainingTime};
 use crate::retry::payment::{self, Entry};
 use crate::retry_budget::RETRY;
+use crate::shared::governed_upstream::GovernedUpstream;
 use crate::shared::upstream::StepReport;
 use crate::time::{Span, Timestamp};
 
@@ -248,12 +250,7 @@ impl<E: Environment> Worker<E> {
     fn with_account<T>(
         &mut self,
         upstream: usize,
-        run: impl FnOnce(
-            &E,
-            &Policy,
-            &crate::shared::upstream::GovernedUpstream<'_>,
-            u64,
-        ) -> Option<(T, StepReport)>,
+        run: impl FnOnce(&E, &Policy, &GovernedUpstream<'_>, u64) -> Option<(T, StepReport)>,
     ) -> Option<T> {
         let entry = self.upstreams.entry(upstream)?;
         let policy = self.routing.policies.get(entry.policy)?;
@@ -310,7 +307,7 @@ impl<E: Environment> Worker<E> {
             selected,
             cluster: known.cluster.clone(),
             part: part.map(|(kind, part)| (kind, part.to_owned())),
-            inbound: false,
+            direction: Direction::Other,
             complete: false,
             draw: None,
             trusted: false,

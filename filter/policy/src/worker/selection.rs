@@ -24,6 +24,12 @@ const SELECTIONS_MAX: usize = 4_096;
 const RECOUNT: u32 = 32;
 
 impl<E: Environment> Worker<E> {
+    /// Whether the policy that a route names is worth asking for. Where it decides nothing, it is asked at the first request to a cluster, so
+    /// that an unknown name shows.
+    pub(crate) fn heeds_name(&mut self, cluster: &str) -> bool {
+        self.routing.heeds_names() || self.selections.get_mut(cluster).is_none()
+    }
+
     /// The policy for a request to this cluster.
     pub(crate) fn select(&mut self, cluster: &str, named: Option<&str>) -> Option<PolicyMatch> {
         if named.is_none()

@@ -15,6 +15,9 @@ pub(super) fn note(
     own: &mut OwnSeries,
     notes: &StepReport,
 ) {
+    if notes.moved {
+        entry.cache.moved(env, &entry.series);
+    }
     if let Some(phase) = notes.phase {
         entry.phase = phase;
         entry.failing = notes.failing;

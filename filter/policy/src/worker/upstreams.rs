@@ -17,6 +17,7 @@ use crate::shared::state::Key;
 use crate::time::{Span, Timestamp};
 
 use super::local_leases::LocalHoldings;
+use super::record_cache::RecordCache;
 use crate::environment::Metrics;
 use crate::telemetry::UpstreamSeries;
 
@@ -139,6 +140,8 @@ pub(crate) struct Upstream {
     pub(crate) responses: Responses,
     /// Whose streams broke, and whether others are told of good responses; nothing before somebody looked.
     pub(crate) broken_streams: Option<Box<BrokenStreamsView>>,
+    /// What is remembered of its record.
+    pub(crate) cache: RecordCache,
     admissions: u32,
 }
 
@@ -291,6 +294,8 @@ impl Upstreams {
         });
         let mut entry = upstream(name, Some(key), instance, series);
         entry.series.tell_state_again();
+        // Its series may be those of a slot or of an authority, so that not all workers would move one counter.
+        entry.cache.has_no_epoch();
         entry.owned = Some(AuthorityEntry {
             directory,
             remembered: Remembered {
@@ -348,6 +353,7 @@ fn upstream(
         hedge: None,
         responses: Responses::default(),
         broken_streams: None,
+        cache: RecordCache::default(),
         admissions: 0,
     }
 }

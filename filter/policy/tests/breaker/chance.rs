@@ -10,8 +10,8 @@ use seawall_policy::admission::{self, Decision, MayHold, Request, Settlement};
 use seawall_policy::breaker::{Asker, Moment, Phase, Verdict};
 use seawall_policy::outcome::Outcome;
 use seawall_policy::policy::Policy;
+use seawall_policy::shared::governed_upstream::GovernedUpstream;
 use seawall_policy::shared::leases::LocalLease;
-use seawall_policy::shared::upstream::GovernedUpstream;
 use seawall_policy::time::{Span, Timestamp};
 
 use crate::shared::Shared;

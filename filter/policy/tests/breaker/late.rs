@@ -11,8 +11,8 @@ use seawall_policy::breaker::{
 use seawall_policy::outcome::Outcome;
 use seawall_policy::policy::Policy;
 use seawall_policy::ratio::Share;
+use seawall_policy::shared::governed_upstream::GovernedUpstream;
 use seawall_policy::shared::record::Record;
-use seawall_policy::shared::upstream::GovernedUpstream;
 use seawall_policy::time::{Span, Timestamp};
 
 use crate::shared::Shared;

@@ -3,6 +3,7 @@
 mod chance;
 mod late;
 mod leases;
+mod lots;
 mod model;
 mod properties;
 mod shared;

@@ -58,6 +58,7 @@ pub(super) fn of(row: &Row, modules: &Modules, upstream: SocketAddr) -> anyhow::
         name: LISTENER.to_owned(),
         policy: is_seawall.then(|| policy(row)).transpose()?,
         upstream: row.positions == Positions::Both,
+        named_roots: true,
         routes: routes(row),
         filters,
         ..Listener::default()

@@ -20,6 +20,8 @@ pub struct Listener {
     pub filters: Vec<Value>,
     /// The same filter once more, in the router's upstream filters, where it sees each attempt.
     pub upstream: bool,
+    /// Whether the filter's `root_id` says in which position it stands.
+    pub named_roots: bool,
     /// Where it listens; a free port of this machine without it.
     pub address: Option<SocketAddr>,
     /// More of its virtual host, such as `include_request_attempt_count`.
@@ -106,7 +108,8 @@ pub fn bootstrap(wasm: &Path, listeners: &[Listener], clusters: &[Cluster]) -> V
 
 fn listener(wasm: &Path, listener: &Listener) -> Value {
     let mut filters = listener.filters.clone();
-    filters.extend(listener.policy.as_ref().map(|policy| seawall(wasm, policy)));
+    let policy = listener.policy.as_ref();
+    filters.extend(policy.map(|policy| rooted(seawall(wasm, policy), listener, "seawall-down")));
     filters.push(router(wasm, listener));
     let routes: Vec<Value> = listener.routes.iter().map(route).collect();
     let mut virtual_host = json!({"name": "all", "domains": ["*"], "routes": routes});
@@ -132,6 +135,14 @@ fn listener(wasm: &Path, listener: &Listener) -> Value {
     })
 }
 
+/// The filter with this root, where the listener wants roots with names.
+fn rooted(mut filter: Value, listener: &Listener, root_id: &str) -> Value {
+    if listener.named_roots {
+        filter["typed_config"]["config"]["root_id"] = json!(root_id);
+    }
+    filter
+}
+
 /// The router; with the filter in the upstream position too, if the listener wants that. The codec must be the last there.
 fn router(wasm: &Path, listener: &Listener) -> Value {
     let mut router = json!({
@@ -140,7 +151,7 @@ fn router(wasm: &Path, listener: &Listener) -> Value {
     });
     if let (true, Some(policy)) = (listener.upstream, &listener.policy) {
         router["typed_config"]["upstream_http_filters"] = json!([
-            seawall(wasm, policy),
+            rooted(seawall(wasm, policy), listener, "seawall-up"),
             {
                 "name": "envoy.filters.http.upstream_codec",
                 "typed_config": {

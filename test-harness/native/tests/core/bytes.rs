@@ -6,6 +6,8 @@ mod fallback;
 mod hedges;
 #[path = "reasons.rs"]
 mod reasons;
+#[path = "record_cache.rs"]
+mod record_cache;
 #[path = "replies.rs"]
 mod replies;
 

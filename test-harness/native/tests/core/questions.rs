@@ -64,7 +64,7 @@ impl Scene {
             .insert(RouteFact::Priority, b"critical".to_vec());
         if inbound {
             let one = 1_u64.to_le_bytes().to_vec();
-            known.route.insert(RouteFact::Direction, one);
+            known.stream.insert(StreamFact::Direction, one);
         }
         drop(known);
         call

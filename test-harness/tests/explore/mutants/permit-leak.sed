@@ -1,3 +1,3 @@
 # a probe that ended without a verdict keeps its permit
 # file: filter/policy/src/admission/mod.rs
-s/\(settled\.made, Change::stored_if\(settled\.changed\)\)/(settled.made, Change::stored_if(settled.counted.is_some()))/
+s/let changed = entered\.changed \|\| settled\.changed;/let changed = entered.changed || settled.counted.is_some();/

@@ -264,6 +264,8 @@ fn a_good_response_costs_nothing_more_where_no_stream_breaks_and_little_where_on
         assert_eq!(refused(&process, &[other], seconds), Vec::<u64>::new());
         calls() - before
     };
+    // Once the window is full less is asked.
+    reads(15);
     let usual = reads(5);
     let failed = ask(&process, 0).expect("passes");
     end(&process, failed, "503");

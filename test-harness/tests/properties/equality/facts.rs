@@ -16,7 +16,7 @@ pub(super) fn set_known(known: &mut StreamFacts, path: &str, value: Vec<u8>) {
         "xds\0virtual_host_name" => drop(known.route.insert(RouteFact::VirtualHost, value)),
         "xds\0filter_chain_name" => drop(known.route.insert(RouteFact::FilterChain, value)),
         "destination\0port" => drop(known.route.insert(RouteFact::ListenerPort, value)),
-        "xds\0listener_direction" => drop(known.route.insert(RouteFact::Direction, value)),
+        "xds\0listener_direction" => drop(known.stream.insert(StreamFact::Direction, value)),
         "response\0flags" => drop(known.answer.insert(ResponseFact::Flags, value)),
         "response\0code_details" => drop(known.answer.insert(ResponseFact::Details, value)),
         "upstream\0address" => drop(known.answer.insert(ResponseFact::UpstreamAddress, value)),

@@ -200,6 +200,27 @@ impl Window {
         }
     }
 
+    /// So many good verdicts more at `now`, in a window of time; `false` in one of calls, which has no lots.
+    pub(crate) fn add_good(&mut self, count: u32, now: Timestamp) -> bool {
+        match self {
+            Self::Time(window) => {
+                window.advance(now);
+                let running = window.running();
+                running.calls = running.calls.saturating_add(count);
+                true
+            }
+            Self::Count(_) => false,
+        }
+    }
+
+    /// How many verdicts count at `now`.
+    pub(crate) fn calls_at(&self, now: Timestamp) -> u32 {
+        match self {
+            Self::Time(window) => window.calls_at(now),
+            Self::Count(window) => window.counts().calls,
+        }
+    }
+
     /// What counts at `now`.
     pub fn counts(&mut self, now: Timestamp) -> Counts {
         match self {
@@ -235,6 +256,23 @@ impl TimeWindow {
             *self.at(self.newest.saturating_add(step)) = Counts::default();
         }
         self.newest = self.newest.max(number);
+    }
+
+    fn calls_at(&self, now: Timestamp) -> u32 {
+        let number = Geometry::Time { slice: self.slice }.slice_at(now);
+        let passed = number.saturating_sub(self.newest);
+        let gone = |position: u64| {
+            let begun = self.newest.wrapping_add(1).wrapping_add(position);
+            begun.checked_rem(SLICES as u64).unwrap_or(0)
+        };
+        let all = self
+            .slices
+            .iter()
+            .fold(0, |sum: u32, slice| sum.saturating_add(slice.calls));
+        (0..passed.min(SLICES as u64)).fold(all, |left, position| {
+            let slice = self.slices.get(gone(position) as usize);
+            left.saturating_sub(slice.map_or(0, |slice| slice.calls))
+        })
     }
 
     fn holds(&self, number: u64) -> bool {

@@ -8,11 +8,11 @@ use crate::breaker::window::Geometry;
 use crate::breaker::{Asker, Moment, Permit, Phase, Settings, State, Verdict};
 use crate::outcome::Outcome;
 use crate::policy::Policy;
+use crate::shared::governed_upstream::GovernedUpstream;
 use crate::shared::leases::LocalLease;
 use crate::shared::record::Record;
 use crate::shared::store::SharedStore;
 use crate::shared::store::tests::Memory;
-use crate::shared::upstream::GovernedUpstream;
 
 static TABLE: Key<ShapesInUse> = Key::test("table");
 static KEY: Key<Record> = Key::test("k");

@@ -77,6 +77,11 @@ impl MembersView {
         self.listed && now.since(self.shown) < MAY_BE_MARKED
     }
 
+    /// How many VMs were listed when this one last looked.
+    pub fn alive(&self) -> u32 {
+        u32::try_from(self.members.liveness().len()).unwrap_or(u32::MAX)
+    }
+
     /// The VMs that are marked as dead: what they hold is free.
     pub fn dead(&self) -> &[u64] {
         self.members.dead()

@@ -23,13 +23,13 @@ use seawall_policy::policy::Policy;
 use seawall_policy::priority::Priority;
 use seawall_policy::ratio::Share;
 use seawall_policy::shared::configurations::Standing;
+use seawall_policy::shared::governed_upstream::GovernedUpstream;
 use seawall_policy::shared::instance;
 use seawall_policy::shared::keys;
 use seawall_policy::shared::leases::{Lease, LocalLease};
 use seawall_policy::shared::members::view::MembersView;
 use seawall_policy::shared::state::Key;
 use seawall_policy::shared::store::{Found, HostError, SharedStore};
-use seawall_policy::shared::upstream::GovernedUpstream;
 use seawall_policy::time::{Span, Timestamp};
 
 use crate::shared::KEY;

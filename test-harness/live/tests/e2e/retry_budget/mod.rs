@@ -60,6 +60,7 @@ impl Stand {
             listeners.push(Listener {
                 name: (*name).to_owned(),
                 upstream: policy.is_some(),
+                named_roots: true,
                 policy: policy.clone(),
                 routes: vec![Route {
                     prefix: "/".to_owned(),

@@ -119,14 +119,22 @@ impl Closed {
             LastWord::Answered => return entry.silent && std::mem::take(&mut self.consecutive) > 0,
             LastWord::Unanswered if !entry.silent || self.has_success(now) => return false,
             LastWord::Unanswered => 0,
-            LastWord::Failed { .. } if entry.outcome == Outcome::Failure => return false,
-            LastWord::Failed { host } => {
+            LastWord::Failed { .. } | LastWord::Stalled { .. }
+                if entry.outcome == Outcome::Failure =>
+            {
+                return false;
+            }
+            LastWord::Failed { host } | LastWord::Stalled { host } => {
                 let since = self.verdicts.wrapping_sub(entry.number);
                 if !self.window.fail(entry.place, entry.outcome, since, now) {
-                    if !entry.silent || self.window.add(Outcome::Failure, now).is_none() {
+                    let stalled = matches!(word, LastWord::Stalled { .. });
+                    if !(entry.silent || stalled) {
                         return false;
                     }
-                    self.verdicts = self.verdicts.wrapping_add(1);
+                    if !(stalled && self.window.fail_any(now)) {
+                        self.window.add(Outcome::Failure, now);
+                        self.verdicts = self.verdicts.wrapping_add(1);
+                    }
                 }
                 if row == since && !entry.silent {
                     row = entry.row.saturating_add(row);

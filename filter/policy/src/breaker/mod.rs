@@ -254,7 +254,11 @@ impl Breaker {
                 let due = failed.then(|| closed.due(settings, geometry, now));
                 due.flatten()
             }
-            (State::HalfOpen(probing), CountedAt::HalfOpen(outcome), LastWord::Failed { .. }) => {
+            (
+                State::HalfOpen(probing),
+                CountedAt::HalfOpen(outcome),
+                LastWord::Failed { .. } | LastWord::Stalled { .. },
+            ) => {
                 let failed = probing.fail_late(settings, outcome, now);
                 settled.changed |= failed.is_some();
                 failed.flatten()

@@ -16,7 +16,7 @@ pub struct Verdict {
     /// Who asked, as in [`super::Asker`]: remembered where it held a permit and this is no verdict.
     pub peer: u32,
     /// Whether the upstream has not answered at all so far. A slow call of which that is so is no end of a row of failures: it
-    /// may become one of them ([`LastWord`]).
+    /// may become one of them ([`LastWord`]). For a failure after its headers: whether it stood still until a limit ended it, as all do.
     pub silent: bool,
 }
 
@@ -25,6 +25,12 @@ pub struct Verdict {
 pub enum LastWord {
     /// It failed.
     Failed {
+        /// The host, 0 if unknown.
+        host: HostId,
+    },
+    /// It stood still after its headers until a limit ended it, and no other response has ended meanwhile. So where its own good verdict has left the
+    /// window, one that stands there is as hollow.
+    Stalled {
         /// The host, 0 if unknown.
         host: HostId,
     },

@@ -162,7 +162,12 @@ pub enum Afterwards {
     /// The upstream failed.
     Failed,
     /// The response was cut while it stood still: other requests tell whose fault that is.
-    AskOthers,
+    AskOthers {
+        /// Whether a limit of the whole request ended it. One that ended because nothing was said for long may be a quiet watch.
+        limit: bool,
+    },
+    /// It stood still until a limit of the whole request ended it, and that is the upstream's fault.
+    Stalled,
 }
 
 impl Rules {
@@ -204,11 +209,13 @@ impl Rules {
                 None if self.failure_flags & flag::UPSTREAM_TIMEOUT == 0 => {
                     Afterwards::Stands(None)
                 }
-                None => Afterwards::AskOthers,
+                None => Afterwards::AskOthers {
+                    limit: flags & flag::STREAM_IDLE == 0,
+                },
             },
             Some(Class::Broken) if flags & self.failure_flags == 0 => Afterwards::Stands(None),
             Some(Class::Broken) if flowing => Afterwards::Failed,
-            Some(Class::Broken) => Afterwards::AskOthers,
+            Some(Class::Broken) => Afterwards::AskOthers { limit: false },
             Some(Class::Client | Class::Envoy | Class::OtherFilter | Class::Connect) | None => {
                 Afterwards::Stands(None)
             }

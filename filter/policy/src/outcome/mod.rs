@@ -144,6 +144,8 @@ pub mod flag {
     pub const UPSTREAM_OVERFLOW: u64 = 0x80;
     /// The client went away.
     pub const CLIENT_GONE: u64 = 0x4000;
+    /// Nothing was said on the stream for as long as it may be idle.
+    pub const STREAM_IDLE: u64 = 0x1_0000;
     /// Upstream protocol error.
     pub const UPSTREAM_PROTOCOL: u64 = 0x80_0000;
     /// The cluster does not exist.

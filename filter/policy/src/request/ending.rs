@@ -187,8 +187,11 @@ fn judge_grpc_end<E: Environment>(
 fn cut<E: Environment>(worker: &mut Worker<E>, facts: &E::Response, streaming: &Streaming) {
     let waiting = &streaming.waiting;
     match judge_cut(worker, facts, streaming).unwrap_or(Afterwards::Stands(None)) {
-        Afterwards::Failed => {
-            let verdict = final_verdict(facts, waiting, Outcome::Failure, streaming.host);
+        ended @ (Afterwards::Failed | Afterwards::Stalled) => {
+            let verdict = Verdict {
+                silent: ended == Afterwards::Stalled,
+                ..final_verdict(facts, waiting, Outcome::Failure, streaming.host)
+            };
             let judged = Outcome::Failure.into();
             worker.conclude(waiting.exchange, judged, verdict, Word::Last);
             worker.end(waiting.exchange);
@@ -199,7 +202,7 @@ fn cut<E: Environment>(worker: &mut Worker<E>, facts: &E::Response, streaming: &
             }
             worker.end(waiting.exchange);
         }
-        Afterwards::AskOthers => {}
+        Afterwards::AskOthers { .. } => {}
     }
 }
 
@@ -218,9 +221,10 @@ fn judge_cut<E: Environment>(
     let outcomes = &worker.policy(waiting.policy)?.outcomes;
     let judged = outcomes.judge_afterwards(flags, streaming.tunnel, flowing, &request);
     Some(match judged {
-        Afterwards::AskOthers => {
+        Afterwards::AskOthers { limit } => {
             let connection = response_facts::connection(facts);
             match worker.is_stall_of_upstream(waiting.exchange, connection) {
+                true if limit => Afterwards::Stalled,
                 true => Afterwards::Failed,
                 false => Afterwards::Stands(Some(Ignored::StalledAfterHeaders)),
             }

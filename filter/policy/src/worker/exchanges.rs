@@ -249,7 +249,10 @@ impl<E: Environment> Worker<E> {
             Stage::Counted(None) => None,
             Stage::Counted(Some(counted)) => Some(Settlement::Late {
                 counted,
-                word: LastWord::Failed { host: verdict.host },
+                word: match verdict.silent {
+                    true => LastWord::Stalled { host: verdict.host },
+                    false => LastWord::Failed { host: verdict.host },
+                },
             }),
             Stage::Waiting | Stage::Streaming(..) => Some(Settlement::Verdict(verdict)),
         };

@@ -341,3 +341,45 @@ fn what_left_the_window_or_failed_before_or_is_of_another_generation_changes_not
         assert_eq!(breaker, before);
     }
 }
+
+/// An upstream that says nothing after its headers, to anybody: each verdict is a good one at first, and has left the window when a limit ends the
+/// response. It opens all the same, at every rate.
+#[test]
+fn responses_that_stand_still_for_longer_than_the_window_open_the_breaker() {
+    for rate in [1, 50, 90, 100] {
+        let settings = Settings {
+            thresholds: Thresholds {
+                failure_rate: Share::percent(rate),
+                consecutive: 0,
+                ..Settings::default().thresholds
+            },
+            host_grace: Span::ZERO,
+            ..Settings::default()
+        };
+        let mut breaker = Breaker::new(settings.window);
+        let permit = Permit {
+            generation: 0,
+            probe: None,
+        };
+        let at = |millis| Moment {
+            now: Timestamp::ZERO.after(Span::millis(millis)),
+            draw: 0,
+        };
+        let mut waiting = std::collections::VecDeque::new();
+        let opened = (0..600_u64).find(|turn| {
+            let now = 125 * turn;
+            let good = breaker.settle(&settings, at(now), permit, verdict(false));
+            waiting.push_back((now, good.counted.expect("it counts")));
+            let due = waiting.front().filter(|(since, _)| now - since >= 15_000);
+            let Some((_, counted)) = due.copied() else {
+                return false;
+            };
+            waiting.pop_front();
+            let word = LastWord::Stalled { host: 0 };
+            breaker.settle_late(&settings, at(now), counted, word);
+            breaker.phase() == Phase::Open
+        });
+        let seconds = opened.map(|turn| turn / 8);
+        assert!(seconds.is_some_and(|at| at <= 27), "{rate} %: {seconds:?}");
+    }
+}

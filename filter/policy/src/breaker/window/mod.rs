@@ -200,6 +200,21 @@ impl Window {
         }
     }
 
+    /// The last good verdict in a window of time is a failure after all, and fails now; `false` if there is none, and in a window of calls.
+    pub(crate) fn fail_any(&mut self, now: Timestamp) -> bool {
+        let Self::Time(window) = self else {
+            return false;
+        };
+        window.advance(now);
+        let newest = window.newest;
+        let mut slices = (0..SLICES as u64).map(|back| newest.saturating_sub(back));
+        let taken_out = slices.any(|number| window.at(number).take_out(Outcome::Success));
+        if taken_out {
+            window.running().add(Outcome::Failure);
+        }
+        taken_out
+    }
+
     /// So many good verdicts more at `now`, in a window of time; `false` in one of calls, which has no lots.
     pub(crate) fn add_good(&mut self, count: u32, now: Timestamp) -> bool {
         match self {

@@ -1,3 +1,4 @@
 //! What all workers of a process know together.
 
+mod epoch;
 mod restart;

@@ -124,6 +124,11 @@ impl Stand {
 
     /// Nothing was refused and no breaker moved, as the filter, its log and the client see it.
     pub(crate) async fn assert_quiet(&self) -> anyhow::Result<()> {
+        self.assert_quiet_but(0).await
+    }
+
+    /// The same but for so many refusals, which are their callers' own doing.
+    pub(crate) async fn assert_quiet_but(&self, refusals: u64) -> anyhow::Result<()> {
         let envoy = &self.envoy;
         let transitions = envoy.sum(&["wasmcustom.seawall_transitions"]).await?;
         let refused = envoy
@@ -133,7 +138,7 @@ impl Stand {
         let undecided = envoy.sum(&["wasmcustom.seawall_undecided"]).await?;
         assert_eq!(
             (transitions, refused, trouble, undecided),
-            (0, 0, 0, 0),
+            (0, refusals, 0, 0),
             "{:#?}",
             envoy.stats("seawall").await?
         );

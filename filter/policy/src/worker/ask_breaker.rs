@@ -13,6 +13,7 @@ use crate::environment::{Environment, Metrics};
 use crate::policy::Policy;
 use crate::shared::upstream::StepReport;
 use crate::time::Timestamp;
+
 impl<E: Environment> Worker<E> {
     /// Asks the breaker, which may give a half-open permit.
     #[inline(never)]

@@ -249,7 +249,8 @@ impl<E: Environment> Worker<E> {
             Stage::Counted(None) => None,
             Stage::Counted(Some(counted)) => Some(Settlement::Late {
                 counted,
-                word: match verdict.silent {
+                // Without headers it has no good verdict of its own that another could stand for.
+                word: match verdict.silent && exchange.answered {
                     true => LastWord::Stalled { host: verdict.host },
                     false => LastWord::Failed { host: verdict.host },
                 },

@@ -4,6 +4,8 @@
 mod fallback;
 #[path = "hedges.rs"]
 mod hedges;
+#[path = "late_failures.rs"]
+mod late_failures;
 #[path = "reasons.rs"]
 mod reasons;
 #[path = "record_cache.rs"]

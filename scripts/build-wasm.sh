@@ -43,9 +43,9 @@ from_debian() {
 }
 
 # Paths of this machine have no place in what is shipped, and without them the same source gives the same bytes.
-# Functions are inlined up to a third of the compiler's usual size (225): smaller, and no slower (docs/filter-size.md).
+# Functions are inlined up to a fifth of the compiler's usual size (225): smaller, and no slower (docs/filter-size.md).
 flags() {
-    printf '%s' "-C llvm-args=-inline-threshold=70 --cfg getrandom_backend=\"custom\" --remap-path-prefix=$PWD=/seawall --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo"
+    printf '%s' "-C llvm-args=-inline-threshold=50 --cfg getrandom_backend=\"custom\" --remap-path-prefix=$PWD=/seawall --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo"
 }
 
 # Incremental compilation splits the crates into many units, which inline less of each other.

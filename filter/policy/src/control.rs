@@ -24,7 +24,7 @@ const STRIPPED: [&[u8]; 11] = [
 
 /// Whether this header steers the router.
 pub fn steers(name: &[u8]) -> bool {
-    STRIPPED.binary_search(&name).is_ok()
+    name.starts_with(PREFIX.as_bytes()) && STRIPPED.binary_search(&name).is_ok()
 }
 
 /// Names that stand in Envoy's binary like those of its headers and are not taken off, each with the reason. A test on

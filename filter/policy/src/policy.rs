@@ -1,6 +1,6 @@
 //! One policy: everything that is asked of one kind of upstream.
 
-use crate::breaker::Settings;
+use crate::breaker::{Mode, Settings};
 use crate::deadline::Limits;
 use crate::exempt::Exempt;
 use crate::fallback::Ladder;
@@ -52,6 +52,15 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// Whether it has a say in anything. Where all of a policy is off, its requests pass as if it were not there.
+    pub fn governs(&self) -> bool {
+        self.breaker.mode != Mode::Off
+            || self.retries.is_some()
+            || self.counts_slots()
+            || !self.fallback.rungs.is_empty()
+            || self.time != Limits::default()
+    }
+
     /// Whether it counts requests in flight.
     pub const fn counts_slots(&self) -> bool {
         self.bulkhead.is_some() || self.shedding.is_some()

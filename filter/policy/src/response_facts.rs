@@ -18,7 +18,7 @@ use crate::request::local_reply::REASON;
 const UPSTREAMS: &[u8] = b"via_upstream";
 
 /// Who gave an answer that looks bad, and whether the time of the whole request was over.
-pub(crate) fn origin(facts: &impl ResponsePhase) -> (ResponseSource, bool) {
+fn origin(facts: &impl ResponsePhase) -> (ResponseSource, bool) {
     match details(facts) {
         None => (ResponseSource::Unknown, false),
         Some(details) if details == UPSTREAMS => (ResponseSource::Upstream, false),
@@ -27,6 +27,26 @@ pub(crate) fn origin(facts: &impl ResponsePhase) -> (ResponseSource, bool) {
             let over = flags & flag::UPSTREAM_TIMEOUT != 0 && details == b"response_timeout";
             (ResponseSource::Local { flags }, over)
         }
+    }
+}
+
+/// What was asked about a stream in one callback, so that it is asked once.
+#[derive(Debug, Default)]
+pub(crate) struct FactCache {
+    origin: Option<(ResponseSource, bool)>,
+    attempts: Option<Option<u64>>,
+}
+
+impl FactCache {
+    /// [`origin`].
+    pub(crate) fn origin(&mut self, facts: &impl ResponsePhase) -> (ResponseSource, bool) {
+        *self.origin.get_or_insert_with(|| origin(facts))
+    }
+
+    /// How many attempts were made; nothing where the host does not say.
+    pub(crate) fn attempts(&mut self, facts: &impl Facts<StreamFact>) -> Option<u64> {
+        let ask = || facts.number(StreamFact::AttemptCount);
+        *self.attempts.get_or_insert_with(ask)
     }
 }
 
@@ -53,11 +73,6 @@ pub(crate) fn flags_told(facts: &impl ResponsePhase) -> u64 {
 
 fn details(facts: &impl ResponsePhase) -> Option<Vec<u8>> {
     facts.bytes(ResponseFact::Details)
-}
-
-/// How many attempts were made; nothing where the host does not say.
-pub(crate) fn attempts(facts: &impl Facts<StreamFact>) -> Option<u64> {
-    facts.number(StreamFact::AttemptCount)
 }
 
 /// The client's connection; 0 where the host does not say.

@@ -60,6 +60,11 @@ impl Routing {
         policies.find(|(_, policy)| policy.name == name)
     }
 
+    /// Whether requests with this policy are governed: it has a say in something, or marks of peers are passed on.
+    pub fn governs(&self, policy: &Policy) -> bool {
+        policy.governs() || !self.trust.is_empty()
+    }
+
     /// Whether the policy that a route's metadata names can be another than what a request gets anyway.
     pub fn heeds_names(&self) -> bool {
         !matches!(self.policies.as_slice(), [only] if only.name == DEFAULT)

@@ -44,6 +44,14 @@ impl Contexts {
     fn forget_root(&mut self, id: u32) {
         self.roots.retain(|(known, _)| *known != id);
     }
+
+    #[cold]
+    fn end_root(&mut self, id: u32) {
+        if let Some(root) = self.root(id) {
+            root.done();
+        }
+        self.forget_root(id);
+    }
 }
 
 thread_local! {
@@ -190,27 +198,22 @@ pub(crate) extern "C" fn proxy_on_response_trailers(id: u32, _count: usize) -> u
     CONTINUE
 }
 
-/// A request is over.
+/// A request is over. Only now are its response's headers readable again, which `proxy_on_done` cannot see.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn proxy_on_log(id: u32) {
     stream(id, HttpStream::log);
 }
 
-/// A context may go.
+/// A context is over, and is forgotten. There is no `proxy_on_delete`, which the host would call next: a callback costs,
+/// and nothing would be left to do.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn proxy_on_done(id: u32) -> u32 {
-    if stream(id, HttpStream::done).is_none() {
-        root(id, |root| root.done());
-    }
-    1
-}
-
-/// A context goes.
-#[unsafe(no_mangle)]
-pub(crate) extern "C" fn proxy_on_delete(id: u32) {
     contexts(|contexts| {
-        contexts.streams.remove(id);
-        contexts.forget_root(id);
+        match contexts.streams.remove(id) {
+            Some(mut stream) => stream.done(),
+            None => contexts.end_root(id),
+        }
         Some(())
     });
+    1
 }

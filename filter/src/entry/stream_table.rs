@@ -32,14 +32,12 @@ impl<T> StreamTable<T> {
         }
     }
 
-    /// Forgets it.
+    /// Takes it out.
     #[inline(never)]
-    pub(super) fn remove(&mut self, number: u32) {
-        if let Some(list) = self.list(number)
-            && let Some(place) = list.iter().rposition(|(known, _)| *known == number)
-        {
-            list.swap_remove(place);
-        }
+    pub(super) fn remove(&mut self, number: u32) -> Option<T> {
+        let list = self.list(number)?;
+        let place = list.iter().rposition(|(known, _)| *known == number)?;
+        Some(list.swap_remove(place).1)
     }
 
     fn list(&mut self, number: u32) -> Option<&mut Vec<(u32, T)>> {

@@ -8,7 +8,7 @@ use crate::support::{ask, end, process, properties, traps};
 
 const PAGE: &str = r#"{"version":1,
     "page":{"path":"/seawall","trust":{"addresses":["10.1.0.0/16"],"identities":["spiffe://cluster.local/ns/ops/*"]}},
-    "policies":{"default":{"retries":{},"bulkhead":{"max_concurrent":50},"breaker":{
+    "policies":{"default":{"retries":{},"bulkhead":{"max_concurrent":15},"breaker":{
     "minimum_calls":5,"consecutive":0,"ramp":"0s","hosts":{"grace":"0s"},"open":{"for":"9s","up_to":"9s","jitter":0}}}}}"#;
 
 /// What a GET of this path is answered by the filter.

@@ -1,25 +1,29 @@
 //! Places: how many requests are in flight at one upstream, counted exactly over all VMs.
 //!
-//! Every request that goes takes one slot under its VM's instance number, and gives it back at its end, each by one
-//! compare-and-swap. Credits that VMs hold in advance would save writes and strand slots where they are not used; one
-//! swap costs a microsecond, so there are none. A slot is a lease ([`crate::shared::leases`]): a VM that dies loses all it held. A
-//! tick looks at a bounded number of keys ([`rounds`]).
+//! Every request that goes takes one slot under its VM's instance number, and gives it back at its end: by one compare-and-swap
+//! each, or, while little is in flight, of those that its VM holds in advance ([`credits`]). A slot is a lease
+//! ([`crate::shared::leases`]): a VM that dies loses all it held. A tick looks at a bounded number of keys ([`rounds`]).
 //!
-//! **Invariant:** slots held by live VMs never exceed the limit they were taken under, whatever the interleaving. What a
+//! **Invariant:** slots held by live VMs never exceed the limit they were taken under, whatever the interleaving, and requests in
+//! flight never exceed the slots that their VM holds. What a
 //! stalled VM had in flight when it was given up comes on top until it ends; so does what was in flight when the limit
 //! fell, or when a damaged record was replaced. Of a limit that follows latency the highest priority has some slots
 //! beyond ([`crate::shedding::RESERVED_SLOTS`]).
 
+mod bound;
 mod codec;
+pub mod credits;
+pub mod local;
 pub mod partitions;
 pub mod rounds;
 mod steps;
 pub mod unfinished;
 
+pub use bound::Bound;
 pub use codec::VERSION;
 pub use steps::{
-    AcquireRequest, Acquired, Bound, Feedback, Returned, SlotReport, acquire, maintain, peek,
-    record_feedback, release,
+    AcquireRequest, Acquired, Feedback, Returned, Settlement, SlotReport, acquire, maintain, peek,
+    record_feedback, release, settle,
 };
 
 use crate::limiter::Limiter;

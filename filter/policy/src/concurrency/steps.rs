@@ -1,22 +1,15 @@
 //! What is done with slots in shared data: one step each for a request that comes, one that ended, and the tick.
 
+use super::bound::Bound;
+use super::credits::Ahead;
 use super::{HOLDERS_MAX, InFlightSlots, SlotId};
 use crate::limiter::{self, Limiter, Sample};
 use crate::priority::Priority;
 use crate::shared::leases::{Lease, LocalLease};
 use crate::shared::state::{Change, Key, SharedState, Undecided};
+use crate::shedding::Limit;
 use crate::shedding::reported_load;
-use crate::shedding::{Limit, Shares};
 use crate::time::{Span, Timestamp};
-
-/// What bounds how many are in flight.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Bound {
-    /// The bulkhead's slots, the same for every priority; `None` where there is no bulkhead.
-    pub places_max: Option<u32>,
-    /// The limit of shedding, with the share of it that each priority may fill; `None` where nothing is shed.
-    pub limit: Option<(Limit, Shares)>,
-}
 
 /// A request that asks for a slot.
 #[derive(Clone, Copy, Debug)]
@@ -36,8 +29,27 @@ pub struct AcquireRequest<'a> {
     pub keep: Span,
     /// VMs that are marked as dead: what they hold is free.
     pub dead: &'a [u64],
+    /// What this VM holds in advance.
+    pub ahead: Ahead,
     /// The clock.
     pub now: Timestamp,
+}
+
+impl<'a> AcquireRequest<'a> {
+    /// A request of this priority under this bound, of a VM that holds nothing.
+    pub fn new(priority: Priority, bound: Bound, dead: &'a [u64], now: Timestamp) -> Self {
+        Self {
+            holding: LocalLease::default(),
+            priority,
+            bound,
+            load: None,
+            tag: None,
+            keep: Span::ZERO,
+            dead,
+            ahead: Ahead::default(),
+            now,
+        }
+    }
 }
 
 /// Whether a request has a slot.
@@ -71,6 +83,27 @@ pub struct Returned {
     pub sample: Option<(Sample, limiter::Settings)>,
 }
 
+/// What a VM tells the record of slots that it may hold in advance, and of what it learned.
+#[derive(Clone, Copy, Debug)]
+pub struct Settlement<'a> {
+    /// What it holds, with what it now gives back.
+    pub holding: LocalLease,
+    /// How many requests give their slot back.
+    pub returned: u32,
+    /// What it holds in advance beside those.
+    pub ahead: Ahead,
+    /// How many of these it did not need.
+    pub unneeded: u32,
+    /// What bounds how many it may keep.
+    pub bound: Bound,
+    /// What was learned, and when.
+    pub samples: &'a [(Sample, Timestamp)],
+    /// By what that is understood.
+    pub settings: Option<limiter::Settings>,
+    /// The clock.
+    pub now: Timestamp,
+}
+
 /// What was learned while a slot is held, or after it was given back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Feedback {
@@ -87,6 +120,12 @@ pub struct SlotReport {
     pub in_flight: Option<u32>,
     /// The adaptive limit afterwards, where there is one.
     pub limit: Option<u32>,
+    /// How many slots this VM got by the step, or gave back.
+    pub quantity: u32,
+    /// How many idle ones it may keep.
+    pub keeps: u32,
+    /// Whether less is let through from now on: others have to look.
+    pub moved: bool,
     /// How much is shed afterwards by what the upstream reports ([`reported_load::ReportedLoad::shed`]); `None` where nothing was read.
     pub shed: Option<u32>,
     /// Why the state could not be read or stored.
@@ -138,7 +177,7 @@ pub fn acquire(
     key: &Key<InFlightSlots>,
     asked: &AcquireRequest<'_>,
 ) -> (Acquired, SlotReport) {
-    let mut taking = Acquired::Undecided;
+    let (mut taking, vms) = (Acquired::Undecided, asked.ahead.vms);
     let mut seen = SlotReport::default();
     let notes = changed(store, key, asked.now, &mut |places| {
         seen = SlotReport::default();
@@ -153,9 +192,15 @@ pub fn acquire(
         }
         seen.expired = places.leases.has_lost(&asked.holding);
         let (bulkhead, limit, room) = places.room(asked);
-        if in_flight >= room {
+        let idle = match seen.expired {
+            true => 0,
+            false => asked.ahead.idle,
+        };
+        // Its own idle slots are nobody's requests.
+        let used = in_flight.saturating_sub(idle);
+        if used >= room {
             taking = Acquired::Full {
-                in_flight,
+                in_flight: used,
                 limit,
                 bulkhead,
             };
@@ -171,22 +216,31 @@ pub fn acquire(
             true => asked.holding.anew().instance,
             false => asked.holding.instance,
         };
-        if !places.leases.take(instance, 1, HOLDERS_MAX) {
+        let learned = places.limiter.as_ref().map(Limiter::now);
+        let dealt = match idle {
+            0 => asked.bound.lot(learned, vms, in_flight),
+            _ => 0,
+        };
+        if dealt > 0 && !places.leases.take(instance, dealt, HOLDERS_MAX) {
             seen.crowded = true;
             taking = Acquired::Undecided;
             return Change::Nothing;
         }
-        let in_flight = in_flight.saturating_add(1);
+        let used = used.saturating_add(1);
         taking = Acquired::Taken(SlotId {
             instance,
-            in_flight,
-            pressed: in_flight >= room.saturating_sub(room / 16),
+            in_flight: used,
+            pressed: used >= room.saturating_sub(room / 16),
         });
-        Change::Store
+        seen.quantity = dealt;
+        seen.keeps = asked.bound.kept(learned, vms, places.in_flight());
+        Change::stored_if(dealt > 0)
     });
     let notes = SlotReport {
         expired: seen.expired && notes.undecided.is_none(),
         crowded: seen.crowded,
+        quantity: seen.quantity,
+        keeps: seen.keeps,
         ..notes
     };
     match notes.stands() {
@@ -210,6 +264,54 @@ pub fn release(
         places.enter(returned.sample, now.max(places.last));
         Change::Store
     })
+}
+
+/// Gives back the slots of requests that ended, and idle ones as far as this VM may not keep them, and takes in what was learned. Where the
+/// notes say that this VM was given up, it holds nothing, and what it learned is void.
+pub fn settle(
+    store: &impl SharedState,
+    key: &Key<InFlightSlots>,
+    asked: &Settlement<'_>,
+) -> SlotReport {
+    let mut seen = SlotReport::default();
+    let notes = changed(store, key, asked.now, &mut |places| {
+        seen = SlotReport::default();
+        seen.expired = places.leases.has_lost(&asked.holding);
+        if seen.expired {
+            return Change::Nothing;
+        }
+        let now = asked.now.max(places.last);
+        for (sample, at) in asked.samples {
+            // What came before the limit was last thought about says nothing about it.
+            let late = |limiter: &Limiter| limiter.is_before_window(*at);
+            if !places.limiter.as_ref().is_some_and(late) {
+                places.enter(asked.settings.map(|settings| (*sample, settings)), now);
+            }
+        }
+        let idle = asked.ahead.idle.saturating_add(asked.returned);
+        let learned = places.limiter.as_ref().map(Limiter::now);
+        let out = places.in_flight();
+        let keeps = asked.bound.kept(learned, asked.ahead.vms, out);
+        let surplus = match idle > keeps {
+            true => idle.saturating_sub(keeps / 2),
+            false => 0,
+        };
+        seen.quantity = surplus.max(asked.unneeded.min(idle));
+        seen.keeps = keeps;
+        let gives = seen.quantity > 0;
+        if gives {
+            places
+                .leases
+                .give_back(asked.holding.instance, seen.quantity);
+        }
+        Change::stored_if(gives || !asked.samples.is_empty())
+    });
+    SlotReport {
+        expired: seen.expired && notes.undecided.is_none(),
+        quantity: seen.quantity,
+        keeps: seen.keeps,
+        ..notes
+    }
 }
 
 /// Takes in what was learned. What does not stand is lost: there is more to come.
@@ -262,7 +364,14 @@ impl InFlightSlots {
         true
     }
 
+    /// The limit, and how much is shed by what the upstream reports.
+    fn lets_through(&self) -> (u32, u32) {
+        let limit = self.limiter.as_ref().map_or(0, Limiter::now);
+        (limit, self.load.shed)
+    }
+
     /// Whether the bulkhead is what bounds this request, the whole of what bounds it, and how full it may be for it.
+    #[inline(never)]
     fn room(&mut self, asked: &AcquireRequest<'_>) -> (bool, u32, u32) {
         let shared = asked.bound.limit.and_then(|(limit, shares)| match limit {
             Limit::None => None,
@@ -295,7 +404,12 @@ fn changed(
             ..SlotReport::default()
         };
         let places = stored.or_empty();
+        let before = places.lets_through();
         let change = step(places);
+        let after = places.lets_through();
+        notes.moved = change == Change::Store && (after.0 < before.0 || after.1 > before.1);
+        // Others still believe to hold what is no longer in it.
+        notes.moved |= notes.healed;
         notes.in_flight = Some(places.in_flight());
         notes.shed = Some(places.load.shed);
         notes.limit = places.limiter.as_ref().map(Limiter::now);

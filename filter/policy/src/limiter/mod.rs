@@ -190,7 +190,7 @@ impl Limiter {
             .iter()
             .any(|(after, count)| samples >= *count && (returns || open_for >= *after));
         if open_for >= needed && enough {
-            let seen = std::mem::take(&mut self.window).seen();
+            let seen = std::mem::replace(&mut self.window, Window::begun(now)).seen();
             self.think(settings, &seen);
             let floor = u64::from(settings.floor.max(1)).saturating_mul(PLACE);
             let ceiling = u64::from(settings.ceiling).saturating_mul(PLACE);
@@ -200,6 +200,11 @@ impl Limiter {
                 self.before = self.before.min(ceiling.max(floor));
             }
         }
+    }
+
+    /// Whether a sample of this time is older than the last thought about the limit, and nothing came since.
+    pub fn is_before_window(&self, at: Timestamp) -> bool {
+        self.window.samples() == 0 && at < self.window.begin()
     }
 
     /// Whether the limit is below what it was before requests were dropped.

@@ -7,7 +7,7 @@ use crate::time::{Span, Timestamp};
 /// Sums over the samples of one window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Window {
-    /// When its first sample came.
+    /// When its first sample came; before that, when the window before it ended.
     from: Timestamp,
     answered: u32,
     dropped: u32,
@@ -60,6 +60,19 @@ impl Seen {
 }
 
 impl Window {
+    /// One that begins now, and in which nothing came yet.
+    pub(super) fn begun(now: Timestamp) -> Self {
+        Self {
+            from: now,
+            ..Self::default()
+        }
+    }
+
+    /// When it began: with its first sample, or, before that, with the end of the one before.
+    pub(super) const fn begin(&self) -> Timestamp {
+        self.from
+    }
+
     /// One more sample, whose latency counts as no longer than `longest`.
     pub(super) fn add(&mut self, sample: Sample, longest: Span, now: Timestamp) {
         if self.samples() == 0 {

@@ -70,7 +70,7 @@ impl<H: HeaderMap> HttpRequest<H> {
             exempt,
         };
         let upstream = worker.find(&asking)?;
-        asking.draw = self.draw(worker, facts, upstream, &read);
+        asking.draw = self.draw(worker, facts, upstream, &pairs);
         let limit = self.limit(worker, facts, &asking, upstream, (&read, &pairs));
         let policy = worker.policy(selected.policy);
         let steers = policy.is_some_and(|policy| policy.retries.is_some()) || limit.is_set();
@@ -112,12 +112,14 @@ impl<H: HeaderMap> HttpRequest<H> {
         worker: &mut Worker<E>,
         facts: &E::Request,
         upstream: usize,
-        read: &RequestFacts,
+        pairs: &H,
     ) -> Option<u32> {
-        let draw = read.draw?;
-        let believed = self.arrival.was_trusted()
-            || (worker.uses_draw(upstream) && self.arrival.is_trusted(worker, facts));
-        believed.then_some(draw)
+        let trusted = self.arrival.was_trusted();
+        if !trusted && (worker.trust().is_empty() || !worker.uses_draw(upstream)) {
+            return None;
+        }
+        let draw = RequestFacts::draw(pairs)?;
+        (trusted || self.arrival.is_trusted(worker, facts)).then_some(draw)
     }
 
     /// What decides which slots the request gets, as far as the policy asks.

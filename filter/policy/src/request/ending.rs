@@ -10,7 +10,7 @@ use crate::grpc::ResponseStatus;
 use crate::outcome::end::{Afterwards, Judgement, RequestTiming};
 use crate::outcome::pool::PoolWait;
 use crate::outcome::{Ignored, Outcome, ResponseSource};
-use crate::response_facts;
+use crate::response_facts::{self, FactCache};
 use crate::telemetry::Event;
 use crate::time::Timestamp;
 use crate::worker::Worker;
@@ -112,12 +112,14 @@ impl<H: HeaderMap> HttpRequest<H> {
         worker: &mut Worker<E>,
         facts: &E::Response,
     ) {
-        if let Stage::Waiting(waiting) = self.stage
-            && self.held.is_some()
-        {
-            let timing = timing(worker, facts, &waiting, true, false);
-            let latency = timing.and_then(|timing| timing.latency());
-            self.record_no_response(&worker.env, latency.filter(|_| !waiting.exempt));
+        let mut unanswered = None;
+        if let Stage::Waiting(waiting) = &self.stage {
+            let request = timing(worker, facts, waiting, true, true);
+            if self.held.is_some() {
+                let latency = request.as_ref().and_then(RequestTiming::latency);
+                self.record_no_response(&worker.env, latency.filter(|_| !waiting.exempt));
+            }
+            unanswered = request;
         }
         self.release(worker);
         self.arrival.withdraw(&worker.env);
@@ -129,10 +131,14 @@ impl<H: HeaderMap> HttpRequest<H> {
         match std::mem::replace(&mut self.stage, Stage::Outside) {
             Stage::Outside => {}
             Stage::Waiting(waiting) => {
+                let mut asked = FactCache::default();
                 if let Some(accounted) = waiting.accounted {
-                    retry_settlement::finish(worker, facts, waiting.upstream, accounted, true);
+                    let bad = (true, &mut asked);
+                    retry_settlement::finish(worker, facts, waiting.upstream, accounted, bad);
                 }
-                let judged = judge_end(worker, facts, &waiting).unwrap_or(Ignored::Ours.into());
+                let judged = unanswered
+                    .and_then(|request| judge_end(worker, facts, &waiting, request, &mut asked))
+                    .unwrap_or(Ignored::Ours.into());
                 let verdict = Verdict {
                     silent: true,
                     ..final_verdict(facts, &waiting, judged.outcome, 0)
@@ -155,10 +161,14 @@ fn judge_end<E: Environment>(
     worker: &mut Worker<E>,
     facts: &E::Response,
     waiting: &PendingRequest,
+    request: RequestTiming,
+    asked: &mut FactCache,
 ) -> Option<Judgement> {
     let flags = response_facts::flags(facts);
-    let sent = response_facts::attempts(facts) != Some(0);
-    let request = timing(worker, facts, waiting, sent, true)?;
+    let request = RequestTiming {
+        sent: asked.attempts(facts) != Some(0),
+        ..request
+    };
     let outcomes = &worker.policy(waiting.policy)?.outcomes;
     let judged = outcomes.judge_end(flags, &request);
     let origin = ResponseSource::Local { flags };

@@ -37,8 +37,6 @@ pub(crate) struct RequestFacts {
     pub(crate) grpc_limit: Option<Span>,
     /// Those, and gRPC without a limit: nobody knows when they end.
     pub(crate) open_ended: bool,
-    /// A hash of the request id.
-    pub(crate) draw: Option<u32>,
     /// Control headers that a client sent, to be removed.
     pub(crate) control: Vec<Vec<u8>>,
     /// Whether any of them is one of ours, which nobody may send.
@@ -68,7 +66,6 @@ impl RequestFacts {
                     let brought = Form::Grpc.read(value);
                     facts.grpc_limit = facts.grpc_limit.into_iter().chain(brought).min();
                 }
-                b"x-request-id" => facts.draw = Some(hash(value)),
                 key if Self::is_own(key) => {
                     facts.own = true;
                     facts.control.push(key.to_vec());
@@ -95,6 +92,12 @@ impl RequestFacts {
         let target = || pairs.value(":path");
         self.long_poll = policy.long_polls.matches(target, route);
         self.never_slow |= self.long_poll;
+    }
+
+    /// A hash of the request id.
+    pub(crate) fn draw(pairs: &impl HeaderMap) -> Option<u32> {
+        let ids = pairs.iter().filter(|(key, _)| *key == b"x-request-id");
+        ids.last().map(|(_, value)| hash(value))
     }
 
     /// What kind of answer its caller can take.

@@ -99,6 +99,10 @@ impl<H: HeaderMap> HttpRequest<H> {
             taken: leaving,
             ..*held
         };
+        if leaving.taken.shared.is_some() {
+            // It enters with the slot.
+            held.sample = None;
+        }
         held.taken = taken;
         settle(worker, &leaving);
         self.held = Some(held).filter(|held| !held.taken.is_empty() || held.reports);

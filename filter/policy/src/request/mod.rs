@@ -29,6 +29,7 @@ use crate::fallback::Kind;
 use crate::outcome::end::TimeLimits;
 use crate::outcome::{Outcome, ResponseSource};
 use crate::time::Timestamp;
+use crate::worker::selection::key_part;
 use crate::worker::{AdmissionInput, AdmissionOutput, Worker};
 use fallback::Pending;
 use headers::RequestFacts;
@@ -212,10 +213,19 @@ impl<H: HeaderMap> HttpRequest<H> {
         pairs: H,
         out: &mut Effects,
     ) -> Action {
-        let selected = facts.text(RouteFact::Cluster).and_then(|cluster| {
-            let asks = worker.heeds_name(&cluster);
-            let named = asks.then(|| facts.text(RouteFact::Policy)).flatten();
-            let selected = worker.select(&cluster, named.as_deref())?;
+        // A caller's deadline is held to also where nothing else is governed.
+        let deadline = read.grpc_limit.is_some() || read.expected;
+        let asks = worker.governs() || deadline || worker.looks_at_ungoverned();
+        let cluster = asks.then(|| facts.text(RouteFact::Cluster)).flatten();
+        let selected = cluster.and_then(|cluster| {
+            let selected = worker.selected_before(&cluster).unwrap_or_else(|| {
+                let named = facts.text(RouteFact::Policy);
+                worker.select(&cluster, named.as_deref())
+            })?;
+            if !selected.governs && !deadline {
+                worker.stand_down(selected, cluster, || key_part(selected, &pairs, facts));
+                return None;
+            }
             Some((selected, cluster))
         });
         let Some((selected, cluster)) = selected else {

@@ -14,7 +14,7 @@ use crate::grpc::ResponseStatus;
 use crate::latency::Ended;
 use crate::outcome::end::Judgement;
 use crate::outcome::{Ignored, Outcome, RefusedBehind, ResponseFacts, ResponseSource};
-use crate::response_facts;
+use crate::response_facts::{self, FactCache};
 use crate::retry::attempts::{Attempts, Denial, Flags};
 use crate::telemetry::Event;
 use crate::time::Span;
@@ -71,12 +71,14 @@ impl<H: HeaderMap> HttpRequest<H> {
         }
         let (grpc, not_grpc) = grpc_status(facts, &waiting, status, end_of_stream);
         let bad = retry_settlement::looks_bad(status, grpc);
-        let known = settle_attempts(worker, facts, &waiting, bad);
+        let mut asked = FactCache::default();
+        let known = settle_attempts(worker, facts, &waiting, (bad, &mut asked));
         let refused = known
             .as_ref()
             .filter(|known| known.flags.has(Flags::REFUSED))
             .map(|known| response_facts::response_source(known.death));
-        let judged = judge(worker, facts, &waiting, status, (grpc, not_grpc), refused);
+        let said = (status, grpc, not_grpc);
+        let judged = judge(worker, facts, &waiting, said, (refused, &mut asked));
         let Some((mut judged, origin, timing)) = judged else {
             return Action::Continue;
         };
@@ -238,7 +240,7 @@ fn settle_attempts<E: Environment>(
     worker: &mut Worker<E>,
     facts: &E::Response,
     waiting: &PendingRequest,
-    bad: bool,
+    bad: (bool, &mut FactCache),
 ) -> Option<Attempts> {
     let accounted = waiting.accounted?;
     retry_settlement::finish(worker, facts, waiting.upstream, accounted, bad)
@@ -248,9 +250,8 @@ fn judge<E: Environment>(
     worker: &mut Worker<E>,
     facts: &E::Response,
     waiting: &PendingRequest,
-    status: u16,
-    (grpc, not_grpc): (Option<u16>, bool),
-    refused: Option<ResponseSource>,
+    (status, grpc, not_grpc): (u16, Option<u16>, bool),
+    (refused, asked): (Option<ResponseSource>, &mut FactCache),
 ) -> Option<(Judgement, ResponseSource, ResponseTiming)> {
     let outcomes = &worker.policy(waiting.policy)?.outcomes;
     let suspect = not_grpc || outcomes.is_suspect(status, grpc);
@@ -259,7 +260,7 @@ fn judge<E: Environment>(
         // A refusal of our own is never the end of the request's time.
         Some(origin) => (origin, false),
         // Another filter's response must not close a breaker.
-        None if suspect || probe => response_facts::origin(facts),
+        None if suspect || probe => asked.origin(facts),
         None => (ResponseSource::Unknown, false),
     };
     let answer = ResponseFacts {
@@ -273,7 +274,7 @@ fn judge<E: Environment>(
         },
     };
     let local = matches!(origin, ResponseSource::Local { .. });
-    let sent = !local || response_facts::attempts(facts) != Some(0);
+    let sent = !local || asked.attempts(facts) != Some(0);
     let request = timing(worker, facts, waiting, sent, local)?;
     let judged = worker
         .policy(waiting.policy)?

@@ -8,8 +8,8 @@ use super::propagation::PropagatedContext;
 use crate::attempt::state::{self, NO_RETRY, VETO, VOTE};
 use crate::environment::Environment;
 use crate::environment::effects::Effects;
-use crate::environment::facts::{Facts, ResponsePhase, StreamFact};
-use crate::response_facts;
+use crate::environment::facts::ResponsePhase;
+use crate::response_facts::FactCache;
 use crate::worker::Worker;
 use crate::worker::upstreams::Position;
 
@@ -42,7 +42,7 @@ pub(crate) fn finish<E: Environment>(
     facts: &E::Response,
     upstream: usize,
     accounted: RetrySettlement,
-    bad: bool,
+    (bad, asked): (bool, &mut FactCache),
 ) -> Option<Attempts> {
     worker.unreserve(accounted.places);
     let known = (bad || accounted.asks)
@@ -56,11 +56,10 @@ pub(crate) fn finish<E: Environment>(
     } else if accounted.position != Position::Present || accounted.asks {
         // Whether there is none shows only where an attempt was made for certain. Nobody's answer is good, and a bad
         // one may be Envoy's own; were those of the upstream not believed, one that is down would never be retried.
-        if accounted.asks && (!bad || response_facts::is_upstreams(facts, ResponseSource::Unknown))
-        {
+        if accounted.asks && (!bad || asked.origin(facts).0 == ResponseSource::Upstream) {
             worker.learn_position(upstream, Position::Absent);
         }
-        let count = facts.number(StreamFact::AttemptCount).unwrap_or(0);
+        let count = asked.attempts(facts).unwrap_or(0);
         worker.account_request(upstream, count, accounted.marked);
     }
     if let Some(known) = known.as_ref().filter(|known| known.unused() > 0) {

@@ -12,6 +12,10 @@ use super::AdmissionInput;
 use super::limit_reached::{LimitReached, limit_reached, note};
 use super::local_leases::{HeldSlots, LocalHoldings};
 use crate::telemetry::OwnSeries;
+use crate::time::{Span, Timestamp};
+
+/// Others are told no oftener than this that slots are wanted: each of them then reads its records.
+const WANT: Span = Span::millis(super::TICK_MILLIS as u64);
 
 /// A request on its way to its slots.
 pub(super) struct Acquisition<'a, S: SharedState> {
@@ -26,6 +30,10 @@ pub(super) struct Acquisition<'a, S: SharedState> {
     pub(super) void: HeldSlots,
     /// Why it has no slot.
     pub(super) full: Option<LimitReached>,
+    /// The upstream's epoch before anything was read, where slots are held in advance by it, and by how many VMs.
+    pub(super) epoch: Option<(u64, u32)>,
+    /// Whether others have to look: less is let through, or a request was refused for want of slots that they may hold idle.
+    pub(super) moved: bool,
 }
 
 impl<S: SharedState> Acquisition<'_, S> {
@@ -93,13 +101,23 @@ impl<S: SharedState> Acquisition<'_, S> {
     /// A slot among those that all share.
     pub(super) fn acquire_together(&mut self, asking: &AdmissionInput, asked: &AcquireRequest<'_>) {
         self.holdings.shared_used = true;
-        let (taking, notes) = concurrency::acquire(self.store, &self.holdings.key, asked);
+        let (epoch, vms) = match self.epoch {
+            Some((epoch, vms)) => (Some(epoch), vms),
+            None => (None, 0),
+        };
+        let slots = &mut self.holdings.shared;
+        if asking.unfinished.is_none()
+            && let Some(place) = slots.take_idle(epoch)
+        {
+            self.taken.shared = Some(place);
+            return;
+        }
+        let (taking, notes) = slots.acquire(self.store, &self.holdings.key, asked, (epoch, vms));
         note(self.own, &notes);
         let policy = self.policy;
         let (bulkhead, shedding) = (policy.bulkhead.as_ref(), policy.shedding.as_ref());
         let reason = match taking {
             Acquired::Taken(place) => {
-                self.holdings.shared.took(place.instance, GENERATION);
                 self.taken.shared = Some(place);
                 let share = shedding.map(|shedding| shedding.unfinished);
                 let share = share.or(bulkhead.map(|bulkhead| bulkhead.unfinished));
@@ -113,9 +131,11 @@ impl<S: SharedState> Acquisition<'_, S> {
             Acquired::Loaded => Some(Reason::ShedLoad),
             Acquired::Elsewhere | Acquired::Undecided => None,
         };
+        self.moved |= notes.moved;
         let Some(reason) = reason else {
             return;
         };
+        self.wants(&notes, asked.now);
         let by = match shedding {
             None => Reason::BulkheadFull,
             Some(_) => reason,
@@ -128,6 +148,16 @@ impl<S: SharedState> Acquisition<'_, S> {
             Some(before) if !found.refused => before,
             _ => found,
         });
+    }
+
+    /// A request found all slots taken. Others may hold some idle: they are told, once a tick.
+    fn wants(&mut self, notes: &SlotReport, now: Timestamp) {
+        let holdings = &mut *self.holdings;
+        let others = notes.in_flight.unwrap_or(0) > holdings.shared.lease().quantity;
+        if others && now.since(holdings.wanted_at) >= WANT {
+            holdings.wanted_at = now;
+            self.moved = true;
+        }
     }
 
     /// Where the body of the request is not complete: a second slot beside the first, which bounds how many of those

@@ -8,6 +8,8 @@ use crate::priority::Priority;
 pub(crate) struct PolicyMatch {
     /// Index of the policy.
     pub(crate) policy: usize,
+    /// Whether it has a say in anything.
+    pub(crate) governs: bool,
     /// Whether its route is part of the key.
     pub(crate) by_route: bool,
     /// Whether its authority is part of the key, and for how many authorities.
@@ -44,6 +46,27 @@ pub(crate) struct AdmissionInput {
 }
 
 impl AdmissionInput {
+    /// A request whose policy has no say in anything.
+    pub(crate) const fn ungoverned(
+        selected: PolicyMatch,
+        cluster: String,
+        part: Option<(&'static str, String)>,
+    ) -> Self {
+        Self {
+            selected,
+            cluster,
+            part,
+            direction: Direction::Unasked,
+            complete: true,
+            draw: None,
+            trusted: false,
+            priority: Priority::Critical,
+            tag: None,
+            unfinished: None,
+            exempt: false,
+        }
+    }
+
     /// A route or an authority that is part of the key, borrowed.
     pub(crate) fn part(&self) -> Option<(&'static str, &str)> {
         self.part

@@ -3,18 +3,18 @@
 use std::collections::VecDeque;
 
 use crate::admission::Reason;
-use crate::bulkhead;
 use crate::concurrency::GENERATION;
 use crate::concurrency::partitions::Partition;
 use crate::concurrency::{self, AcquireRequest, Bound, Returned};
 use crate::environment::Environment;
 use crate::limiter::Sample;
-use crate::policy::Policy;
-use crate::ratio::{self, Share};
-use crate::shedding::{Limit, Settings};
-use crate::time::{Span, Timestamp};
+use crate::ratio;
+use crate::shedding::Limit;
+use crate::time::Timestamp;
 
 use super::acquisition::Acquisition;
+use super::bounds::{Bounds, bounds};
+use super::credits::vms_ahead;
 use super::limit_reached::{LimitReached, note};
 use super::local_leases::{HeldSlots, adaptive};
 use super::membership::Listing;
@@ -86,15 +86,13 @@ impl<E: Environment> Worker<E> {
             holdings.observed.traffic.came(asking.priority);
         }
         let asked = AcquireRequest {
-            holding: holdings.shared,
-            priority: asking.priority,
-            bound: shared,
             load: load.then_some(by_load),
-            tag: None,
-            keep: Span::ZERO,
-            dead: self.liveness.view.dead(),
-            now,
+            ..AcquireRequest::new(asking.priority, shared, self.liveness.view.dead(), now)
         };
+        let epoch = vms_ahead(&self.liveness.view, &shared, now).and_then(|vms| {
+            let epoch = entry.cache.epoch(&self.env, &entry.series)?;
+            Some((epoch, vms))
+        });
         let mut sitting = Acquisition {
             store: &self.env,
             policy,
@@ -104,6 +102,8 @@ impl<E: Environment> Worker<E> {
             taken: &mut taken,
             void: HeldSlots::default(),
             full: None,
+            epoch,
+            moved: false,
         };
         if let Some((count, places_max)) = apart {
             sitting.acquire_separately(asking, count, places_max, &asked);
@@ -111,7 +111,12 @@ impl<E: Environment> Worker<E> {
         if !sitting.is_refused() && (shared != Bound::default() || load) {
             sitting.acquire_together(asking, &asked);
         }
-        let Acquisition { void, full, .. } = sitting;
+        let Acquisition {
+            void, full, moved, ..
+        } = sitting;
+        if moved {
+            entry.cache.moved(&self.env, &entry.series);
+        }
         if !void.is_empty() {
             self.release_slots(upstream, void, None);
         }
@@ -152,23 +157,35 @@ impl<E: Environment> Worker<E> {
             };
             Some((Some(slot), returned))
         });
-        let shared = taken.shared.map(|place| {
-            holdings.shared.returned(place.instance, GENERATION);
-            let returned = Returned {
-                place,
-                sample: sample.zip(adaptive(policy)),
-            };
-            (None, returned)
-        });
-        for (slot, returned) in slots.into_iter().flatten().chain(shared) {
-            let unreturned = UnreturnedSlot {
+        let slots = slots.map(|returned| {
+            let (slot, returned) = returned?;
+            Some(UnreturnedSlot {
                 upstream,
                 slot,
                 returned,
-            };
-            if !self.return_slot(unreturned) {
-                self.keep_for_return(unreturned);
-            }
+            })
+        });
+        let settings = adaptive(policy);
+        for unreturned in slots.into_iter().flatten() {
+            self.return_or_keep(unreturned);
+        }
+        if let Some(place) = taken.shared
+            && !self.return_shared(upstream, place, sample)
+        {
+            self.return_or_keep(UnreturnedSlot {
+                upstream,
+                slot: None,
+                returned: Returned {
+                    place,
+                    sample: sample.zip(settings),
+                },
+            });
+        }
+    }
+
+    fn return_or_keep(&mut self, unreturned: UnreturnedSlot) {
+        if !self.return_slot(unreturned) {
+            self.keep_for_return(unreturned);
         }
     }
 
@@ -205,6 +222,9 @@ impl<E: Environment> Worker<E> {
             holdings.observed.traffic.stands(shed, now);
         }
         note(&mut self.own, &notes);
+        if notes.moved {
+            entry.cache.moved(&self.env, &entry.series);
+        }
     }
 
     /// How many could not be given back yet.
@@ -228,23 +248,21 @@ impl<E: Environment> Worker<E> {
             slot,
             returned,
         } = unreturned;
-        let Some(holdings) = self
-            .upstreams
-            .entry(upstream)
-            .and_then(|entry| entry.holdings.as_ref())
-        else {
+        let Some(entry) = self.upstreams.entry(upstream) else {
             return true;
         };
+        let Some(holdings) = entry.holdings.as_ref() else {
+            return true;
+        };
+        let now = self.env.now();
         let notes = match slot {
-            Some(slot) => concurrency::release(
-                &self.env,
-                &slot.key(&holdings.key),
-                &returned,
-                self.env.now(),
-            ),
-            None => concurrency::release(&self.env, &holdings.key, &returned, self.env.now()),
+            Some(slot) => concurrency::release(&self.env, &slot.key(&holdings.key), &returned, now),
+            None => concurrency::release(&self.env, &holdings.key, &returned, now),
         };
         note(&mut self.own, &notes);
+        if notes.moved {
+            entry.cache.moved(&self.env, &entry.series);
+        }
         notes.stands()
     }
 
@@ -258,58 +276,17 @@ impl<E: Environment> Worker<E> {
         self.own.count(InternalEvent::SettlementDropped);
         let entry = self.upstreams.entry(unreturned.upstream);
         if let Some(holdings) = entry.and_then(|entry| entry.holdings.as_mut()) {
-            let local = match unreturned.slot {
-                Some(slot) => holdings.slot(slot),
-                None => Some(&mut holdings.shared),
+            let instance = unreturned.returned.place.instance;
+            let Some(slot) = unreturned.slot else {
+                if holdings.shared.lease().instance == instance {
+                    holdings.shared.lost();
+                }
+                return;
             };
-            let place = unreturned.returned.place;
-            if let Some(local) = local.filter(|local| local.instance == place.instance) {
+            let local = holdings.slot(slot);
+            if let Some(local) = local.filter(|local| local.instance == instance) {
                 *local = local.anew();
             }
         }
-    }
-}
-
-/// Whether the requests of all are counted under one key.
-pub(super) fn counts_all(policy: &Policy) -> bool {
-    let bounds = bounds(policy);
-    bounds.shared != Bound::default() || bounds.load
-}
-
-/// What bounds a request.
-pub(super) struct Bounds {
-    /// The partitions of the bulkhead, and their bound, where it counts by itself: for each value of a header, or otherwise than
-    /// shedding does. Without partitions there is only the rest.
-    pub(super) apart: Option<(u32, Bound)>,
-    /// What all share.
-    pub(super) shared: Bound,
-    /// Whether the upstream's reports count.
-    pub(super) load: bool,
-}
-
-pub(super) fn bounds(policy: &Policy) -> Bounds {
-    let (bulkhead, shedding) = (policy.bulkhead.as_ref(), policy.shedding.as_ref());
-    let agrees = |bulkhead: &bulkhead::Settings| {
-        let same = |shedding: &Settings| {
-            (bulkhead.mode, bulkhead.until) == (shedding.mode, shedding.until)
-        };
-        bulkhead.per.is_none() && shedding.is_none_or(same)
-    };
-    let apart = bulkhead.filter(|bulkhead| !agrees(bulkhead));
-    let together = bulkhead.filter(|bulkhead| agrees(bulkhead));
-    Bounds {
-        apart: apart.map(|bulkhead| {
-            let count = bulkhead.per.as_ref().map_or(0, |per| per.max_keys);
-            let bound = Bound {
-                places_max: Some(bulkhead.max_concurrent),
-                limit: None,
-            };
-            (count, bound)
-        }),
-        shared: Bound {
-            places_max: together.map(|bulkhead| bulkhead.max_concurrent),
-            limit: shedding.map(|shedding| (shedding.limit, shedding.shares)),
-        },
-        load: shedding.is_some_and(|shedding| shedding.load_over > Share::NONE),
     }
 }

@@ -11,7 +11,7 @@ use crate::shared::leases::{Lease, LocalLease};
 use crate::shared::state::{Key, SharedState};
 
 use super::Worker;
-use super::concurrency::{Bounds, bounds};
+use super::bounds::{Bounds, bounds};
 use super::limit_reached::note;
 use super::local_leases::LocalHoldings;
 use super::membership::Looks;
@@ -98,11 +98,8 @@ impl<E: Environment> Worker<E> {
                 beat: 0,
             })
         };
-        let mut look = |key: &Key<InFlightSlots>, local: &mut LocalLease| {
-            let mut notes = concurrency::maintain(&self.env, key, (*local, owes), &mut gone, now);
-            if notes.expired {
-                *local = local.anew();
-            }
+        let mut look = |key: &Key<InFlightSlots>, local: LocalLease| {
+            let mut notes = concurrency::maintain(&self.env, key, (local, owes), &mut gone, now);
             note(&mut self.own, &notes);
             if !notes.stands() {
                 // It was read, and not made so.
@@ -117,7 +114,8 @@ impl<E: Environment> Worker<E> {
                 holdings.seen = (0, None);
                 if bounds.shared != Bound::default() || bounds.load {
                     *left = left.saturating_sub(1);
-                    let notes = look(&holdings.key, &mut holdings.shared);
+                    let notes = look(&holdings.key, holdings.shared.lease());
+                    holdings.shared.seen(&notes);
                     holdings.shared_used = notes.in_flight != Some(0);
                     holdings.seen = (notes.in_flight.unwrap_or(0), notes.limit);
                 } else {
@@ -130,7 +128,9 @@ impl<E: Environment> Worker<E> {
             let key = slot.key(&holdings.key);
             *left = left.saturating_sub(1);
             if let Some(local) = holdings.slot(slot) {
-                round.saw(slot, look(&key, local).in_flight);
+                let notes = look(&key, *local);
+                local.seen(notes.expired);
+                round.saw(slot, notes.in_flight);
             }
             holdings.forget(slot);
             if *left == 0 {

@@ -1,6 +1,7 @@
 //! What this VM holds of the slots of one upstream: in the record that all requests share, and in partitions, where the
 //! bulkhead has some for each value of a header.
 
+use crate::concurrency::local::LocalSlots;
 use crate::concurrency::partitions::Partition;
 use crate::concurrency::rounds::Round;
 use crate::concurrency::unfinished::Connections;
@@ -14,6 +15,7 @@ use crate::shared::record::Record;
 use crate::shared::state::Key;
 use crate::shedding::Limit;
 use crate::shedding::reported_load::Observed;
+use crate::time::Timestamp;
 
 /// What this VM holds at one upstream.
 #[derive(Debug)]
@@ -21,7 +23,9 @@ pub(crate) struct LocalHoldings {
     /// The key of what all requests share.
     pub(crate) key: Key<InFlightSlots>,
     /// There.
-    pub(crate) shared: LocalLease,
+    pub(crate) shared: LocalSlots,
+    /// When others were last told that this VM found all slots taken.
+    pub(crate) wanted_at: Timestamp,
     /// What the upstream's hosts report, as this VM hears it.
     pub(crate) observed: Observed,
     /// Those in partitions, in their order.
@@ -47,7 +51,8 @@ impl LocalHoldings {
     pub(crate) fn of(policy: &Policy, key: Option<&Key<Record>>, instance: u64) -> Option<Self> {
         Some(Self {
             key: keys::places(key.filter(|_| policy.counts_slots())?),
-            shared: LocalLease::none(instance),
+            shared: LocalSlots::none(instance),
+            wanted_at: Timestamp::ZERO,
             observed: Observed::default(),
             slots: Vec::new(),
             instance,
@@ -99,7 +104,10 @@ impl LocalHoldings {
     /// Whether this VM holds anything.
     pub(crate) fn holds_any(&self) -> bool {
         let slots = self.slots.iter().map(|(_, local)| local);
-        slots.chain([&self.shared]).any(|local| local.quantity > 0)
+        slots
+            .copied()
+            .chain([self.shared.lease()])
+            .any(|local| local.quantity > 0)
     }
 
     /// Somebody died: everything is looked at, from the start.
@@ -109,7 +117,7 @@ impl LocalHoldings {
 
     /// Begins anew under another number: what was held is void.
     pub(crate) fn reset_all(&mut self, instance: u64) {
-        self.shared = LocalLease::none(instance);
+        self.shared = LocalSlots::none(instance);
         self.slots.clear();
         self.instance = instance;
         self.restart_round();

@@ -6,9 +6,11 @@ mod admission;
 mod admission_input;
 mod ask_breaker;
 mod authorities;
+mod bounds;
 mod broken_streams;
 mod by_name;
 mod concurrency;
+mod credits;
 pub(crate) mod exchanges;
 mod health_check;
 mod latency;
@@ -78,6 +80,10 @@ pub struct Worker<E: Environment> {
     /// Where all of its streams stand, where that is known.
     pub(crate) position: Option<FilterPosition>,
     routing: Routing,
+    /// Whether any of its policies has a say in anything.
+    governs: bool,
+    /// How many requests came while none has.
+    ungoverned: u32,
     shapes: shapes::Shapes,
     upstreams: Upstreams,
     /// How many of them there were when the process's were last counted.
@@ -114,6 +120,8 @@ pub struct Worker<E: Environment> {
     last_tick: Timestamp,
     /// Which upstreams' turn it was at the last tick.
     turn: usize,
+    /// Whether its root went: there are no ticks any more.
+    is_over: bool,
 }
 
 impl<E: Environment> Worker<E> {
@@ -122,7 +130,10 @@ impl<E: Environment> Worker<E> {
         let now = env.now();
         let mut draws = Draws::seeded(env.seed(now.as_nanos()));
         let number = draws.next_u64();
+        let mut policies = routing.policies.iter();
         Self {
+            governs: policies.any(|policy| routing.governs(policy)),
+            ungoverned: 0,
             shapes: shapes::Shapes::new(routing.policies.len(), now),
             liveness: membership::Membership::new(number, &routing.policies),
             env,
@@ -148,6 +159,7 @@ impl<E: Environment> Worker<E> {
             draws,
             last_tick: now,
             turn: 0,
+            is_over: false,
         }
     }
 
@@ -236,6 +248,7 @@ impl<E: Environment> Worker<E> {
         self.look_at_members(on_time, now);
         for number in 0..self.upstreams.len() {
             self.refresh(number);
+            self.settle_idle(number);
             self.maintain(number);
             self.probe(number);
         }
@@ -250,9 +263,11 @@ impl<E: Environment> Worker<E> {
 
     /// The root goes: what is still owed or not told yet does not go with it. Nothing is started any more.
     pub fn done(&mut self) {
+        self.is_over = true;
         self.retry_pending_settlements();
         for number in 0..self.upstreams.len() {
             self.refresh(number);
+            self.settle_idle(number);
         }
         self.sign_off();
         self.publish(1, 0);

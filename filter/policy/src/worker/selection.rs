@@ -20,14 +20,48 @@ use crate::telemetry::InternalEvent;
 
 /// The most clusters whose policy is remembered; for others the patterns are matched again.
 const SELECTIONS_MAX: usize = 4_096;
+/// Where nothing is governed, the first so many requests are looked at,
+const UNGOVERNED_FIRST: u32 = 256;
+/// and one in so many later.
+const UNGOVERNED_SAMPLE: u32 = 16;
 /// After so many ticks the records that this VM knows are entered again where they are missing.
 const RECOUNT: u32 = 32;
 
 impl<E: Environment> Worker<E> {
-    /// Whether the policy that a route names is worth asking for. Where it decides nothing, it is asked at the first request to a cluster, so
-    /// that an unknown name shows.
-    pub(crate) fn heeds_name(&mut self, cluster: &str) -> bool {
-        self.routing.heeds_names() || self.selections.get_mut(cluster).is_none()
+    /// Whether anything is governed at all.
+    pub(crate) const fn governs(&self) -> bool {
+        self.governs
+    }
+
+    /// Where nothing is governed, requests are looked at all the same: the first ones, and some later, drawn at random.
+    pub(crate) fn looks_at_ungoverned(&mut self) -> bool {
+        let first = self.ungoverned < UNGOVERNED_FIRST;
+        self.ungoverned = self.ungoverned.saturating_add(1);
+        first || self.draws.next_u32().is_multiple_of(UNGOVERNED_SAMPLE)
+    }
+
+    /// A request whose policy has no say in anything. What an earlier configuration left of its upstream's state is given up, once.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn stand_down(
+        &mut self,
+        selected: PolicyMatch,
+        cluster: String,
+        part: impl FnOnce() -> Option<(&'static str, String)>,
+    ) {
+        if selected.upstream.is_none() {
+            let asking = AdmissionInput::ungoverned(selected, cluster, part());
+            self.find(&asking);
+        }
+    }
+
+    /// The policy for a request to this cluster as it was found before, where the policy that a route names decides nothing. It is asked
+    /// for at the first request to a cluster, so that an unknown name shows.
+    pub(crate) fn selected_before(&mut self, cluster: &str) -> Option<Option<PolicyMatch>> {
+        match self.routing.heeds_names() {
+            true => None,
+            false => self.selections.get_mut(cluster).copied(),
+        }
     }
 
     /// The policy for a request to this cluster.
@@ -58,6 +92,7 @@ impl<E: Environment> Worker<E> {
             let (index, _) = self.routing.named(&policy.name)?;
             Some(PolicyMatch {
                 policy: index,
+                governs: self.routing.governs(policy),
                 by_route: policy.scope == Scope::Route,
                 by_authority: match key {
                     Key::Cluster => None,

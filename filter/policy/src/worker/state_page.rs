@@ -3,7 +3,7 @@
 use crate::state_page::{self, PendingWork};
 
 use super::Worker;
-use super::concurrency::counts_all;
+use super::bounds::counts_all;
 use super::upstreams::{Position, Upstream};
 use crate::environment::Environment;
 use crate::environment::facts::RequestPhase;

@@ -1,5 +1,7 @@
 //! The suite on the state as bytes.
 
+#[path = "credits.rs"]
+mod credits;
 #[path = "fallback.rs"]
 mod fallback;
 #[path = "hedges.rs"]

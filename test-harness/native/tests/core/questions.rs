@@ -157,8 +157,8 @@ fn repeated(asked: Vec<Asked>) -> BTreeSet<(&'static str, Question)> {
 }
 
 /// What is asked for twice: under these policies, in this callback.
-const TWICE: [(&[&str], &str, Question); 8] = [
-    // The cluster of a failover has limits and slots of its own.
+const TWICE: [(&[&str], &str, Question); 4] = [
+    // A failover is another admission: its cluster has limits and slots of its own.
     (
         &["failover", "all", "trust and all"],
         "request_headers",
@@ -179,31 +179,6 @@ const TWICE: [(&[&str], &str, Question); 8] = [
         &["trust and retries", "trust and all"],
         "response_headers",
         Question::Stream(StreamFact::PeerAddress),
-    ),
-    // Where nobody sees the attempts they are counted beside the verdict.
-    (
-        &[UNSEEN],
-        "response_headers",
-        Question::Stream(StreamFact::AttemptCount),
-    ),
-    (
-        &[UNSEEN],
-        "response_headers",
-        Question::Response(ResponseFact::Details),
-    ),
-    (&[UNSEEN], "log", Question::Stream(StreamFact::AttemptCount)),
-    // What a request without a response says of the limit is settled before its verdict.
-    (
-        &[
-            "bulkhead",
-            "shedding",
-            "failover",
-            "trust and shedding",
-            "all",
-            "trust and all",
-        ],
-        "log",
-        Question::Response(ResponseFact::PoolReady),
     ),
 ];
 

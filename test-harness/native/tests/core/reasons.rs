@@ -230,11 +230,14 @@ impl Scene {
             call.respond(worker, 200, &[]);
             call.end(worker);
         }
-        if let Some(other) = &mut self.other {
-            other.tick();
+        // What was held in advance goes back with the second tick.
+        for _ in 0..2 {
+            if let Some(other) = &mut self.other {
+                other.tick();
+            }
+            self.process.pass(Span::millis(400));
+            self.worker.tick();
         }
-        self.process.pass(Span::millis(400));
-        self.worker.tick();
     }
 }
 

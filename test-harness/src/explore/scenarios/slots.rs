@@ -54,4 +54,71 @@ pub(super) fn all() -> Vec<Scenario> {
             )
         },
     ]
+    .into_iter()
+    .chain(credits())
+    .collect()
+}
+
+/// With two workers a lot is two of these places, and they are dealt in lots up to the half of them.
+const PLACES: u32 = 34;
+
+/// Places that workers hold in advance: each has an idle one when it begins.
+fn credits() -> Vec<Scenario> {
+    let good = Step::Answer(200, false);
+    let asked = [Forced::Each(Step::Ask), Forced::Each(good)];
+    let ahead = [listed(), asked.to_vec()].concat();
+    // The first worker has not ticked for two ticks of the other.
+    let silent = [Forced::Wait(TICK), Forced::One(1, Step::Tick)].repeat(2);
+    // All that the second worker can get, beside those that the first one holds idle.
+    let full = vec![Forced::One(1, Step::Ask); PLACES as usize];
+    vec![
+        Scenario {
+            before: ahead.clone(),
+            scripts: vec![
+                vec![Step::Ask, Step::Ask, Step::Ask, good],
+                vec![Step::Ask, Step::Tick, good],
+            ],
+            after: ticks(2),
+            ..scenario(
+                "credits",
+                "workers use and return places that they hold in advance",
+                bulkhead(PLACES),
+            )
+        },
+        Scenario {
+            before: ahead.clone(),
+            scripts: vec![vec![Step::Ask, Step::Tick], vec![Step::Ask, good]],
+            kills: 1,
+            after: ticks(6),
+            ..scenario(
+                "credits-killed",
+                "a worker dies with idle places, and they come back",
+                bulkhead(PLACES),
+            )
+        },
+        Scenario {
+            before: [ahead.clone(), silent].concat(),
+            scripts: vec![vec![Step::Ask, good], vec![Step::Tick; 2]],
+            time: vec![TICK],
+            after: ticks(6),
+            ..scenario(
+                "credits-stalled",
+                "a worker that did not tick for long has no idle places any more",
+                bulkhead(PLACES),
+            )
+        },
+        Scenario {
+            before: [ahead, full].concat(),
+            scripts: vec![
+                vec![Step::Ask, good, Step::Tick],
+                vec![Step::Ask, Step::Ask, good],
+            ],
+            after: ticks(2),
+            ..scenario(
+                "credits-wanted",
+                "a worker finds no place while another one holds some idle",
+                bulkhead(PLACES),
+            )
+        },
+    ]
 }

@@ -100,7 +100,7 @@ fn what_breaks_after_its_headers_is_one_failure_whether_it_holds_a_permit_or_not
         process.close(stream);
     };
     let full = r#""bulkhead":{"max_concurrent":1,"mode":"shadow"}"#;
-    let off = r#""breaker":{"mode":"off"}"#;
+    let off = r#""breaker":{"mode":"off"},"bulkhead":{"max_concurrent":9}"#;
     for (keys, family) in [
         (full, "shadow_outcomes"),
         (off, "outcomes"),

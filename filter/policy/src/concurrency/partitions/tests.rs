@@ -1,6 +1,7 @@
 //! Slots by themselves, and against those who choose values to take those of others.
 
 use super::*;
+use crate::concurrency::credits::Ahead;
 use crate::concurrency::{Returned, release};
 use crate::priority::Priority;
 use crate::shared::store::tests::Memory;
@@ -62,6 +63,7 @@ impl Vm {
             load: None,
             keep: Span::ZERO,
             dead: &[],
+            ahead: Ahead::default(),
             now: self.now.get(),
         };
         let holding = |slot| LocalLease {
@@ -298,6 +300,7 @@ fn the_slot_of_a_value_whose_vm_died_is_anybodys() {
                 load: None,
                 keep: Span::ZERO,
                 dead,
+                ahead: Ahead::default(),
                 now: NOW,
             };
             // Both partitions that there are.

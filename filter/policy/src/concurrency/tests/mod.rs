@@ -1,5 +1,7 @@
 //! Slots by themselves. VMs whose steps come between each other's are in `tests/breaker/leases/`.
 
+use crate::concurrency::credits::Ahead;
+use crate::concurrency::local::{LocalSlots, Terms};
 use proptest::prelude::*;
 
 use super::*;
@@ -47,6 +49,7 @@ fn asked(instance: u64, held: u32, places_max: u32) -> AcquireRequest<'static> {
         load: None,
         keep: Span::ZERO,
         dead: &[],
+        ahead: Ahead::default(),
         now: Timestamp::nanos(5),
     }
 }
@@ -194,6 +197,7 @@ fn what_marked_vms_hold_counts_for_nobody() {
     let dead = [dies];
     let knowing = |held| AcquireRequest {
         dead: &dead,
+        ahead: Ahead::default(),
         ..asked(lives, held, 2)
     };
     assert_eq!(taken(acquire(&store, &K, &knowing(1)).0).in_flight, 2);
@@ -219,6 +223,35 @@ fn what_cannot_be_found_out_is_undecided_and_what_cannot_be_stored_stays_owed() 
     assert_eq!(peek(&store, &K).unwrap().in_flight(), 1);
     assert!(pay().stands());
     assert_eq!(peek(&store, &K).unwrap().in_flight(), 0);
+}
+
+#[test]
+fn a_vm_whose_slots_are_gone_from_the_record_holds_what_it_takes_from_then_on_and_no_more() {
+    let store = Memory::default();
+    let mut slots = LocalSlots::none(1);
+    let (epoch, vms) = (Some(7), 1);
+    let wanted = asked(0, 0, 160);
+    let first = taken(slots.acquire(&store, &K, &wanted, (epoch, vms)).0);
+    assert!(slots.take_idle(epoch).is_some() && slots.idle() > 0);
+    store.swap(K.as_str(), b"rubbish", 0).unwrap();
+    // Others have to look, and so has this one.
+    let (taking, notes) = slots.acquire(&store, &K, &wanted, (Some(8), vms));
+    assert!(notes.healed && notes.moved && notes.expired);
+    let second = taken(taking);
+    let out = peek(&store, &K).unwrap().in_flight();
+    assert_eq!((slots.lease().quantity, slots.idle()), (out, out - 1));
+    // What it took before is void, and gives nothing back.
+    let terms = Terms {
+        bound: wanted.bound,
+        settings: None,
+        epoch: Some(8),
+        vms,
+        now: wanted.now,
+    };
+    slots.give_back(&store, &K, (first, None), &terms);
+    assert_eq!(peek(&store, &K).unwrap().in_flight(), out);
+    slots.give_back(&store, &K, (second, None), &terms);
+    assert_eq!(slots.idle(), out);
 }
 
 #[test]

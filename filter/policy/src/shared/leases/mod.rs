@@ -1,7 +1,7 @@
 //! Leases: which VM holds how many of something that is bounded over all VMs. Half-open permits and in-flight slots are leases.
 //!
 //! * The record that is bounded lists its leases. A VM takes by one step on that record and gives back by another: it holds
-//!   what the record says, and nothing in advance. Each step says how many, which is 1 today.
+//!   what the record says. Each step says how many: a permit at a time, slots also in lots ([`crate::concurrency::credits`]).
 //! * A list belongs to one **generation**. That of permits is the breaker's, so that a permit of an earlier half-open state
 //!   changes nothing. Slots have a single one, 0.
 //! * A VM **lists itself** as a member ([`super::members`]) before it takes its first lease, and shows there, in one place for
@@ -71,8 +71,20 @@ impl LocalLease {
         Self::none(next(self.instance))
     }
 
+    /// The record was looked at: whether the VM was given up.
+    pub fn seen(&mut self, expired: bool) {
+        if expired {
+            *self = self.anew();
+        }
+    }
+
     /// It took one more, under whichever number.
     pub fn took(&mut self, instance: u64, generation: u64) {
+        self.took_all(instance, generation, 1);
+    }
+
+    /// It took so many more.
+    pub(crate) fn took_all(&mut self, instance: u64, generation: u64, quantity: u32) {
         if (self.instance, self.generation) != (instance, generation) {
             *self = Self {
                 instance,
@@ -80,13 +92,18 @@ impl LocalLease {
                 quantity: 0,
             };
         }
-        self.quantity = self.quantity.saturating_add(1);
+        self.quantity = self.quantity.saturating_add(quantity);
     }
 
     /// It gives one back, unless that was taken under another number or in another generation.
     pub fn returned(&mut self, instance: u64, generation: u64) {
+        self.returned_all(instance, generation, 1);
+    }
+
+    /// It gives so many back.
+    pub(crate) fn returned_all(&mut self, instance: u64, generation: u64, quantity: u32) {
         if (self.instance, self.generation) == (instance, generation) {
-            self.quantity = self.quantity.saturating_sub(1);
+            self.quantity = self.quantity.saturating_sub(quantity);
         }
     }
 }

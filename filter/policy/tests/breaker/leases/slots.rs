@@ -1,9 +1,10 @@
 //! In-flight slots in the world: each VM knows what it took, and the record agrees.
 
-use seawall_policy::concurrency::{
-    AcquireRequest, Acquired, Bound, InFlightSlots, Returned, acquire, peek, release,
-};
+use seawall_policy::concurrency::credits::Ahead;
+use seawall_policy::concurrency::local::Terms;
+use seawall_policy::concurrency::{AcquireRequest, Acquired, Bound, InFlightSlots, peek};
 use seawall_policy::priority::Priority;
+use seawall_policy::shared::leases::LocalLease;
 use seawall_policy::shedding::{Limit, Shares};
 use seawall_policy::time::{Span, Timestamp};
 
@@ -19,22 +20,29 @@ impl World {
         if !self.vm(vm, |vm| vm.view.may_take(now)) {
             self.enroll(vm);
         }
+        let vms = self.vm(vm, |vm| vm.view.alive());
+        let epoch = Some(self.epoch.get());
+        if let Some(slot) = self.vm(vm, |vm| vm.slots.take_idle(epoch)) {
+            count(&self.taken);
+            count(&self.unread);
+            return self.vm(vm, |vm| vm.in_flight.push(slot));
+        }
         let dead = self.vm(vm, |vm| vm.view.dead().to_vec());
-        let holding = self.vm(vm, |vm| vm.slots);
         let asked = AcquireRequest {
-            holding,
+            holding: LocalLease::default(),
             priority,
-            bound: Bound {
-                places_max: None,
-                limit: Some((Limit::Fixed(self.limit), Shares::default())),
-            },
+            bound: self.bound(),
             tag: None,
             load: None,
             keep: Span::ZERO,
             dead: &dead,
+            ahead: Ahead::default(),
             now: Timestamp::nanos(5),
         };
-        let (taking, notes) = acquire(self, &SLOTS, &asked);
+        let mut slots = self.vm(vm, |vm| vm.slots.clone());
+        let idle = slots.idle();
+        let (taking, notes) = slots.acquire(self, &SLOTS, &asked, (epoch, vms));
+        self.vm(vm, |vm| vm.slots = slots);
         if notes.expired {
             self.give_up_slots(vm);
         }
@@ -43,14 +51,15 @@ impl World {
             Acquired::Taken(slot) => {
                 assert!(slot.in_flight <= most, "{slot:?} of {most}");
                 count(&self.taken);
-                self.vm(vm, |vm| {
-                    vm.slots.took(slot.instance, 0);
-                    vm.in_flight.push(slot);
-                });
+                self.vm(vm, |vm| vm.in_flight.push(slot));
             }
             Acquired::Full { in_flight, .. } => {
-                assert!(in_flight >= most);
+                assert!(
+                    in_flight >= most && (idle == 0 || notes.expired || in_flight + idle >= most)
+                );
                 count(&self.full);
+                // Others may hold some idle.
+                self.epoch.set(self.epoch.get() + 1);
             }
             other => panic!("{other:?}"),
         }
@@ -59,16 +68,54 @@ impl World {
     pub(super) fn end_slot(&self, vm: usize, which: usize) {
         let slot = self.vm(vm, |vm| {
             let count = vm.in_flight.len();
-            let slot = (count > 0).then(|| vm.in_flight.swap_remove(which % count))?;
-            vm.slots.returned(slot.instance, 0);
-            Some(slot)
+            (count > 0).then(|| vm.in_flight.swap_remove(which % count))
         });
-        if let Some(place) = slot {
-            let returned = Returned {
-                place,
-                sample: None,
-            };
-            assert!(release(self, &SLOTS, &returned, Timestamp::nanos(6)).stands());
+        let Some(place) = slot else {
+            return;
+        };
+        let terms = self.terms(vm, true);
+        let mut slots = self.vm(vm, |vm| vm.slots.clone());
+        let told = slots.give_back(self, &SLOTS, (place, None), &terms);
+        self.vm(vm, |vm| vm.slots = slots);
+        let Some(notes) = told else {
+            return;
+        };
+        assert!(notes.stands());
+        if notes.expired {
+            self.give_up_slots(vm);
+        }
+    }
+
+    /// Idle slots go back: those that were not needed, or all.
+    pub(super) fn settle_idle(&self, vm: usize) {
+        if !self.vm(vm, |vm| vm.slots.begin_tick()) {
+            return;
+        }
+        let terms = self.terms(vm, true);
+        let mut slots = self.vm(vm, |vm| vm.slots.clone());
+        let notes = slots.tick(self, &SLOTS, &terms);
+        self.vm(vm, |vm| vm.slots = slots);
+        if notes.expired {
+            self.give_up_slots(vm);
+        }
+    }
+
+    fn terms(&self, vm: usize, ahead: bool) -> Terms {
+        let now = self.moment().now;
+        let alive = self.vm(vm, |vm| vm.view.may_take(now).then(|| vm.view.alive()));
+        Terms {
+            bound: self.bound(),
+            settings: None,
+            epoch: alive.filter(|_| ahead).map(|_| self.epoch.get()),
+            vms: alive.unwrap_or(0),
+            now: Timestamp::nanos(6),
+        }
+    }
+
+    fn bound(&self) -> Bound {
+        Bound {
+            places_max: None,
+            limit: Some((Limit::Fixed(self.limit), Shares::default())),
         }
     }
 
@@ -77,7 +124,6 @@ impl World {
         count(&self.expired);
         self.vm(vm, |vm| {
             assert!(!vm.is_alive(), "it was given up alive: {:?}", vm.silence);
-            vm.slots = vm.slots.anew();
         });
     }
 
@@ -86,10 +132,11 @@ impl World {
         let slots = self.slots();
         for vm in self.vms.borrow().iter().filter(|vm| !vm.busy) {
             let own = vm.in_flight.iter();
-            let own = own.filter(|slot| slot.instance == vm.slots.instance);
-            let held = slots.leases.held_by(vm.slots.instance);
-            let believed = own.count() as u32;
-            assert_eq!(believed, vm.slots.quantity);
+            let lease = vm.slots.lease();
+            let own = own.filter(|slot| slot.instance == lease.instance);
+            let held = slots.leases.held_by(lease.instance);
+            let believed = own.count() as u32 + vm.slots.idle();
+            assert_eq!(believed, lease.quantity);
             assert!(
                 held == believed || !vm.is_alive() && held == 0,
                 "{after:?}: {slots:?}"

@@ -60,7 +60,7 @@ impl Bound {
     /// How many idle slots a VM may keep where so many are out.
     pub(super) fn kept(&self, limit: Option<u32>, vms: u32, out: u32) -> u32 {
         match self.lot(limit, vms, out) {
-            0 | 1 => 0,
+            1 => 0,
             lot => lot.saturating_mul(IDLE_LOTS),
         }
     }

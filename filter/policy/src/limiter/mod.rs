@@ -12,7 +12,7 @@
 //!   fall). If latency then rises again along with what is in flight, that was wrong, and is taken back.
 //!
 //! So nothing is ever held back to find something out. One state in shared data serves all VMs: samples enter in the swap
-//! that gives a slot back. Integers only: limits are in 1/256 slots, latencies in nanoseconds.
+//! that gives a slot back, those of slots that are kept some at a time ([`crate::concurrency::credits`]). Integers only: limits are in 1/256 slots, latencies in nanoseconds.
 
 mod codec;
 mod rules;

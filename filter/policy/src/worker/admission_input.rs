@@ -46,8 +46,8 @@ pub(crate) struct AdmissionInput {
 }
 
 impl AdmissionInput {
-    /// A request whose policy has no say in anything.
-    pub(crate) const fn ungoverned(
+    /// What names an upstream, where no request asks to be admitted.
+    pub(crate) const fn naming(
         selected: PolicyMatch,
         cluster: String,
         part: Option<(&'static str, String)>,
@@ -57,7 +57,7 @@ impl AdmissionInput {
             cluster,
             part,
             direction: Direction::Unasked,
-            complete: true,
+            complete: false,
             draw: None,
             trusted: false,
             priority: Priority::Critical,

@@ -90,7 +90,7 @@ impl<E: Environment> Worker<E> {
             ..AcquireRequest::new(asking.priority, shared, self.liveness.view.dead(), now)
         };
         let epoch = vms_ahead(&self.liveness.view, &shared, now).and_then(|vms| {
-            let epoch = entry.cache.epoch(&self.env, &entry.series)?;
+            let epoch = entry.cache.epoch_of_admission(&self.env, &entry.series)?;
             Some((epoch, vms))
         });
         let mut sitting = Acquisition {
@@ -151,18 +151,13 @@ impl<E: Environment> Worker<E> {
             if let Some(local) = holdings.slot(slot) {
                 local.returned(place.instance, GENERATION);
             }
-            let returned = Returned {
-                place,
-                sample: None,
-            };
-            Some((Some(slot), returned))
-        });
-        let slots = slots.map(|returned| {
-            let (slot, returned) = returned?;
             Some(UnreturnedSlot {
                 upstream,
-                slot,
-                returned,
+                slot: Some(slot),
+                returned: Returned {
+                    place,
+                    sample: None,
+                },
             })
         });
         let settings = adaptive(policy);
@@ -172,7 +167,7 @@ impl<E: Environment> Worker<E> {
         if let Some(place) = taken.shared
             && !self.return_shared(upstream, place, sample)
         {
-            self.return_or_keep(UnreturnedSlot {
+            self.keep_for_return(UnreturnedSlot {
                 upstream,
                 slot: None,
                 returned: Returned {
@@ -236,8 +231,8 @@ impl<E: Environment> Worker<E> {
     pub(super) fn return_slots(&mut self) {
         for _ in 0..self.unreturned_slots.0.len() {
             let next = self.unreturned_slots.0.pop_front();
-            if let Some(unreturned) = next.filter(|next| !self.return_slot(*next)) {
-                self.keep_for_return(unreturned);
+            if let Some(unreturned) = next {
+                self.return_or_keep(unreturned);
             }
         }
     }

@@ -57,6 +57,17 @@ impl RecordCache {
         }
     }
 
+    /// The epoch, where the breaker was just asked as it was found then; otherwise as it stands. An older one will do for whoever reads
+    /// another record after it: at worst that is read once more.
+    pub(super) fn epoch_of_admission(
+        &mut self,
+        env: &impl Metrics,
+        series: &UpstreamSeries,
+    ) -> Option<u64> {
+        let found = self.seen.map(|(epoch, _)| epoch);
+        found.or_else(|| self.epoch(env, series))
+    }
+
     /// What decides about requests changed by a step of this worker: all of them look.
     pub(super) fn moved(&mut self, env: &impl Metrics, series: &UpstreamSeries) {
         if self.epoch == Epoch::Untried {

@@ -1,11 +1,9 @@
 //! What a worker does for retries: it collects deposits, pays, refunds, and keeps hedges that wait.
 
-use crate::direction::Direction;
 use crate::environment::Environment;
 use crate::environment::effects::Effects;
 use crate::environment::facts::RequestPhase;
 use crate::policy::Policy;
-use crate::priority::Priority;
 use crate::retry::Conditions;
 use crate::retry::attempts::{AttemptResponse, Attempts, Denial, Flags, RemainingTime};
 use crate::retry::payment::{self, Entry};
@@ -303,18 +301,11 @@ impl<E: Environment> Worker<E> {
             return Some(number);
         }
         let selected = self.selected(&known.cluster, Some(&known.policy)).0?;
-        self.upstream(&AdmissionInput {
+        let part = part.map(|(kind, part)| (kind, part.to_owned()));
+        self.upstream(&AdmissionInput::naming(
             selected,
-            cluster: known.cluster.clone(),
-            part: part.map(|(kind, part)| (kind, part.to_owned())),
-            direction: Direction::Other,
-            complete: false,
-            draw: None,
-            trusted: false,
-            priority: Priority::Critical,
-            tag: None,
-            unfinished: None,
-            exempt: false,
-        })
+            known.cluster.clone(),
+            part,
+        ))
     }
 }

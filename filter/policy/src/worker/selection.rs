@@ -50,7 +50,7 @@ impl<E: Environment> Worker<E> {
         part: impl FnOnce() -> Option<(&'static str, String)>,
     ) {
         if selected.upstream.is_none() {
-            let asking = AdmissionInput::ungoverned(selected, cluster, part());
+            let asking = AdmissionInput::naming(selected, cluster, part());
             self.find(&asking);
         }
     }

@@ -8,6 +8,8 @@ mod fallback;
 mod hedges;
 #[path = "late_failures.rs"]
 mod late_failures;
+#[path = "off.rs"]
+mod off;
 #[path = "reasons.rs"]
 mod reasons;
 #[path = "record_cache.rs"]

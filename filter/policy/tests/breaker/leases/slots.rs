@@ -73,7 +73,7 @@ impl World {
         let Some(place) = slot else {
             return;
         };
-        let terms = self.terms(vm, true);
+        let terms = self.terms(vm);
         let mut slots = self.vm(vm, |vm| vm.slots.clone());
         let told = slots.give_back(self, &SLOTS, (place, None), &terms);
         self.vm(vm, |vm| vm.slots = slots);
@@ -91,7 +91,7 @@ impl World {
         if !self.vm(vm, |vm| vm.slots.begin_tick()) {
             return;
         }
-        let terms = self.terms(vm, true);
+        let terms = self.terms(vm);
         let mut slots = self.vm(vm, |vm| vm.slots.clone());
         let notes = slots.tick(self, &SLOTS, &terms);
         self.vm(vm, |vm| vm.slots = slots);
@@ -100,13 +100,13 @@ impl World {
         }
     }
 
-    fn terms(&self, vm: usize, ahead: bool) -> Terms {
+    fn terms(&self, vm: usize) -> Terms {
         let now = self.moment().now;
         let alive = self.vm(vm, |vm| vm.view.may_take(now).then(|| vm.view.alive()));
         Terms {
             bound: self.bound(),
             settings: None,
-            epoch: alive.filter(|_| ahead).map(|_| self.epoch.get()),
+            epoch: alive.map(|_| self.epoch.get()),
             vms: alive.unwrap_or(0),
             now: Timestamp::nanos(6),
         }

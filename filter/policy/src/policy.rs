@@ -66,6 +66,12 @@ impl Policy {
         self.bulkhead.is_some() || self.shedding.is_some()
     }
 
+    /// Whether what an upstream reports of its load counts.
+    pub fn reads_reports(&self) -> bool {
+        let shedding = self.shedding.as_ref();
+        shedding.is_some_and(|shedding| shedding.load_over > Share::NONE)
+    }
+
     /// Whether a draw decides who is refused for want of a place: only a share of the requests is.
     pub fn draws_for_slots(&self) -> bool {
         let modes = [

@@ -54,15 +54,15 @@ impl InFlight {
 }
 
 impl<H: HeaderMap> HttpRequest<H> {
-    /// The headers of the answer are there: learns from them, and gives back what is held no longer than that.
+    /// The headers of the answer are there: learns from them, and gives back what is held no longer than that. `lines` are all of
+    /// them, where they were read.
     pub(super) fn record_outcome<E: Environment<Headers = H>>(
         &mut self,
         worker: &mut Worker<E>,
-        facts: &E::Response,
+        (facts, lines): (&E::Response, Option<&H>),
         waiting: &PendingRequest,
         verdict: &Verdict,
-        origin: ResponseSource,
-        latency: Option<Span>,
+        (origin, latency): (ResponseSource, Option<Span>),
     ) {
         let Some(mut held) = self.held.take() else {
             return;
@@ -81,8 +81,9 @@ impl<H: HeaderMap> HttpRequest<H> {
         held.sample = latency.and_then(|latency| sample(held.taken, latency, kind));
         held.learned_at = worker.env.now();
         held.reports = asks_load;
-        record_reports(worker, facts, &held, verdict.host, |name| {
-            facts.header(name)
+        record_reports(worker, facts, &held, verdict.host, &|name| match lines {
+            Some(lines) => lines.value(name).map(<[u8]>::to_vec),
+            None => facts.header(name),
         });
         let mut taken = held.taken;
         let mut leaving = taken.split(|place| match place {
@@ -134,7 +135,7 @@ impl<H: HeaderMap> HttpRequest<H> {
             sample.kind = Kind::Dropped;
         }
         let held = **held;
-        record_reports(worker, facts, &held, 0, |name| facts.trailer(name));
+        record_reports(worker, facts, &held, 0, &|name| facts.trailer(name));
     }
 
     /// The body of the request is complete: it is one like any other from now on.
@@ -184,7 +185,7 @@ fn record_reports<E: Environment>(
     facts: &impl ResponsePhase,
     held: &InFlight,
     host: u32,
-    header: impl Fn(&str) -> Option<Vec<u8>>,
+    header: &dyn Fn(&str) -> Option<Vec<u8>>,
 ) {
     if let Some(utilisation) = held.reports.then(|| reported(header)).flatten() {
         let host = match host {
@@ -201,8 +202,7 @@ fn until(policy: &Policy) -> (bool, Until, Until) {
     let (bulkhead, shedding) = (policy.bulkhead.as_ref(), policy.shedding.as_ref());
     let slot = bulkhead.map_or(Until::End, |bulkhead| bulkhead.until);
     let shared = shedding.map_or(slot, |shedding| shedding.until);
-    let asks_load = shedding.is_some_and(|shedding| shedding.load_over.as_basis_points() > 0);
-    (asks_load, shared, slot)
+    (policy.reads_reports(), shared, slot)
 }
 
 /// What a request with these slots says about the limit, if it counts for one.
@@ -221,7 +221,7 @@ fn ran_out(origin: ResponseSource) -> bool {
 }
 
 /// The utilisation that the upstream reports here, if it does.
-fn reported(header: impl Fn(&str) -> Option<Vec<u8>>) -> Option<u32> {
+fn reported(header: &dyn Fn(&str) -> Option<Vec<u8>>) -> Option<u32> {
     let binary = header(orca::HEADER_BINARY);
     let tagged = match binary {
         Some(_) => None,

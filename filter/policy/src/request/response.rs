@@ -65,7 +65,7 @@ impl<H: HeaderMap> HttpRequest<H> {
         out: &mut Effects,
     ) -> Action {
         self.stage = Stage::Outside;
-        let status: u16 = facts.header_number(":status").unwrap_or(0);
+        let (status, lines) = self.status(worker, facts, &waiting);
         if status == SWITCHED {
             self.is_finished(worker);
         }
@@ -105,7 +105,8 @@ impl<H: HeaderMap> HttpRequest<H> {
         if end_of_stream && good {
             worker.response_ended(waiting.upstream);
         }
-        self.record_outcome(worker, facts, &waiting, &verdict, origin, timing.latency);
+        let seen = (facts, lines.as_ref());
+        self.record_outcome(worker, seen, &waiting, &verdict, (origin, timing.latency));
         if bad {
             let enforced = failed || refused.is_some();
             self.settle_retries(
@@ -134,6 +135,33 @@ impl<H: HeaderMap> HttpRequest<H> {
         }
         let substitution = Substitution::new(waiting, answered, stands_in, deadline);
         self.substitute(worker, facts, substitution, out)
+    }
+
+    /// The status of a response, 0 where there is none, and all of its headers where they are read at once.
+    fn status<E: Environment<Headers = H>>(
+        &self,
+        worker: &Worker<E>,
+        facts: &E::Response,
+        waiting: &PendingRequest,
+    ) -> (u16, Option<H>) {
+        if !self.wants_all_headers(worker, waiting) {
+            return (facts.header_number(":status").unwrap_or(0), None);
+        }
+        let lines = facts.headers();
+        (lines.number(":status").unwrap_or(0), Some(lines))
+    }
+
+    /// Whether all headers are read at once: where a report of the upstream's load is looked for too, that costs the host one call in
+    /// the place of three. What a stale cache or the stripping of headers needs is read there.
+    fn wants_all_headers<E: Environment>(
+        &self,
+        worker: &Worker<E>,
+        waiting: &PendingRequest,
+    ) -> bool {
+        let policy = worker.policy(waiting.policy);
+        self.stale.is_none()
+            && self.held.is_some()
+            && policy.is_some_and(|policy| policy.answer_headers && policy.reads_reports())
     }
 
     /// The response goes to the client.

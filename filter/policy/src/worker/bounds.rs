@@ -3,7 +3,6 @@
 use crate::bulkhead;
 use crate::concurrency::Bound;
 use crate::policy::Policy;
-use crate::ratio::Share;
 use crate::shedding::Settings;
 
 /// Whether the requests of all are counted under one key.
@@ -46,6 +45,6 @@ pub(super) fn bounds(policy: &Policy) -> Bounds {
             places_max: together.map(|bulkhead| bulkhead.max_concurrent),
             limit: shedding.map(|shedding| (shedding.limit, shedding.shares)),
         },
-        load: shedding.is_some_and(|shedding| shedding.load_over > Share::NONE),
+        load: policy.reads_reports(),
     }
 }

@@ -404,14 +404,23 @@ fn what_is_learned_costs_no_more_than_it_must() {
             process.close(stream);
         };
         ask_once();
-        let counted = || ["proxy_set_shared_data", "proxy_get_header_map_value"].map(calls);
+        let counted = || {
+            let names = [
+                "proxy_set_shared_data",
+                "proxy_get_header_map_value",
+                "proxy_get_header_map_pairs",
+            ];
+            names.map(calls)
+        };
         let before = counted();
         (0..10).for_each(|_| ask_once());
         let after = counted();
         // The slot is held in advance, and what was learned is written at its end; of reports at one time one is written.
         assert_eq!(after[0] - before[0], 10, "{until}");
-        // `:status`, a status of gRPC, and two forms of a report, once more where there are trailers.
-        let looked = if end { 4 } else { 6 };
+        // A status of gRPC; and, where there are trailers, two forms of a report.
+        let looked = if end { 1 } else { 3 };
         assert_eq!(after[1] - before[1], 10 * looked, "{until}");
+        // The request's headers and the answer's, whose status and reports are among them.
+        assert_eq!(after[2] - before[2], 20, "{until}");
     }
 }

@@ -1,6 +1,7 @@
 //! The harness: Proxy-Wasm host, simulation, traces and reports, on a virtual clock.
 
 pub mod abi;
+pub mod baseline;
 pub mod bench;
 pub mod check;
 pub mod cli;
@@ -16,3 +17,4 @@ pub mod router;
 pub mod sim;
 pub mod stdout;
 pub mod trace;
+pub mod world;

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
+use sha2::{Digest, Sha256};
 use wasmtime::{Config, Engine, Extern, ExternType, Instance, InstancePre, Store, ValType};
 
+use crate::abi::ALLOCATORS;
 use crate::abi::known::{self, Version};
-use crate::abi::memory::ALLOCATORS;
 use crate::abi::trace::wrapped;
 use crate::abi::{Guest, linker};
 
@@ -73,6 +74,8 @@ pub struct Module {
     /// With its imports found, so that a VM starts quickly.
     ready: InstancePre<Guest>,
     version: Version,
+    /// In hexadecimal.
+    sha256: String,
 }
 
 impl Module {
@@ -107,6 +110,7 @@ impl Module {
             module,
             ready,
             version,
+            sha256: format!("{:x}", Sha256::digest(bytes)),
         })
     }
 
@@ -126,6 +130,11 @@ impl Module {
     /// The version of the interface that it speaks.
     pub fn version(&self) -> Version {
         self.version
+    }
+
+    /// SHA-256 of its bytes, in hexadecimal.
+    pub fn sha256(&self) -> &str {
+        &self.sha256
     }
 
     /// The compiled module itself.

@@ -2,22 +2,22 @@
 
 use std::rc::Rc;
 
-use wasmtime::{AsContext, AsContextMut, Caller, Extern, Memory};
+use wasmtime::{AsContext, AsContextMut, Caller, Extern, Memory, TypedFunc};
 
-use super::Guest;
 use super::status::INVALID_MEMORY_ACCESS;
 use super::trace;
+use super::{ALLOCATORS, Guest};
 
 /// No call hands over more than this, in bytes.
 pub(crate) const BYTES_MAX: u32 = 16 * 1024 * 1024;
-
-/// The exports that give memory, the first that is there.
-pub(crate) const ALLOCATORS: [&str; 2] = ["malloc", "proxy_on_memory_allocate"];
 
 /// What a host call gives: a value, or the status that the guest gets.
 pub type Answer<T = ()> = Result<T, u32>;
 
 fn memory(caller: &mut Caller<'_, Guest>) -> Answer<Memory> {
+    if let Some(memory) = caller.data().exports.memory {
+        return Ok(memory);
+    }
     match trace::export(caller, "memory") {
         Some(Extern::Memory(memory)) => Ok(memory),
         _ => Err(INVALID_MEMORY_ACCESS),
@@ -48,20 +48,27 @@ pub fn write(caller: &mut Caller<'_, Guest>, pointer: u32, bytes: &[u8]) -> Answ
     written.map_err(|_| INVALID_MEMORY_ACCESS)
 }
 
-/// Puts bytes into memory from the guest's own allocator; where. Without any bytes it is not asked.
-pub fn place(caller: &mut Caller<'_, Guest>, bytes: &[u8]) -> Answer<u32> {
-    let size = u32::try_from(bytes.len()).map_err(|_| INVALID_MEMORY_ACCESS)?;
-    if size == 0 {
-        return Ok(0);
+/// The guest's own allocator, and its name.
+fn allocator(caller: &mut Caller<'_, Guest>) -> Answer<(&'static str, TypedFunc<u32, u32>)> {
+    if let Some((name, allocate)) = &caller.data().exports.allocator {
+        return Ok((*name, allocate.clone()));
     }
     let found = ALLOCATORS.into_iter().find_map(|name| {
         let function = trace::export(caller, name).and_then(Extern::into_func)?;
         Some((name, function))
     });
     let (name, allocate) = found.ok_or(INVALID_MEMORY_ACCESS)?;
-    let allocate = allocate
-        .typed::<u32, u32>(&*caller)
-        .map_err(|_| INVALID_MEMORY_ACCESS)?;
+    let allocate = allocate.typed::<u32, u32>(&*caller);
+    Ok((name, allocate.map_err(|_| INVALID_MEMORY_ACCESS)?))
+}
+
+/// Puts bytes into memory from the guest's own allocator; where. Without any bytes it is not asked.
+pub fn place(caller: &mut Caller<'_, Guest>, bytes: &[u8]) -> Answer<u32> {
+    let size = u32::try_from(bytes.len()).map_err(|_| INVALID_MEMORY_ACCESS)?;
+    if size == 0 {
+        return Ok(0);
+    }
+    let (name, allocate) = allocator(caller)?;
     let context = (caller.data().running, caller.data().context);
     let (vm, common) = (caller.data().vm, Rc::clone(&caller.data().common));
     common.calls_guest(vm, name, &size);

@@ -7,6 +7,7 @@ pub(crate) mod buffers;
 mod calling;
 pub mod callouts;
 pub mod calls;
+mod exports;
 mod expression;
 mod flow;
 pub mod foreign;
@@ -35,6 +36,7 @@ use rand_chacha::ChaCha8Rng;
 use wasmtime::{Instance, Linker, Module, StoreLimits};
 
 use callouts::{CallOuts, Received};
+pub(crate) use exports::{ALLOCATORS, Exports};
 use expression::Node;
 use foreign::ForeignFunctions;
 pub use log::LogLine;
@@ -181,6 +183,8 @@ pub struct Settings {
 
 /// What stands behind one VM.
 pub struct Guest {
+    /// What the host asks of its instance again and again, found once it stands.
+    pub(crate) exports: Exports,
     /// Which VM: 0 is the main thread's.
     pub vm: usize,
     /// What it shares.
@@ -243,6 +247,7 @@ impl Guest {
         limits: StoreLimits,
     ) -> Self {
         Self {
+            exports: Exports::default(),
             vm,
             common,
             settings,

@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, anyhow, ensure};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use crate::check::{self, Finding, Findings, Verdict};
+use crate::report;
+use crate::world::World;
 
 use super::stdout::say;
 
@@ -52,15 +54,31 @@ pub(super) struct Check {
     /// What was not read is still named, but changes the exit code no more if at least one configuration was read.
     #[arg(long)]
     allow_unread: bool,
-    /// Prints the JSON Schema of a policy file, for editors, and ends.
-    #[arg(long)]
-    schema: bool,
+    /// Prints the JSON Schema of a policy file, for editors, of report.json or of a world, and ends.
+    #[arg(long, value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "policy", value_name = "OF")]
+    schema: Option<Schema>,
+}
+
+/// What has a schema.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Schema {
+    /// A policy file.
+    Policy,
+    /// What replay and compare write.
+    Report,
+    /// A world of `compare --world`.
+    World,
 }
 
 impl Check {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
-        if self.schema {
-            say!("{}", check::schema());
+        if let Some(of) = self.schema {
+            let schema = match of {
+                Schema::Policy => check::schema(),
+                Schema::Report => report::schema(),
+                Schema::World => World::schema(),
+            };
+            say!("{schema}");
             return Ok(ExitCode::SUCCESS);
         }
         let mut verdicts = Vec::new();

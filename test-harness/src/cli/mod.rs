@@ -4,13 +4,18 @@
 
 mod bench;
 mod check;
+mod compare;
 mod explore;
 mod filter;
 mod host;
 mod output;
+mod outputs;
+mod playing;
+mod policy;
 mod progress;
 mod reading;
 mod replay;
+mod shadow;
 mod trace;
 mod unmatched;
 
@@ -51,6 +56,7 @@ struct Arguments {
 enum Command {
     Bench(bench::Bench),
     Check(check::Check),
+    Compare(compare::Compare),
     Explore(explore::Explore),
     #[command(subcommand)]
     Host(host::HostCommand),
@@ -64,9 +70,10 @@ pub fn run() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Bench(bench) => bench.run(),
         Command::Check(check) => check.run(),
+        Command::Compare(compare) => compare.run(),
         Command::Explore(explore) => explore.run(),
         Command::Host(host) => host.run(),
-        Command::Replay(replay) => replay.run().map(|()| ExitCode::SUCCESS),
+        Command::Replay(replay) => replay.run(),
         Command::Trace(trace) => trace.run().map(|()| ExitCode::SUCCESS),
     };
     result.unwrap_or_else(|error| {

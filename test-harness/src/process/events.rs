@@ -192,7 +192,7 @@ fn length(bytes: &[u8]) -> u32 {
 
 impl Inner {
     /// Tells a root, which can read these maps and buffers meanwhile.
-    fn tell<P: wasmtime::WasmParams + std::fmt::Debug>(
+    fn tell<P: wasmtime::WasmParams + std::fmt::Debug + 'static>(
         &self,
         vm: &mut Vm,
         name: &str,

@@ -307,7 +307,7 @@ impl Process {
         }
     }
 
-    pub(super) fn callback<P: WasmParams + Debug>(
+    pub(super) fn callback<P: WasmParams + Debug + 'static>(
         &self,
         id: StreamId,
         name: &str,

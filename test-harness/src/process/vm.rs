@@ -1,5 +1,7 @@
 //! One VM: how it starts, what runs in it, how it dies and is replaced.
 
+use std::any::Any;
+use std::collections::HashMap;
 use std::fmt::Debug;
 use std::rc::Rc;
 
@@ -9,13 +11,15 @@ use wasmtime::{Instance, Store, StoreLimitsBuilder, TypedFunc, WasmParams, WasmR
 
 use super::{FailurePolicy, Flow, Inner, raw_call};
 use crate::abi::stream::{HeaderMap, LocalReply};
-use crate::abi::{Guest, LogLine};
+use crate::abi::{Exports, Guest, LogLine};
 use crate::module::HostError;
 
 /// A VM; its cell is borrowed as long as its guest runs, so the guest is never re-entered.
 pub(super) struct Vm {
     pub(super) store: Store<Guest>,
     instance: Instance,
+    /// Exports that were called, each with the type that it was called with.
+    functions: HashMap<String, Box<dyn Any>>,
     pub(super) roots: Vec<u32>,
     pub(super) dead_since: Option<u64>,
     pub(super) fuel: u64,
@@ -26,6 +30,22 @@ pub(super) struct Vm {
 }
 
 impl Vm {
+    /// An export of this name and type, if there is one.
+    fn function<P: WasmParams + 'static, R: WasmResults + 'static>(
+        &mut self,
+        name: &str,
+    ) -> Option<TypedFunc<P, R>> {
+        let known = self.functions.get(name);
+        if let Some(known) = known.and_then(|known| known.downcast_ref::<Option<TypedFunc<P, R>>>())
+        {
+            return known.clone();
+        }
+        let found = self.instance.get_typed_func(&mut self.store, name).ok();
+        self.functions
+            .insert(name.to_owned(), Box::new(found.clone()));
+        found
+    }
+
     /// When the next tick is due, in nanoseconds.
     pub(super) fn next_tick(&self) -> Option<u64> {
         let ticks = self.store.data().ticks.values();
@@ -73,9 +93,12 @@ impl Inner {
             .set_fuel(self.options.fuel_per_callback)
             .map_err(trapped)?;
         let instance = self.module.instantiate(&mut store).map_err(trapped)?;
+        let exports = Exports::of(&mut store, &instance);
+        store.data_mut().exports = exports;
         let mut vm = Vm {
             store,
             instance,
+            functions: HashMap::new(),
             roots: Vec::new(),
             dead_since: None,
             fuel: 0,
@@ -172,7 +195,7 @@ impl Inner {
     }
 
     /// Calls an export of a living VM, if there is one. A trap kills the VM.
-    pub(super) fn call<P: WasmParams + Debug, R: WasmResults + Debug>(
+    pub(super) fn call<P: WasmParams + Debug + 'static, R: WasmResults + Debug + 'static>(
         &self,
         vm: &mut Vm,
         context: u32,
@@ -182,7 +205,7 @@ impl Inner {
         if vm.dead_since.is_some() {
             return None;
         }
-        let function: TypedFunc<P, R> = vm.instance.get_typed_func(&mut vm.store, name).ok()?;
+        let function: TypedFunc<P, R> = vm.function(name)?;
         let limit = self.options.fuel_per_callback;
         let guest = vm.store.data_mut();
         (guest.running, guest.context) = (context, context);

@@ -23,22 +23,37 @@ pub fn table(report: &Report) -> String {
     };
     row("good", &|lane| lane.answers.good.to_string());
     row("degraded", &|lane| lane.answers.degraded.to_string());
-    row("refused at once", &|lane| lane.answers.refused.to_string());
+    row("refused by Seawall", &|lane| {
+        lane.answers.refused.to_string()
+    });
     row("failed", &|lane| lane.answers.failed.to_string());
+    if report.lanes.iter().any(|lane| lane.answers.refused > 0) {
+        row("refused while all was well", &|lane| {
+            let refused = lane.answers.refused - lane.answers_in_fault.refused;
+            refused.to_string()
+        });
+    }
     let mut priorities: Vec<&str> = Vec::new();
     for of in report
         .lanes
         .iter()
         .flat_map(|lane| &lane.answers_by_priority)
     {
-        if !priorities.contains(&of.priority) {
-            priorities.push(of.priority);
+        if !priorities.contains(&of.priority.as_str()) {
+            priorities.push(&of.priority);
         }
     }
     for priority in priorities {
         row(&format!("good, {priority}"), &|lane| share(lane, priority));
     }
-    row("p50 / p99 ms", &|lane| {
+    row("good p50 / p99 ms", &|lane| {
+        let good = lane.good_latency;
+        good.map_or_else(
+            || "-".to_owned(),
+            |good| format!("{:.1} / {:.1}", good.p50_ms, good.p99_ms),
+        )
+    });
+    row("all p50 / p99 ms", &|lane| {
         format!("{:.1} / {:.1}", lane.p50_ms, lane.p99_ms)
     });
     row("reached the upstream", &|lane| {
@@ -48,11 +63,16 @@ pub fn table(report: &Report) -> String {
         lane.reached_upstream_in_fault.to_string()
     });
     row("time to detect", &|lane| span(lane.time_to_detect_ms));
-    row("time to recover", &|lane| span(lane.time_to_recover_ms));
+    row("time to recover", &|lane| match lane.recovered {
+        true => span(lane.time_to_recover_ms),
+        false => "not recovered".to_owned(),
+    });
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    let mut text = format!(
+    let mut text = verdict(report);
+    let _ = write!(
+        text,
         "{} over {:.1} s, {}, route limit {} s, seed {}\n{table}\n",
         counted(report.requests as u64, "request"),
         report.length_ms as f64 / 1_000.0,
@@ -70,10 +90,54 @@ pub fn table(report: &Report) -> String {
             );
         }
     }
+    text.push_str(&changes(report));
     if !report.faults.is_empty() || report.recorded_outcomes && !report.outages.is_empty() {
         let _ = writeln!(text, "{}", spared(report.reached_while_sick()));
     }
+    for assumption in &report.assumptions {
+        let _ = writeln!(text, "assumed: {assumption}");
+    }
     let _ = writeln!(text, "again: {}", report.reproduce);
+    text
+}
+
+/// What was asked for and what became of it, line by line; nothing where nothing was asked for.
+fn verdict(report: &Report) -> String {
+    let mut text = String::new();
+    for judged in &report.criteria {
+        let word = if judged.met { "met   " } else { "MISSED" };
+        let _ = writeln!(
+            text,
+            "{word}  {}: {} ({})",
+            judged.criterion,
+            judged.shown(),
+            judged.lane
+        );
+    }
+    text
+}
+
+/// What is better or worse than in the earlier report.
+fn changes(report: &Report) -> String {
+    let mut text = String::new();
+    let deltas = report.comparison.iter().flat_map(|with| &with.figures);
+    for delta in deltas.filter(|delta| delta.before != delta.now) {
+        let shown = |value: Option<f64>| {
+            value.map_or_else(|| "none".to_owned(), |value| delta.unit.shown(value))
+        };
+        let word = match delta.better {
+            Some(true) => "better",
+            Some(false) => "worse",
+            None => "other",
+        };
+        let (before, now) = (shown(delta.before), shown(delta.now));
+        let name = delta.figure.name();
+        let _ = writeln!(
+            text,
+            "{word:<6}  {name}: {now}, was {before} ({})",
+            delta.lane
+        );
+    }
     text
 }
 

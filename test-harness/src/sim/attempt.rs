@@ -1,24 +1,41 @@
-//! One attempt: the filter behind the router, the way to the upstream, its work, the way back.
+//! One attempt in Envoy: its host, the filter behind the router, Envoy's own limits, its end.
 
 use rand::RngExt;
 
-use super::START;
-use super::fate::Takes;
+use super::key::Key;
+use super::pool::{Place, Pool};
 use super::request::{id, upstream_properties};
-use super::state::{Event, Key, Run, UpstreamJob};
-use super::upstream::Arrival;
+use super::state::{Attempt, Event, Holds, Run};
 use crate::abi::stream::{HeaderMap, REQUEST_HEADERS, RESPONSE_HEADERS, headers, value};
 use crate::process::{Flow, Properties};
 use crate::random::chance;
-use crate::router::End;
+use crate::router::{End, Machine, flag};
 
 impl Run<'_> {
+    /// What an Envoy does by itself for a service.
+    pub(super) fn pool(&mut self, place: (usize, usize)) -> &mut Pool {
+        let retries = self.lane.retries();
+        self.pools
+            .entry(place)
+            .or_insert_with(|| Pool::new(retries))
+    }
+
     /// Sends an attempt, through the filter behind the router where there is one.
     pub(super) fn send(&mut self, now: u64, key: Key, attempt: u32) {
+        let Some(host) = self.choose_host(now, key, attempt) else {
+            self.without_host(now, key, attempt);
+            return;
+        };
         let Some(flight) = self.in_flight.get_mut(&key) else {
             return;
         };
-        flight.attempts.insert(attempt, None);
+        flight.host = host;
+        let sent = Attempt {
+            stream: None,
+            host,
+            place: Holds::No,
+        };
+        flight.attempts.insert(attempt, sent);
         let Some(machine) = flight.machine.as_ref() else {
             return;
         };
@@ -28,15 +45,23 @@ impl Run<'_> {
             self.queue.push(due, Event::AttemptLimit(key, attempt));
         }
         orders.tell_expected(&mut flight.headers, now - flight.released);
-        let (envoy, parent, shown) = (flight.envoy, flight.stream, flight.headers.clone());
-        let process = self.process(now, envoy).filter(|_| self.lane.upstream);
-        let Some((process, parent)) = process.zip(parent) else {
-            self.dispatch(now, key, attempt);
+        let (envoy, service, parent) = (flight.envoy, flight.service, flight.stream);
+        if !self.lane.upstream || parent.is_none() {
+            self.ask_for_place(now, key, attempt);
+            return;
+        }
+        let shown = flight.headers.clone();
+        let origin = self
+            .requests
+            .get(&key.request)
+            .map_or(0, |call| call.origin);
+        let Some((process, parent)) = self.process(now, envoy).zip(parent) else {
             return;
         };
-        let stream = process.open_attempt(parent, properties(key, attempt));
-        if let Some(flight) = self.in_flight.get_mut(&key) {
-            flight.attempts.insert(attempt, Some(stream));
+        let known = properties(origin, attempt, (service, host));
+        let stream = process.open_attempt(parent, known);
+        if let Some(sent) = self.attempt_of(key, attempt) {
+            sent.stream = Some(stream);
         }
         match process.request_headers(stream, shown, true) {
             Flow::Pause => {
@@ -44,6 +69,43 @@ impl Run<'_> {
             }
             flow => self.attempt_released(now, key, attempt, flow),
         }
+    }
+
+    fn attempt_of(&mut self, key: Key, attempt: u32) -> Option<&mut Attempt> {
+        self.in_flight.get_mut(&key)?.attempts.get_mut(&attempt)
+    }
+
+    /// The host that an attempt goes to: any that is not ejected. An attempt of the same number of the same request draws the
+    /// same in each lane.
+    fn choose_host(&mut self, now: u64, key: Key, attempt: u32) -> Option<usize> {
+        let flight = self.in_flight.get(&key)?;
+        let place = (flight.envoy, flight.service);
+        let running = self.services.get(place.1);
+        let (name, count) = (running.name, running.hosts.len());
+        let lane = self.lane;
+        let native = lane.native(name);
+        if count == 1 && native.outliers.is_none() {
+            return Some(0);
+        }
+        let mut well = self.pool(place).hosts(native, count, now);
+        if lane.avoids_tried && well.len() > 1 {
+            let tried = self.in_flight.get(&key).map(|flight| flight.host);
+            well.retain(|host| attempt == 1 || Some(*host) != tried);
+        }
+        if well.is_empty() {
+            return None;
+        }
+        let concern = format!("{} host {attempt}", self.concern(key));
+        let drawn = chance(self.scenario.seed, &concern).random_range(0..well.len());
+        well.get(drawn).copied()
+    }
+
+    /// There is no host: Envoy answers by itself.
+    fn without_host(&mut self, now: u64, key: Key, attempt: u32) {
+        let end = End::Local(503, flag::NO_HEALTHY_UPSTREAM);
+        self.with_machine(now, key, |machine, retries| {
+            machine.failed(attempt, end, retries)
+        });
     }
 
     /// The filter behind the router let an attempt go, or answered the request.
@@ -55,135 +117,124 @@ impl Run<'_> {
             self.answered_by_attempt(now, key, &reply);
             return;
         }
-        let (envoy, stream) = (flight.envoy, flight.attempts.get(&attempt).copied());
-        let process = self.process(now, envoy);
-        if let Some((process, stream)) = process.zip(stream.flatten())
+        let (envoy, sent) = (flight.envoy, flight.attempts.get(&attempt));
+        let stream = sent.and_then(|sent| sent.stream);
+        if let Some((process, stream)) = self.process(now, envoy).zip(stream)
             && let Some(flight) = self.in_flight.get_mut(&key)
         {
             // What the filter changes here, the next attempt has too.
             flight.headers = process.header_map(stream, REQUEST_HEADERS);
         }
+        self.ask_for_place(now, key, attempt);
+    }
+
+    /// An attempt asks for a connection, under Envoy's own limits.
+    fn ask_for_place(&mut self, now: u64, key: Key, attempt: u32) {
+        let Some(flight) = self.in_flight.get(&key) else {
+            return;
+        };
+        let place = (flight.envoy, flight.service);
+        let lane = self.lane;
+        let native = lane.native(self.services.get(place.1).name);
+        let (held, goes) = match self.pool(place).enter(native, (key, attempt)) {
+            Place::Free => (Holds::Place, true),
+            Place::Wait => (Holds::Waits, false),
+            Place::Overflow => {
+                let end = End::Local(503, flag::UPSTREAM_OVERFLOW);
+                self.with_machine(now, key, |machine, retries| {
+                    machine.failed(attempt, end, retries)
+                });
+                return;
+            }
+        };
+        if let Some(sent) = self.attempt_of(key, attempt) {
+            sent.place = held;
+        }
+        if goes {
+            self.has_place(now, key, attempt);
+        }
+    }
+
+    /// An attempt has a connection. The filter before the router can see that from now on.
+    fn has_place(&mut self, now: u64, key: Key, attempt: u32) {
+        let Some(flight) = self.in_flight.get(&key) else {
+            return;
+        };
+        let (envoy, released, stream) = (flight.envoy, flight.released, flight.stream);
+        let place = (flight.service, flight.host);
+        let attempts = flight.machine.as_ref().map_or(attempt, Machine::attempts);
+        if let Some((process, stream)) = self.process(now, envoy).zip(stream) {
+            for (path, value) in upstream_properties(attempts, place) {
+                process.set_property(stream, path, value);
+            }
+            let waited = (now - released).to_le_bytes().to_vec();
+            process.set_property(stream, "upstream\0cx_pool_ready_duration", waited);
+        }
         self.dispatch(now, key, attempt);
     }
 
-    /// An attempt is on its way to the upstream.
-    fn dispatch(&mut self, now: u64, key: Key, attempt: u32) {
-        let number = self.count_attempt(key);
-        let concern = format!("request {} attempt {number}", key.request);
-        let mut random = chance(self.scenario.environment.seed, &concern);
-        let draw = random.random_range(0.0..100.0);
-        let (there, back) = self.scenario.ways(&mut random);
-        let job = UpstreamJob {
-            key,
-            attempt,
-            number,
-            draw,
-            back,
-            work: self.trace[key.request].service_us * 1_000,
-            end: End::Answer(200),
-        };
-        self.next_job += 1;
-        self.jobs.insert(self.next_job, job);
-        if there == 0 {
-            self.reach(now, self.next_job);
-        } else {
-            self.queue.push(now + there, Event::Reach(self.next_job));
-        }
-    }
-
-    /// An attempt is at the upstream, even if nobody waits for it any more.
-    pub(super) fn reach(&mut self, now: u64, number: u64) {
-        let Some(job) = self.jobs.get_mut(&number) else {
-            return;
-        };
-        let request = &self.trace[job.key.request];
-        let fate = self
-            .scenario
-            .fate(now, request, (job.number, job.draw, job.work));
-        (job.end, job.work) = (fate.end, fate.work);
-        if fate.reaches() {
-            let in_fault = self.scenario.in_fault(now, request);
-            self.measure.reached(now - START, in_fault);
-        }
-        let back = now + job.back;
-        match fate.takes {
-            Takes::Forever => drop(self.jobs.remove(&number)),
-            Takes::Server => {
-                let upstream = self.upstreams.of(self.scenario, request);
-                match upstream.arrive(number, now) {
-                    Arrival::Served => self.serve(now, number),
-                    Arrival::Queued => {}
-                    Arrival::Full => {
-                        job.end = End::Answer(503);
-                        self.queue.push(back, Event::Ended(number));
-                    }
+    /// An attempt is over, or waits no longer. Who waited for its place goes.
+    pub(super) fn leave(
+        &mut self,
+        now: u64,
+        place: (usize, usize),
+        attempt: (Key, u32),
+        held: Holds,
+    ) {
+        match held {
+            Holds::No => {}
+            Holds::Waits => self.pool(place).forget(attempt),
+            Holds::Place => {
+                let Some((key, number)) = self.pool(place).leave() else {
+                    return;
+                };
+                if let Some(sent) = self.attempt_of(key, number) {
+                    sent.place = Holds::Place;
                 }
+                self.has_place(now, key, number);
             }
-            Takes::Time => {
-                let due = back.saturating_add(job.work);
-                self.queue.push(due, Event::Ended(number));
-            }
-            Takes::Nothing => self.queue.push(back, Event::Ended(number)),
         }
     }
 
-    fn serve(&mut self, now: u64, number: u64) {
-        let Some(job) = self.jobs.get(&number) else {
+    /// Outlier detection hears how an attempt ended: nothing is what broke, or took too long.
+    pub(super) fn host_told(&mut self, now: u64, key: Key, attempt: u32, status: Option<u16>) {
+        let Some(flight) = self.in_flight.get(&key) else {
             return;
         };
-        let busy = self
-            .upstreams
-            .of(self.scenario, &self.trace[job.key.request])
-            .busy();
-        let work = self.scenario.work(now, job.work, busy);
-        self.queue
-            .push(now.saturating_add(work), Event::Served(number));
-    }
-
-    /// The upstream is done with an attempt, even if nobody waits for it any more.
-    pub(super) fn served(&mut self, now: u64, number: u64) {
-        let Some((call, back)) = self
-            .jobs
-            .get(&number)
-            .map(|job| (job.key.request, job.back))
-        else {
+        let Some(host) = flight.attempts.get(&attempt).map(|sent| sent.host) else {
             return;
         };
-        let upstream = self.upstreams.of(self.scenario, &self.trace[call]);
-        let (next, dropped) = (upstream.finish(now), upstream.take_dropped());
-        if let Some(next) = next {
-            self.serve(now, next);
+        let place = (flight.envoy, flight.service);
+        let lane = self.lane;
+        let native = lane.native(self.services.get(place.1).name);
+        if native.outliers.is_some() {
+            self.pool(place).told(native, host, status, now);
         }
-        for dropped in dropped {
-            if let Some(job) = self.jobs.get_mut(&dropped) {
-                job.end = End::Answer(503);
-                let back = now + job.back;
-                self.queue.push(back, Event::Ended(dropped));
-            }
-        }
-        self.queue.push(now + back, Event::Ended(number));
     }
 
     /// The end of an attempt is back in Envoy.
     pub(super) fn ended(&mut self, now: u64, number: u64) {
-        let Some(UpstreamJob {
-            key, attempt, end, ..
-        }) = self.jobs.remove(&number)
-        else {
+        let Some(job) = self.jobs.remove(&number) else {
             return;
         };
+        let (key, attempt, end) = (job.key, job.attempt, job.end);
         let flight = self.in_flight.get(&key);
-        let Some(stream) = flight.and_then(|flight| flight.attempts.get(&attempt).copied()) else {
+        let Some(sent) = flight.and_then(|flight| flight.attempts.get(&attempt)) else {
             return;
         };
+        let (stream, envoy) = (sent.stream, flight.map_or(0, |flight| flight.envoy));
         let End::Answer(status) = end else {
+            self.host_told(now, key, attempt, None);
             self.with_machine(now, key, |machine, retries| {
                 machine.failed(attempt, end, retries)
             });
             return;
         };
+        self.host_told(now, key, attempt, Some(status));
+        if let Some(flight) = self.in_flight.get_mut(&key) {
+            flight.host = job.host;
+        }
         let mut answer = headers(&[(":status", &status.to_string())]);
-        let envoy = flight.map_or(0, |flight| flight.envoy);
         if let Some((process, stream)) = self.process(now, envoy).zip(stream) {
             if let Flow::Reply(reply) = process.response_headers(stream, answer, true) {
                 self.answered_by_attempt(now, key, &reply);
@@ -199,21 +250,27 @@ impl Run<'_> {
 
     /// The limit of an attempt passed.
     pub(super) fn attempt_limit(&mut self, now: u64, key: Key, attempt: u32) {
+        self.host_told(now, key, attempt, None);
         self.with_machine(now, key, |machine, retries| {
             machine.attempt_timed_out(attempt, retries)
         });
     }
 
-    /// An attempt is over: its filter is done.
+    /// An attempt is over: its filter is done, and its place is free.
     pub(super) fn end_attempt(&mut self, now: u64, key: Key, attempt: u32) {
         self.parked.remove(&(key, Some(attempt)));
+        self.hanging.remove(&(key, attempt));
         let Some(flight) = self.in_flight.get_mut(&key) else {
             return;
         };
-        let (envoy, stream) = (flight.envoy, flight.attempts.remove(&attempt));
-        if let Some((process, stream)) = self.process(now, envoy).zip(stream.flatten()) {
+        let place = (flight.envoy, flight.service);
+        let Some(sent) = flight.attempts.remove(&attempt) else {
+            return;
+        };
+        if let Some((process, stream)) = self.process(now, place.0).zip(sent.stream) {
             process.close(stream);
         }
+        self.leave(now, place, (key, attempt), sent.place);
     }
 
     /// What paused and was resumed or answered from elsewhere, by a tick or by another stream's callback.
@@ -225,10 +282,11 @@ impl Run<'_> {
             let flight = self.in_flight.get(&key);
             let stream = flight.and_then(|flight| match attempt {
                 None => flight.stream,
-                Some(attempt) => flight.attempts.get(&attempt).copied().flatten(),
+                Some(attempt) => flight.attempts.get(&attempt).and_then(|sent| sent.stream),
             });
-            let envoy = flight.map_or(0, |flight| flight.envoy);
-            let Some((process, stream)) = self.lane.envoys.get(envoy).zip(stream) else {
+            let process = flight.and_then(|flight| self.lane.process(flight.envoy));
+            let process = process.and_then(|number| self.lane.envoys.get(number));
+            let Some((process, stream)) = process.zip(stream) else {
                 continue;
             };
             let Some(flow) = process.woken(stream) else {
@@ -248,8 +306,8 @@ fn code(answer: &HeaderMap) -> Option<u16> {
 }
 
 /// What the upstream position can read beyond what the downstream position can.
-fn properties(key: Key, attempt: u32) -> Properties {
-    let own = upstream_properties(attempt).map(|(path, value)| (path.to_owned(), value));
-    let id = ("request\0id".to_owned(), id(key.request).into_bytes());
+fn properties(origin: usize, attempt: u32, host: (usize, usize)) -> Properties {
+    let own = upstream_properties(attempt, host).map(|(path, value)| (path.to_owned(), value));
+    let id = ("request\0id".to_owned(), id(origin).into_bytes());
     own.into_iter().chain([id]).collect()
 }

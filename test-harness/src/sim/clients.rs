@@ -5,7 +5,6 @@
 
 use rand::RngExt;
 
-use super::Environment;
 use crate::random::chance;
 use crate::router::BackOff;
 
@@ -70,41 +69,33 @@ impl Buckets {
     }
 
     /// A request's first try.
-    pub(super) fn first(&mut self, environment: &Environment, request: usize) {
+    pub(super) fn first(&mut self, seed: u64, request: usize) {
         if let Some(tokens) = self.clients.tokens {
-            let left = self.of(environment, request);
+            let left = self.of(seed, request);
             *left = (*left + tokens.deposit).min(tokens.size);
         }
     }
 
     /// Whether a request that failed so many times is tried again, and after how many nanoseconds.
-    pub(super) fn again(
-        &mut self,
-        environment: &Environment,
-        request: usize,
-        failed: u32,
-    ) -> Option<u64> {
+    pub(super) fn again(&mut self, seed: u64, request: usize, failed: u32) -> Option<u64> {
         if failed >= self.clients.tries {
             return None;
         }
         if self.clients.tokens.is_some() {
-            let left = self.of(environment, request);
+            let left = self.of(seed, request);
             if *left <= 1.0 {
                 return None;
             }
             *left -= 1.0;
         }
-        let mut random = chance(
-            environment.seed,
-            &format!("request {request} wait {failed}"),
-        );
+        let mut random = chance(seed, &format!("request {request} wait {failed}"));
         let back_off = self.clients.back_off;
         Some(back_off.map_or(0, |back_off| back_off.wait(failed, &mut random)))
     }
 
     /// The bucket of the client whose request this is.
-    fn of(&mut self, environment: &Environment, request: usize) -> &mut f64 {
-        let mut random = chance(environment.seed, &format!("request {request} client"));
+    fn of(&mut self, seed: u64, request: usize) -> &mut f64 {
+        let mut random = chance(seed, &format!("request {request} client"));
         let client = random.random_range(0..self.tokens.len());
         &mut self.tokens[client]
     }

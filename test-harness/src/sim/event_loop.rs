@@ -7,10 +7,12 @@ use seawall_policy::breaker::TransitionLine;
 use seawall_policy::worker::TICK_MILLIS;
 
 use super::clients::Buckets;
-use super::clusters::ClusterServers;
+use super::hosts::Services;
+use super::key::Key;
 use super::queue::Queue;
-use super::state::{ClientRequest, Event, Key, Run};
+use super::state::{ClientRequest, Event, Run};
 use super::{Lane, START, Scenario};
+use crate::fault::Kind;
 use crate::measure::{Answer, ClientOutcome, Measure, Transition};
 use crate::process::Process;
 use crate::random::chance;
@@ -38,35 +40,51 @@ pub fn play(
         trace,
         lane,
         queue: Queue::default(),
-        upstreams: ClusterServers::default(),
+        services: Services::default(),
+        pools: BTreeMap::new(),
         in_flight: BTreeMap::new(),
         jobs: BTreeMap::new(),
         next_job: 0,
+        hanging: BTreeSet::new(),
         parked: BTreeSet::new(),
-        retries: lane.retries(),
         measure: Measure::default(),
         requests: BTreeMap::new(),
         buckets: Buckets::new(scenario.clients),
         left: trace.len(),
         arrived: 0,
+        next_call: trace.len(),
         active: START,
         touched: None,
     };
-    for (number, request) in trace.iter().enumerate() {
-        run.queue
-            .push(START + request.at_us * 1_000, Event::Request(number));
+    for process in 0..lane.envoys.len() {
+        let due = START + TICK + phase(scenario.seed, process);
+        run.queue.push(due, Event::Tick(process));
     }
-    for envoy in 0..lane.envoys.len() {
-        let due = START + TICK + phase(scenario.environment.seed, envoy);
-        run.queue.push(due, Event::Tick(envoy));
-    }
-    while let Some((now, event)) = run.queue.pop() {
-        if matches!(event, Event::Request(_)) {
-            progress();
+    for (number, fault) in scenario.faults.iter().enumerate() {
+        if fault.kind == Kind::Crash {
+            run.queue
+                .push(START.saturating_add(fault.at), Event::Crash(number));
         }
-        run.handle(now, event);
+    }
+    loop {
+        // A request comes before what else is due at the same time.
+        let request = trace.get(run.arrived).map(|one| START + one.at_us * 1_000);
+        let due = run.queue.due();
+        let first = request.filter(|at| due.is_none_or(|due| *at <= due));
+        let now = if let Some(now) = first {
+            progress();
+            run.active = now;
+            run.client_request(now);
+            now
+        } else if let Some((now, event)) = run.queue.pop() {
+            run.handle(now, event);
+            now
+        } else {
+            break;
+        };
         run.wake(now);
         run.transitions();
+        run.level(now);
     }
     run.measure
 }
@@ -85,7 +103,6 @@ impl<'a> Run<'a> {
             self.active = now;
         }
         match event {
-            Event::Request(number) => self.client_request(now, number),
             Event::ClientTry(key) => self.client_try(now, key),
             Event::GaveUp(key) => self.gave_up(now, key),
             Event::Limit(key) => self.limit(now, key),
@@ -94,26 +111,36 @@ impl<'a> Run<'a> {
             Event::Reach(job) => self.reach(now, job),
             Event::Served(job) => self.served(now, job),
             Event::Ended(job) => self.ended(now, job),
-            Event::Tick(envoy) => self.tick(now, envoy),
+            Event::Crash(fault) => self.crash(now, fault),
+            Event::Tick(process) => self.tick(now, process),
         }
     }
 
-    /// The Envoy with the filter, at this time.
+    /// The filter of an Envoy, at this time.
     pub(super) fn process(&mut self, now: u64, envoy: usize) -> Option<&'a Process> {
-        let process = self.lane.envoys.get(envoy)?;
+        let number = self.lane.process(envoy)?;
+        let process = self.lane.envoys.get(number)?;
         process.set_now(now);
-        self.touched = Some(envoy);
+        self.touched = Some(number);
         Some(process)
     }
 
-    fn client_request(&mut self, now: u64, number: usize) {
-        self.arrived = self.arrived.max(number + 1);
+    /// The next request of the trace comes.
+    fn client_request(&mut self, now: u64) {
+        let number = self.arrived;
+        self.arrived += 1;
+        let cluster = self.scenario.cluster_of(&self.trace[number]);
+        self.measure.offered(now - START);
         let call = ClientRequest {
             at: now,
             attempts: 0,
+            origin: number,
+            service: self.services.number(self.scenario, cluster),
+            patience: self.scenario.patience,
+            caller: None,
         };
         self.requests.insert(number, call);
-        self.buckets.first(&self.scenario.environment, number);
+        self.buckets.first(self.scenario.seed, number);
         let key = Key {
             request: number,
             client_try: 1,
@@ -121,48 +148,55 @@ impl<'a> Run<'a> {
         self.client_try(now, key);
     }
 
-    /// One more attempt of a request, counted over all its tries.
-    pub(super) fn count_attempt(&mut self, key: Key) -> u32 {
-        self.requests.get_mut(&key.request).map_or(1, |call| {
-            call.attempts += 1;
-            call.attempts
-        })
-    }
-
     /// A client's try is over: the next one, or the end.
     pub(super) fn client_try_over(&mut self, now: u64, key: Key, outcome: ClientOutcome) {
-        if matches!(outcome, ClientOutcome::Failed | ClientOutcome::Refused)
-            && let Some(wait) =
-                self.buckets
-                    .again(&self.scenario.environment, key.request, key.client_try)
-        {
+        let bad = matches!(outcome, ClientOutcome::Failed | ClientOutcome::Refused);
+        if bad && let Some(wait) = self.next_try(key) {
             let next = Key {
                 client_try: key.client_try + 1,
                 ..key
             };
-            self.queue.push(now + wait, Event::ClientTry(next));
+            self.queue
+                .push(now.saturating_add(wait), Event::ClientTry(next));
             return;
         }
-        if let Some(call) = self.requests.remove(&key.request) {
-            self.left -= 1;
-            let request = &self.trace[key.request];
-            self.measure.answered(Answer {
-                at: call.at - START,
-                latency: now - call.at,
-                outcome,
-                priority: request.priority,
-                in_fault: self.scenario.in_fault(call.at, request),
-            });
+        let Some(call) = self.requests.remove(&key.request) else {
+            return;
+        };
+        if let Some(caller) = call.caller {
+            return self.called(now, &caller, !bad);
+        }
+        self.left -= 1;
+        let request = &self.trace[call.origin];
+        self.measure.answered(Answer {
+            at: call.at - START,
+            latency: now - call.at,
+            outcome,
+            cluster: self.scenario.cluster_of(request),
+            priority: request.priority,
+            in_fault: self.scenario.in_fault(call.at, request),
+        });
+    }
+
+    /// After how many nanoseconds a try that failed is followed by another one, if it is.
+    fn next_try(&mut self, key: Key) -> Option<u64> {
+        match &self.requests.get(&key.request)?.caller {
+            Some(caller) => (key.client_try < caller.tries).then_some(0),
+            None => self
+                .buckets
+                .again(self.scenario.seed, key.request, key.client_try),
         }
     }
 
-    fn tick(&mut self, now: u64, envoy: usize) {
-        if let Some(process) = self.process(now, envoy) {
+    fn tick(&mut self, now: u64, number: usize) {
+        if let Some(process) = self.lane.envoys.get(number) {
+            process.set_now(now);
+            self.touched = Some(number);
             process.tick();
         }
         if self.left > 0 {
             let next = now + TICK * self.ticks_to_next(now);
-            self.queue.push(next, Event::Tick(envoy));
+            self.queue.push(next, Event::Tick(number));
         }
     }
 
@@ -181,6 +215,13 @@ impl<'a> Run<'a> {
         ahead.saturating_sub(WAKING).clamp(1, STRIDE)
     }
 
+    /// How much the upstream has, and how many wait.
+    fn level(&mut self, now: u64) {
+        let waiting = self.arrived + self.left - self.trace.len();
+        let at_upstream = self.jobs.len() + self.hanging.len();
+        self.measure.level(now - START, at_upstream, waiting);
+    }
+
     /// What the filter logged of its transitions.
     fn transitions(&mut self) {
         let Some(envoy) = self.touched.take() else {
@@ -196,9 +237,7 @@ impl<'a> Run<'a> {
                 change: logged.to_string(),
                 line: line.text.clone(),
             };
-            let of = self.measure.by_envoy.entry(envoy).or_default();
-            of.push(made.clone());
-            self.measure.transitions.push(made);
+            self.measure.changed(envoy, made);
         }
     }
 }

@@ -69,8 +69,8 @@ impl Fate {
         Self { end, work, takes }
     }
 
-    /// What a fault makes of it.
-    pub(super) fn with(self, fault: &Fault) -> Self {
+    /// What a fault makes of it, for an attempt that drew so much, below the fault's share.
+    pub(super) fn with(self, fault: &Fault, draw: f64) -> Self {
         let quick = |end| Self {
             end,
             takes: Takes::Nothing,
@@ -79,14 +79,19 @@ impl Fate {
         match fault.kind {
             Kind::Errors => quick(End::Answer(503)),
             Kind::NotFound => quick(End::Answer(404)),
-            Kind::Refuse => quick(End::Refused),
+            Kind::Refuse | Kind::Crash => quick(End::Refused),
             Kind::Reset => quick(End::Reset),
             Kind::RefuseStream => quick(End::StreamRefused),
             Kind::ResetStream => quick(End::StreamReset),
-            Kind::Latency => Self {
-                work: self.work.saturating_add(fault.by),
-                ..self
-            },
+            Kind::Latency => {
+                let range = 2.0 * fault.jitter as f64 * draw / fault.share;
+                let by = fault.by.saturating_sub(fault.jitter) + range as u64;
+                Self {
+                    work: self.work.saturating_add(by),
+                    ..self
+                }
+            }
+            Kind::Slow => self,
             Kind::Hang => Self {
                 end: End::TimedOut,
                 takes: Takes::Forever,

@@ -1,19 +1,42 @@
-//! What stands between the clients and the upstream: Envoys with or without the filter, and the route they have.
+//! What stands between the clients and the services: Envoys with or without the filter, the route they have, and what they do
+//! by themselves.
 
+use std::collections::BTreeMap;
+
+use super::pool::Native;
 use crate::process::Process;
 use crate::router::{Retries, Route};
 
-/// One way from the clients to the upstream.
+/// One way from the clients to the services.
 #[derive(Clone)]
 pub struct Lane<'a> {
-    /// The Envoys with the filter; none is one Envoy without it. Requests go to them in turn.
+    /// The Envoys with the filter; none is one Envoy without it. Requests go to those at the edge in turn.
     pub envoys: &'a [Process],
+    /// How many Envoys stand at the edge where they have no filter; 0 is one.
+    pub bare_edge: usize,
+    /// Whether a retry goes to another host than the attempt before, as with `retry_host_predicate: previous_hosts`.
+    pub avoids_tried: bool,
+    /// So many of the Envoys stand beside services, and not at the edge: the last ones.
+    pub sidecars: Vec<Sidecar>,
     /// Whether the filter stands behind the router too, where it sees every attempt.
     pub upstream: bool,
     /// The route.
     pub route: Route,
     /// The cluster's `max_retries` in each Envoy; none is no limit.
     pub max_retries: Option<u32>,
+    /// Limits and outlier detection of each cluster in each Envoy.
+    pub native: Native,
+    /// Those of clusters that have their own.
+    pub native_of: BTreeMap<String, Native>,
+}
+
+/// The Envoy through which a service calls others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sidecar {
+    /// Whose.
+    pub service: String,
+    /// Which of [`Lane::envoys`]; none has no filter.
+    pub process: Option<usize>,
 }
 
 impl Default for Lane<'_> {
@@ -21,9 +44,14 @@ impl Default for Lane<'_> {
     fn default() -> Self {
         Self {
             envoys: &[],
+            bare_edge: 0,
+            avoids_tried: false,
+            sidecars: Vec::new(),
             upstream: false,
             route: Route::default(),
             max_retries: Some(3),
+            native: Native::default(),
+            native_of: BTreeMap::new(),
         }
     }
 }
@@ -56,12 +84,42 @@ impl<'a> Lane<'a> {
         }
     }
 
-    /// How many Envoys there are.
-    pub(super) fn size(&self) -> usize {
-        self.envoys.len().max(1)
+    /// How many Envoys at the edge have the filter.
+    fn filtered(&self) -> usize {
+        let beside = self.sidecars.iter().filter(|one| one.process.is_some());
+        self.envoys.len().saturating_sub(beside.count())
     }
 
-    pub(super) fn retries(&self) -> Vec<Retries> {
-        vec![Retries::limited(self.max_retries); self.size()]
+    /// How many Envoys stand at the edge.
+    pub(super) fn edge(&self) -> usize {
+        match self.filtered() {
+            0 => self.bare_edge.max(1),
+            filtered => filtered,
+        }
+    }
+
+    /// The Envoy through which a service calls others; one without a sidecar has the first Envoy at the edge.
+    pub(super) fn sidecar(&self, service: &str) -> usize {
+        let mut sidecars = self.sidecars.iter();
+        let found = sidecars.position(|one| one.service == service);
+        found.map_or(0, |number| self.edge() + number)
+    }
+
+    /// Which of [`Self::envoys`] an Envoy is; none has no filter.
+    pub(super) fn process(&self, envoy: usize) -> Option<usize> {
+        match envoy.checked_sub(self.edge()) {
+            None => (envoy < self.filtered()).then_some(envoy),
+            Some(sidecar) => self.sidecars.get(sidecar)?.process,
+        }
+    }
+
+    /// What each Envoy does by itself for a service.
+    pub(super) fn native(&self, service: &str) -> &Native {
+        self.native_of.get(service).unwrap_or(&self.native)
+    }
+
+    /// The retries that an Envoy may make for a service.
+    pub(super) fn retries(&self) -> Retries {
+        Retries::limited(self.max_retries)
     }
 }

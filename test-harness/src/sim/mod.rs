@@ -6,13 +6,17 @@
 
 mod attempt;
 mod clients;
-mod clusters;
 mod event_loop;
 mod fate;
+mod hosts;
+mod job;
+mod key;
 mod lane;
+mod pool;
 mod queue;
 mod request;
 mod scenario;
+mod service;
 mod state;
 mod upstream;
 
@@ -23,10 +27,12 @@ use crate::trace::Request;
 
 pub use clients::{Clients, Tokens};
 pub use event_loop::play;
-pub use lane::Lane;
+pub use lane::{Lane, Sidecar};
+pub use pool::{Native, Outliers};
 pub use queue::Queue;
-pub use scenario::{CLUSTER, RecordedOutage, Scenario, Slowdown};
-pub use upstream::{Arrival, ControlledDelay, Servers};
+pub use scenario::{CLUSTER, RecordedOutage, Scenario};
+pub use service::{Cache, Call, ColdStart, Network, Pauses, Service, ServiceTime};
+pub use upstream::{Arrival, ControlledDelay, Order, Servers};
 
 /// The process is older than the trace by this, so that no time is 0; in nanoseconds.
 pub const START: u64 = 1_000_000_000;

@@ -59,6 +59,11 @@ impl<E> Queue<E> {
         self.next += 1;
     }
 
+    /// When the earliest event is due.
+    pub fn due(&self) -> Option<u64> {
+        self.heap.peek().map(|entry| entry.at)
+    }
+
     /// Takes the earliest event out, with its time.
     pub fn pop(&mut self) -> Option<(u64, E)> {
         self.heap.pop().map(|entry| (entry.at, entry.event))

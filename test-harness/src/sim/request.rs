@@ -6,7 +6,8 @@ use rand::RngExt;
 use seawall_policy::priority::{Priority, Settings};
 
 use super::START;
-use super::state::{Event, InFlight, Key, Run};
+use super::key::Key;
+use super::state::{Event, InFlight, Run};
 use crate::abi::stream::{
     HeaderMap, LocalReply, REQUEST_HEADERS, RESPONSE_HEADERS, headers, value,
 };
@@ -16,36 +17,45 @@ use crate::random::chance;
 use crate::router::{Downstream, Machine, Orders, Step, flag};
 use crate::trace::Request;
 
-/// Where the upstream's only host is.
-pub(super) const ADDRESS: &str = "10.0.0.1:80";
 /// Requests come from so many clients in turn, each with an address of its own.
 const CLIENTS: usize = 64;
 
 impl Run<'_> {
     /// A client asks.
     pub(super) fn client_try(&mut self, now: u64, key: Key) {
-        let envoy = key.request % self.lane.size();
-        let headers = request(key.request, &self.trace[key.request]);
+        let Some(call) = self.requests.get(&key.request) else {
+            return;
+        };
+        let (service, origin, patience) = (call.service, call.origin, call.patience);
+        let envoy = match &call.caller {
+            Some(caller) => caller.envoy,
+            None => origin % self.lane.edge(),
+        };
+        let concern = self.concern(key);
+        let headers = request(origin, &self.trace[origin]);
         let mut flight = InFlight {
             envoy,
+            service,
+            host: 0,
             stream: None,
             released: now,
             headers,
             machine: None,
             attempts: BTreeMap::new(),
         };
-        if let Some(patience) = self.scenario.environment.patience {
-            self.queue.push(now + patience, Event::GaveUp(key));
+        if let Some(patience) = patience {
+            self.queue
+                .push(now.saturating_add(patience), Event::GaveUp(key));
         }
         let Some(process) = self.process(now, envoy) else {
             self.in_flight.insert(key, flight);
             self.release(now, key);
             return;
         };
-        let mut random = chance(self.scenario.environment.seed, &concern(key));
+        let mut random = chance(self.scenario.seed, &concern);
         let worker = random.random_range(0..process.workers());
-        let cluster = self.scenario.cluster_of(&self.trace[key.request]);
-        let stream = process.open(worker, properties(cluster, key.request));
+        let cluster = self.services.get(service).name;
+        let stream = process.open(worker, properties(cluster, origin));
         flight.stream = Some(stream);
         let flow = process.request_headers(stream, flight.headers.clone(), true);
         self.in_flight.insert(key, flight);
@@ -54,6 +64,23 @@ impl Run<'_> {
                 self.parked.insert((key, None));
             }
             flow => self.released(now, key, flow),
+        }
+    }
+
+    /// What a try of a client draws from.
+    pub(super) fn concern(&self, key: Key) -> String {
+        let Key {
+            request,
+            client_try,
+        } = key;
+        let call = self.requests.get(&request);
+        let name = match call.and_then(|call| call.caller.as_ref()) {
+            Some(caller) => caller.concern.clone(),
+            None => format!("request {request}"),
+        };
+        match client_try {
+            1 => name,
+            client_try => format!("{name} turn {client_try}"),
         }
     }
 
@@ -70,7 +97,8 @@ impl Run<'_> {
             self.remove(key);
             process.close(stream);
             self.measure.kept(now - START);
-            self.client_try_over(now, key, outcome_of(&reply.headers, 503));
+            let outcome = self.outcome_of(now, &reply.headers, 503);
+            self.client_try_over(now, key, outcome);
             return;
         }
         if let Some(flight) = self.in_flight.get_mut(&key) {
@@ -81,6 +109,7 @@ impl Run<'_> {
 
     /// The router gets a request.
     fn release(&mut self, now: u64, key: Key) {
+        let concern = format!("{} router", self.concern(key));
         let Some(flight) = self.in_flight.get_mut(&key) else {
             return;
         };
@@ -89,8 +118,7 @@ impl Run<'_> {
             self.queue
                 .push(now.saturating_add(total), Event::Limit(key));
         }
-        let concern = format!("{} router", concern(key));
-        let mut machine = Machine::new(orders, chance(self.scenario.environment.seed, &concern));
+        let mut machine = Machine::new(orders, chance(self.scenario.seed, &concern));
         let steps = machine.start();
         flight.released = now;
         flight.machine = Some(machine);
@@ -103,7 +131,7 @@ impl Run<'_> {
         while let Some(step) = steps.pop_front() {
             match step {
                 Step::Send(attempt) => self.send(now, key, attempt),
-                Step::Wait(wait) => self.queue.push(now + wait, Event::Retry(key)),
+                Step::Wait(wait) => self.queue.push(now.saturating_add(wait), Event::Retry(key)),
                 Step::End(attempt) => self.end_attempt(now, key, attempt),
                 Step::Answer(answer) => self.answer(now, key, answer),
             }
@@ -112,6 +140,11 @@ impl Run<'_> {
 
     /// The limit of a request passed.
     pub(super) fn limit(&mut self, now: u64, key: Key) {
+        let attempts = self.in_flight.get(&key).map(|flight| &flight.attempts);
+        let sent: Vec<u32> = attempts.map_or_else(Vec::new, |all| all.keys().copied().collect());
+        for attempt in sent {
+            self.host_told(now, key, attempt, None);
+        }
         self.with_machine(now, key, |machine, retries| machine.timed_out(retries));
     }
 
@@ -130,17 +163,20 @@ impl Run<'_> {
         let Some(flight) = self.in_flight.get_mut(&key) else {
             return;
         };
-        let retries = &mut self.retries[flight.envoy];
-        let Some(machine) = flight.machine.as_mut() else {
+        let place = (flight.envoy, flight.service);
+        let Some(mut machine) = flight.machine.take() else {
             return;
         };
-        let steps = tell(machine, retries);
+        let steps = tell(&mut machine, &mut self.pool(place).retries);
+        if let Some(flight) = self.in_flight.get_mut(&key) {
+            flight.machine = Some(machine);
+        }
         self.steps(now, key, steps);
     }
 
     /// The client waits no longer. Its request is logged and done before its attempts are.
     pub(super) fn gave_up(&mut self, now: u64, key: Key) {
-        let Some((flight, attempts)) = self.abandon(key) else {
+        let Some((flight, attempts)) = self.abandon(now, key) else {
             return;
         };
         if let Some((process, stream)) = self.process(now, flight.envoy).zip(flight.stream) {
@@ -154,7 +190,7 @@ impl Run<'_> {
 
     /// The filter answered in the upstream position: that is the whole request's answer, and nothing is tried again.
     pub(super) fn answered_by_attempt(&mut self, now: u64, key: Key, reply: &LocalReply) {
-        let Some((flight, attempts)) = self.abandon(key) else {
+        let Some((flight, attempts)) = self.abandon(now, key) else {
             return;
         };
         let status = u16::try_from(reply.status).ok();
@@ -189,61 +225,67 @@ impl Run<'_> {
     ) -> ClientOutcome {
         let process = self.process(now, flight.envoy);
         let Some((process, stream)) = process.zip(flight.stream) else {
-            return outcome_of(&answer.headers, u32::from(answer.status));
+            return self.outcome_of(now, &answer.headers, u32::from(answer.status));
         };
         let set = |path: &str, value: &[u8]| process.set_property(stream, path, value.to_vec());
         set("response\0flags", &answer.flags.to_le_bytes());
         set("response\0code_details", answer.details.as_bytes());
         let attempts = flight.machine.as_ref().map_or(0, Machine::attempts);
-        upstream_properties(attempts)
+        upstream_properties(attempts, (flight.service, flight.host))
             .iter()
             .for_each(|(path, value)| set(path, value));
         let status = u32::from(answer.status);
-        let outcome = match process.response_headers(stream, answer.headers, true) {
-            Flow::Reply(reply) => outcome_of(&reply.headers, reply.status),
-            Flow::Continue | Flow::Pause => {
-                outcome_of(&process.header_map(stream, RESPONSE_HEADERS), status)
-            }
+        let (headers, status) = match process.response_headers(stream, answer.headers, true) {
+            Flow::Reply(reply) => (reply.headers, reply.status),
+            Flow::Continue | Flow::Pause => (process.header_map(stream, RESPONSE_HEADERS), status),
         };
         process.close(stream);
-        outcome
+        self.outcome_of(now, &headers, status)
     }
 
     /// Takes a request out that ends otherwise than by its router, with the streams of its attempts.
-    fn abandon(&mut self, key: Key) -> Option<(InFlight, Vec<StreamId>)> {
+    fn abandon(&mut self, now: u64, key: Key) -> Option<(InFlight, Vec<StreamId>)> {
         let mut flight = self.remove(key)?;
+        let place = (flight.envoy, flight.service);
         if let Some(machine) = flight.machine.as_mut() {
-            machine.abandon(&mut self.retries[flight.envoy]);
+            machine.abandon(&mut self.pool(place).retries);
         }
-        let attempts = flight.attempts.values().copied().flatten().collect();
-        Some((flight, attempts))
+        let mut streams = Vec::new();
+        for (number, attempt) in &flight.attempts {
+            streams.extend(attempt.stream);
+            self.leave(now, place, (key, *number), attempt.place);
+        }
+        Some((flight, streams))
     }
 
     fn remove(&mut self, key: Key) -> Option<InFlight> {
         if !self.parked.is_empty() {
             self.parked.retain(|(of, _)| *of != key);
         }
-        self.in_flight.remove(&key)
+        let flight = self.in_flight.remove(&key)?;
+        if !self.hanging.is_empty() {
+            for attempt in flight.attempts.keys() {
+                self.hanging.remove(&(key, *attempt));
+            }
+        }
+        Some(flight)
     }
-}
 
-/// What a try of a client draws from.
-fn concern(key: Key) -> String {
-    match key.client_try {
-        1 => format!("request {}", key.request),
-        client_try => format!("request {} turn {client_try}", key.request),
-    }
-}
-
-fn outcome_of(headers: &HeaderMap, status: u32) -> ClientOutcome {
-    if value(headers, "x-seawall-degraded").is_some() {
-        ClientOutcome::Degraded
-    } else if value(headers, "x-seawall-reason").is_some() {
-        ClientOutcome::Refused
-    } else if status >= 500 {
-        ClientOutcome::Failed
-    } else {
-        ClientOutcome::Good
+    /// What a client gets with these headers. The reason of a refusal is counted.
+    fn outcome_of(&mut self, now: u64, headers: &HeaderMap, status: u32) -> ClientOutcome {
+        let reason = value(headers, "x-seawall-reason");
+        if let Some(reason) = &reason {
+            self.measure.refused(now - START, reason);
+        }
+        if value(headers, "x-seawall-degraded").is_some() {
+            ClientOutcome::Degraded
+        } else if reason.is_some() {
+            ClientOutcome::Refused
+        } else if status >= 500 {
+            ClientOutcome::Failed
+        } else {
+            ClientOutcome::Good
+        }
     }
 }
 
@@ -289,11 +331,15 @@ fn properties(cluster: &str, request: usize) -> Properties {
     ])
 }
 
-/// What is known of the upstream when so many attempts have been made.
-pub(super) fn upstream_properties(attempts: u32) -> [(&'static str, Vec<u8>); 3] {
+/// What is known of the upstream when so many attempts have been made, the last one at this host of this service.
+pub(super) fn upstream_properties(
+    attempts: u32,
+    (service, host): (usize, usize),
+) -> [(&'static str, Vec<u8>); 3] {
     let port: u64 = 80;
+    let address = format!("10.0.{service}.{}:{port}", host + 1);
     [
-        ("upstream\0address", ADDRESS.into()),
+        ("upstream\0address", address.into()),
         ("upstream\0port", port.to_le_bytes().to_vec()),
         (
             "upstream\0request_attempt_count",

@@ -1,32 +1,28 @@
-//! Where a trace is played: the environment and what else its clients, its network and its upstream are like.
+//! Where a trace is played: what its clients and its services are like, and what goes wrong.
 
-use rand_chacha::ChaCha8Rng;
-use rand_distr::{Distribution, Exp1};
+use std::collections::BTreeMap;
 
 use super::fate::Fate;
-use super::upstream::ControlledDelay;
+use super::service::Service;
 use super::{Clients, Environment, START};
-use crate::fault::Fault;
+use crate::fault::{Fault, Kind};
 use crate::trace::Request;
-
-/// From Envoy to the upstream and back, in nanoseconds, unless a scenario says otherwise.
-const ROUND_TRIP: u64 = 1_000_000;
 
 /// An environment with its details.
 #[derive(Clone, Debug)]
 pub struct Scenario {
-    /// What is common to all scenarios.
-    pub environment: Environment,
+    /// What goes wrong.
+    pub faults: Vec<Fault>,
+    /// A user's patience, in nanoseconds; then the client goes away.
+    pub patience: Option<u64>,
+    /// Seed of all chance.
+    pub seed: u64,
     /// The clients.
     pub clients: Clients,
-    /// The mean of an exponential way to the upstream, and back, in nanoseconds; none is a fixed millisecond for both.
-    pub network: Option<u64>,
-    /// Work takes so much longer for each request that is in work when it starts, itself included; in nanoseconds.
-    pub crowding: u64,
-    /// When the upstream works slower.
-    pub slowdowns: Vec<Slowdown>,
-    /// The upstream's bound on how long requests wait; what waited longer gets 503.
-    pub delay: Option<ControlledDelay>,
+    /// Services by name. The name is that of the cluster.
+    pub services: BTreeMap<String, Service>,
+    /// What any other cluster is like.
+    pub service: Service,
     /// The cluster of requests that name none.
     pub cluster: String,
     /// What the trace says failed fails, and these are the times in which it is known to.
@@ -49,27 +45,28 @@ pub struct RecordedOutage {
 /// The cluster of traces that name none.
 pub const CLUSTER: &str = "upstream";
 
-/// A time in which all work that starts takes longer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Slowdown {
-    /// From when, in nanoseconds since the trace began.
-    pub at: u64,
-    /// For how long, in nanoseconds.
-    pub length: u64,
-    /// So much of the speed is left, in percent, at least 1.
-    pub left: u32,
+/// An attempt that is at a host now.
+pub(super) struct Reached<'a> {
+    pub(super) service: &'a str,
+    pub(super) host: usize,
+    /// Its number, counted over all tries of the request.
+    pub(super) number: u32,
+    /// What it drew, from 0 to 100.
+    pub(super) draw: f64,
+    /// Its work.
+    pub(super) work: u64,
 }
 
 impl From<Environment> for Scenario {
     /// Clients that never try again, a short network, an upstream of even speed.
     fn from(environment: Environment) -> Self {
         Self {
-            environment,
+            faults: environment.faults,
+            patience: environment.patience,
+            seed: environment.seed,
             clients: Clients::default(),
-            network: None,
-            crowding: 0,
-            slowdowns: Vec::new(),
-            delay: None,
+            services: BTreeMap::new(),
+            service: Service::new(environment.servers, environment.queue),
             cluster: CLUSTER.to_owned(),
             recorded: None,
             skips_idle: true,
@@ -78,28 +75,9 @@ impl From<Environment> for Scenario {
 }
 
 impl Scenario {
-    /// The ways to the upstream and back, in nanoseconds.
-    pub(super) fn ways(&self, random: &mut ChaCha8Rng) -> (u64, u64) {
-        let Some(mean) = self.network else {
-            return (0, ROUND_TRIP);
-        };
-        let mut way = || {
-            let times: f64 = Exp1.sample(random);
-            (times * mean as f64) as u64
-        };
-        (way(), way())
-    }
-
-    /// How long a piece of work takes that starts now beside so many, itself included.
-    pub(super) fn work(&self, now: u64, work: u64, busy: usize) -> u64 {
-        let busy = u64::try_from(busy).unwrap_or(u64::MAX);
-        let work = work.saturating_add(self.crowding.saturating_mul(busy));
-        let now = now - START;
-        let holds = |slow: &&Slowdown| (slow.at..slow.at + slow.length).contains(&now);
-        let slow = self.slowdowns.iter().find(holds);
-        slow.map_or(work, |slow| {
-            work.saturating_mul(100) / u64::from(slow.left.max(1))
-        })
+    /// What a cluster is like.
+    pub fn service(&self, cluster: &str) -> &Service {
+        self.services.get(cluster).unwrap_or(&self.service)
     }
 
     /// The cluster of a request.
@@ -107,12 +85,11 @@ impl Scenario {
         request.cluster.as_deref().unwrap_or(&self.cluster)
     }
 
-    /// What becomes of an attempt of this request that is at the upstream now: its number, what it drew, and its work.
-    pub(super) fn fate(&self, now: u64, request: &Request, job: (u32, f64, u64)) -> Fate {
-        let (number, draw, work) = job;
-        let fate = match self.recorded {
-            Some(_) => Fate::recorded(request, work),
-            None => Fate::well(work),
+    /// What becomes of an attempt that is at a host now. `recorded` is its request, where the trace says what became of it.
+    pub(super) fn fate(&self, now: u64, recorded: Option<&Request>, at: &Reached<'_>) -> Fate {
+        let fate = match recorded.filter(|_| self.recorded.is_some()) {
+            Some(request) => Fate::recorded(request, at.work),
+            None => Fate::well(at.work),
         };
         // What never comes to the upstream meets none of its faults.
         if !fate.reaches() {
@@ -120,17 +97,32 @@ impl Scenario {
         }
         let holds = |fault: &&Fault| {
             fault.holds(now - START)
-                && draw < fault.share
-                && fault.attempts.is_none_or(|first| number <= first)
+                && fault.kind != Kind::Slow
+                && fault.hits(at.service, at.host)
+                && at.draw < fault.share
+                && fault.attempts.is_none_or(|first| at.number <= first)
         };
-        let fault = self.environment.faults.iter().find(holds);
-        fault.map_or(fate, |fault| fate.with(fault))
+        let fault = self.faults.iter().find(holds);
+        fault.map_or(fate, |fault| fate.with(fault, at.draw))
+    }
+
+    /// How long work takes that starts now at a host, with what slows it.
+    pub(super) fn work(&self, now: u64, at: (&str, usize), work: (u64, usize, Option<u64>)) -> u64 {
+        let (service, host) = at;
+        let (work, busy, up) = work;
+        let since = now - START;
+        let mut faults = self.faults.iter();
+        let slow = faults.find(|fault| {
+            fault.kind == Kind::Slow && fault.holds(since) && fault.hits(service, host)
+        });
+        let work = slow.map_or(work, |slow| super::service::slower(work, slow.left));
+        self.service(service).work(since, work, busy, up)
     }
 
     /// Whether the upstream of this request is sick now: a fault holds for all clusters, an outage of the trace for its own.
     pub(super) fn in_fault(&self, now: u64, request: &Request) -> bool {
         let since = now - START;
-        let mut faults = self.environment.faults.iter();
+        let mut faults = self.faults.iter();
         let mut recorded = self.recorded.iter().flatten();
         faults.any(|fault| fault.holds(since))
             || recorded.any(|outage| {
@@ -140,11 +132,7 @@ impl Scenario {
 
     /// From when to when something goes wrong, in nanoseconds since the trace began.
     pub fn faulty(&self) -> Option<(u64, u64)> {
-        let faults = self
-            .environment
-            .faults
-            .iter()
-            .map(|fault| (fault.at, fault.end()));
+        let faults = self.faults.iter().map(|fault| (fault.at, fault.end()));
         let recorded = self.recorded.iter().flatten();
         let all = faults.chain(recorded.map(|outage| (outage.from, outage.to)));
         all.reduce(|(from, to), (begin, end)| (from.min(begin), to.max(end)))

@@ -3,27 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::clients::Buckets;
-use super::clusters::ClusterServers;
+use super::hosts::Services;
+use super::key::Key;
+use super::pool::Pool;
 use super::queue::Queue;
 use super::{Lane, Scenario};
 use crate::abi::stream::HeaderMap;
 use crate::measure::Measure;
 use crate::process::StreamId;
-use crate::router::{End, Machine, Retries};
+use crate::router::{End, Machine};
 use crate::trace::Request;
-
-/// One try of a client; tries count from 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Key {
-    pub(super) request: usize,
-    pub(super) client_try: u32,
-}
 
 /// What happens at a time.
 #[derive(Debug)]
 pub(super) enum Event {
-    /// A user wants something.
-    Request(usize),
     /// The client asks.
     ClientTry(Key),
     /// The client waits no longer.
@@ -40,7 +33,9 @@ pub(super) enum Event {
     Served(u64),
     /// A job's end is back in Envoy.
     Ended(u64),
-    /// The tick of an Envoy.
+    /// Hosts crash, by this fault.
+    Crash(usize),
+    /// The tick of a filter.
     Tick(usize),
 }
 
@@ -49,6 +44,14 @@ pub(super) enum Event {
 pub(super) struct UpstreamJob {
     pub(super) key: Key,
     pub(super) attempt: u32,
+    /// The trace's request that it is for.
+    pub(super) origin: usize,
+    pub(super) service: usize,
+    pub(super) host: usize,
+    /// Calls of other services that it waits for, or has still to make.
+    pub(super) calls: usize,
+    /// Its host crashed meanwhile.
+    pub(super) lost: bool,
     /// Counted over all tries of the request.
     pub(super) number: u32,
     pub(super) draw: f64,
@@ -57,10 +60,45 @@ pub(super) struct UpstreamJob {
     pub(super) end: End,
 }
 
-/// What a user wants.
+/// What a user wants, or a service of another one.
 pub(super) struct ClientRequest {
     pub(super) at: u64,
+    /// Attempts that were sent, over all its tries.
     pub(super) attempts: u32,
+    /// The trace's request that it comes from.
+    pub(super) origin: usize,
+    pub(super) service: usize,
+    pub(super) patience: Option<u64>,
+    /// Who waits for it; none is a user.
+    pub(super) caller: Option<Caller>,
+}
+
+/// The work of a service that called another one.
+pub(super) struct Caller {
+    pub(super) job: u64,
+    /// Whether its own answer is good without this one's.
+    pub(super) optional: bool,
+    /// The Envoy that it calls through.
+    pub(super) envoy: usize,
+    pub(super) tries: u32,
+    /// What names the call, so that it draws the same in each lane.
+    pub(super) concern: String,
+}
+
+/// An attempt that is not over.
+pub(super) struct Attempt {
+    /// Its stream behind the router, where there is a filter.
+    pub(super) stream: Option<StreamId>,
+    pub(super) host: usize,
+    pub(super) place: Holds,
+}
+
+/// Whether an attempt has a place under Envoy's own limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Holds {
+    No,
+    Waits,
+    Place,
 }
 
 /// One run of a trace through a lane.
@@ -69,30 +107,38 @@ pub(super) struct Run<'a> {
     pub(super) trace: &'a [Request],
     pub(super) lane: &'a Lane<'a>,
     pub(super) queue: Queue<Event>,
-    pub(super) upstreams: ClusterServers<'a>,
+    pub(super) services: Services<'a>,
+    /// By Envoy and service.
+    pub(super) pools: BTreeMap<(usize, usize), Pool>,
     pub(super) in_flight: BTreeMap<Key, InFlight>,
     pub(super) jobs: BTreeMap<u64, UpstreamJob>,
     pub(super) next_job: u64,
+    /// Attempts that the upstream took and never answers, until Envoy ends them.
+    pub(super) hanging: BTreeSet<(Key, u32)>,
     /// Requests and attempts that the filter has paused.
     pub(super) parked: BTreeSet<(Key, Option<u32>)>,
-    pub(super) retries: Vec<Retries>,
     pub(super) measure: Measure,
     pub(super) requests: BTreeMap<usize, ClientRequest>,
     /// What the clients may still spend on trying again.
     pub(super) buckets: Buckets,
-    /// Requests that are not over.
+    /// Requests of the trace that are not over.
     pub(super) left: usize,
     /// The number of the next request that comes.
     pub(super) arrived: usize,
+    /// The number of the next call of a service.
+    pub(super) next_call: usize,
     /// When something other than a tick happened last.
     pub(super) active: u64,
-    /// The Envoy that the present event came to.
+    /// The filter that the present event came to.
     pub(super) touched: Option<usize>,
 }
 
 /// A request on its way.
 pub(super) struct InFlight {
     pub(super) envoy: usize,
+    pub(super) service: usize,
+    /// The host that was asked last.
+    pub(super) host: usize,
     /// The downstream position's stream, where there is a filter.
     pub(super) stream: Option<StreamId>,
     /// When the router got it.
@@ -101,6 +147,6 @@ pub(super) struct InFlight {
     pub(super) headers: HeaderMap,
     /// None before the filter let it go.
     pub(super) machine: Option<Machine>,
-    /// Attempts that are not over, with their streams in the upstream position.
-    pub(super) attempts: BTreeMap<u32, Option<StreamId>>,
+    /// Attempts that are not over.
+    pub(super) attempts: BTreeMap<u32, Attempt>,
 }

@@ -4,5 +4,7 @@
 mod around;
 mod bench;
 mod check;
+mod compare;
 mod host;
 mod printing;
+mod report;

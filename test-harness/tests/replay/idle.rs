@@ -76,8 +76,16 @@ fn a_gap_that_is_skipped_changes_nothing_before_its_end() {
         let before = |figures: &Figures| {
             let made = figures.transitions.iter();
             let made = made.filter(|made| made.at_ms < GAP_END_MS).cloned();
-            let seconds = figures.per_second.iter().take(3_600).copied();
-            (made.collect::<Vec<_>>(), seconds.collect::<Vec<_>>())
+            let slots = (GAP_END_MS / figures.series.slot_ms) as usize;
+            let series = &figures.series;
+            let all = [
+                &series.good,
+                &series.refused,
+                &series.failed,
+                &series.reached_upstream,
+            ];
+            let counts = all.map(|counts| counts[..slots].to_vec());
+            (made.collect::<Vec<_>>(), counts)
         };
         assert_eq!(before(&skipped), before(&whole), "{fault}");
         // Behind the gap chance is drawn anew, but the filter sees the same.

@@ -8,6 +8,7 @@ mod recorded;
 mod shadow;
 #[path = "../shipped/mod.rs"]
 mod shipped;
+mod worlds;
 
 use std::process::{Command, Output};
 

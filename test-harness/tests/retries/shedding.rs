@@ -12,9 +12,9 @@ use crate::{near, scenario};
 /// One server that works 1 ms on average, and a thousand places to wait: a second's worth.
 fn overloaded(delay: Option<ControlledDelay>, seed: u64) -> Measure {
     let mut scenario = scenario(seed, &[]);
-    scenario.environment.servers = 1;
-    scenario.environment.queue = 1_000;
-    scenario.delay = delay;
+    scenario.service.servers = 1;
+    scenario.service.queue = 1_000;
+    scenario.service.delay = delay;
     let mut trace = arrivals(2_000.0, 60.0, 0, seed);
     let mut random = chance(seed, "work");
     for request in &mut trace {

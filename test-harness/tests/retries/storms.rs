@@ -2,7 +2,7 @@
 
 use seawall_harness::measure::Measure;
 use seawall_harness::router::BackOff;
-use seawall_harness::sim::{Clients, Lane, Slowdown, play};
+use seawall_harness::sim::{Clients, Lane, Network, play};
 use seawall_harness::trace::{Request, poisson};
 
 use crate::{near, scenario};
@@ -40,9 +40,9 @@ fn spike(back_off: Option<BackOff>, runs: u64) -> Vec<Measure> {
         }));
         trace.sort_by_key(|request| request.at_us);
         let mut scenario = scenario(seed, &[]);
-        scenario.environment.patience = Some(3 * SECOND);
-        scenario.network = Some(SECOND / 10);
-        scenario.crowding = SECOND / 100;
+        scenario.patience = Some(3 * SECOND);
+        scenario.service.network = Network::exponential(SECOND / 10);
+        scenario.service.crowding = SECOND / 100;
         scenario.clients = Clients {
             back_off,
             ..Clients::trying(3)
@@ -85,15 +85,12 @@ fn back_off_with_jitter_ends_the_spike_by_50_s() {
 /// waits for is still worked on. From 10 s on a fifth of the speed is left, for so long.
 fn trigger(seconds: u64, rate: f64, seed: u64) -> Measure {
     let mut scenario = scenario(seed, &[]);
-    scenario.environment.servers = 100;
-    scenario.environment.queue = usize::MAX;
-    scenario.environment.patience = Some(6 * SECOND);
+    scenario.service.servers = 100;
+    scenario.service.queue = usize::MAX;
+    scenario.patience = Some(6 * SECOND);
     scenario.clients = Clients::trying(3);
-    scenario.slowdowns = vec![Slowdown {
-        at: 10 * SECOND,
-        length: seconds * SECOND,
-        left: 20,
-    }];
+    let slow = format!("slow,at=10s,for={seconds}s,left=20");
+    scenario.faults = vec![slow.parse().expect("a fault")];
     let trace = arrivals(rate, 100.0, 100_000, seed);
     play(&scenario, &trace, &Lane::default(), || ())
 }

@@ -1,0 +1,65 @@
+//! What users got, counted.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What a user got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClientOutcome {
+    /// The upstream's own answer.
+    Good,
+    /// An answer of the fallback ladder.
+    Degraded,
+    /// A refusal of the filter.
+    Refused,
+    /// An error.
+    Failed,
+}
+
+/// Counts by what users got.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Counts {
+    /// The upstream's own answer.
+    pub good: u64,
+    /// An answer of the fallback ladder.
+    pub degraded: u64,
+    /// A refusal of the filter.
+    pub refused: u64,
+    /// An error.
+    pub failed: u64,
+}
+
+/// Of what was hit a share of this much or more got no good answer.
+const HIT: f64 = 0.01;
+
+impl Counts {
+    /// All of them.
+    pub fn all(&self) -> u64 {
+        self.good + self.degraded + self.refused + self.failed
+    }
+
+    /// A count as a share of all, from 0 to 1; 0 where there are none.
+    pub fn share(&self, count: u64) -> f64 {
+        count as f64 / self.all().max(1) as f64
+    }
+
+    /// Those that did not get the upstream's own answer.
+    pub(super) fn hit(&self) -> u64 {
+        self.all() - self.good
+    }
+
+    /// Whether one in a hundred or more did not get the upstream's own answer.
+    pub(super) fn is_hit(&self) -> bool {
+        self.hit() > 0 && self.share(self.hit()) >= HIT
+    }
+
+    pub(super) fn add(&mut self, outcome: ClientOutcome) {
+        match outcome {
+            ClientOutcome::Good => self.good += 1,
+            ClientOutcome::Degraded => self.degraded += 1,
+            ClientOutcome::Refused => self.refused += 1,
+            ClientOutcome::Failed => self.failed += 1,
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! One attempt at its host: the way there, the queue, the work, the calls of other services, the way back.
+
+use rand::RngExt;
+
+use super::START;
+use super::fate::{Fate, Takes};
+use super::key::Key;
+use super::scenario::Reached;
+use super::state::{Caller, ClientRequest, Event, Run, UpstreamJob};
+use super::upstream::Arrival;
+use crate::random::chance;
+use crate::router::End;
+
+/// What a service answers that does not get what it needs.
+const NEEDS: u16 = 503;
+
+impl Run<'_> {
+    /// One more attempt of a request, counted over all its tries.
+    fn count_attempt(&mut self, key: Key) -> u32 {
+        self.requests.get_mut(&key.request).map_or(1, |call| {
+            call.attempts += 1;
+            call.attempts
+        })
+    }
+
+    /// What names a request, so that it draws the same in each lane.
+    fn name(&self, key: Key) -> String {
+        let call = self.requests.get(&key.request);
+        match call.and_then(|call| call.caller.as_ref()) {
+            Some(caller) => caller.concern.clone(),
+            None => format!("request {}", key.request),
+        }
+    }
+
+    /// An attempt is on its way to its host.
+    pub(super) fn dispatch(&mut self, now: u64, key: Key, attempt: u32) {
+        let Some(flight) = self.in_flight.get(&key) else {
+            return;
+        };
+        let service = flight.service;
+        let host = flight.attempts.get(&attempt).map_or(0, |sent| sent.host);
+        let origin = self
+            .requests
+            .get(&key.request)
+            .map_or(0, |call| call.origin);
+        let number = self.count_attempt(key);
+        let concern = format!("{} attempt {number}", self.name(key));
+        let mut random = chance(self.scenario.seed, &concern);
+        let draw = random.random_range(0.0..100.0);
+        let like = self.services.get(service).like;
+        let (there, back) = like.network.ways(&mut random);
+        let lost = like.network.loses(&mut random);
+        let told = self.trace[origin].service_us * 1_000;
+        let mut work = like.time.draw(told, &mut random);
+        let mut calls = like.calls.len();
+        if let Some(cache) = like.cache {
+            let running = self.services.get(service);
+            let hit = random.random_range(0.0..100.0);
+            if running
+                .hosts
+                .get_mut(host)
+                .is_some_and(|host| host.hits(cache, hit))
+            {
+                (work, calls) = (cache.time, 0);
+            }
+        }
+        // Nothing ever comes back.
+        if lost {
+            return;
+        }
+        let job = UpstreamJob {
+            key,
+            attempt,
+            origin,
+            service,
+            host,
+            calls,
+            lost: false,
+            number,
+            draw,
+            back,
+            work,
+            end: End::Answer(200),
+        };
+        self.next_job += 1;
+        self.jobs.insert(self.next_job, job);
+        if there == 0 {
+            self.reach(now, self.next_job);
+        } else {
+            let due = now.saturating_add(there);
+            self.queue.push(due, Event::Reach(self.next_job));
+        }
+    }
+
+    /// An attempt is at its host, even if nobody waits for it any more.
+    pub(super) fn reach(&mut self, now: u64, number: u64) {
+        let Some(job) = self.jobs.get_mut(&number).filter(|job| !job.lost) else {
+            return;
+        };
+        let request = &self.trace[job.origin];
+        let running = self.services.get(job.service);
+        let at = Reached {
+            service: running.name,
+            host: job.host,
+            number: job.number,
+            draw: job.draw,
+            work: job.work,
+        };
+        // The trace says what became of what it asked, and nothing of what that led to.
+        let recorded = (job.key.request == job.origin).then_some(request);
+        let fate = self.scenario.fate(now, recorded, &at);
+        (job.end, job.work) = (fate.end, fate.work);
+        if fate.reaches() {
+            let in_fault = self.scenario.in_fault(now, request);
+            self.measure.reached(now - START, in_fault);
+        }
+        self.take(now, number, fate);
+    }
+
+    /// What an attempt takes of its host.
+    fn take(&mut self, now: u64, number: u64, fate: Fate) {
+        let Some(job) = self.jobs.get_mut(&number) else {
+            return;
+        };
+        let back = now.saturating_add(job.back);
+        match fate.takes {
+            Takes::Forever => {
+                let held = (job.key, job.attempt);
+                self.jobs.remove(&number);
+                if self.waits(held) {
+                    self.hanging.insert(held);
+                }
+            }
+            Takes::Server => {
+                let running = self.services.get(job.service);
+                let host = running.hosts.get_mut(job.host);
+                match host.map_or(Arrival::Full, |host| host.arrive(number, now)) {
+                    Arrival::Served => self.serve(now, number),
+                    Arrival::Queued => {}
+                    Arrival::Full => {
+                        job.end = End::Answer(503);
+                        self.queue.push(back, Event::Ended(number));
+                    }
+                }
+            }
+            Takes::Time => {
+                let due = back.saturating_add(job.work);
+                self.queue.push(due, Event::Ended(number));
+            }
+            Takes::Nothing => self.queue.push(back, Event::Ended(number)),
+        }
+    }
+
+    /// Whether Envoy still waits for an attempt.
+    fn waits(&self, (key, attempt): (Key, u32)) -> bool {
+        let flight = self.in_flight.get(&key);
+        flight.is_some_and(|flight| flight.attempts.contains_key(&attempt))
+    }
+
+    fn serve(&mut self, now: u64, number: u64) {
+        let Some(job) = self.jobs.get(&number) else {
+            return;
+        };
+        let running = self.services.get(job.service);
+        let Some(host) = running.hosts.get(job.host) else {
+            return;
+        };
+        let work = (job.work, host.busy(), host.up);
+        let work = self.scenario.work(now, (running.name, job.host), work);
+        self.queue
+            .push(now.saturating_add(work), Event::Served(number));
+    }
+
+    /// The work on an attempt is done, even if nobody waits for it any more. Now it calls whom it needs.
+    pub(super) fn served(&mut self, now: u64, number: u64) {
+        let Some(job) = self.jobs.get_mut(&number).filter(|job| !job.lost) else {
+            return;
+        };
+        let place = (job.service, job.host);
+        let like = self.services.get(job.service).like;
+        let good = matches!(job.end, End::Answer(status) if status < 500);
+        if job.calls == 0 || !good {
+            job.calls = 0;
+            self.over(now, number);
+            self.next_in_line(now, place);
+            return;
+        }
+        if !like.holds_server {
+            self.next_in_line(now, place);
+        }
+        let at_once = if like.fan_out { like.calls.len() } else { 1 };
+        for call in 0..at_once {
+            self.call(now, number, call);
+        }
+    }
+
+    /// A server of a host is free.
+    fn next_in_line(&mut self, now: u64, (service, number): (usize, usize)) {
+        let Some(host) = self.services.get(service).hosts.get_mut(number) else {
+            return;
+        };
+        let (next, dropped) = host.finish(now);
+        if let Some(next) = next {
+            self.serve(now, next);
+        }
+        for dropped in dropped {
+            if let Some(job) = self.jobs.get_mut(&dropped) {
+                job.end = End::Answer(503);
+                self.over(now, dropped);
+            }
+        }
+    }
+
+    /// A host is done with an attempt, which goes back.
+    fn over(&mut self, now: u64, number: u64) {
+        if let Some(job) = self.jobs.get(&number) {
+            let back = now.saturating_add(job.back);
+            self.queue.push(back, Event::Ended(number));
+        }
+    }
+
+    /// A service calls another one.
+    fn call(&mut self, now: u64, number: u64, call: usize) {
+        let Some(job) = self.jobs.get(&number) else {
+            return;
+        };
+        let running = self.services.get(job.service);
+        let (name, Some(spec)) = (running.name, running.like.calls.get(call)) else {
+            return;
+        };
+        let concern = format!("{} attempt {} call {call}", self.name(job.key), job.number);
+        let id = self.next_call;
+        let asked = ClientRequest {
+            at: now,
+            attempts: 0,
+            origin: job.origin,
+            service: self.services.number(self.scenario, &spec.service),
+            patience: spec.patience,
+            caller: Some(Caller {
+                job: number,
+                optional: spec.optional,
+                envoy: self.lane.sidecar(name),
+                tries: spec.tries.max(1),
+                concern,
+            }),
+        };
+        self.next_call += 1;
+        self.requests.insert(id, asked);
+        let key = Key {
+            request: id,
+            client_try: 1,
+        };
+        self.client_try(now, key);
+    }
+
+    /// A call of a service is over: the next one, or its own answer.
+    pub(super) fn called(&mut self, now: u64, caller: &Caller, good: bool) {
+        let Some(job) = self.jobs.get_mut(&caller.job).filter(|job| !job.lost) else {
+            return;
+        };
+        if job.calls == 0 {
+            return;
+        }
+        let place = (job.service, job.host);
+        let like = self.services.get(job.service).like;
+        job.calls -= 1;
+        if !good && !caller.optional {
+            job.end = End::Answer(NEEDS);
+            // What else was asked goes on; nobody waits for it.
+            job.calls = 0;
+        }
+        if job.calls > 0 {
+            if !like.fan_out {
+                let next = like.calls.len() - job.calls;
+                self.call(now, caller.job, next);
+            }
+            return;
+        }
+        self.over(now, caller.job);
+        if like.holds_server {
+            self.next_in_line(now, place);
+        }
+    }
+
+    /// Hosts crash: what is in work or waits there is cut.
+    pub(super) fn crash(&mut self, now: u64, fault: usize) {
+        let Some(fault) = self.scenario.faults.get(fault) else {
+            return;
+        };
+        let up = fault.end();
+        let names: Vec<&str> = self.services.iter().map(|running| running.name).collect();
+        for (service, name) in names.into_iter().enumerate() {
+            let running = self.services.get(service);
+            for (number, host) in running.hosts.iter_mut().enumerate() {
+                if fault.hits(name, number) {
+                    host.crash(up);
+                }
+            }
+        }
+        let mut cut = Vec::new();
+        for (number, job) in &mut self.jobs {
+            let name = self.services.get(job.service).name;
+            if !job.lost && fault.hits(name, job.host) {
+                (job.lost, job.end) = (true, End::Reset);
+                cut.push((now.saturating_add(job.back), *number));
+            }
+        }
+        for (due, number) in cut {
+            self.queue.push(due, Event::Ended(number));
+        }
+    }
+}

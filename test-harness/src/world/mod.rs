@@ -1,0 +1,426 @@
+//! A world in YAML: the services behind Envoy, whom they call, what their clients do, and what goes wrong.
+//!
+//! [`World`] is what a file says; [`World::scenario`] is what the simulation plays. The schema for editors is made of the same
+//! types.
+
+mod services;
+mod units;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::fault::Fault;
+use crate::router::BackOff;
+use crate::sim::{CLUSTER, Clients, Environment, Scenario, Service, Sidecar, Tokens};
+pub use services::{Beside, ServiceSpec};
+pub use units::{Percent, Time};
+
+/// Envoys at the edge, at most.
+const ENVOYS_MAX: usize = 1_000;
+/// Tries of a request or a call, at most.
+const TRIES_MAX: usize = 100;
+/// Waits between tries, at most, in nanoseconds: an hour.
+const WAIT_MAX: u64 = 3_600_000_000_000;
+/// Calls that one request leads to, at most, if none fails.
+const CALLS_MAX: u64 = 10_000;
+/// Hosts of a service, at most.
+const HOSTS_MAX: usize = 10_000;
+
+/// A world.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct World {
+    /// The version of this format: 1.
+    pub version: u32,
+    /// Who asks.
+    pub clients: ClientsSpec,
+    /// The Envoys that the clients reach.
+    pub edge: Edge,
+    /// The service of requests that name none. By default the only one that no other calls, or `upstream`.
+    pub entry: Option<String>,
+    /// The services, by the name of their cluster. Clusters of the trace that are not here are like the one that has the name `*`.
+    pub services: BTreeMap<String, ServiceSpec>,
+    /// What goes wrong, each as `seawall replay --fault` takes it, such as `errors,at=30s,for=60s,service=db`.
+    pub faults: Vec<String>,
+}
+
+/// Who asks, and how stubbornly.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ClientsSpec {
+    /// So many clients share the trace; only budgets tell them apart.
+    pub count: usize,
+    /// Tries of one request, the first one included.
+    pub tries: u32,
+    /// Waits before further tries: anything below a bound that doubles from `base` to `max`.
+    pub back_off: Option<Wait>,
+    /// A budget of further tries for each client.
+    pub tokens: Option<TokensSpec>,
+    /// How long a client waits for an answer.
+    pub patience: Option<Time>,
+}
+
+/// The bounds of a back-off.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Wait {
+    /// The first bound.
+    pub base: Time,
+    /// The last one.
+    pub max: Time,
+}
+
+/// A budget of retries.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TokensSpec {
+    /// No client has more; it begins with as many.
+    pub size: f64,
+    /// What a first try adds. A further one takes 1.
+    pub deposit: f64,
+}
+
+/// The Envoys that the clients reach.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Edge {
+    /// How many; requests go to them in turn.
+    pub envoys: usize,
+    /// Workers of each Envoy of the world.
+    pub workers: usize,
+    /// Whether Seawall is in them, in the lanes that have it.
+    pub seawall: bool,
+}
+
+impl Default for ClientsSpec {
+    fn default() -> Self {
+        Self {
+            count: 1,
+            tries: 1,
+            back_off: None,
+            tokens: None,
+            patience: None,
+        }
+    }
+}
+
+impl Default for Edge {
+    fn default() -> Self {
+        Self {
+            envoys: 1,
+            workers: 4,
+            seawall: true,
+        }
+    }
+}
+
+/// Why a world cannot be played.
+#[derive(Debug, thiserror::Error)]
+pub enum WorldError {
+    /// It is no YAML of this form.
+    #[error("{0}")]
+    Form(String),
+    /// What it says cannot be.
+    #[error("{path}: {problem}")]
+    Value {
+        /// Where, such as `services.shop.hosts`.
+        path: String,
+        /// What, and what would be right.
+        problem: String,
+    },
+}
+
+/// The name of the service that stands for all that are not named.
+pub const OTHERS: &str = "*";
+
+fn wrong(path: impl Into<String>, problem: impl Into<String>) -> WorldError {
+    WorldError::Value {
+        path: path.into(),
+        problem: problem.into(),
+    }
+}
+
+impl World {
+    /// Reads a world.
+    pub fn read(text: &str) -> Result<Self, WorldError> {
+        let world: Self =
+            serde_saphyr::from_str(text).map_err(|error| WorldError::Form(error.to_string()))?;
+        world.checked()
+    }
+
+    /// The schema for editors.
+    pub fn schema() -> String {
+        let schema = schemars::schema_for!(Self);
+        serde_json::to_string_pretty(&schema).unwrap_or_default()
+    }
+
+    fn checked(self) -> Result<Self, WorldError> {
+        if self.version != 1 {
+            let problem = format!("{}: expected 1, the version of this format", self.version);
+            return Err(wrong("version", problem));
+        }
+        let bounds = [
+            ("edge.envoys", self.edge.envoys, ENVOYS_MAX),
+            ("edge.workers", self.edge.workers, 8),
+            ("clients.count", self.clients.count, 1_000_000),
+            ("clients.tries", self.clients.tries as usize, TRIES_MAX),
+        ];
+        for (path, value, most) in bounds {
+            if !(1..=most).contains(&value) {
+                return Err(wrong(path, format!("{value}: expected 1 to {most}")));
+            }
+        }
+        if self
+            .clients
+            .patience
+            .is_some_and(|patience| patience.0 == 0)
+        {
+            return Err(wrong(
+                "clients.patience",
+                "expected a time above 0, such as 2s",
+            ));
+        }
+        if self
+            .clients
+            .back_off
+            .is_some_and(|wait| wait.max.0 > WAIT_MAX || wait.base.0 > wait.max.0)
+        {
+            let problem = "expected `base` of at most `max`, and `max` of at most 1h";
+            return Err(wrong("clients.back_off", problem));
+        }
+        if let Some(tokens) = &self.clients.tokens
+            && !(tokens.size >= 0.0 && tokens.deposit >= 0.0)
+        {
+            return Err(wrong("clients.tokens", "expected numbers of 0 or more"));
+        }
+        for (name, service) in &self.services {
+            service.check(&format!("services.{name}"))?;
+            for (number, call) in service.calls.iter().enumerate() {
+                let path = format!("services.{name}.calls[{number}]");
+                if !(1..=TRIES_MAX).contains(&(call.tries as usize)) {
+                    let problem = format!("{}: expected 1 to {TRIES_MAX}", call.tries);
+                    return Err(wrong(format!("{path}.tries"), problem));
+                }
+                if call.timeout.is_some_and(|timeout| timeout.0 == 0) {
+                    let problem = "expected a time above 0, such as 1s";
+                    return Err(wrong(format!("{path}.timeout"), problem));
+                }
+                if !self.services.contains_key(&call.service) {
+                    let path = format!("services.{name}.calls[{number}].service");
+                    let known: Vec<_> = self.services.keys().map(String::as_str).collect();
+                    let known = known.join(", ");
+                    let problem = format!(
+                        "there is no service {}: expected one of {known}",
+                        call.service
+                    );
+                    return Err(wrong(path, problem));
+                }
+            }
+        }
+        self.check_circles()?;
+        let entry = self.entry();
+        let known = self.services.contains_key(entry) || self.services.contains_key(OTHERS);
+        if !known && (self.entry.is_some() || !self.services.is_empty()) {
+            let names: Vec<_> = self.services.keys().map(String::as_str).collect();
+            let problem = match &self.entry {
+                Some(entry) => format!(
+                    "there is no service {entry}: expected one of {}",
+                    names.join(", ")
+                ),
+                None => format!(
+                    "which one do clients ask? Expected one of {}",
+                    names.join(", ")
+                ),
+            };
+            return Err(wrong("entry", problem));
+        }
+        for name in self.services.keys() {
+            if self.calls_of(name) > CALLS_MAX {
+                let problem = format!("one request leads to more than {CALLS_MAX} calls");
+                return Err(wrong(format!("services.{name}.calls"), problem));
+            }
+        }
+        self.faults()?;
+        Ok(self)
+    }
+
+    /// How many calls a request to a service leads to, if none fails.
+    fn calls_of(&self, name: &str) -> u64 {
+        let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+        self.count_calls(name, &mut counts)
+    }
+
+    fn count_calls<'a>(&'a self, name: &'a str, counts: &mut BTreeMap<&'a str, u64>) -> u64 {
+        if let Some(count) = counts.get(name) {
+            return *count;
+        }
+        let mut all: u64 = 0;
+        for call in self
+            .services
+            .get(name)
+            .into_iter()
+            .flat_map(|service| &service.calls)
+        {
+            let below = self.count_calls(&call.service, counts);
+            all = all.saturating_add(below.saturating_add(1));
+        }
+        counts.insert(name, all);
+        all
+    }
+
+    /// A service that calls itself through others would never answer.
+    fn check_circles(&self) -> Result<(), WorldError> {
+        let mut done = BTreeSet::new();
+        for name in self.services.keys() {
+            self.descend(name, &mut Vec::new(), &mut done)?;
+        }
+        Ok(())
+    }
+
+    fn descend<'a>(
+        &'a self,
+        name: &'a str,
+        above: &mut Vec<&'a str>,
+        done: &mut BTreeSet<&'a str>,
+    ) -> Result<(), WorldError> {
+        if above.contains(&name) {
+            above.push(name);
+            let problem = format!(
+                "services call each other in a circle: {}",
+                above.join(" -> ")
+            );
+            return Err(wrong(format!("services.{name}.calls"), problem));
+        }
+        if !done.contains(name) {
+            above.push(name);
+            let calls = self.services.get(name).into_iter();
+            for call in calls.flat_map(|service| &service.calls) {
+                self.descend(&call.service, above, done)?;
+            }
+            above.pop();
+            done.insert(name);
+        }
+        Ok(())
+    }
+
+    /// What goes wrong.
+    pub fn faults(&self) -> Result<Vec<Fault>, WorldError> {
+        let mut faults = Vec::new();
+        for (number, text) in self.faults.iter().enumerate() {
+            let path = format!("faults[{number}]");
+            let fault: Fault = text.parse().map_err(|error: String| wrong(&path, error))?;
+            if let Some(service) = &fault.service
+                && !self.services.contains_key(service)
+            {
+                return Err(wrong(path, format!("there is no service {service}")));
+            }
+            let of = |name: &String| fault.service.as_ref().is_none_or(|service| service == name);
+            let hosts = self.services.iter().filter(|(name, _)| of(name));
+            let most = hosts.map(|(_, service)| service.hosts).max();
+            if let (Some((_, last)), Some(most)) = (fault.hosts, most)
+                && last >= most
+            {
+                let problem = format!("host {last}: there are {most}, which count from 0");
+                return Err(wrong(path, problem));
+            }
+            faults.push(fault);
+        }
+        Ok(faults)
+    }
+
+    /// The service of requests that name none.
+    pub fn entry(&self) -> &str {
+        let called: BTreeSet<&str> = self
+            .services
+            .values()
+            .flat_map(|service| &service.calls)
+            .map(|call| call.service.as_str())
+            .collect();
+        let names = self.services.keys().map(String::as_str);
+        let first: Vec<&str> = names
+            .filter(|name| *name != OTHERS && !called.contains(name))
+            .collect();
+        match (&self.entry, first.as_slice()) {
+            (Some(entry), _) => entry,
+            (None, [only]) => only,
+            (None, _) => CLUSTER,
+        }
+    }
+
+    /// What is played.
+    pub fn scenario(&self, seed: u64) -> Result<Scenario, WorldError> {
+        let others = self.services.get(OTHERS).cloned().unwrap_or_default();
+        let clients = &self.clients;
+        let of = |(name, spec): (&String, &ServiceSpec)| (name.clone(), spec.service());
+        let services: BTreeMap<String, Service> = self.services.iter().map(of).collect();
+        Ok(Scenario {
+            clients: Clients {
+                count: clients.count,
+                tries: clients.tries,
+                back_off: clients.back_off.map(|wait| BackOff {
+                    base: wait.base.0,
+                    max: wait.max.0,
+                }),
+                tokens: clients.tokens.map(|tokens| Tokens {
+                    size: tokens.size,
+                    deposit: tokens.deposit,
+                }),
+            },
+            services,
+            service: others.service(),
+            cluster: self.entry().to_owned(),
+            ..Scenario::from(Environment {
+                servers: others.servers,
+                queue: others.queue.places,
+                faults: self.faults()?,
+                patience: clients.patience.map(|time| time.0),
+                seed,
+            })
+        })
+    }
+
+    /// The Envoys beside services that call others, in a lane with Seawall or without it. With it, those that have the filter
+    /// take the processes after the edge's in this order.
+    pub fn sidecars(&self, filtered: bool) -> Vec<Sidecar> {
+        let mut process = match self.edge.seawall {
+            true => self.edge.envoys,
+            false => 0,
+        };
+        let callers = self.services.iter();
+        let callers = callers.filter(|(_, service)| !service.calls.is_empty());
+        let beside = |(name, service): (&String, &ServiceSpec)| Sidecar {
+            service: name.clone(),
+            process: (filtered && service.sidecar == Beside::Seawall).then(|| {
+                process += 1;
+                process - 1
+            }),
+        };
+        callers.map(beside).collect()
+    }
+
+    /// How many Envoys have the filter, in a lane with it.
+    pub fn filters(&self) -> usize {
+        let beside = self.sidecars(true);
+        let beside = beside.iter().filter(|one| one.process.is_some()).count();
+        match self.edge.seawall {
+            true => self.edge.envoys + beside,
+            false => beside,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_schema_in_docs_is_this_one() {
+        let shipped = include_str!("../../../docs/world.schema.json");
+        assert!(
+            shipped.trim() == World::schema().trim(),
+            "run: seawall check --schema=world > docs/world.schema.json"
+        );
+    }
+}

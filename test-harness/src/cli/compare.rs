@@ -73,7 +73,7 @@ enum Other {
     None,
     /// Three retries for everything, without a budget.
     Naive,
-    /// Envoy's own means: one retry, at most three at a time, outlier detection that may eject all hosts but one half.
+    /// Envoy's own means: its default limits, one retry at another host, at most three at a time, outlier detection for half of the hosts at most.
     Envoy,
 }
 

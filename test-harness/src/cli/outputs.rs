@@ -40,6 +40,12 @@ impl Outputs {
     pub(super) fn write(&self, report: &Report) -> anyhow::Result<ExitCode> {
         let mut report = report.clone().judged(&self.criteria);
         let before = self.compare_with.as_ref();
+        if let Some(before) = before.filter(|before| before.seed != report.seed) {
+            eprintln!(
+                "seawall: warning: --compare-with: the earlier run had --seed {}, this one has --seed {}: a part of what changed is chance",
+                before.seed, report.seed
+            );
+        }
         report.comparison = before.map(|before| compared(before, &report));
         let json = serde_json::to_string_pretty(&report)?;
         if let Some(out) = &self.out {

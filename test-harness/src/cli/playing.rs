@@ -255,9 +255,15 @@ impl Playing {
 
     /// These arguments again, after the name of a command.
     pub(super) fn arguments(&self, format: Format) -> String {
+        let trace = self.trace().to_string_lossy();
+        // A name that looks like a flag is read as a value only behind the sign.
+        let between = match trace.starts_with('-') && trace != "-" {
+            true => "=",
+            false => " ",
+        };
         let mut line = format!(
-            " --trace {}{}",
-            quoted(&self.trace().to_string_lossy()),
+            " --trace{between}{}{}",
+            quoted(&trace),
             self.reading.arguments(format),
         );
         match &self.world {

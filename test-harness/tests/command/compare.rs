@@ -285,3 +285,34 @@ fn bad_input_is_told_and_ends_with_2() {
         );
     }
 }
+
+#[test]
+fn what_a_run_says_of_itself_repeats_it_and_other_chance_is_told() {
+    let place = place();
+    std::fs::rename(
+        place.path().join("trace.jsonl"),
+        place.path().join("-t.jsonl"),
+    )
+    .unwrap();
+    let run = |seed: &str, more: &[&str]| {
+        let arguments = [
+            "compare",
+            "--trace=-t.jsonl",
+            "--lanes",
+            "none",
+            "--seed",
+            seed,
+        ];
+        seawall(place.path(), &[arguments.as_slice(), more].concat())
+    };
+    let output = run("1", &["--out", "first", "--json"]);
+    assert!(output.status.success(), "{}", said(&output));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let line = report["reproduce"].as_str().unwrap();
+    assert!(line.contains(" --trace=-t.jsonl "), "{line}");
+    for (seed, told) in [("1", false), ("2", true)] {
+        let output = run(seed, &["--compare-with", "first/report.json"]);
+        let said = said(&output);
+        assert_eq!(said.contains("is chance"), told, "{said}");
+    }
+}

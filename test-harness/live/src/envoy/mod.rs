@@ -22,6 +22,8 @@ use crate::clock;
 
 /// Until Envoy must be ready.
 const START: Duration = Duration::from_secs(30);
+/// How long its admin interface may take to answer: its main thread may be compiling modules on a busy machine.
+const ADMIN_PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running Envoy.
 #[derive(Debug)]
@@ -390,5 +392,8 @@ async fn ask(address: SocketAddr, method: &str, path: &str) -> anyhow::Result<St
             .to_bytes();
         anyhow::Ok(String::from_utf8_lossy(&body).into_owned())
     };
-    tokio::time::timeout(Duration::from_secs(5), exchange).await?
+    let answered = tokio::time::timeout(ADMIN_PATIENCE, exchange).await;
+    answered.with_context(|| {
+        format!("the admin interface said nothing to {path} in {ADMIN_PATIENCE:?}")
+    })?
 }

@@ -16,8 +16,6 @@ pub struct Baseline {
     pub host: String,
     /// Limits and outlier detection.
     pub native: Native,
-    /// `maxRetries`: retries at a time.
-    pub max_retries: Option<u32>,
     /// What was not taken from it.
     pub left_out: Vec<String>,
 }
@@ -31,6 +29,9 @@ pub enum BaselineError {
     /// It holds something else.
     #[error("there is no DestinationRule in it")]
     None,
+    /// A key is none of Istio's: where, and which one may be meant.
+    #[error("{0}: {1}")]
+    Key(String, String),
     /// A value is none.
     #[error("{path}: {problem}")]
     Value {
@@ -66,77 +67,11 @@ impl Baseline {
     }
 }
 
-/// The keys of each object that is read; what else stands there is a mistake, or would be lost without a word.
-const KEYS: [(&str, &[&str]); 5] = [
-    (
-        "/spec/trafficPolicy",
-        &[
-            "connectionPool",
-            "loadBalancer",
-            "outlierDetection",
-            "portLevelSettings",
-            "proxyProtocol",
-            "retryBudget",
-            "tls",
-            "tunnel",
-        ],
-    ),
-    ("/spec/trafficPolicy/connectionPool", &["http", "tcp"]),
-    (
-        "/spec/trafficPolicy/connectionPool/tcp",
-        &[
-            "connectTimeout",
-            "idleTimeout",
-            "maxConnectionDuration",
-            "maxConnections",
-            "tcpKeepalive",
-        ],
-    ),
-    (
-        "/spec/trafficPolicy/connectionPool/http",
-        &[
-            "h2UpgradePolicy",
-            "http1MaxPendingRequests",
-            "http2MaxRequests",
-            "idleTimeout",
-            "maxConcurrentStreams",
-            "maxRequestsPerConnection",
-            "maxRetries",
-            "useClientProtocol",
-        ],
-    ),
-    (
-        "/spec/trafficPolicy/outlierDetection",
-        &[
-            "baseEjectionTime",
-            "consecutive5xxErrors",
-            "consecutiveErrors",
-            "consecutiveGatewayErrors",
-            "consecutiveLocalOriginFailures",
-            "interval",
-            "maxEjectionPercent",
-            "minHealthPercent",
-            "splitExternalLocalOriginErrors",
-        ],
-    ),
-];
-
-fn known_keys(document: &Value) -> Result<(), BaselineError> {
-    for (path, known) in KEYS {
-        let object = document.pointer(path).and_then(Value::as_object);
-        let keys = object.into_iter().flat_map(|object| object.keys());
-        for key in keys {
-            if !known.contains(&key.as_str()) {
-                let problem = format!("unknown key {key}; known: {}", known.join(", "));
-                return Err(BaselineError::Value { path, problem });
-            }
-        }
-    }
-    Ok(())
-}
-
 fn rule(document: &Value) -> Result<Baseline, BaselineError> {
-    known_keys(document)?;
+    let unknown = check::unknown_keys_of_destination_rule(&document["spec"]);
+    if let Some(error) = unknown.errors.into_iter().next() {
+        return Err(BaselineError::Key(error.path, error.problem));
+    }
     let policy = &document["spec"]["trafficPolicy"];
     let count = |path: &'static str| match policy.pointer(path) {
         None | Some(Value::Null) => Ok(None),
@@ -159,6 +94,8 @@ fn rule(document: &Value) -> Result<Baseline, BaselineError> {
         ("retryBudget", &policy["retryBudget"]),
     ];
     let left_out = left_out.iter().filter(|(_, value)| !value.is_null());
+    let left_out = left_out.map(|(name, _)| (*name).to_owned());
+    let strange = unknown.unread.into_iter().map(|finding| finding.path);
     let retries = limit("/connectionPool/http/maxRetries")?;
     Ok(Baseline {
         host: document["spec"]["host"].as_str().unwrap_or("*").to_owned(),
@@ -166,10 +103,10 @@ fn rule(document: &Value) -> Result<Baseline, BaselineError> {
             connections: limit("/connectionPool/tcp/maxConnections")?,
             pending: limit("/connectionPool/http/http1MaxPendingRequests")?,
             requests: limit("/connectionPool/http/http2MaxRequests")?,
+            retries: retries.map(|most| u32::try_from(most).unwrap_or(u32::MAX)),
             outliers: outliers(policy, &count)?,
         },
-        max_retries: retries.map(|most| u32::try_from(most).unwrap_or(u32::MAX)),
-        left_out: left_out.map(|(name, _)| (*name).to_owned()).collect(),
+        left_out: left_out.chain(strange).collect(),
     })
 }
 
@@ -251,7 +188,7 @@ spec:
             (7, 60_000_000_000, 50.0)
         );
         assert_eq!(outliers.panic_below, 0.0, "Istio sets no panic threshold");
-        assert_eq!(rule.max_retries, Some(5));
+        assert_eq!(native.retries, Some(5));
         assert_eq!(rule.left_out, ["loadBalancer"]);
         assert!(rule.is_for("outbound|80||cart.shop.svc.cluster.local"));
         assert!(rule.is_for("cart.shop.svc.cluster.local"));
@@ -293,7 +230,7 @@ spec:
             ),
             (
                 "kind: DestinationRule\nspec: {trafficPolicy: {outlierDetecton: {}}}",
-                "unknown key outlierDetecton",
+                "did you mean \"outlierDetection\"?",
             ),
             (
                 "kind: DestinationRule\nspec: {trafficPolicy: {outlierDetection: {baseEjectionTime: 5}}}",

@@ -121,6 +121,11 @@ fn keys(findings: &mut Findings, at: &str, kind: &str, given: &Value, known: &[&
     }
 }
 
+/// Which keys of a DestinationRule's spec are no key of Istio's.
+pub(super) fn unknown_keys_of_destination_rule(spec: &Value) -> Findings {
+    destination::unknown_keys(spec)
+}
+
 /// A key of a resource's spec that is not what it should be.
 fn odd(findings: &mut Findings, at: &str, key: &str, what: &str) {
     findings.unread(&joined(at, &format!("spec.{key}")), what);

@@ -32,6 +32,11 @@ use seawall_policy::route::Routing;
 
 pub use self::read::{BYTES_MAX, Unreadable, parse};
 
+/// Which keys of a DestinationRule's spec are no key of Istio's: errors where another one was meant, else what is not read.
+pub(crate) fn unknown_keys_of_destination_rule(spec: &Value) -> Findings {
+    istio::unknown_keys_of_destination_rule(spec)
+}
+
 /// What was found in a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Findings {

@@ -224,17 +224,17 @@ impl Other {
             Self::None => bare,
             Self::Naive => Lane {
                 route: retrying(NAIVE_RETRIES),
-                max_retries: None,
+                native: Native::default(),
                 ..bare
             },
             Self::Envoy => Lane {
                 route: retrying(1),
-                max_retries: Some(3),
                 avoids_tried: true,
                 native: Native {
                     connections: Some(ENVOY_LIMIT),
                     pending: Some(ENVOY_LIMIT),
                     requests: Some(ENVOY_LIMIT),
+                    retries: Some(3),
                     outliers: Some(Outliers {
                         most: 50.0,
                         ..Outliers::DEFAULT
@@ -254,8 +254,7 @@ fn governed(prepared: &Prepared, rules: &[Baseline]) -> Lane<'static> {
         timeout: lane.route.timeout,
         ..Route::retrying(on, ISTIO_RETRIES)
     };
-    let most = rules.iter().filter_map(|rule| rule.max_retries).min();
-    lane.max_retries = most;
+    lane.native = Native::default();
     lane.avoids_tried = true;
     for cluster in prepared.clusters() {
         if let Some(rule) = rules.iter().find(|rule| rule.is_for(&cluster)) {

@@ -9,15 +9,15 @@ use super::state::{Attempt, Event, Holds, Run};
 use crate::abi::stream::{HeaderMap, REQUEST_HEADERS, RESPONSE_HEADERS, headers, value};
 use crate::process::{Flow, Properties};
 use crate::random::chance;
-use crate::router::{End, Machine, flag};
+use crate::router::{End, Machine, Retries, flag};
 
 impl Run<'_> {
     /// What an Envoy does by itself for a service.
     pub(super) fn pool(&mut self, place: (usize, usize)) -> &mut Pool {
-        let retries = self.lane.retries();
+        let native = self.lane.native(self.services.get(place.1).name);
         self.pools
             .entry(place)
-            .or_insert_with(|| Pool::new(retries))
+            .or_insert_with(|| Pool::new(Retries::limited(native.retries)))
     }
 
     /// Sends an attempt, through the filter behind the router where there is one.
@@ -30,8 +30,10 @@ impl Run<'_> {
             return;
         };
         flight.host = host;
+        flight.tried.push(host);
         let sent = Attempt {
             stream: None,
+            at: now,
             host,
             place: Holds::No,
         };
@@ -88,9 +90,11 @@ impl Run<'_> {
             return Some(0);
         }
         let mut well = self.pool(place).hosts(native, count, now);
-        if lane.avoids_tried && well.len() > 1 {
-            let tried = self.in_flight.get(&key).map(|flight| flight.host);
-            well.retain(|host| attempt == 1 || Some(*host) != tried);
+        if lane.avoids_tried
+            && let Some(flight) = self.in_flight.get(&key)
+            && well.iter().any(|host| !flight.tried.contains(host))
+        {
+            well.retain(|host| !flight.tried.contains(host));
         }
         if well.is_empty() {
             return None;
@@ -160,14 +164,17 @@ impl Run<'_> {
         let Some(flight) = self.in_flight.get(&key) else {
             return;
         };
-        let (envoy, released, stream) = (flight.envoy, flight.released, flight.stream);
-        let place = (flight.service, flight.host);
+        let Some(sent) = flight.attempts.get(&attempt) else {
+            return;
+        };
+        let (envoy, at, stream) = (flight.envoy, sent.at, flight.stream);
+        let place = (flight.service, sent.host);
         let attempts = flight.machine.as_ref().map_or(attempt, Machine::attempts);
         if let Some((process, stream)) = self.process(now, envoy).zip(stream) {
             for (path, value) in upstream_properties(attempts, place) {
                 process.set_property(stream, path, value);
             }
-            let waited = (now - released).to_le_bytes().to_vec();
+            let waited = (now - at).to_le_bytes().to_vec();
             process.set_property(stream, "upstream\0cx_pool_ready_duration", waited);
         }
         self.dispatch(now, key, attempt);

@@ -70,6 +70,8 @@ pub fn play(
         // A request comes before what else is due at the same time.
         let request = trace.get(run.arrived).map(|one| START + one.at_us * 1_000);
         let due = run.queue.due();
+        // What goes on at hosts after the last answer is no part of the run as users see it.
+        let is_open = run.left > 0;
         let first = request.filter(|at| due.is_none_or(|due| *at <= due));
         let now = if let Some(now) = first {
             progress();
@@ -84,7 +86,9 @@ pub fn play(
         };
         run.wake(now);
         run.transitions();
-        run.level(now);
+        if is_open {
+            run.level(now);
+        }
     }
     run.measure
 }

@@ -24,7 +24,7 @@ impl Run<'_> {
     }
 
     /// What names a request, so that it draws the same in each lane.
-    fn name(&self, key: Key) -> String {
+    pub(super) fn name(&self, key: Key) -> String {
         let call = self.requests.get(&key.request);
         match call.and_then(|call| call.caller.as_ref()) {
             Some(caller) => caller.concern.clone(),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::pool::Native;
 use crate::process::Process;
-use crate::router::{Retries, Route};
+use crate::router::Route;
 
 /// One way from the clients to the services.
 #[derive(Clone)]
@@ -14,16 +14,14 @@ pub struct Lane<'a> {
     pub envoys: &'a [Process],
     /// How many Envoys stand at the edge where they have no filter; 0 is one.
     pub bare_edge: usize,
-    /// Whether a retry goes to another host than the attempt before, as with `retry_host_predicate: previous_hosts`.
+    /// Whether a retry goes to a host that was not tried yet, while there is one, as with `retry_host_predicate: previous_hosts`.
     pub avoids_tried: bool,
-    /// So many of the Envoys stand beside services, and not at the edge: the last ones.
+    /// The Envoys beside services that call others. Those with the filter are the last ones of `envoys`.
     pub sidecars: Vec<Sidecar>,
     /// Whether the filter stands behind the router too, where it sees every attempt.
     pub upstream: bool,
     /// The route.
     pub route: Route,
-    /// The cluster's `max_retries` in each Envoy; none is no limit.
-    pub max_retries: Option<u32>,
     /// Limits and outlier detection of each cluster in each Envoy.
     pub native: Native,
     /// Those of clusters that have their own.
@@ -49,8 +47,10 @@ impl Default for Lane<'_> {
             sidecars: Vec::new(),
             upstream: false,
             route: Route::default(),
-            max_retries: Some(3),
-            native: Native::default(),
+            native: Native {
+                retries: Some(3),
+                ..Native::default()
+            },
             native_of: BTreeMap::new(),
         }
     }
@@ -61,7 +61,7 @@ impl<'a> Lane<'a> {
     pub fn bare(route: Route) -> Self {
         Self {
             route,
-            max_retries: None,
+            native: Native::default(),
             ..Self::default()
         }
     }
@@ -79,7 +79,7 @@ impl<'a> Lane<'a> {
         Self {
             envoys,
             upstream: true,
-            max_retries: None,
+            native: Native::default(),
             ..Self::default()
         }
     }
@@ -116,10 +116,5 @@ impl<'a> Lane<'a> {
     /// What each Envoy does by itself for a service.
     pub(super) fn native(&self, service: &str) -> &Native {
         self.native_of.get(service).unwrap_or(&self.native)
-    }
-
-    /// The retries that an Envoy may make for a service.
-    pub(super) fn retries(&self) -> Retries {
-        Retries::limited(self.max_retries)
     }
 }

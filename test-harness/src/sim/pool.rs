@@ -18,6 +18,8 @@ pub struct Native {
     pub pending: Option<usize>,
     /// `max_requests`: requests in flight.
     pub requests: Option<usize>,
+    /// `max_retries`: retries at a time.
+    pub retries: Option<u32>,
     /// `outlier_detection`.
     pub outliers: Option<Outliers>,
 }

@@ -37,6 +37,7 @@ impl Run<'_> {
             envoy,
             service,
             host: 0,
+            tried: Vec::new(),
             stream: None,
             released: now,
             headers,
@@ -69,16 +70,8 @@ impl Run<'_> {
 
     /// What a try of a client draws from.
     pub(super) fn concern(&self, key: Key) -> String {
-        let Key {
-            request,
-            client_try,
-        } = key;
-        let call = self.requests.get(&request);
-        let name = match call.and_then(|call| call.caller.as_ref()) {
-            Some(caller) => caller.concern.clone(),
-            None => format!("request {request}"),
-        };
-        match client_try {
+        let name = self.name(key);
+        match key.client_try {
             1 => name,
             client_try => format!("{name} turn {client_try}"),
         }

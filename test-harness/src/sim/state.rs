@@ -89,6 +89,8 @@ pub(super) struct Caller {
 pub(super) struct Attempt {
     /// Its stream behind the router, where there is a filter.
     pub(super) stream: Option<StreamId>,
+    /// When it began.
+    pub(super) at: u64,
     pub(super) host: usize,
     pub(super) place: Holds,
 }
@@ -139,6 +141,8 @@ pub(super) struct InFlight {
     pub(super) service: usize,
     /// The host that was asked last.
     pub(super) host: usize,
+    /// All hosts that were asked.
+    pub(super) tried: Vec<usize>,
     /// The downstream position's stream, where there is a filter.
     pub(super) stream: Option<StreamId>,
     /// When the router got it.

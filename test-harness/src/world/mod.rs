@@ -25,6 +25,10 @@ const TRIES_MAX: usize = 100;
 const WAIT_MAX: u64 = 3_600_000_000_000;
 /// Calls that one request leads to, at most, if none fails.
 const CALLS_MAX: u64 = 10_000;
+/// Services, at most.
+const SERVICES_MAX: usize = 1_000;
+/// Calls of a service, at most.
+const CALLS_OF_SERVICE_MAX: usize = 100;
 /// Hosts of a service, at most.
 const HOSTS_MAX: usize = 10_000;
 
@@ -96,9 +100,10 @@ pub struct Edge {
 
 impl Default for ClientsSpec {
     fn default() -> Self {
+        let clients = Clients::default();
         Self {
-            count: 1,
-            tries: 1,
+            count: clients.count,
+            tries: clients.tries,
             back_off: None,
             tokens: None,
             patience: None,
@@ -195,7 +200,18 @@ impl World {
         {
             return Err(wrong("clients.tokens", "expected numbers of 0 or more"));
         }
+        if self.services.len() > SERVICES_MAX {
+            let problem = format!("{}: expected {SERVICES_MAX} at most", self.services.len());
+            return Err(wrong("services", problem));
+        }
         for (name, service) in &self.services {
+            if service.calls.len() > CALLS_OF_SERVICE_MAX {
+                let problem = format!(
+                    "{}: expected {CALLS_OF_SERVICE_MAX} at most",
+                    service.calls.len()
+                );
+                return Err(wrong(format!("services.{name}.calls"), problem));
+            }
             service.check(&format!("services.{name}"))?;
             for (number, call) in service.calls.iter().enumerate() {
                 let path = format!("services.{name}.calls[{number}]");

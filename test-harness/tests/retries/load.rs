@@ -1,7 +1,7 @@
 //! What retries add to the load of an upstream that fails by chance, and what they win.
 
 use seawall_harness::router::{RetryOn, Route};
-use seawall_harness::sim::{Clients, Lane, Scenario, Tokens, play};
+use seawall_harness::sim::{Clients, Lane, Native, Scenario, Tokens, play};
 
 use crate::{even, near, scenario};
 
@@ -98,7 +98,10 @@ fn an_attempt_that_hangs_is_tried_again_after_its_limit() {
 #[test]
 fn the_clusters_default_limit_leaves_most_retries_out() {
     let lane = Lane {
-        max_retries: Some(3),
+        native: Native {
+            retries: Some(3),
+            ..Native::default()
+        },
         ..three_retries()
     };
     // 30 at the same time, every second.

@@ -50,6 +50,13 @@ pub(super) fn check(findings: &mut Findings, at: &str, document: &Value, seats: 
     }
 }
 
+/// Which keys of a rule's spec are no key of Istio's.
+pub(in crate::check) fn unknown_keys(spec: &Value) -> Findings {
+    let mut findings = Findings::default();
+    shape(&mut findings, "", spec);
+    findings
+}
+
 /// Keys of what is judged here. The API server drops others without a word.
 fn shape(findings: &mut Findings, at: &str, spec: &Value) {
     const KIND: &str = "DestinationRule";
@@ -88,6 +95,24 @@ fn shape(findings: &mut Findings, at: &str, spec: &Value) {
         "maxRetries",
         "useClientProtocol",
     ];
+    const TCP: [&str; 5] = [
+        "connectTimeout",
+        "idleTimeout",
+        "maxConnectionDuration",
+        "maxConnections",
+        "tcpKeepalive",
+    ];
+    const OUTLIERS: [&str; 9] = [
+        "baseEjectionTime",
+        "consecutive5xxErrors",
+        "consecutiveErrors",
+        "consecutiveGatewayErrors",
+        "consecutiveLocalOriginFailures",
+        "interval",
+        "maxEjectionPercent",
+        "minHealthPercent",
+        "splitExternalLocalOriginErrors",
+    ];
     const SUBSET: [&str; 3] = ["labels", "name", "trafficPolicy"];
     keys(findings, &joined(at, "spec"), KIND, spec, &SPEC);
     for (index, subset) in list(&spec["subsets"]).iter().enumerate() {
@@ -113,15 +138,19 @@ fn shape(findings: &mut Findings, at: &str, spec: &Value) {
             keys(findings, path, KIND, port, &PORT);
         }
         for (path, policy) in ports.into_iter().chain([(scope.path, scope.policy)]) {
-            let path = joined(&path, "connectionPool");
-            keys(findings, &path, KIND, &policy["connectionPool"], &POOL);
+            let outliers = joined(&path, "outlierDetection");
             keys(
                 findings,
-                &joined(&path, "http"),
+                &outliers,
                 KIND,
-                &policy["connectionPool"]["http"],
-                &HTTP,
+                &policy["outlierDetection"],
+                &OUTLIERS,
             );
+            let path = joined(&path, "connectionPool");
+            let pool = &policy["connectionPool"];
+            keys(findings, &path, KIND, pool, &POOL);
+            keys(findings, &joined(&path, "http"), KIND, &pool["http"], &HTTP);
+            keys(findings, &joined(&path, "tcp"), KIND, &pool["tcp"], &TCP);
         }
     }
 }

@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use seawall_policy::config;
 use seawall_policy::environment::effects::Effects;
 use seawall_policy::environment::{Environment, Timer};
 use seawall_policy::position::FilterPosition;
@@ -34,7 +33,7 @@ impl Root {
     /// Takes a configuration. `false` makes Envoy refuse it and keep the one it has. Runs in canary VMs too: writes
     /// nothing.
     pub(crate) fn configure(&mut self) -> bool {
-        let routing = match config::parse(&plugin::configuration()) {
+        let routing = match seawall_config::parse(&plugin::configuration()) {
             Ok(routing) => routing,
             Err(error) => {
                 log::error!("seawall: configuration refused: {error}");

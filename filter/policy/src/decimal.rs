@@ -5,13 +5,13 @@
 //! reads them here.
 
 /// One, in billionths.
-pub(crate) const ONE: u64 = 1_000_000_000;
+pub const ONE: u64 = 1_000_000_000;
 /// More digits than these change nothing.
 const MANTISSA_MAX: u64 = 100_000_000_000_000_000;
 
 /// Reads `0.75`, `.5`, `1e-3` or `+2.` as billionths; nothing for what is negative or no number. What is too large is the
 /// most there is, and what is above nothing is at least one.
-pub(crate) fn billionths(text: &[u8]) -> Option<u64> {
+pub fn billionths(text: &[u8]) -> Option<u64> {
     let mut rest = text.strip_prefix(b"+").unwrap_or(text);
     let (mut mantissa, mut exponent) = (0_u64, 9_i32);
     let (mut digits, mut point) = (false, false);
@@ -42,7 +42,7 @@ pub(crate) fn billionths(text: &[u8]) -> Option<u64> {
 
 /// A double in billionths; nothing for what is negative, infinite or no number. One product and one rounding, the same on
 /// every machine.
-pub(crate) fn of_double(value: f64) -> Option<u64> {
+pub fn of_double(value: f64) -> Option<u64> {
     // A conversion saturates.
     let rounded = (value * 1e9 + 0.5) as u64;
     (value.is_finite() && value >= 0.0).then(|| rounded.max(u64::from(value > 0.0)))

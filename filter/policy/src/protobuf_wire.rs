@@ -1,7 +1,7 @@
 //! Protobuf's wire format, as far as Struct and OrcaLoadReport need it: numbers of variable length, of 64 bits, and bytes.
 
 /// What stands in a field.
-pub(crate) enum Content<'a> {
+pub enum Content<'a> {
     /// A number of variable length.
     Varint(u64),
     /// A number of 64 bits.
@@ -12,7 +12,7 @@ pub(crate) enum Content<'a> {
 
 impl<'a> Content<'a> {
     /// The bytes, where it is bytes.
-    pub(crate) fn bytes(self) -> Option<&'a [u8]> {
+    pub fn bytes(self) -> Option<&'a [u8]> {
         match self {
             Self::Bytes(bytes) => Some(bytes),
             Self::Varint(_) | Self::Fixed(_) => None,
@@ -21,7 +21,7 @@ impl<'a> Content<'a> {
 }
 
 /// Takes one field: its number and its content; nothing if the bytes are none, or of a type that is not used.
-pub(crate) fn field<'a>(rest: &mut &'a [u8]) -> Option<(u64, Content<'a>)> {
+pub fn field<'a>(rest: &mut &'a [u8]) -> Option<(u64, Content<'a>)> {
     let tag = varint(rest)?;
     let content = match tag & 7 {
         0 => Content::Varint(varint(rest)?),

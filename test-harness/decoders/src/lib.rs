@@ -4,7 +4,7 @@
 use seawall_harness::abi::stream;
 use seawall_harness::trace;
 use seawall_native::{Headers, Process, Request, Worker};
-use seawall_policy::config;
+
 use seawall_policy::latency::Latencies;
 use seawall_policy::orca;
 use seawall_policy::propagation::{Group, HintSlot, trace as trace_of};
@@ -53,15 +53,15 @@ pub fn records(bytes: &[u8]) {
 
 /// Configurations: parsed or refused.
 pub fn configuration(bytes: &[u8]) {
-    let _ = config::parse(bytes);
+    let _ = seawall_config::parse(bytes);
 }
 
 /// What comes as a `google.protobuf.Struct`, which begins as no JSON does: a field for each pair.
 pub fn protobuf(bytes: &[u8]) {
     let mut all = vec![0x0a];
     all.extend_from_slice(bytes);
-    let _ = config::parse(&all);
-    let _ = config::parse(bytes);
+    let _ = seawall_config::parse(&all);
+    let _ = seawall_config::parse(bytes);
 }
 
 /// A policy that looks at as many headers as one can.

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use seawall_policy::config::{self, Error};
+use seawall_config::Error;
 use seawall_policy::environment::effects::Effects;
 use seawall_policy::environment::{
     Clock, Entropy, Environment, HealthChecks, MetricFamily, MetricId, MetricKind, Metrics, Timer,
@@ -166,7 +166,7 @@ impl Worker {
     /// # Errors
     /// If the configuration is refused.
     pub fn new(process: &Rc<Process>, configuration: &str, seed: u64) -> Result<Self, Error> {
-        let routing = config::parse(configuration.as_bytes())?;
+        let routing = seawall_config::parse(configuration.as_bytes())?;
         let host = Host {
             process: Rc::clone(process),
             random: Rc::new(RefCell::new(ChaCha8Rng::seed_from_u64(seed))),

@@ -17,7 +17,6 @@ mod route;
 
 use serde_json::Value;
 
-use seawall_policy::config;
 use seawall_policy::control::PREFIX;
 use seawall_policy::glob;
 use seawall_policy::route::Routing;
@@ -157,9 +156,9 @@ pub(super) fn configuration(findings: &mut Findings, at: &str, config: &Value) -
         return None;
     }
     let parsed = match given.get("value") {
-        Some(Value::String(text)) => config::check(text.as_bytes()),
-        Some(value) => config::check_value(value),
-        None => config::check_value(given),
+        Some(Value::String(text)) => seawall_config::check(text.as_bytes()),
+        Some(value) => seawall_config::check_value(value),
+        None => seawall_config::check_value(given),
     };
     findings.configuration(&at, parsed, read::is_template(given))
 }

@@ -2,8 +2,6 @@
 
 use serde_json::Value;
 
-use seawall_policy::config;
-
 use super::filter::{Extensions, Met, discovered, holds_policies, walk};
 use super::manifest::{Seat, namespace, of_kind};
 use super::{Findings, bootstrap, joined, list, read, rules, shape, spelling, text, wasm};
@@ -51,8 +49,8 @@ fn extension(findings: &mut Findings, at: &str, document: &Value, seats: &mut Ve
             Some(config) => {
                 // The filter gets it as it is written: a text with its quotes, which it takes off.
                 let read = match config {
-                    Value::String(_) => config::check(config.to_string().as_bytes()),
-                    other => config::check_value(other),
+                    Value::String(_) => seawall_config::check(config.to_string().as_bytes()),
+                    other => seawall_config::check_value(other),
                 };
                 let routing = findings.configuration(&here, read, read::is_template(config));
                 seats.extend(routing.map(|routing| Seat {
@@ -160,10 +158,13 @@ fn alone(
     };
     let (read, is_whole) = match inner {
         Value::String(text) => (
-            config::check(text.as_bytes()),
+            seawall_config::check(text.as_bytes()),
             text.contains("\"policies\""),
         ),
-        other => (config::check_value(other), other.get("policies").is_some()),
+        other => (
+            seawall_config::check_value(other),
+            other.get("policies").is_some(),
+        ),
     };
     if !is_whole {
         let problem =

@@ -27,7 +27,6 @@ mod wasm;
 use serde::Serialize;
 use serde_json::Value;
 
-use seawall_policy::config;
 use seawall_policy::route::Routing;
 
 pub use self::read::{BYTES_MAX, Unreadable, parse};
@@ -102,7 +101,7 @@ impl Findings {
     fn configuration(
         &mut self,
         path: &str,
-        read: Result<Routing, Vec<config::Error>>,
+        read: Result<Routing, Vec<seawall_config::Error>>,
         is_template: bool,
     ) -> Option<Routing> {
         self.configurations += 1;
@@ -159,7 +158,7 @@ pub fn together(files: Vec<(String, Vec<Value>)>) -> Findings {
     let mut findings = Findings::default();
     let opened = layers::open(&mut findings, files);
     for (at, policy) in &opened.policies {
-        let read = config::check_value(policy);
+        let read = seawall_config::check_value(policy);
         findings.configuration(at, read, read::is_template(policy));
     }
     for envoy in &opened.envoys {
@@ -203,7 +202,7 @@ fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
 
 /// The JSON Schema of a policy file, made from the types that read it.
 pub fn schema() -> String {
-    let schema = schemars::schema_for!(config::raw::File);
+    let schema = schemars::schema_for!(seawall_config::raw::File);
     serde_json::to_string_pretty(&schema).unwrap_or_default()
 }
 

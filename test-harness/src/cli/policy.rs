@@ -36,7 +36,7 @@ pub(super) fn configuration(path: &Path) -> anyhow::Result<(Vec<u8>, Routing)> {
     let [value] = value.as_slice() else {
         anyhow::bail!("{}: more than one document", shown(path));
     };
-    let routing = seawall_policy::config::from_value(value);
+    let routing = seawall_config::from_value(value);
     let routing = routing.with_context(|| shown(path))?;
     Ok((value.to_string().into_bytes(), routing))
 }
@@ -44,6 +44,6 @@ pub(super) fn configuration(path: &Path) -> anyhow::Result<(Vec<u8>, Routing)> {
 /// The defaults of every key, for all upstreams.
 pub(super) fn shipped() -> anyhow::Result<(Vec<u8>, Routing)> {
     let value = serde_json::json!({"version": 1, "policies": {"default": {}}});
-    let routing = seawall_policy::config::from_value(&value).context("the defaults")?;
+    let routing = seawall_config::from_value(&value).context("the defaults")?;
     Ok((value.to_string().into_bytes(), routing))
 }

@@ -3,8 +3,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
-use seawall_policy::config;
-
 use super::checks::{Checks, View, Write};
 use super::process_state::{ProcessState, Slot};
 use super::scenario::{Forced, HostFault, Scenario, Step};
@@ -59,8 +57,8 @@ impl StateSpace {
         seed: u64,
         fault: Option<HostFault>,
     ) -> Result<Self, HostError> {
-        let refused = |error: config::Error| HostError::Refused(error.to_string());
-        let routing = config::parse(scenario.configuration.as_bytes()).map_err(refused)?;
+        let refused = |error: seawall_config::Error| HostError::Refused(error.to_string());
+        let routing = seawall_config::parse(scenario.configuration.as_bytes()).map_err(refused)?;
         let policy = routing.policies.into_iter().next();
         let policy = policy.ok_or_else(|| HostError::Refused("there is no policy".to_owned()))?;
         let workers = 0..scenario.workers();

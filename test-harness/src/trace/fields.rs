@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::str::FromStr;
 
-use seawall_policy::config::suggestion;
+use seawall_config::suggestion;
 
 use super::names::{by_suffix, squeezed, usual};
 use super::record::{Found, Length, Moment, said};

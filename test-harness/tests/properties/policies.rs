@@ -6,7 +6,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use seawall_harness::random::chance;
 use seawall_policy::breaker::window::Geometry;
-use seawall_policy::config;
+
 use seawall_policy::policy::Policy;
 use seawall_policy::ratio::Share;
 use seawall_policy::time::Span;
@@ -140,7 +140,7 @@ pub(crate) fn draw_where(seed: u64, plain: bool, is: impl Fn(&Drawn) -> bool) ->
     loop {
         let drawn = policy(&mut random, plain);
         let text = json!({"version": 1, "policies": {"default": drawn}}).to_string();
-        if let Ok(mut routing) = config::parse(text.as_bytes()) {
+        if let Ok(mut routing) = seawall_config::parse(text.as_bytes()) {
             let drawn = around(&mut random, text, routing.policies.remove(0));
             if is(&drawn) {
                 return drawn;
@@ -153,7 +153,7 @@ pub(crate) fn draw_where(seed: u64, plain: bool, is: impl Fn(&Drawn) -> bool) ->
 pub(crate) fn default(seed: u64) -> Drawn {
     let mut random = chance(seed, "policy");
     let text = r#"{"version":1,"policies":{"default":{}}}"#.to_owned();
-    let mut routing = config::parse(text.as_bytes()).expect("the default is valid");
+    let mut routing = seawall_config::parse(text.as_bytes()).expect("the default is valid");
     around(&mut random, text, routing.policies.remove(0))
 }
 

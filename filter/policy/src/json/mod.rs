@@ -12,31 +12,31 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess,
 use serde_json::{Map, Number, Value};
 
 use crate::decimal::{self, ONE};
-pub(crate) use path::Path;
+pub use path::Path;
 
 /// Objects and lists may stand in one another this deep.
-pub(crate) const DEPTH_MAX: u32 = 32;
+pub const DEPTH_MAX: u32 = 32;
 /// The most keys of one object.
-pub(crate) const KEYS_MAX: usize = 1_024;
+pub const KEYS_MAX: usize = 1_024;
 
 /// Why bytes are not read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Unreadable {
+pub struct Unreadable {
     /// Within which value; empty for the whole.
-    pub(crate) path: String,
+    pub path: String,
     /// What is wrong, and at which line and column.
-    pub(crate) problem: String,
+    pub problem: String,
     /// Whether it is JSON, but beyond the bounds or with a key that stands twice.
-    pub(crate) is_json: bool,
+    pub is_json: bool,
 }
 
 /// Reads one value and nothing behind it. A key that stands twice is refused.
-pub(crate) fn parse(bytes: &[u8]) -> Result<Value, Unreadable> {
+pub fn parse(bytes: &[u8]) -> Result<Value, Unreadable> {
     read(bytes, false)
 }
 
 /// The same, but of a key that stands twice the last one counts.
-pub(crate) fn parse_last(bytes: &[u8]) -> Result<Value, Unreadable> {
+pub fn parse_last(bytes: &[u8]) -> Result<Value, Unreadable> {
     read(bytes, true)
 }
 
@@ -59,7 +59,7 @@ fn read(bytes: &[u8], last_counts: bool) -> Result<Value, Unreadable> {
 }
 
 /// A number in billionths; nothing for what is negative or too large.
-pub(crate) fn billionths(number: &Number) -> Option<u64> {
+pub fn billionths(number: &Number) -> Option<u64> {
     match number.as_u64() {
         Some(whole) => whole.checked_mul(ONE),
         None => decimal::of_double(number.as_f64()?).filter(|number| *number < u64::MAX),

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// Where a value stands.
 #[derive(Clone, Copy)]
-pub(crate) enum Path<'a> {
+pub enum Path<'a> {
     /// The whole.
     Root,
     /// Under a key.

@@ -2,7 +2,6 @@
 
 use serde_json::Value;
 
-use seawall_policy::config;
 use seawall_policy::route::Routing;
 
 use crate::check::bootstrap::callers::keeping;
@@ -103,7 +102,7 @@ pub(super) fn check(
     let path = under("pluginConfig");
     match wasm.get("pluginConfig") {
         Some(given) => {
-            let read = config::check_value(given);
+            let read = seawall_config::check_value(given);
             if let Some(routing) = findings.configuration(&path, read, read::is_template(given)) {
                 before_callers_are_known(findings, at, text(spec, "/phase"), &routing);
                 seats.push(Seat {

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRng, TestRunner};
-use seawall_policy::config;
+
 use serde_json::Value;
 
 use bodies::Bodies;
@@ -53,7 +53,7 @@ fn the_core_natively_equals_the_wasm() {
     };
     let random = TestRng::deterministic_rng(config.rng_algorithm);
     let mut runner = TestRunner::new_with_rng(config, random);
-    let valid = |policy: &Value| config::parse(configuration(policy).as_bytes()).is_ok();
+    let valid = |policy: &Value| seawall_config::parse(configuration(policy).as_bytes()).is_ok();
     let case = (
         policy().prop_filter("a valid policy", valid),
         1..5_usize,

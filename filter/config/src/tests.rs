@@ -14,13 +14,13 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::breaker::window::Geometry;
-use crate::breaker::{Mode, Settings};
-use crate::fallback::{Cause, Kind};
-use crate::outcome::Codes;
-use crate::policy::{Policy, Scope};
-use crate::ratio::Share;
-use crate::time::Span;
+use seawall_policy::breaker::window::Geometry;
+use seawall_policy::breaker::{Mode, Settings};
+use seawall_policy::fallback::{Cause, Kind};
+use seawall_policy::outcome::Codes;
+use seawall_policy::policy::{Policy, Scope};
+use seawall_policy::ratio::Share;
+use seawall_policy::time::Span;
 
 fn policy(raw: Value) -> Result<Policy, String> {
     let file = json!({"version": 1, "policies": {"p": raw}});

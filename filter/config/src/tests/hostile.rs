@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{parse, policy, wire_object};
-use crate::config::{BYTES_MAX, check, from_value};
+use crate::{BYTES_MAX, check, from_value};
 
 fn error(text: &str) -> String {
     parse(text.as_bytes()).unwrap_err().to_string()

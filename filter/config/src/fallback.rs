@@ -1,8 +1,8 @@
 //! The fallback ladder: what each rung may answer, and for what.
 
-use crate::fallback::{Cause, Fallback, Grpc, Ladder, Rung, StaticResponse, Template};
-use crate::stale;
-use crate::time::Span;
+use seawall_policy::fallback::{Cause, Fallback, Grpc, Ladder, Rung, StaticResponse, Template};
+use seawall_policy::stale;
+use seawall_policy::time::Span;
 
 use super::at::{At, Location, at};
 use super::raw::fallback::{RawCause, RawGrpc, RawRung, RawStale, RawStatic};

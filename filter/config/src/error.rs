@@ -5,7 +5,7 @@ use std::fmt::{self, Display};
 
 use serde::de::{self, Expected, Unexpected};
 
-use crate::json::{Path, Unreadable};
+use seawall_policy::json::{Path, Unreadable};
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

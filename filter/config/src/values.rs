@@ -1,10 +1,10 @@
 //! Values that stand in more than one place of a configuration: names, paths, bounds, whose word is believed.
 
-use crate::health_check;
-use crate::ratio::{Enforcement, Share};
-use crate::state_page::StatePage;
-use crate::time::Span;
-use crate::trust::{Network, Trust};
+use seawall_policy::health_check;
+use seawall_policy::ratio::{Enforcement, Share};
+use seawall_policy::state_page::StatePage;
+use seawall_policy::time::Span;
+use seawall_policy::trust::{Network, Trust};
 
 use super::at::{At, Location, at};
 use super::defaults;

@@ -6,10 +6,10 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Number;
 
-use crate::decimal::{self, ONE};
-use crate::json;
-use crate::ratio::Share;
-use crate::time::{DurationError, Span, parse_duration};
+use seawall_policy::decimal::{self, ONE};
+use seawall_policy::json;
+use seawall_policy::ratio::Share;
+use seawall_policy::time::{DurationError, Span, parse_duration};
 
 /// A number or a text; what is neither is told by its name.
 #[derive(Clone, Copy, Debug)]

@@ -1,8 +1,8 @@
 //! Which requests a policy means: by a path, or by a route.
 
-use crate::exempt::{Exempt, PATTERNS_MAX};
-use crate::long_poll::LongPolls;
-use crate::path_pattern::Pattern;
+use seawall_policy::exempt::{Exempt, PATTERNS_MAX};
+use seawall_policy::long_poll::LongPolls;
+use seawall_policy::path_pattern::Pattern;
 
 use super::at::{At, at};
 use super::raw::RawExempt;

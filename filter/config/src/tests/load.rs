@@ -3,13 +3,13 @@
 use serde_json::{Value, json};
 
 use super::{from_value, policy, refused};
-use crate::bulkhead::{Per, Until};
-use crate::limiter;
-use crate::priority::Priority;
-use crate::ratio::{Enforcement, Share};
-use crate::shedding::{self, Limit, Shares};
-use crate::time::Span;
-use crate::trust::Forwarded;
+use seawall_policy::bulkhead::{Per, Until};
+use seawall_policy::limiter;
+use seawall_policy::priority::Priority;
+use seawall_policy::ratio::{Enforcement, Share};
+use seawall_policy::shedding::{self, Limit, Shares};
+use seawall_policy::time::Span;
+use seawall_policy::trust::Forwarded;
 
 #[test]
 fn silence_keeps_no_load_away() {

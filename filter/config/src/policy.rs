@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::breaker::window::{CALLS_MAX, Geometry};
-use crate::breaker::{HalfOpen, Mode, OpenTime, Settings, Thresholds};
-use crate::json::Path;
-use crate::policy::{Policy, Scope};
-use crate::ratio::Share;
-use crate::route::{Key, Routing, Upstream};
-use crate::time::Span;
+use seawall_policy::breaker::window::{CALLS_MAX, Geometry};
+use seawall_policy::breaker::{HalfOpen, Mode, OpenTime, Settings, Thresholds};
+use seawall_policy::json::Path;
+use seawall_policy::policy::{Policy, Scope};
+use seawall_policy::ratio::Share;
+use seawall_policy::route::{Key, Routing, Upstream};
+use seawall_policy::time::Span;
 
 use super::at::{At, at};
 use super::error::{Error, Problems, suggestion};
@@ -89,12 +89,19 @@ fn policies<'a>(
             continue;
         }
         let found = Problems::new(problems.most());
-        let nothing = BTreeSet::new();
-        let merged = merge::merged(tree, &chain);
-        match RawPolicy::deserialize(Reader::new(&merged, *path, &nothing)) {
-            Ok(raw) => policies.push(policy(name, &At::new(*path, Some(&raw), &found))),
-            Err(error) => {
-                found.add(error.into());
+        let mut take = |raw| policies.push(policy(name, &At::new(*path, Some(raw), &found)));
+        match written.map().and_then(|written| written.get(name)) {
+            // It extends nothing, and was read with the file.
+            Some(raw) if chain.len() == 1 => take(raw),
+            _ => {
+                let nothing = BTreeSet::new();
+                let merged = merge::merged(tree, &chain);
+                match RawPolicy::deserialize(Reader::new(&merged, *path, &nothing)) {
+                    Ok(raw) => take(&raw),
+                    Err(error) => {
+                        found.add(error.into());
+                    }
+                }
             }
         }
         wrong.insert(name, found.into_all());

@@ -1,9 +1,9 @@
 //! Time limits and trust: defaults, bounds, and what cannot work together.
 
-use crate::deadline::Follow;
-use crate::deadline::{Form, Limits};
-use crate::ratio::Share;
-use crate::time::Span;
+use seawall_policy::deadline::Follow;
+use seawall_policy::deadline::{Form, Limits};
+use seawall_policy::ratio::Share;
+use seawall_policy::time::Span;
 
 use super::at::{At, at};
 use super::raw::{RawAdaptive, RawTimeout};

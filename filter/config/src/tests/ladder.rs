@@ -3,9 +3,9 @@
 use serde_json::json;
 
 use super::{policy, refused};
-use crate::fallback::{Cause, Fallback, Kind};
-use crate::stale;
-use crate::time::Span;
+use seawall_policy::fallback::{Cause, Fallback, Kind};
+use seawall_policy::stale;
+use seawall_policy::time::Span;
 
 #[test]
 fn every_kind_of_rung_is_read_and_stands_for_what_it_can() {

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::from_value;
-use crate::breaker::Settings;
-use crate::policy::Policy;
-use crate::shedding::Limit;
-use crate::time::Span;
+use seawall_policy::breaker::Settings;
+use seawall_policy::policy::Policy;
+use seawall_policy::shedding::Limit;
+use seawall_policy::time::Span;
 
 /// A key, what it cannot stand without, and values for it. A key's path is within the policy `p`, or else begins with `/`; a
 /// list's item is `[]`.
@@ -332,7 +332,7 @@ fn file(beside: &Value, path: &str, value: &Value) -> Value {
 #[test]
 fn every_key_alone_loads_with_every_sensible_value() {
     let mut missing = BTreeSet::new();
-    let schema = include_str!("../../../../../docs/policy.schema.json");
+    let schema = include_str!("../../../../docs/policy.schema.json");
     let schema: Value = serde_json::from_str(schema).unwrap();
     keys(&schema, &schema, "/", &mut missing);
     let known = missing.clone();

@@ -3,10 +3,10 @@
 use serde_json::json;
 
 use super::{from_value, policy};
-use crate::deadline::Form;
-use crate::retry;
-use crate::time::Span;
-use crate::trust::Forwarded;
+use seawall_policy::deadline::Form;
+use seawall_policy::retry;
+use seawall_policy::time::Span;
+use seawall_policy::trust::Forwarded;
 
 #[test]
 fn time_and_retries_are_read() {

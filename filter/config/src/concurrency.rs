@@ -1,12 +1,12 @@
 //! What keeps load away and looks after an upstream: bulkhead, shedding, own probe, state page.
 
-use crate::bulkhead::{self, Per, Until};
-use crate::concurrency::partitions;
-use crate::limiter;
-use crate::priority::{self, Priority};
-use crate::ratio::Share;
-use crate::shedding::{self, Limit, Shares};
-use crate::time::Span;
+use seawall_policy::bulkhead::{self, Per, Until};
+use seawall_policy::concurrency::partitions;
+use seawall_policy::limiter;
+use seawall_policy::priority::{self, Priority};
+use seawall_policy::ratio::Share;
+use seawall_policy::shedding::{self, Limit, Shares};
+use seawall_policy::time::Span;
 
 use super::at::{At, at};
 use super::defaults;

@@ -8,8 +8,8 @@
 
 use serde_json::{Map, Number, Value};
 
-use crate::json::{DEPTH_MAX, KEYS_MAX};
-use crate::protobuf_wire::{Content, field};
+use seawall_policy::json::{DEPTH_MAX, KEYS_MAX};
+use seawall_policy::protobuf_wire::{Content, field};
 
 /// Reads a Struct; `None` if the bytes are none. As protobuf has it, the last one counts of a key that stands twice.
 pub(super) fn object(bytes: &[u8], depth: u32) -> Option<Value> {

@@ -9,9 +9,9 @@ use std::ops::Deref;
 
 use super::error::Problems;
 use super::units::{AnyGrpcStatus, Decimal, Duration, Percent, Ratio, Whole};
-use crate::json::Path;
-use crate::ratio::Share;
-use crate::time::Span;
+use seawall_policy::json::Path;
+use seawall_policy::ratio::Share;
+use seawall_policy::time::Span;
 
 /// A place for a `T`.
 pub(super) struct At<'a, T> {

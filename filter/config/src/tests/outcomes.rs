@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{policy, refused};
-use crate::outcome::{Codes, Rules, flag};
+use seawall_policy::outcome::{Codes, Rules, flag};
 
 fn rules(raw: Value) -> Rules {
     policy(json!({"outcomes": raw})).unwrap().outcomes
@@ -174,7 +174,7 @@ fn a_static_answer_names_its_grpc_status_as_outcomes_do_and_may_be_ok() {
     ] {
         let read = policy(rung(&written)).unwrap();
         let answer = &read.fallback.rungs[0].answer;
-        let crate::fallback::Fallback::Static(fixed) = answer else {
+        let seawall_policy::fallback::Fallback::Static(fixed) = answer else {
             panic!("{answer:?}");
         };
         assert_eq!(fixed.grpc.as_ref().unwrap().status, expected, "{written}");
@@ -225,6 +225,6 @@ fn a_probe_is_judged_after_at_least_two_seconds_whatever_the_defaults() {
     let read = policy(json!({"breaker": {"half_open": {"wait": "2s"}}})).unwrap();
     assert_eq!(
         read.breaker.thresholds.slow_over,
-        crate::time::Span::secs(1)
+        seawall_policy::time::Span::secs(1)
     );
 }

@@ -3,11 +3,11 @@
 use serde_json::{Value, json};
 
 use super::from_value;
-use crate::breaker::Mode;
-use crate::breaker::window::Geometry;
-use crate::policy::Policy;
-use crate::ratio::Share;
-use crate::time::Span;
+use seawall_policy::breaker::Mode;
+use seawall_policy::breaker::window::Geometry;
+use seawall_policy::policy::Policy;
+use seawall_policy::ratio::Share;
+use seawall_policy::time::Span;
 
 fn child(of: Value, child: Value) -> Policy {
     let mut child = child;

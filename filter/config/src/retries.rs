@@ -1,10 +1,10 @@
 //! Retries: defaults, bounds, and what cannot work together.
 
-use crate::deadline::Follow;
-use crate::deadline::Limits;
-use crate::retry::{Condition, Conditions, Delay, Mode, Settings};
-use crate::retry_budget;
-use crate::time::Span;
+use seawall_policy::deadline::Follow;
+use seawall_policy::deadline::Limits;
+use seawall_policy::retry::{Condition, Conditions, Delay, Mode, Settings};
+use seawall_policy::retry_budget;
+use seawall_policy::time::Span;
 
 use super::at::{At, at};
 use super::error::suggestion;

@@ -4,6 +4,20 @@
 //! (`reader`), so that an error points to where it was written; `extends` is resolved on the plain tree (`merge`), so that a
 //! child says only what differs; what stands at each key (`at`) becomes what the policies are made of, with defaults and
 //! limits (`policy` and its neighbours).
+//!
+//! **Architecture invariant:** the core does not know this crate. It is apart so that the compiler can make it small: it runs once.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        clippy::too_many_lines
+    )
+)]
+#![forbid(unsafe_code)]
 
 mod at;
 mod concurrency;
@@ -30,11 +44,11 @@ use std::fmt;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::json::{self, Path};
-use crate::route::Routing;
 use error::Problems;
 use raw::File;
 use reader::Reader;
+use seawall_policy::json::{self, Path};
+use seawall_policy::route::Routing;
 
 /// The longest configuration, in bytes.
 pub const BYTES_MAX: usize = 1024 * 1024;

@@ -17,7 +17,7 @@ use serde::forward_to_deserialize_any;
 use serde_json::{Map, Value};
 
 use super::error::Wrong;
-use crate::json::Path;
+use seawall_policy::json::Path;
 
 /// A value and where it stands.
 #[derive(Clone, Copy)]

@@ -1,6 +1,6 @@
 //! What counts as a failure, and what as overload.
 
-use crate::outcome::{Codes, Rules, flag};
+use seawall_policy::outcome::{Codes, Rules, flag};
 
 use super::at::{At, at};
 use super::raw::{RawOutcomes, RawVerdict};

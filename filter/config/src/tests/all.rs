@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::config::{ERRORS_MAX, check_value, from_value};
+use crate::{ERRORS_MAX, check_value, from_value};
 
 /// The paths of all errors. The filter tells the first of them.
 fn paths(file: Value) -> Vec<String> {

@@ -45,6 +45,14 @@ impl Environment for Wasm {
     fn stream(&self, context: u32) -> Option<AtResponse> {
         streams::speak_for(context).then_some(AtResponse)
     }
+
+    fn keep_attempts(&self, context: u32, attempts: &[u8]) -> bool {
+        let there = streams::speak_for(context);
+        if there {
+            properties::set(ATTEMPTS, attempts);
+        }
+        there
+    }
 }
 
 /// A fact that is a property of the host.

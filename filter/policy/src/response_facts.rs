@@ -12,7 +12,6 @@ use crate::environment::Clock;
 use crate::environment::facts::{Facts, ResponseFact, ResponsePhase, StreamFact, TrailersPhase};
 use crate::environment::headers::decimal;
 use crate::hash::hash;
-use crate::request::local_reply::REASON;
 
 /// The code details of an answer of the upstream's own.
 const UPSTREAMS: &[u8] = b"via_upstream";
@@ -35,6 +34,7 @@ fn origin(facts: &impl ResponsePhase) -> (ResponseSource, bool) {
 pub(crate) struct FactCache {
     origin: Option<(ResponseSource, bool)>,
     attempts: Option<Option<u64>>,
+    peer: Option<Option<String>>,
 }
 
 impl FactCache {
@@ -47,6 +47,12 @@ impl FactCache {
     pub(crate) fn attempts(&mut self, facts: &impl Facts<StreamFact>) -> Option<u64> {
         let ask = || facts.number(StreamFact::AttemptCount);
         *self.attempts.get_or_insert_with(ask)
+    }
+
+    /// The address and port of the connection's other end; nothing where the host does not say.
+    pub(crate) fn peer(&mut self, facts: &impl Facts<StreamFact>) -> Option<&str> {
+        let ask = || facts.text(StreamFact::PeerAddress);
+        self.peer.get_or_insert_with(ask).as_deref()
     }
 }
 
@@ -109,7 +115,7 @@ pub(crate) fn host(facts: &impl ResponsePhase) -> u32 {
 #[cold]
 #[inline(never)]
 pub(crate) fn refused_behind(facts: &impl ResponsePhase) -> Option<RefusedBehind> {
-    Reason::refused_behind(&facts.header(REASON)?)
+    Reason::refused_behind(&facts.header(Reason::HEADER)?)
 }
 
 /// How long the request waited until a connection took it; nothing while it waits. Envoy names the upstream's address sooner, and

@@ -161,6 +161,7 @@ impl Budget {
         self.floor = self.floor.saturating_sub(left.saturating_mul(FINE));
     }
 
+    #[inline]
     fn deposits(&self) -> u64 {
         let sum = |sum: u64, bucket: &u32| sum.saturating_add(u64::from(*bucket));
         self.buckets.iter().fold(0, sum)

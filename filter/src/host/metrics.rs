@@ -34,6 +34,7 @@ impl Metrics for Wasm {
         })
     }
 
+    #[inline]
     fn add(&self, metric: MetricId, count: u64) {
         let offset = i64::try_from(count).unwrap_or(i64::MAX);
         errors::succeeded("increment_metric", abi::increment_metric(metric.0, offset));
@@ -43,6 +44,7 @@ impl Metrics for Wasm {
         errors::found("get_metric", abi::get_metric(metric.0))
     }
 
+    #[inline]
     fn set(&self, metric: MetricId, value: u64) {
         errors::succeeded("record_metric", abi::record_metric(metric.0, value));
     }

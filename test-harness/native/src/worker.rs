@@ -11,6 +11,7 @@ use seawall_policy::environment::effects::Effects;
 use seawall_policy::environment::{
     Clock, Entropy, Environment, HealthChecks, MetricFamily, MetricId, MetricKind, Metrics, Timer,
 };
+use seawall_policy::position::FilterPosition;
 use seawall_policy::shared::state::{Key, SharedRecord, SharedState, Step, Stored, Undecided};
 use seawall_policy::stream::look_at_parked;
 use seawall_policy::time::{Span, Timestamp};
@@ -151,6 +152,13 @@ impl Environment for Host {
         let streams = self.process.streams.borrow();
         streams.get(&context).cloned().map(Phase)
     }
+
+    fn keep_attempts(&self, context: u32, attempts: &[u8]) -> bool {
+        let streams = self.process.streams.borrow();
+        let stream = streams.get(&context).expect("a request on its way");
+        *stream.borrow().attempts.borrow_mut() = Some(attempts.to_vec());
+        true
+    }
 }
 
 /// One worker.
@@ -158,6 +166,7 @@ impl Environment for Host {
 pub struct Worker {
     pub(crate) process: Rc<Process>,
     pub(crate) core: Core<Host>,
+    vm: Rc<Vm>,
 }
 
 impl Worker {
@@ -166,6 +175,32 @@ impl Worker {
     /// # Errors
     /// If the configuration is refused.
     pub fn new(process: &Rc<Process>, configuration: &str, seed: u64) -> Result<Self, Error> {
+        Self::in_vm(process, &Rc::new(Vm::default()), configuration, seed)
+    }
+
+    /// Another root in the VM of this one.
+    ///
+    /// # Errors
+    /// If the configuration is refused.
+    pub fn beside(other: &Self, configuration: &str, seed: u64) -> Result<Self, Error> {
+        Self::in_vm(&other.process, &other.vm, configuration, seed)
+    }
+
+    /// The same, all of whose streams stand there.
+    #[must_use]
+    pub fn at(self, position: FilterPosition) -> Self {
+        Self {
+            core: self.core.at(Some(position)),
+            ..self
+        }
+    }
+
+    fn in_vm(
+        process: &Rc<Process>,
+        vm: &Rc<Vm>,
+        configuration: &str,
+        seed: u64,
+    ) -> Result<Self, Error> {
         let routing = seawall_config::parse(configuration.as_bytes())?;
         let host = Host {
             process: Rc::clone(process),
@@ -173,7 +208,8 @@ impl Worker {
         };
         Ok(Self {
             process: Rc::clone(process),
-            core: Core::new(host, Rc::new(Vm::default()), routing),
+            core: Core::new(host, Rc::clone(vm), routing),
+            vm: Rc::clone(vm),
         })
     }
 

@@ -72,6 +72,9 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Why an answer is not the upstream's.
+    pub const HEADER: &str = "x-seawall-reason";
+
     /// Every reason.
     pub const ALL: [Self; 9] = [
         Self::Deadline,

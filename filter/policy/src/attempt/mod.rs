@@ -41,8 +41,8 @@ pub(crate) struct Attempt {
     stage: Stage,
     /// Whether another may run beside it, so that its end must be known.
     hedged: bool,
-    /// From when on its end is taken for the end of its own limit, if it has one.
-    due: Option<Timestamp>,
+    /// When it started, where the end of its own time may have to be told from other ends.
+    began: Option<Timestamp>,
 }
 
 impl Attempt {
@@ -53,7 +53,7 @@ impl Attempt {
             number: u8::try_from(number).unwrap_or(u8::MAX),
             stage: Stage::Outside,
             hedged: false,
-            due: None,
+            began: None,
         }
     }
 
@@ -64,7 +64,18 @@ impl Attempt {
         facts: &E::Request,
         out: &mut Effects,
     ) -> Action {
-        let Some(known) = state::load(facts) else {
+        let first = self.number <= 1;
+        if !first {
+            worker.write_kept(self.context);
+        }
+        let reads = !first || worker.reads_first();
+        let known = reads.then(|| worker.read_attempts(facts)).flatten();
+        let Some(known) = known else {
+            if first && worker.keeps_any() {
+                // Of a request that is kept in this VM, or not ours: that shows if it fails.
+                self.stage = Stage::Waiting;
+                self.began = worker.attempt_begins();
+            }
             return Action::Continue;
         };
         if known.flags.has(Flags::ELSEWHERE) {
@@ -99,7 +110,7 @@ impl Attempt {
             };
         }
         self.stage = Stage::Outside;
-        match state::load(facts) {
+        match worker.read_attempts(facts) {
             Some(known) => self.start(worker, facts, known, out),
             None => Action::Continue,
         }
@@ -121,10 +132,9 @@ impl Attempt {
         }
         self.stage = Stage::Waiting;
         self.hedged = known.flags.has(Flags::HEDGED);
-        let limit = worker.per_try(&known);
-        self.due = limit.map(|limit| worker.env.now().after(earliest(limit)));
+        self.began = worker.attempt_begins();
         if self.number <= 1 {
-            if !known.flags.has(Flags::MARKED) {
+            if !known.flags.has(Flags::MARKED | Flags::DEPOSITED) {
                 worker.deposit(&known);
             }
             let asked = known.flags.has(Flags::ASKED);
@@ -170,8 +180,9 @@ impl Attempt {
         if answer.status < 400 && answer.grpc.is_none_or(|status| status == 0) {
             return;
         }
-        let Some(mut known) = state::load(facts).filter(|known| !known.flags.has(Flags::SHADOW))
-        else {
+        worker.write_kept(self.context);
+        let known = worker.read_attempts(facts);
+        let Some(mut known) = known.filter(|known| !known.flags.has(Flags::SHADOW)) else {
             return;
         };
         known.flags.set(Flags::SEEN);
@@ -201,17 +212,19 @@ impl Attempt {
         if !unanswered && !self.hedged {
             return;
         }
-        let Some(mut known) = state::load(facts) else {
+        worker.write_kept(self.context);
+        let Some(mut known) = worker.read_attempts(facts) else {
             return;
         };
+        let due = self.due(worker, &known);
         let safe = known.flags.has(Flags::SAFE);
         let death = match unanswered.then(|| failure_of(facts)) {
-            Some(AttemptFailure::None) if self.exceeded_limit(&worker.env) => {
+            Some(AttemptFailure::None) if due.is_some_and(|due| worker.env.now() >= due) => {
                 AttemptFailure::Timeout
             }
             // Where the limit would have shown, it was the connection. What is not safe to repeat is repeated by the
             // router where nothing was done yet, which looks the same from here.
-            Some(AttemptFailure::None) if self.due.is_some() && safe => AttemptFailure::Reset,
+            Some(AttemptFailure::None) if due.is_some() && safe => AttemptFailure::Reset,
             Some(known) => known,
             None => AttemptFailure::None,
         };
@@ -223,9 +236,11 @@ impl Attempt {
         state::store(&known, out);
     }
 
-    /// Whether its end is that of its limit. Envoy flags that on the attempt's own record, which no filter sees.
-    fn exceeded_limit(&self, clock: &impl Clock) -> bool {
-        self.due.is_some_and(|due| clock.now() >= due)
+    /// From when on its end is taken for that of its limit, if it has one. Envoy flags that on the attempt's own record, which no filter
+    /// sees.
+    fn due<E: Environment>(&self, worker: &Worker<E>, known: &Attempts) -> Option<Timestamp> {
+        let limit = worker.per_try(known)?;
+        Some(self.began?.after(earliest(limit)))
     }
 
     fn starts(&self, known: &mut Attempts, out: &mut Effects) {
@@ -274,7 +289,7 @@ pub(crate) fn leave_parking<E: Environment>(
     (facts, request): (&E::Response, &E::Request),
     out: &mut Effects,
 ) {
-    let Some(mut known) = state::load(facts) else {
+    let Some(mut known) = worker.read_attempts(facts) else {
         return out.push(Effect::Resume);
     };
     if known.live > 0 {

@@ -6,6 +6,7 @@ use crate::stale::Headers;
 use crate::text;
 
 /// A decimal number.
+#[inline]
 pub fn decimal(value: &[u8]) -> Option<u64> {
     text::number(text::trimmed(value))
 }

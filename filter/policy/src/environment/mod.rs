@@ -133,4 +133,9 @@ pub trait Environment:
     /// A stream that waits for its response, to be asked from elsewhere; nothing if it is gone. The event that asks it does
     /// nothing for its own root any more.
     fn stream(&self, context: u32) -> Option<Self::Response>;
+
+    /// Keeps, for both positions of the filter, what is known of the attempts of another request that waits for its response: at once,
+    /// since an attempt of it may read that in the same event; `false` if the host refused. [`Environment::stream`] with the event's own
+    /// stream comes after it.
+    fn keep_attempts(&self, context: u32, attempts: &[u8]) -> bool;
 }

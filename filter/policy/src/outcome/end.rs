@@ -105,6 +105,7 @@ impl RequestTiming {
     }
 
     /// Whether the upstream was silent for so long that the call was slow.
+    #[inline]
     pub fn is_silent(&self) -> bool {
         self.latency()
             .zip(self.slow_over)

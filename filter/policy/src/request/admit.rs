@@ -28,6 +28,7 @@ use crate::retry::{Mode, Settings};
 use crate::telemetry::InternalEvent;
 use crate::time::Timestamp;
 use crate::worker::exchanges::Exchange;
+use crate::worker::handover::Told;
 use crate::worker::selection::key_part;
 use crate::worker::{AdmissionInput, AdmissionOutput, PolicyMatch, Worker};
 
@@ -242,7 +243,7 @@ impl<H: HeaderMap> HttpRequest<H> {
     /// Tells the router its time limits and which retries it may make, and the upstream position what it needs to know. What is
     /// to be settled of the retries at the end; `None` where nothing is.
     fn tell_router<E: Environment<Headers = H>>(
-        &self,
+        &mut self,
         worker: &mut Worker<E>,
         forwarded: &Forwarded<'_>,
         deadline: Option<Timestamp>,
@@ -302,7 +303,6 @@ impl<H: HeaderMap> HttpRequest<H> {
                 .map(|(kind, part)| ((*kind).to_owned(), part.clone())),
             ..attempts
         };
-        state::store(&attempts, out);
         let settlement = leave.map(|(retries, leave)| RetrySettlement {
             position: admitted.position,
             asks: admitted.asks_position,
@@ -313,10 +313,25 @@ impl<H: HeaderMap> HttpRequest<H> {
                 && retries.attempts > 1,
             places: leave.places,
         });
+        self.tell_attempts(worker, forwarded.upstream, attempts, out);
         if unhedged {
             worker.count_event(InternalEvent::HedgeNotAllowed);
         }
         settlement
+    }
+
+    /// Tells the upstream position of the request's attempts, or keeps it in the worker until one fails.
+    fn tell_attempts<E: Environment<Headers = H>>(
+        &mut self,
+        worker: &mut Worker<E>,
+        upstream: usize,
+        mut attempts: Attempts,
+        out: &mut Effects,
+    ) {
+        self.told = worker.keep_attempts(self.context, upstream, &mut attempts);
+        if !matches!(self.told, Told::Kept(_)) {
+            state::store(&attempts, out);
+        }
     }
 
     /// What the worker follows from here on, until the request's verdict.

@@ -113,6 +113,7 @@ impl<H: HeaderMap> HttpRequest<H> {
         facts: &E::Response,
     ) {
         let mut unanswered = None;
+        let kept = self.forget_attempts(worker);
         if let Stage::Waiting(waiting) = &self.stage {
             let request = timing(worker, facts, waiting, true, true);
             if self.held.is_some() {
@@ -132,7 +133,10 @@ impl<H: HeaderMap> HttpRequest<H> {
             Stage::Outside => {}
             Stage::Waiting(waiting) => {
                 let mut asked = FactCache::default();
-                if let Some(accounted) = waiting.accounted {
+                if kept {
+                    let sent = asked.attempts(facts).unwrap_or(0) > 0;
+                    retry_settlement::finish_kept(worker, waiting.upstream, sent);
+                } else if let Some(accounted) = waiting.accounted {
                     let bad = (true, &mut asked);
                     retry_settlement::finish(worker, facts, waiting.upstream, accounted, bad);
                 }
@@ -172,7 +176,7 @@ fn judge_end<E: Environment>(
     let outcomes = &worker.policy(waiting.policy)?.outcomes;
     let judged = outcomes.judge_end(flags, &request);
     let origin = ResponseSource::Local { flags };
-    Some(worker.ask_other_peers(waiting.exchange, facts, judged, origin))
+    Some(worker.ask_other_peers(waiting.exchange, facts, (judged, origin), asked))
 }
 
 /// What the status of a gRPC response says that has ended.
@@ -242,7 +246,11 @@ fn judge_cut<E: Environment>(
         // It may well hang up on a client that does not finish.
         Afterwards::Failed
             if request.complete_at.is_none()
-                && worker.is_break_of_client(waiting.exchange, facts) == Some(true) =>
+                && worker.is_break_of_client(
+                    waiting.exchange,
+                    facts,
+                    &mut FactCache::default(),
+                ) == Some(true) =>
         {
             Afterwards::Stands(Some(Ignored::OnePeer))
         }

@@ -18,8 +18,6 @@ use crate::environment::facts::ResponsePhase;
 use crate::environment::headers::HeaderMap;
 use crate::worker::Worker;
 
-/// Why an answer is not the upstream's.
-pub(crate) const REASON: &str = "x-seawall-reason";
 /// What stands in for the upstream's answer.
 pub(crate) const DEGRADED: &str = "x-seawall-degraded";
 /// Unavailable: what a gRPC caller may try again.
@@ -134,7 +132,7 @@ pub(crate) fn refuse(
     };
     let mut reply = uncached(status, need.details());
     if let Some(why) = why {
-        reply.header(REASON, why);
+        reply.header(Reason::HEADER, why);
     }
     // Who has no time left is not told when to come again.
     if reason != Reason::Deadline {
@@ -181,7 +179,7 @@ pub(crate) fn static_response(
     let mut reply = uncached(fixed.status, need.details());
     if policy.answer_headers {
         reply.header(DEGRADED, "static");
-        reply.header(REASON, need.name());
+        reply.header(Reason::HEADER, need.name());
     }
     let body = match &fixed.grpc {
         Some(answer) if grpc => {

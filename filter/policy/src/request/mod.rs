@@ -29,6 +29,7 @@ use crate::fallback::Kind;
 use crate::outcome::end::TimeLimits;
 use crate::outcome::{Outcome, ResponseSource};
 use crate::time::Timestamp;
+use crate::worker::handover::Told;
 use crate::worker::selection::key_part;
 use crate::worker::{AdmissionInput, AdmissionOutput, Worker};
 use fallback::Pending;
@@ -142,6 +143,8 @@ pub(crate) struct HttpRequest<H> {
     /// Whether its last byte came.
     complete: bool,
     stage: Stage,
+    /// How the upstream position was told of its attempts.
+    told: Told,
     /// A local reply that the host has not taken yet.
     pending: Option<Box<Pending<H>>>,
     /// The slots that it holds; few requests hold any.
@@ -159,11 +162,17 @@ impl<H: HeaderMap> HttpRequest<H> {
             context,
             complete: false,
             stage: Stage::Outside,
+            told: Told::Nothing,
             pending: None,
             held: None,
             arrival: PropagatedContext::default(),
             stale: None,
         }
+    }
+
+    /// Its first attempt is answered, or it is over. Whether what its attempts are told was kept until now.
+    fn forget_attempts<E: Environment>(&mut self, worker: &Worker<E>) -> bool {
+        worker.forget_attempts(self.context, std::mem::take(&mut self.told))
     }
 
     /// Its context.

@@ -19,6 +19,7 @@ use crate::environment::effects::Effects;
 use crate::environment::facts::{Facts, RequestPhase, RouteFact, StreamFact};
 use crate::environment::headers::HeaderMap;
 use crate::environment::{Clock, Environment};
+use crate::response_facts::FactCache;
 use crate::worker::Worker;
 
 /// The header that says how important a request is.
@@ -63,7 +64,8 @@ impl PropagatedContext {
         }
         // Outbound, a request without marks asks for no trust; its answer may.
         let forwarded = forwarded(pairs);
-        let trusted = (inbound || facts.own).then(|| is_trusted(trust, &forwarded, phase));
+        let trusted = (inbound || facts.own)
+            .then(|| is_trusted(trust, &forwarded, phase, &mut FactCache::default()));
         let ids = [
             pairs.value("x-request-id"),
             pairs.value("traceparent").map(trace),
@@ -234,7 +236,17 @@ impl PropagatedContext {
         worker: &Worker<E>,
         facts: &impl Facts<StreamFact>,
     ) -> bool {
-        let ask = || is_trusted(worker.trust(), &self.forwarded, facts);
+        self.is_trusted_as_asked(worker, facts, &mut FactCache::default())
+    }
+
+    /// The same, of which some may have been asked before in this callback.
+    pub(crate) fn is_trusted_as_asked<E: Environment>(
+        &self,
+        worker: &Worker<E>,
+        facts: &impl Facts<StreamFact>,
+        asked: &mut FactCache,
+    ) -> bool {
+        let ask = || is_trusted(worker.trust(), &self.forwarded, facts, asked);
         let found = self.found.get().unwrap_or_else(ask);
         self.found.set(Some(found));
         found
@@ -265,10 +277,11 @@ pub(crate) fn is_trusted(
     trust: &Trust,
     forwarded: &Forwarded,
     facts: &impl Facts<StreamFact>,
+    asked: &mut FactCache,
 ) -> bool {
-    facts
-        .text(StreamFact::PeerAddress)
-        .is_some_and(|peer| trust.reaches(&peer, forwarded))
+    asked
+        .peer(facts)
+        .is_some_and(|peer| trust.reaches(peer, forwarded))
         || facts
             .text(StreamFact::PeerUriSan)
             .is_some_and(|peer| trust.knows(&peer))

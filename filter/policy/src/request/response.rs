@@ -5,6 +5,7 @@ use super::fallback::Substitution;
 use super::{
     Answered, HttpRequest, PendingRequest, Stage, Streaming, local_reply, retry_settlement,
 };
+use crate::admission::Reason;
 use crate::breaker::Verdict;
 use crate::environment::Environment;
 use crate::environment::effects::{Action, Effects};
@@ -72,7 +73,8 @@ impl<H: HeaderMap> HttpRequest<H> {
         let (grpc, not_grpc) = grpc_status(facts, &waiting, status, end_of_stream);
         let bad = retry_settlement::looks_bad(status, grpc);
         let mut asked = FactCache::default();
-        let known = settle_attempts(worker, facts, &waiting, (bad, &mut asked));
+        let kept = self.forget_attempts(worker);
+        let known = settle_attempts(worker, facts, &waiting, (bad, &mut asked), kept);
         let refused = known
             .as_ref()
             .filter(|known| known.flags.has(Flags::REFUSED))
@@ -84,7 +86,7 @@ impl<H: HeaderMap> HttpRequest<H> {
         };
         let failed = judged.outcome == Outcome::Failure;
         if failed || worker.looks_for_broken_streams(waiting.upstream, waiting.at) {
-            judged = worker.ask_other_peers(waiting.exchange, facts, judged, origin);
+            judged = worker.ask_other_peers(waiting.exchange, facts, (judged, origin), &mut asked);
         }
         let outcome = judged.outcome;
         let failed = judged.is_break_of_client() || outcome == Outcome::Failure;
@@ -108,15 +110,8 @@ impl<H: HeaderMap> HttpRequest<H> {
         let seen = (facts, lines.as_ref());
         self.record_outcome(worker, seen, &waiting, &verdict, (origin, timing.latency));
         if bad {
-            let enforced = failed || refused.is_some();
-            self.settle_retries(
-                worker,
-                facts,
-                &waiting,
-                known.as_ref(),
-                (failed, enforced),
-                out,
-            );
+            let ended = (failed, failed || refused.is_some(), &mut asked);
+            self.settle_retries(worker, facts, &waiting, known.as_ref(), ended, out);
         }
         let stands_in = failed || refused.is_some() || response_facts::had_no_upstream(origin);
         let deadline = waiting.grpc && bad && timing.is_over;
@@ -201,7 +196,7 @@ impl<H: HeaderMap> HttpRequest<H> {
         facts: &E::Response,
         waiting: &PendingRequest,
         known: Option<&Attempts>,
-        (failed, retried): (bool, bool),
+        (failed, retried, asked): (bool, bool, &mut FactCache),
         out: &mut Effects,
     ) {
         let settlement = waiting.accounted;
@@ -210,7 +205,14 @@ impl<H: HeaderMap> HttpRequest<H> {
             worker.count(waiting.upstream, Event::RetryDenied(Denial::UnsafeCoarse));
         }
         let retried = retried && enforced;
-        retry_settlement::strip_attempt_headers(worker, facts, out, &self.arrival, known, retried);
+        retry_settlement::strip_attempt_headers(
+            worker,
+            facts,
+            out,
+            &self.arrival,
+            known,
+            (retried, asked),
+        );
     }
 
     /// Says whose response it is, as far as the policy's responses say such things.
@@ -228,7 +230,7 @@ impl<H: HeaderMap> HttpRequest<H> {
             local_reply::strip_own_headers(worker, facts, &self.arrival, out);
         } else if let Some(reason) = waiting.elsewhere {
             out.set_response_header(local_reply::DEGRADED, "cluster");
-            out.set_response_header(local_reply::REASON, reason.name());
+            out.set_response_header(Reason::HEADER, reason.name());
         }
     }
 }
@@ -268,10 +270,25 @@ fn settle_attempts<E: Environment>(
     worker: &mut Worker<E>,
     facts: &E::Response,
     waiting: &PendingRequest,
-    bad: (bool, &mut FactCache),
+    (bad, asked): (bool, &mut FactCache),
+    kept: bool,
 ) -> Option<Attempts> {
     let accounted = waiting.accounted?;
-    retry_settlement::finish(worker, facts, waiting.upstream, accounted, bad)
+    if kept {
+        // No attempt failed, so that a bad response is nobody's answer, or another filter's word on a good one.
+        let sent = !bad || was_sent(facts, asked);
+        retry_settlement::finish_kept(worker, waiting.upstream, sent);
+        return None;
+    }
+    retry_settlement::finish(worker, facts, waiting.upstream, accounted, (bad, asked))
+}
+
+/// Whether any attempt was made of a request that got a bad response.
+#[cold]
+#[inline(never)]
+fn was_sent(facts: &impl ResponsePhase, asked: &mut FactCache) -> bool {
+    asked.attempts(facts).unwrap_or(0) > 0
+        && !response_facts::had_no_upstream(asked.origin(facts).0)
 }
 
 fn judge<E: Environment>(

@@ -35,6 +35,14 @@ pub(crate) fn looks_bad(status: u16, grpc: Option<u16>) -> bool {
     !(100..400).contains(&status) || grpc.is_some_and(|status| status != 0)
 }
 
+/// The same where no attempt failed, and nobody else accounted for any: the request paid in when it was admitted. `sent` is whether an
+/// attempt was made.
+pub(crate) fn finish_kept<E: Environment>(worker: &mut Worker<E>, upstream: usize, sent: bool) {
+    if !sent {
+        worker.take_deposit_back(upstream);
+    }
+}
+
 /// Settles the account of a request that has its answer, or ended without one. Says what is known of its attempts where
 /// somebody looked.
 pub(crate) fn finish<E: Environment>(
@@ -53,6 +61,10 @@ pub(crate) fn finish<E: Environment>(
         .is_some_and(|known| known.flags.has(Flags::SEEN));
     if seen {
         worker.learn_position(upstream, Position::Present);
+        let here = known
+            .as_ref()
+            .is_some_and(|known| known.flags.has(Flags::HERE));
+        worker.learn_link(upstream, here);
     } else if accounted.position != Position::Present || accounted.asks {
         // Whether there is none shows only where an attempt was made for certain. Nobody's answer is good, and a bad
         // one may be Envoy's own; were those of the upstream not believed, one that is down would never be retried.
@@ -76,7 +88,7 @@ pub(crate) fn strip_attempt_headers<E: Environment>(
     out: &mut Effects,
     arrival: &PropagatedContext,
     known: Option<&Attempts>,
-    retried: bool,
+    (retried, asked): (bool, &mut FactCache),
 ) {
     if let Some(known) = known {
         out.remove_response_header(VOTE.as_bytes());
@@ -92,7 +104,7 @@ pub(crate) fn strip_attempt_headers<E: Environment>(
         arrival.persist_failure(&worker.env);
     }
     let below = retried || told || arrival.failed_below(&worker.env);
-    match below && arrival.is_trusted(worker, facts) {
+    match below && arrival.is_trusted_as_asked(worker, facts, asked) {
         true if !told => out.set_response_header(NO_RETRY, "1"),
         false if told => out.remove_response_header(NO_RETRY.as_bytes()),
         true | false => {}

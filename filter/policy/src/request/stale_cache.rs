@@ -5,6 +5,7 @@
 //! a few at a time; what a stream took goes with the stream, or earlier: where all places are taken, who
 //! took the longest gives way, so that a few answers that never end do not keep all others out.
 
+use crate::admission::Reason;
 use crate::environment::Environment;
 use crate::environment::effects::{Effects, Reply};
 use crate::environment::facts::{BodyPhase, Facts, ResponsePhase, RouteFact};
@@ -20,7 +21,7 @@ use crate::time::Span;
 use crate::worker::{CapturedBody, Worker};
 
 use super::Answered;
-use super::local_reply::{DEGRADED, LocalReplyCause, LogFields, REASON};
+use super::local_reply::{DEGRADED, LocalReplyCause, LogFields};
 use crate::response_facts;
 
 /// What tells the way of a request apart; a listener has no name that a filter could read.
@@ -201,7 +202,7 @@ impl<H: HeaderMap> Exchange<H> {
             reply.header("age", age.clone());
             if policy.answer_headers {
                 reply.header(DEGRADED, "stale");
-                reply.header(REASON, need.name());
+                reply.header(Reason::HEADER, need.name());
             }
             let about = LogFields {
                 policy: &policy.name,

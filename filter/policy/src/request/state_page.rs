@@ -5,6 +5,7 @@ use super::propagation::{forwarded, is_trusted};
 use crate::environment::effects::Reply;
 use crate::environment::facts::RequestPhase;
 use crate::environment::headers::HeaderMap;
+use crate::response_facts::FactCache;
 use crate::state_page::StatePage;
 
 /// Whether a request asks for this page, and may.
@@ -15,7 +16,12 @@ pub(crate) fn is_asked(
 ) -> bool {
     pairs.value(":path") == Some(page.path.as_bytes())
         && pairs.value(":method") == Some(b"GET")
-        && is_trusted(&page.trust, &forwarded(pairs), facts)
+        && is_trusted(
+            &page.trust,
+            &forwarded(pairs),
+            facts,
+            &mut FactCache::default(),
+        )
 }
 
 /// The page as a local reply.

@@ -74,8 +74,12 @@ impl Flags {
     /// The route retries as it likes; all that is asked for is that later attempts say how much time is left. Set
     /// together with [`Flags::SHADOW`], which is what an older module in the upstream position knows.
     pub const ROUTES: u16 = 512;
+    /// The upstream position is in the VM that wrote this.
+    pub const HERE: u16 = 1024;
+    /// It paid into the budget when it was admitted.
+    pub const DEPOSITED: u16 = 2048;
 
-    /// Whether this one is set.
+    /// Whether this one is set, or any of these.
     pub const fn has(self, bit: u16) -> bool {
         self.0 & bit != 0
     }
@@ -111,6 +115,8 @@ pub struct Attempts {
     pub cluster: String,
     /// What parts the upstream from others of its cluster: kind and value, or nothing.
     pub part: Option<(String, String)>,
+    /// The number of the VM that wrote it; 0 if a release wrote it that did not say so.
+    pub vm: u64,
 }
 
 /// Why an attempt is not made or not paid for.
@@ -231,7 +237,8 @@ impl Attempts {
             .iter()
             .position(|death| *death == self.death);
         let [low, high] = self.flags.0.to_le_bytes();
-        let mut bytes = vec![
+        let mut bytes = Vec::with_capacity(128);
+        bytes.extend_from_slice(&[
             VERSION,
             self.max,
             self.started,
@@ -245,7 +252,7 @@ impl Attempts {
                 Some(_) => 2,
                 None => 0,
             },
-        ];
+        ]);
         bytes.extend_from_slice(&self.deadline.as_nanos().to_le_bytes());
         let (kind, part) = match &self.part {
             Some((kind, part)) => (kind.as_str(), part.as_str()),
@@ -254,6 +261,10 @@ impl Attempts {
         for text in [&self.policy, &self.cluster, kind, part] {
             bytes.extend_from_slice(text.as_bytes());
             bytes.push(0);
+        }
+        // A text too, since earlier releases pass over what stands behind the others: each letter is four bits.
+        for place in (0..64).step_by(4) {
+            bytes.push(b'@' | (self.vm >> place) as u8 & 0xf);
         }
         bytes
     }
@@ -267,8 +278,8 @@ impl Attempts {
             return None;
         }
         let mut texts = std::str::from_utf8(rest).ok()?.split('\0');
-        let mut text = || texts.next();
-        let (policy, cluster, kind, part) = (text()?, text()?, text()?, text()?);
+        let mut next = || texts.next();
+        let (policy, cluster, kind, part) = (next()?, next()?, next()?, next()?);
         Some(Self {
             max,
             started,
@@ -285,8 +296,15 @@ impl Attempts {
             policy: policy.to_owned(),
             cluster: cluster.to_owned(),
             part: (!kind.is_empty()).then(|| (kind.to_owned(), part.to_owned())),
+            vm: texts.next().map_or(0, number),
         })
     }
+}
+
+/// The number that these letters stand for.
+fn number(letters: &str) -> u64 {
+    let letters = letters.bytes().rev();
+    letters.fold(0, |number, letter| number << 4 | u64::from(letter & 0xf))
 }
 
 /// The time that is left.
@@ -452,6 +470,7 @@ mod tests {
             death in 0..4_usize,
             denied in prop::sample::select(vec![None, Some(Denial::Breaker), Some(Denial::Budget)]),
             deadline in any::<u64>(),
+            vm in any::<u64>(),
             names in prop::array::uniform3("[^\0]{0,20}"),
             part in prop::option::of("[^\0]{0,20}"),
             cut in 0..80_usize,
@@ -463,6 +482,7 @@ mod tests {
                 max, started, paid, live, death: AttemptFailure::ALL[death], flags: Flags(flags), denied,
                 deadline: Timestamp::nanos(deadline), policy, cluster,
                 part: part.map(|part| ("route".to_owned(), part)),
+                vm,
             };
             let bytes = attempts.encode();
             prop_assert_eq!(Attempts::decode(&bytes), Some(attempts));

@@ -108,6 +108,7 @@ pub(crate) struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
     /// The version and what stands behind the envelope; `None` if it is damaged or something else.
+    #[inline]
     pub(crate) fn open(bytes: &'a [u8], magic: [u8; 2]) -> Option<(u16, Self)> {
         let (header, body) = bytes.split_at_checked(HEADER)?;
         let mut header = Reader(header);
@@ -169,6 +170,7 @@ impl<'a> Reader<'a> {
         self.take().map(u64::from_le_bytes)
     }
 
+    #[inline]
     pub(crate) fn bytes(&mut self) -> Option<&'a [u8]> {
         let length = usize::try_from(self.u32()?).ok()?;
         let (bytes, rest) = self.0.split_at_checked(length)?;

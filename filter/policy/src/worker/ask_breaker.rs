@@ -79,7 +79,7 @@ impl<E: Environment> Worker<E> {
             draw,
             local_permits: entry.holding,
             may_hold,
-            deposits: entry.deposits,
+            deposits: entry.deposits.get(),
         };
         let governed = upstream_of(
             policy,

@@ -14,14 +14,10 @@ use crate::time::{Span, Timestamp};
 
 use super::Worker;
 use super::upstreams::BrokenStreamsView;
-use crate::response_facts;
+use crate::response_facts::{self, FactCache};
 
 /// What all workers know is read no oftener than this, beside broken streams.
 const LOOK: Span = Span::millis(350);
-
-fn peer(facts: &impl Facts<StreamFact>) -> Option<Peer> {
-    Peer::at(&facts.text(StreamFact::PeerAddress)?)
-}
 
 impl<E: Environment> Worker<E> {
     /// Whether a good response of this upstream may tell something: it sees trouble, or the broken streams of some upstream are
@@ -39,18 +35,18 @@ impl<E: Environment> Worker<E> {
         &mut self,
         number: usize,
         facts: &impl ResponsePhase,
-        judged: Judgement,
-        origin: ResponseSource,
+        (judged, origin): (Judgement, ResponseSource),
+        asked: &mut FactCache,
     ) -> Judgement {
         match (judged.outcome, origin) {
             (Outcome::Success, _) => {
                 if let Some(upstream) = self.exchanges.get(number).map(|known| known.upstream) {
-                    self.answered_well(upstream, facts, origin);
+                    self.answered_well(upstream, facts, origin, asked);
                 }
             }
             (Outcome::Failure, ResponseSource::Local { flags })
                 if blame::is_broken(flags)
-                    && self.is_break_of_client(number, facts) == Some(true) =>
+                    && self.is_break_of_client(number, facts, asked) == Some(true) =>
             {
                 return Ignored::OnePeer.into();
             }
@@ -64,6 +60,7 @@ impl<E: Environment> Worker<E> {
         &mut self,
         number: usize,
         facts: &impl Facts<StreamFact>,
+        asked: &mut FactCache,
     ) -> Option<bool> {
         let now = self.env.now();
         let exchange = self.exchanges.get(number)?;
@@ -71,7 +68,7 @@ impl<E: Environment> Worker<E> {
         let upstream = exchange.upstream;
         let entry = self.upstreams.entry(upstream)?;
         let stream = BrokenStream {
-            peer: peer(facts)?,
+            peer: Peer::at(asked.peer(facts)?)?,
             generation: permit.generation,
             half_open: permit.probe.is_some() || entry.phase == Phase::HalfOpen,
         };
@@ -90,6 +87,7 @@ impl<E: Environment> Worker<E> {
         upstream: usize,
         facts: &impl ResponsePhase,
         origin: ResponseSource,
+        asked: &mut FactCache,
     ) {
         let now = self.env.now();
         let Some(entry) = self.upstreams.entry(upstream) else {
@@ -106,7 +104,11 @@ impl<E: Environment> Worker<E> {
         if !watched(view) || now.since(view.told) < broken_stream::TELL {
             return;
         }
-        let Some(peer) = peer(facts).filter(|peer| view.seen.wants(*peer, now)) else {
+        let Some(peer) = asked
+            .peer(facts)
+            .and_then(Peer::at)
+            .filter(|peer| view.seen.wants(*peer, now))
+        else {
             return;
         };
         // A cache's response is none of the upstream's.

@@ -27,6 +27,7 @@ impl<T> ByName<T> {
     }
 
     /// What is kept under a name.
+    #[inline]
     pub(super) fn get_mut(&mut self, name: &str) -> Option<&mut T> {
         let number = *self.numbers.get(name)?;
         self.values.get_mut(number)

@@ -12,6 +12,7 @@ mod by_name;
 mod concurrency;
 mod credits;
 pub(crate) mod exchanges;
+pub(crate) mod handover;
 mod health_check;
 mod latency;
 mod limit_reached;
@@ -82,6 +83,8 @@ pub struct Worker<E: Environment> {
     routing: Routing,
     /// Whether any of its policies has a say in anything.
     governs: bool,
+    /// Whether any of them gives attempts a time of their own.
+    limits_attempts: bool,
     /// How many requests came while none has.
     ungoverned: u32,
     shapes: shapes::Shapes,
@@ -130,9 +133,14 @@ impl<E: Environment> Worker<E> {
         let now = env.now();
         let mut draws = Draws::seeded(env.seed(now.as_nanos()));
         let number = draws.next_u64();
+        vm.handover.number(number);
         let mut policies = routing.policies.iter();
         Self {
             governs: policies.any(|policy| routing.governs(policy)),
+            limits_attempts: routing
+                .policies
+                .iter()
+                .any(|policy| policy.time.per_try.is_some()),
             ungoverned: 0,
             shapes: shapes::Shapes::new(routing.policies.len(), now),
             liveness: membership::Membership::new(number, &routing.policies),

@@ -31,8 +31,7 @@ impl<E: Environment> Worker<E> {
     /// A first attempt starts; what it pays in is told to the others later.
     pub(crate) fn deposit(&mut self, known: &Attempts) -> Option<()> {
         let number = self.upstream_of(known)?;
-        let entry = self.upstreams.entry(number)?;
-        entry.deposits = entry.deposits.saturating_add(1);
+        self.upstreams.entry(number)?.add_deposit();
         Some(())
     }
 
@@ -98,7 +97,9 @@ impl<E: Environment> Worker<E> {
         let Some(entry) = self.upstreams.entry(upstream).filter(|_| attempts > 0) else {
             return;
         };
-        entry.deposits = entry.deposits.saturating_add(u64::from(!marked));
+        if !marked {
+            entry.add_deposit();
+        }
         let retries = attempts.saturating_sub(1).min(u64::from(u8::MAX)) as u8;
         if retries > 0 {
             self.enter(upstream, Entry::Charge(retries));
@@ -134,7 +135,7 @@ impl<E: Environment> Worker<E> {
             self.shapes.standing(entry.policy),
             self.liveness.view.dead(),
         );
-        let (afforded, notes) = payment::affords(&self.env, &place, entry.deposits, moment);
+        let (afforded, notes) = payment::affords(&self.env, &place, entry.deposits.get(), moment);
         note(&self.env, entry, &mut self.own, &notes);
         afforded
     }
@@ -183,7 +184,10 @@ impl<E: Environment> Worker<E> {
 
     /// Tells the others what first attempts paid in.
     pub(super) fn flush_deposits(&mut self, number: usize) {
-        let pending = self.upstreams.entry(number).map(|entry| entry.deposits);
+        let pending = self
+            .upstreams
+            .entry(number)
+            .map(|entry| entry.deposits.get());
         if pending.is_some_and(|deposits| deposits > 0) {
             self.enter(number, Entry::Flush);
         }
@@ -258,9 +262,9 @@ impl<E: Environment> Worker<E> {
             self.shapes.standing(entry.policy),
             self.liveness.view.dead(),
         );
-        let (value, notes) = run(&self.env, policy, &place, entry.deposits)?;
+        let (value, notes) = run(&self.env, policy, &place, entry.deposits.get())?;
         if notes.is_committed() {
-            entry.deposits = 0;
+            entry.deposits.set(0);
         }
         note(&self.env, entry, &mut self.own, &notes);
         Some(value)

@@ -172,9 +172,11 @@ impl<E: Environment> Worker<E> {
             let notes = (!counting).then(|| admission::claim(&self.env, &place, moment));
             let key = key.clone();
             let holdings = LocalHoldings::of(policy, Some(&key), instance);
+            let deposits = self.vm.handover.deposits(key.as_str());
             let number = self.upstreams.add(&self.env, &name, Some(key), instance);
             if let Some(entry) = self.upstreams.entry(number) {
                 entry.holdings = holdings;
+                entry.deposits = deposits;
                 if let Some(notes) = notes {
                     note(&self.env, entry, &mut self.own, &notes);
                 }

@@ -16,6 +16,7 @@ use crate::shared::record::Record;
 use crate::shared::state::Key;
 use crate::time::{Span, Timestamp};
 
+use super::handover::{Deposits, Link};
 use super::local_leases::LocalHoldings;
 use super::record_cache::RecordCache;
 use crate::environment::Metrics;
@@ -127,9 +128,11 @@ pub(crate) struct Upstream {
     /// What is counted.
     pub(crate) series: UpstreamSeries,
     /// First attempts that did not pay into the retry budget yet.
-    pub(crate) deposits: u64,
+    pub(super) deposits: Deposits,
     /// Whether attempts are accounted one by one.
     pub(crate) position: Position,
+    /// Whether they pass this VM.
+    pub(super) link: Link,
     /// Latencies that were not told to the others yet.
     pub(crate) seen: Histogram,
     /// The limit that follows latency.
@@ -176,6 +179,11 @@ pub(crate) enum Position {
 }
 
 impl Upstream {
+    /// A request pays into the retry budget.
+    pub(super) fn add_deposit(&self) {
+        self.deposits.set(self.deposits.get().saturating_add(1));
+    }
+
     /// Whether there were failures about when it was last seen, or it is let in again after some.
     pub(crate) fn sees_trouble(&self) -> bool {
         self.failing || self.phase == Phase::HalfOpen
@@ -346,8 +354,9 @@ fn upstream(
         gated: false,
         holdings: None,
         series,
-        deposits: 0,
+        deposits: Deposits::default(),
         position: Position::Unknown,
+        link: Link::Unknown,
         seen: Histogram::default(),
         adaptive: None,
         hedge: None,

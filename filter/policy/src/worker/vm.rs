@@ -4,6 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 
+use super::handover::Handover;
 use crate::environment::Entropy;
 use crate::shared::keys;
 use crate::shared::process_key::ProcessKey;
@@ -29,6 +30,8 @@ pub struct Vm {
     /// Which responses were looked at lately.
     pub(crate) sampling: RefCell<Sampling>,
     captures: RefCell<[Capture; CAPTURES_MAX]>,
+    /// What both positions of the filter hand to each other.
+    pub(crate) handover: Handover,
 }
 
 impl Vm {

@@ -4,6 +4,8 @@
 mod credits;
 #[path = "fallback.rs"]
 mod fallback;
+#[path = "handover.rs"]
+mod handover;
 #[path = "hedges.rs"]
 mod hedges;
 #[path = "late_failures.rs"]

@@ -157,7 +157,7 @@ fn repeated(asked: Vec<Asked>) -> BTreeSet<(&'static str, Question)> {
 }
 
 /// What is asked for twice: under these policies, in this callback.
-const TWICE: [(&[&str], &str, Question); 4] = [
+const TWICE: [(&[&str], &str, Question); 3] = [
     // A failover is another admission: its cluster has limits and slots of its own.
     (
         &["failover", "all", "trust and all"],
@@ -173,12 +173,6 @@ const TWICE: [(&[&str], &str, Question); 4] = [
         &["all", "trust and all"],
         "request_headers",
         Question::Stream(StreamFact::ConnectionId),
-    ),
-    // Whether a peer is believed is asked beside whose stream broke.
-    (
-        &["trust and retries", "trust and all"],
-        "response_headers",
-        Question::Stream(StreamFact::PeerAddress),
     ),
 ];
 

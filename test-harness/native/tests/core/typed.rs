@@ -2,6 +2,8 @@
 
 #[path = "fallback.rs"]
 mod fallback;
+#[path = "handover.rs"]
+mod handover;
 #[path = "hedges.rs"]
 mod hedges;
 #[path = "reasons.rs"]

@@ -158,6 +158,7 @@ impl Leases {
     }
 
     /// Whether a VM was given up: it holds less than it believes.
+    #[inline]
     pub fn has_lost(&self, local: &LocalLease) -> bool {
         local.generation == self.generation && self.held_by(local.instance) < local.quantity
     }

@@ -4,6 +4,7 @@
 //! Twenty users ask again as soon as they are answered. The upstream's chance has a seed and streams of its own for first
 //! attempts and retries, so these shares hardly vary between runs; the tolerance of a point is for retries in flight.
 
+mod handover;
 mod refunds;
 
 use std::time::Duration;

@@ -8,7 +8,7 @@ use seawall_policy::time::Span;
 
 use super::at::{At, at};
 use super::error::suggestion;
-use super::raw::retries::{RawBudget, RawHedge, RawMethods, RawRetries, RawRetryMode};
+use super::raw::retries::{RawBudget, RawHedge, RawMethods, RawRetries, RawRetryMode, RawRouter};
 use super::values::{above_nothing, bounds};
 
 const CONDITIONS_MAX: usize = 64;
@@ -35,7 +35,12 @@ pub(super) fn retries(raw: &At<'_, RawRetries<'_>>, time: &Limits) -> Option<Set
             Some(raw) => hedge(raw, time),
             None => None,
         },
+        by_route: at!(raw.router).said() == Some(RawRouter::Route),
     };
+    if settings.by_route && settings.hedge.is_some() {
+        let problem = "route cannot stand beside hedge, which is told to Envoy's router by headers";
+        at!(raw.router).refuse(problem);
+    }
     (mode != Some(RawRetryMode::Off)).then_some(settings)
 }
 

@@ -25,6 +25,20 @@ pub struct RawRetries<'a> {
     pub budget: Option<RawBudget>,
     /// A second attempt beside one that takes long, for requests that are safe to repeat.
     pub hedge: Option<RawHedge>,
+    /// How Envoy's router learns of them (headers). With "route" each route has the `retry_policy` that docs/configuration.md names, and a
+    /// request that goes well has no header written.
+    pub router: Option<RawRouter>,
+}
+
+/// How Envoy's router learns of retries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum RawRouter {
+    /// By headers of each request.
+    Headers,
+    /// By the route's `retry_policy`; headers only take retries back.
+    Route,
 }
 
 /// What retries do.

@@ -185,6 +185,7 @@ fn rows() -> Vec<Row> {
         ("retries.hedge.percentile", none(), json!([1, 95, 100])),
         ("retries.hedge.min", hedge(), times()),
         ("retries.hedge.max", hedge(), times()),
+        ("retries.router", none(), json!(["headers", "route"])),
         ("bulkhead.mode", bulkhead(), switch()),
         ("bulkhead.enforce", bulkhead(), shares()),
         (

@@ -1,12 +1,13 @@
 //! The property in which both positions of the filter keep the attempts of a request.
 
+use crate::retry::Settings;
 use crate::retry::attempts::Attempts;
 
 use crate::environment::effects::{Effect, Effects};
 use crate::environment::facts::{Facts, StreamFact};
 
 /// The upstream position votes for another attempt by this header on an answer.
-pub(crate) const VOTE: &str = "x-seawall-retry";
+pub(crate) const VOTE: &str = Settings::VOTE;
 /// It stops every retry of the route's own by this one.
 pub(crate) const VETO: &str = "x-envoy-ratelimited";
 /// On an answer: it was retried below, or could not be, so that another retry would multiply.

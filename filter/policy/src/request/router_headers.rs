@@ -138,8 +138,13 @@ pub(crate) fn retries(retries: &Settings, leave: RetryAllowance, out: &mut Effec
     if retries.mode == Mode::Shadow {
         return;
     }
-    if leave.attempts <= 1 {
+    // What is not safe to repeat would be repeated by the route after a reset.
+    let repeats = leave.attempts > 1 && (leave.safe || !retries.by_route);
+    if !repeats {
         out.set_request_header("x-envoy-max-retries", "0");
+        return;
+    }
+    if retries.by_route && leave.votes && leave.attempts == retries.attempts {
         return;
     }
     let on = &retries.on;

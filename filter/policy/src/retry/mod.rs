@@ -120,11 +120,33 @@ pub struct Settings {
     pub budget: retry_budget::Settings,
     /// When a second attempt is sent beside the first.
     pub hedge: Option<Delay>,
+    /// Whether the routes have a `retry_policy` that lets the upstream position decide, so that a request that may have all of its
+    /// attempts needs no header for Envoy's router.
+    pub by_route: bool,
 }
 
 impl Settings {
     /// The most attempts that can be asked for.
     pub const ATTEMPTS_MAX: u32 = 10;
+    /// The response header by which the upstream position votes for another attempt.
+    pub const VOTE: &str = "x-seawall-retry";
+
+    /// What Envoy's router has to retry on so that Seawall decides: its words in `retry_on`.
+    pub fn router_words(&self) -> Vec<&'static str> {
+        let on = |kind| self.on.has(kind);
+        // Envoy's "reset" is broken connections and limits of attempts in one.
+        let reset = on(Condition::Reset) || on(Condition::Timeout);
+        let words = [
+            ("retriable-headers", true),
+            ("reset", reset),
+            ("connect-failure", on(Condition::Connect)),
+            ("refused-stream", on(Condition::RefusedStream)),
+        ];
+        let words = words.into_iter();
+        words
+            .filter_map(|(word, counts)| counts.then_some(word))
+            .collect()
+    }
 
     /// Whether a request may be repeated at all where Seawall does not see its attempts. Envoy adds the route's own conditions
     /// to Seawall's, so that what is not safe to repeat is repeated by the route unless it has no retries. A call of gRPC is a
@@ -152,6 +174,7 @@ impl Default for Settings {
             any_method: false,
             budget: retry_budget::Settings::default(),
             hedge: None,
+            by_route: false,
         }
     }
 }

@@ -59,7 +59,7 @@ pub(super) fn of(row: &Row, modules: &Modules, upstream: SocketAddr) -> anyhow::
         policy: is_seawall.then(|| policy(row)).transpose()?,
         upstream: row.positions == Positions::Both,
         named_roots: true,
-        routes: routes(row),
+        routes: routes(row)?,
         filters,
         ..Listener::default()
     };
@@ -105,10 +105,9 @@ fn policy(row: &Row) -> anyhow::Result<Value> {
 }
 
 /// As many as the row has; all but the last are for other paths.
-fn routes(row: &Row) -> Vec<Route> {
-    // As the shipped configuration has it: without retry_on it retries nothing by itself.
+fn routes(row: &Row) -> anyhow::Result<Vec<Route>> {
     let action = match row.positions {
-        Positions::Both => json!({"retry_policy": {"retry_back_off": {"base_interval": "0.025s"}}}),
+        Positions::Both => json!({"retry_policy": retry_policy(&policy(row)?)}),
         Positions::Downstream => Value::Null,
     };
     let others = (1..row.routes).map(|number| format!("/other/{number}/"));
@@ -119,7 +118,21 @@ fn routes(row: &Row) -> Vec<Route> {
         action: action.clone(),
         ..Route::default()
     };
-    prefixes.map(route).collect()
+    Ok(prefixes.map(route).collect())
+}
+
+/// What a route says of retries: as the shipped configuration has it, without retry_on it retries nothing by itself.
+fn retry_policy(policy: &Value) -> Value {
+    let back_off = json!({"base_interval": "0.025s"});
+    match policy.pointer("/policies/default/retries/router") {
+        Some(Value::String(router)) if router == "route" => json!({
+            "retry_on": "retriable-headers,reset,connect-failure,refused-stream",
+            "num_retries": 1,
+            "retriable_headers": [{"name": "x-seawall-retry"}],
+            "retry_back_off": back_off
+        }),
+        _ => json!({"retry_back_off": back_off}),
+    }
 }
 
 fn nothing(module: &Path) -> Value {

@@ -1,5 +1,7 @@
 //! The suite on the state as bytes.
 
+#[path = "by_route.rs"]
+mod by_route;
 #[path = "credits.rs"]
 mod credits;
 #[path = "fallback.rs"]

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use serde_json::Value;
 
 use seawall_policy::policy::Policy;
+use seawall_policy::retry::{Mode, Settings};
 use seawall_policy::route::Routing;
 
 use super::cluster::{Clusters, MAX_RETRIES_DEFAULT};
@@ -166,13 +167,62 @@ fn overflow(
 
 /// Retries that a route makes of its own.
 fn own(findings: &mut Findings, route: &Route<'_>, policy: &Policy, told: &mut BTreeSet<String>) {
-    let Some((path, on)) = route.retries_on() else {
+    let retries = policy.retries.as_ref();
+    if let Some(retries) =
+        retries.filter(|retries| retries.by_route && retries.mode == Mode::Enforce)
+    {
+        return by_route(findings, route, (policy, retries), told);
+    }
+    let Some((path, known)) = route.retry_policy() else {
+        return;
+    };
+    let Some(on) = known["retry_on"].as_str().filter(|on| !on.is_empty()) else {
         return;
     };
     if told.insert(format!("{path} {}", policy.name)) {
         let needs = "what Seawall needs here is retry_back_off alone";
         rules::own(findings, &joined(&path, "retry_on"), on, needs, policy);
     }
+}
+
+/// The retry policy by which a route lets the upstream position decide.
+fn by_route(
+    findings: &mut Findings,
+    route: &Route<'_>,
+    (policy, retries): (&Policy, &Settings),
+    told: &mut BTreeSet<String>,
+) {
+    let words = retries.router_words();
+    let again = retries.attempts.saturating_sub(1);
+    let found = route.retry_policy();
+    let known = found.as_ref().map_or(&Value::Null, |(_, known)| *known);
+    let on = known["retry_on"].as_str().unwrap_or_default().split(',');
+    let on: BTreeSet<&str> = on.map(str::trim).collect();
+    let voted = known["retriable_headers"].as_array().into_iter().flatten();
+    let votes = voted.map(|header| header["name"].as_str());
+    // Envoy's num_retries is 1 where nothing is said.
+    let most = match &known["num_retries"] {
+        Value::Null => Some(1),
+        most => most.as_u64(),
+    };
+    let is_so = on == words.iter().copied().collect()
+        && votes.eq([Some(Settings::VOTE)])
+        && most == Some(u64::from(again));
+    let path = found.map_or_else(
+        || joined(&route.path, "route.retry_policy"),
+        |(path, _)| path,
+    );
+    if is_so || !told.insert(format!("{path} {}", policy.name)) {
+        return;
+    }
+    let problem = format!(
+        "retries.router of the policy \"{}\" is route, which needs {{retry_on: \"{}\", num_retries: {again}, \
+         retriable_headers: [{{name: {}}}]}} here: without it other requests are retried than the policy says, or none",
+        policy.name,
+        words.join(","),
+        Settings::VOTE
+    );
+    findings.warning(&path, problem);
 }
 
 /// The limits of a route beside those of a policy.

@@ -135,18 +135,14 @@ impl<'a> Route<'a> {
         BOUNDS.into_iter().filter_map(bound).collect()
     }
 
-    /// Where its retry policy stands, its own or its virtual host's, and on what it retries.
-    pub(super) fn retries_on(&self) -> Option<(String, &'a str)> {
+    /// Its retry policy, its own or its virtual host's, and where that stands.
+    pub(super) fn retry_policy(&self) -> Option<(String, &'a Value)> {
         let own = self.route.pointer("/route/retry_policy");
-        let (path, policy) = match own {
-            Some(own) => (joined(&self.path, "route.retry_policy"), own),
-            None => {
-                let path = joined(&self.host_path, "retry_policy");
-                (path, self.host.get("retry_policy")?)
-            }
-        };
-        let on = policy["retry_on"].as_str().filter(|on| !on.is_empty())?;
-        Some((path, on))
+        if let Some(own) = own {
+            return Some((joined(&self.path, "route.retry_policy"), own));
+        }
+        let path = joined(&self.host_path, "retry_policy");
+        Some((path, self.host.get("retry_policy")?))
     }
 
     fn metadata(&self, key: &str) -> Option<&'a str> {

@@ -345,6 +345,38 @@ fn a_route_with_retries_of_its_own_is_told_that_they_come_under_the_budget() {
 }
 
 #[test]
+fn where_the_route_is_to_retry_it_is_told_how() {
+    let manager = CHAIN.trim_end_matches("/http_filters");
+    let route = format!("{manager}/route_config/virtual_hosts/0/routes/0/route/retry_policy");
+    let by_route = RETRIES.replace("{\"attempts\":2}", "{\"attempts\":3,\"router\":\"route\"}");
+    let words = "retriable-headers,reset,connect-failure,refused-stream";
+    let right = json!({"retry_on": words, "num_retries": 2, "retriable_headers": [{"name": "x-seawall-retry"}]});
+    is_quiet(&with(&by_route, &route, right.clone()));
+    let need = "needs {retry_on: \"retriable-headers,reset,connect-failure,refused-stream\", num_retries: 2";
+    warns(
+        &with(&by_route, &route, json!({})),
+        "routes[0].route.retry_policy",
+        need,
+    );
+    for (key, wrong) in [
+        ("retry_on", json!("retriable-headers")),
+        ("retry_on", json!(format!("{words},5xx"))),
+        ("num_retries", json!(3)),
+        ("num_retries", json!(null)),
+        ("retriable_headers", json!([])),
+        ("retriable_headers", json!([{"name": "x-retry"}])),
+    ] {
+        let mut policy = right.clone();
+        policy[key] = wrong;
+        warns(
+            &with(&by_route, &route, policy),
+            "routes[0].route.retry_policy",
+            need,
+        );
+    }
+}
+
+#[test]
 fn a_limit_of_an_attempt_is_shorter_than_the_whole_requests() {
     let route = format!(
         "{}/route_config/virtual_hosts/0/routes/0",

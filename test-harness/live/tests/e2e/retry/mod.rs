@@ -2,6 +2,7 @@
 //! rule under test decides.
 
 mod by_request;
+mod by_route;
 mod hedging;
 
 use seawall_live::load::Kind;

@@ -57,6 +57,7 @@ suite "interleavings, hostile calls (beside it)" awaited
 suite "a real Envoy" tests --test e2e -- --test-threads=4
 suite "shipped configurations" scripts/test-configurations.sh
 suite "Istio" scripts/test-istio.sh
+suite "Prometheus: rules, alerts, dashboard" scripts/test-prometheus.sh
 suite "the report in a browser" scripts/test-report.sh
 suite "compose" scripts/test-compose.sh
 

@@ -56,7 +56,7 @@ suite "interleavings, hostile calls (beside it)" awaited
 # Most of these wait most of the time.
 suite "a real Envoy" tests --test e2e -- --test-threads=4
 suite "shipped configurations" scripts/test-configurations.sh
-suite "Istio" scripts/test-istio.sh
+suite "manifests: Istio, Envoy Gateway, KEDA" scripts/test-istio.sh
 suite "Prometheus: rules, alerts, dashboard" scripts/test-prometheus.sh
 suite "the report in a browser" scripts/test-report.sh
 suite "compose" scripts/test-compose.sh

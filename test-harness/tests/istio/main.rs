@@ -78,6 +78,11 @@ fn the_manifests_fit_istios_own_definitions() {
     let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/istio");
     for file in [
         "wasmplugin.yaml",
+        "trafficextension.yaml",
+        "trafficextension-inbound.yaml",
+        "trafficextension-gateway.yaml",
+        "trafficextension-waypoint.yaml",
+        "destinationrule.yaml",
         "envoyfilter-stats-tags.yaml",
         "envoyfilter-upstream.yaml",
     ] {

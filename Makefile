@@ -1,6 +1,6 @@
 # Seawall. `make` lists what can be made; `make demo` and `make test` get what they need themselves.
 .DEFAULT_GOAL := help
-.PHONY: help setup wasm envoy harness lint test e2e properties bench bench-envoy demo replay clean
+.PHONY: help setup wasm envoy harness lint test e2e properties bench bench-envoy demo replay oci dist clean
 CARGO := cargo
 OUT := out
 
@@ -45,6 +45,13 @@ replay: wasm harness ## an outage replayed on a virtual clock
 	@target/release/seawall trace generate --rate 200 --for 300s -o $(OUT)/trace.jsonl
 	@target/release/seawall replay --trace $(OUT)/trace.jsonl --policy examples/policies/enforce.yaml \
 		--fault errors,at=60s,for=60s --workers 4 --out $(OUT)
+
+oci: wasm ## the filter as OCI images, in dist/oci
+	@scripts/oci.py make dist/seawall.wasm $$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1) dist/oci
+	@scripts/oci.py check dist/seawall.wasm dist/oci
+
+dist: wasm ## dist/release: all that is given on, with checksums and a bill of materials
+	@scripts/dist.sh
 
 clean: ## what was built; .tools/ stays
 	rm -rf target dist $(OUT)

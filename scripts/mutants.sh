@@ -53,6 +53,7 @@ put_in() { # mutant
 
 take_out() { # mutant
     local file
+    # shellcheck disable=SC2013  # names of files here have no spaces
     for file in $(sed -n -e 's/^# file: //p' -e 's,^+++ b/,,p' "$1"); do
         cp "$file" "$tree/$file"
         rm -f "$tree/$file.orig" "$tree/$file.rej"

@@ -34,7 +34,7 @@ gateway=examples/envoy-gateway
 for plugin in $istio/wasmplugin.yaml $istio/trafficextension.yaml; do
     said=$(target/release/seawall check --together "$plugin" $istio/envoyfilter-upstream.yaml $istio/destinationrule.yaml)
     printf '%s\n' "$said"
-    ! grep -q ': warning: ' <<<"$said"
+    if grep -q ': warning: ' <<<"$said"; then exit 1; fi
 done
 target/release/seawall check $istio/trafficextension-*.yaml $gateway/envoyextensionpolicy.yaml $gateway/envoypatchpolicy.yaml
 node scripts/manifests.mjs "$tools" $istio/*.yaml examples/autoscaling/hpa.yaml examples/autoscaling/scaledobject.yaml

@@ -71,7 +71,7 @@ policies:
       - static: {status: 200, body: "[]"}
 END
 "$seawall" trace generate --rate 150 --for 300s --priorities critical=2,sheddable=1 -o "$work/trace.jsonl" 2>/dev/null
-outage=(--trace "$work/trace.jsonl" --fault hang,at=60s,for=60s --fault errors,at=180s,for=30s,share=40)
+outage=(--trace "$work/trace.jsonl" --fault "hang,at=60s,for=60s" --fault "errors,at=180s,for=30s,share=40")
 replay "${outage[@]}" --policy examples/policies/start.yaml --out "$work/earlier"
 (
     # So that the command on the page names no place of this machine.

@@ -35,7 +35,7 @@ beside() { # command...
     { "$@" >"$log.beside" 2>&1; echo $? >"$log.status"; } &
 }
 # What ran beside; call it after `wait`.
-# shellcheck disable=SC2317  # suite calls it
+# shellcheck disable=SC2317,SC2329  # suite calls it
 awaited() {
     cat "$log.beside"
     return "$(cat "$log.status")"
@@ -43,7 +43,7 @@ awaited() {
 
 export RUST_BACKTRACE="${RUST_BACKTRACE:-0}"
 # One selection of packages for all, so that nothing is built twice.
-# shellcheck disable=SC2317  # suite calls it
+# shellcheck disable=SC2317,SC2329  # suite calls it
 tests() { cargo test --workspace --release --locked "$@"; }
 suite "policies, models, parts" tests --lib --test breaker --test core --test decoders
 suite "host, filter, simulation, replay" tests --test host --test filter --test command --test replay --test retries --test fleet --test limits
@@ -58,6 +58,7 @@ suite "a real Envoy" tests --test e2e -- --test-threads=4
 suite "shipped configurations" scripts/test-configurations.sh
 suite "manifests: Istio, Envoy Gateway, KEDA" scripts/test-istio.sh
 suite "Prometheus: rules, alerts, dashboard" scripts/test-prometheus.sh
+suite "the OCI image" scripts/test-oci.sh
 suite "the report in a browser" scripts/test-report.sh
 suite "compose" scripts/test-compose.sh
 

@@ -14,7 +14,7 @@ if ! ls "$(rustc --print target-libdir --target "$target")"/libcore-*.rlib >/dev
     fi
     CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER="$(rustc --print sysroot)/lib/rustlib/$(rustc --print host-tuple)/bin/rust-lld"
     export CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1
-    more=(-Zbuild-std=std,panic_abort)
+    more=("-Zbuild-std=std,panic_abort")
 fi
 cargo build --quiet -p seawall-filter-test --lib --profile wasm --target "$target" --target-dir "$directory" --locked \
     "${more[@]}" >&2

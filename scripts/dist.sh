@@ -27,5 +27,6 @@ scripts/oci.py check dist/seawall.wasm "$out/oci"
 scripts/sbom.py "$out/seawall.cdx.json"
 cp docs/*.schema.json "$out/schemas/"
 cp -r examples/prometheus examples/grafana examples/runbooks examples/istio examples/envoy-gateway examples/autoscaling envoy "$out/"
-(cd "$out" && find . -type f ! -name SHA256SUMS -print0 | sort -z | xargs -0 sha256sum >SHA256SUMS)
+sums=$(cd "$out" && find . -type f -print0 | sort -z | xargs -0 sha256sum)
+printf '%s\n' "$sums" >"$out/SHA256SUMS"
 echo "dist: $out, version $version, $(find "$out" -type f | wc -l) files, $(du -sh "$out" | cut -f 1)"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Gets Prometheus, promtool and amtool into .tools/prometheus and prints the directory that holds them.
+# Gets Prometheus, promtool, Alertmanager and amtool into .tools/prometheus and prints the directory that holds them.
 #
 # Debian's packages hold them; they are unpacked, not installed, so nothing is started. PROMETHEUS_BIN names a directory that
 # has them already.
@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 readonly tools=.tools/prometheus
-readonly programs=(prometheus promtool amtool)
+readonly programs=(prometheus promtool prometheus-alertmanager amtool)
 say() { printf '%s\n' "prometheus: $*" >&2; }
 
 complete() { # directory

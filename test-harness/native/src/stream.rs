@@ -85,6 +85,11 @@ impl Request {
         Self::with(&self.process, known)
     }
 
+    /// The number of its context.
+    pub fn context(&self) -> u32 {
+        self.context
+    }
+
     /// The reply that the client got, if it is one of Seawall's.
     pub fn reply(&self) -> Option<Rc<Reply>> {
         self.known.borrow().reply.clone()

@@ -49,7 +49,7 @@ use trace::Trace;
 use upstreams::Clusters;
 
 /// Wall clock = this + the virtual clock: 2026-01-01T00:00:00Z in nanoseconds.
-const EPOCH: u64 = 1_767_225_600_000_000_000;
+pub(crate) const EPOCH: u64 = 1_767_225_600_000_000_000;
 const NANOS_PER_MILLI: u64 = 1_000_000;
 
 /// Wall clock in nanoseconds since 1970, at this virtual time.

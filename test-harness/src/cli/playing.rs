@@ -18,7 +18,7 @@ use crate::process::{Process, ProcessOptions};
 use crate::report::words::{counted, quoted};
 use crate::report::{Report, VERSION};
 use crate::router::{ROUTE_TIMEOUT, Route};
-use crate::sim::{CLUSTER, Environment, Lane, RecordedOutage, START, Scenario};
+use crate::sim::{self, CLUSTER, Environment, Lane, RecordedOutage, START, Scenario};
 use crate::trace::{self, Format, Outage, Request};
 use crate::world::{OTHERS, World};
 
@@ -348,7 +348,7 @@ impl Prepared {
     }
 
     /// A lane with the filter in these Envoys.
-    pub(super) fn filtered<'a>(&self, envoys: &'a [Process]) -> Lane<'a> {
+    pub(super) fn filtered<'a, F: sim::Filter>(&self, envoys: &'a [F]) -> Lane<'a> {
         Lane {
             route: self.route(),
             sidecars: self.world.sidecars(true),

@@ -120,6 +120,15 @@ pub struct StreamId {
 }
 
 impl StreamId {
+    /// A stream of a process without VMs.
+    pub(crate) fn of(worker: usize, context: u32) -> Self {
+        Self {
+            worker,
+            vm: 0,
+            context,
+        }
+    }
+
     /// The number of its context, as the guest sees it.
     pub fn context(self) -> u32 {
         self.context

@@ -11,10 +11,9 @@ use super::hosts::Services;
 use super::key::Key;
 use super::queue::Queue;
 use super::state::{ClientRequest, Event, Run};
-use super::{Lane, START, Scenario};
+use super::{Filter, Lane, START, Scenario};
 use crate::fault::Kind;
 use crate::measure::{Answer, ClientOutcome, Measure, Transition};
-use crate::process::Process;
 use crate::random::chance;
 use crate::trace::Request;
 
@@ -121,9 +120,9 @@ impl<'a> Run<'a> {
     }
 
     /// The filter of an Envoy, at this time.
-    pub(super) fn process(&mut self, now: u64, envoy: usize) -> Option<&'a Process> {
+    pub(super) fn process(&mut self, now: u64, envoy: usize) -> Option<&'a dyn Filter> {
         let number = self.lane.process(envoy)?;
-        let process = self.lane.envoys.get(number)?;
+        let process = *self.lane.envoys.get(number)?;
         process.set_now(now);
         self.touched = Some(number);
         Some(process)

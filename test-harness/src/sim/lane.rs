@@ -3,15 +3,15 @@
 
 use std::collections::BTreeMap;
 
+use super::Filter;
 use super::pool::Native;
-use crate::process::Process;
 use crate::router::Route;
 
 /// One way from the clients to the services.
 #[derive(Clone)]
 pub struct Lane<'a> {
     /// The Envoys with the filter; none is one Envoy without it. Requests go to those at the edge in turn.
-    pub envoys: &'a [Process],
+    pub envoys: Vec<&'a dyn Filter>,
     /// How many Envoys stand at the edge where they have no filter; 0 is one.
     pub bare_edge: usize,
     /// Whether a retry goes to a host that was not tried yet, while there is one, as with `retry_host_predicate: previous_hosts`.
@@ -41,7 +41,7 @@ impl Default for Lane<'_> {
     /// One Envoy without a filter, with a route and a cluster that say nothing.
     fn default() -> Self {
         Self {
-            envoys: &[],
+            envoys: Vec::new(),
             bare_edge: 0,
             avoids_tried: false,
             sidecars: Vec::new(),
@@ -67,17 +67,17 @@ impl<'a> Lane<'a> {
     }
 
     /// The filter before the router alone.
-    pub fn downstream(envoys: &'a [Process]) -> Self {
+    pub fn downstream<F: Filter>(envoys: &'a [F]) -> Self {
         Self {
-            envoys,
+            envoys: all(envoys),
             ..Self::default()
         }
     }
 
     /// The filter before and behind the router, and no limit on the cluster's retries, as in the configurations that ship.
-    pub fn both(envoys: &'a [Process]) -> Self {
+    pub fn both<F: Filter>(envoys: &'a [F]) -> Self {
         Self {
-            envoys,
+            envoys: all(envoys),
             upstream: true,
             native: Native::default(),
             ..Self::default()
@@ -117,4 +117,8 @@ impl<'a> Lane<'a> {
     pub(super) fn native(&self, service: &str) -> &Native {
         self.native_of.get(service).unwrap_or(&self.native)
     }
+}
+
+fn all<F: Filter>(envoys: &[F]) -> Vec<&dyn Filter> {
+    envoys.iter().map(|envoy| envoy as &dyn Filter).collect()
 }

@@ -6,8 +6,10 @@
 
 mod attempt;
 mod clients;
+mod core;
 mod event_loop;
 mod fate;
+mod filter;
 mod hosts;
 mod job;
 mod key;
@@ -26,7 +28,9 @@ use crate::process::Process;
 use crate::trace::Request;
 
 pub use clients::{Clients, Tokens};
+pub use core::Core;
 pub use event_loop::play;
+pub use filter::Filter;
 pub use lane::{Lane, Sidecar};
 pub use pool::{Native, Outliers};
 pub use queue::Queue;

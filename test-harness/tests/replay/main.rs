@@ -3,6 +3,7 @@
 mod adaptive;
 mod idle;
 mod logs;
+mod native;
 mod overload;
 mod recorded;
 mod shadow;

@@ -1,0 +1,96 @@
+//! The filter of one Envoy, as a simulation drives it: callback by callback.
+//!
+//! [`Process`] runs the real `.wasm`. [`super::Core`] runs the core natively, for searches that play a trace many times.
+
+use crate::abi::LogLine;
+use crate::abi::stream::HeaderMap;
+use crate::process::{Flow, Process, Properties, StreamId};
+
+/// The filter of one Envoy.
+pub trait Filter {
+    /// Sets the clock, in nanoseconds.
+    fn set_now(&self, nanos: u64);
+
+    /// How many workers there are.
+    fn workers(&self) -> usize;
+
+    /// Opens a request's stream on a worker, counted from 0.
+    fn open(&self, worker: usize, properties: Properties) -> StreamId;
+
+    /// Opens an attempt's stream for a request.
+    fn open_attempt(&self, parent: StreamId, properties: Properties) -> StreamId;
+
+    /// The headers of the request.
+    fn request_headers(&self, id: StreamId, headers: HeaderMap, end: bool) -> Flow;
+
+    /// The headers of the answer.
+    fn response_headers(&self, id: StreamId, headers: HeaderMap, end: bool) -> Flow;
+
+    /// A header map as it is now.
+    fn header_map(&self, id: StreamId, number: u32) -> HeaderMap;
+
+    /// Sets a property that the filter can read, its path's parts separated by NUL.
+    fn set_property(&self, id: StreamId, path: &str, value: Vec<u8>);
+
+    /// What a callback elsewhere made of a stream that waits at its request headers; `None` if it still waits.
+    fn woken(&self, id: StreamId) -> Option<Flow>;
+
+    /// The end of a stream.
+    fn close(&self, id: StreamId);
+
+    /// A tick of the main thread and of each worker.
+    fn tick(&self);
+
+    /// What was logged since the last time.
+    fn take_log(&self) -> Vec<LogLine>;
+}
+
+impl Filter for Process {
+    fn set_now(&self, nanos: u64) {
+        Self::set_now(self, nanos);
+    }
+
+    fn workers(&self) -> usize {
+        Self::workers(self)
+    }
+
+    fn open(&self, worker: usize, properties: Properties) -> StreamId {
+        Self::open(self, worker, properties)
+    }
+
+    fn open_attempt(&self, parent: StreamId, properties: Properties) -> StreamId {
+        Self::open_attempt(self, parent, properties)
+    }
+
+    fn request_headers(&self, id: StreamId, headers: HeaderMap, end: bool) -> Flow {
+        Self::request_headers(self, id, headers, end)
+    }
+
+    fn response_headers(&self, id: StreamId, headers: HeaderMap, end: bool) -> Flow {
+        Self::response_headers(self, id, headers, end)
+    }
+
+    fn header_map(&self, id: StreamId, number: u32) -> HeaderMap {
+        Self::header_map(self, id, number)
+    }
+
+    fn set_property(&self, id: StreamId, path: &str, value: Vec<u8>) {
+        Self::set_property(self, id, path, value);
+    }
+
+    fn woken(&self, id: StreamId) -> Option<Flow> {
+        Self::woken(self, id)
+    }
+
+    fn close(&self, id: StreamId) {
+        Self::close(self, id);
+    }
+
+    fn tick(&self) {
+        Self::tick(self);
+    }
+
+    fn take_log(&self) -> Vec<LogLine> {
+        Self::take_log(self)
+    }
+}

@@ -6,6 +6,7 @@ tiles();
 chartsOverTime();
 users();
 figures();
+tradeOff();
 changes();
 transitions();
 run();

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Mutex;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
@@ -14,8 +13,10 @@ use super::policy::{configuration, shipped};
 use super::progress;
 use super::reading::shown;
 use super::shadow::manifest;
+use super::threads::Threads;
 use crate::baseline::{self, Baseline};
 use crate::measure::Measure;
+use crate::parallel;
 use crate::report::Report;
 use crate::report::words::quoted;
 use crate::router::{RetryOn, Route};
@@ -63,6 +64,8 @@ pub(super) struct Compare {
     #[arg(long, value_name = "FILE")]
     manifest: Option<PathBuf>,
     #[command(flatten)]
+    threads: Threads,
+    #[command(flatten)]
     outputs: Outputs,
 }
 
@@ -107,7 +110,7 @@ impl Compare {
         }
         tell_apart(&mut lanes);
         prepared.assumptions.extend(self.assumptions());
-        let measured = play_all(&prepared, &lanes)?;
+        let measured = play_all(&prepared, &lanes, self.threads.count())?;
         let report = self.report(prepared, &lanes, measured);
         for warning in &report.warnings {
             eprintln!("seawall: warning: {warning}");
@@ -301,15 +304,17 @@ fn unlike(rules: &[Baseline]) -> Vec<String> {
         .collect()
 }
 
-/// Plays all lanes, as many at a time as there are cores. Each has its figures whatever ran beside it.
-fn play_all(prepared: &Prepared, lanes: &[(String, Spec<'_>)]) -> anyhow::Result<Vec<Measure>> {
+/// Plays all lanes, as many at a time as there are threads. Each has its figures whatever ran beside it.
+fn play_all(
+    prepared: &Prepared,
+    lanes: &[(String, Spec<'_>)],
+    threads: usize,
+) -> anyhow::Result<Vec<Measure>> {
     let bar = progress::requests((lanes.len() * prepared.trace.len()) as u64);
-    let next = Mutex::new(0..lanes.len());
-    let take = || next.lock().ok().and_then(|mut next| next.next());
-    let play_one = |spec: &Spec<'_>| {
+    let play_one = |number: usize| {
         let (scenario, trace) = (&prepared.scenario, &prepared.trace);
         let mut tick = || bar.inc(1);
-        let measure = match spec {
+        let measure = match &lanes[number].1 {
             Spec::Other(other) => play(scenario, trace, &other.lane(prepared), &mut tick),
             Spec::Baseline(rules) => play(scenario, trace, &governed(prepared, rules), &mut tick),
             Spec::Seawall(configuration) => {
@@ -319,27 +324,12 @@ fn play_all(prepared: &Prepared, lanes: &[(String, Spec<'_>)]) -> anyhow::Result
         };
         anyhow::Ok(measure)
     };
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut found = std::thread::scope(|scope| {
-        let worker = || {
-            let mut found = Vec::new();
-            while let Some(number) = take() {
-                found.push((number, play_one(&lanes[number].1)));
-            }
-            found
-        };
-        let workers: Vec<_> = (0..cores.min(lanes.len()))
-            .map(|_| scope.spawn(worker))
-            .collect();
-        let joined = workers.into_iter().map(|worker| worker.join());
-        joined
-            .flat_map(Result::unwrap_or_default)
-            .collect::<Vec<_>>()
-    });
+    let found = parallel::each(lanes.len(), threads, play_one);
     bar.finish_and_clear();
-    anyhow::ensure!(found.len() == lanes.len(), "a lane could not be played");
-    found.sort_by_key(|(number, _)| *number);
-    found.into_iter().map(|(_, measure)| measure).collect()
+    found
+        .context("a lane could not be played")?
+        .into_iter()
+        .collect()
 }
 
 /// Gives each lane a name of its own.

@@ -16,7 +16,9 @@ mod progress;
 mod reading;
 mod replay;
 mod shadow;
+mod threads;
 mod trace;
+mod tune;
 mod unmatched;
 
 use std::path::Path;
@@ -44,6 +46,7 @@ const BROKEN: u8 = 3;
   seawall trace generate --rate 100 --for 120s -o trace.jsonl
   seawall trace import access.log -o trace.jsonl
   seawall replay --trace trace.jsonl --policy examples/policies/start.yaml --fault errors,at=30s,for=60s
+  seawall tune --trace trace.jsonl --fault errors,at=30s,for=60s --out tuned
   seawall explore
   seawall bench"
 )]
@@ -63,6 +66,7 @@ enum Command {
     Replay(replay::Replay),
     #[command(subcommand)]
     Trace(trace::Trace),
+    Tune(tune::Tune),
 }
 
 /// Runs the command that the arguments name.
@@ -75,6 +79,7 @@ pub fn run() -> ExitCode {
         Command::Host(host) => host.run(),
         Command::Replay(replay) => replay.run(),
         Command::Trace(trace) => trace.run().map(|()| ExitCode::SUCCESS),
+        Command::Tune(tune) => tune.run(),
     };
     result.unwrap_or_else(|error| {
         eprintln!("seawall: {error:#}");

@@ -70,6 +70,16 @@ impl Outputs {
         })
     }
 
+    /// Whether standard output is for the report as JSON alone.
+    pub(super) fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// Where files go.
+    pub(super) fn directory(&self) -> Option<&Path> {
+        self.out.as_deref()
+    }
+
     /// As arguments of a command that gives the same report again.
     pub(super) fn arguments(&self) -> String {
         let criteria = self.criteria.iter().map(ToString::to_string);
@@ -79,7 +89,8 @@ impl Outputs {
     }
 }
 
-fn store(file: &Path, text: &str) -> anyhow::Result<()> {
+/// Writes a file.
+pub(super) fn store(file: &Path, text: &str) -> anyhow::Result<()> {
     std::fs::write(file, text).with_context(|| format!("writing {}", file.display()))
 }
 

@@ -160,12 +160,8 @@ impl Playing {
     }
 
     fn scenario(&self, world: &World, outages: &[Outage]) -> anyhow::Result<Scenario> {
-        let of = |outage: &Outage| RecordedOutage {
-            cluster: outage.cluster.clone(),
-            from: outage.from_us * 1_000,
-            to: outage.to_us * 1_000,
-        };
-        let recorded = self.is_recorded().then(|| outages.iter().map(of).collect());
+        let recorded = outages.iter().map(RecordedOutage::from);
+        let recorded = self.is_recorded().then(|| recorded.collect());
         let mut scenario = match self.world {
             Some(_) => world.scenario(self.seed)?,
             None => Scenario {

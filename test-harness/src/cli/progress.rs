@@ -14,6 +14,11 @@ pub(super) fn rows(length: u64) -> ProgressBar {
     bar(Some(length), "{bar:40} {pos}/{len} measured, {eta} left")
 }
 
+/// A bar of plays of a trace.
+pub(super) fn plays(length: u64) -> ProgressBar {
+    bar(Some(length), "{bar:40} {pos}/{len} plays, {eta} left")
+}
+
 /// A bar of bytes that are read; without a length, a count.
 pub(super) fn bytes(length: Option<u64>) -> ProgressBar {
     match length {

@@ -30,6 +30,10 @@ pub enum Figure {
     Goodput,
     /// Attempts at the upstream for each request.
     Amplification,
+    /// Requests that the filter refused though they came while no fault held.
+    FalseRefusals,
+    /// Attempts at the sick upstream for each request that came while the fault held.
+    SickLoad,
     /// From the fault to the first request that was kept from the upstream.
     TimeToDetect,
     /// From the fault's end to the last request that did not get a good answer.
@@ -55,7 +59,7 @@ pub enum Unit {
 
 impl Figure {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::P50,
         Self::P90,
         Self::P99,
@@ -66,6 +70,8 @@ impl Figure {
         Self::Degraded,
         Self::Goodput,
         Self::Amplification,
+        Self::FalseRefusals,
+        Self::SickLoad,
         Self::TimeToDetect,
         Self::TimeToRecover,
     ];
@@ -83,6 +89,8 @@ impl Figure {
             Self::Degraded => "degraded",
             Self::Goodput => "goodput",
             Self::Amplification => "amplification",
+            Self::FalseRefusals => "false_refusals",
+            Self::SickLoad => "sick_load",
             Self::TimeToDetect => "time_to_detect",
             Self::TimeToRecover => "time_to_recover",
         }
@@ -97,9 +105,11 @@ impl Figure {
             | Self::P999
             | Self::TimeToDetect
             | Self::TimeToRecover => Unit::Millis,
-            Self::Success | Self::Failed | Self::Refused | Self::Degraded => Unit::Percent,
+            Self::Success | Self::Failed | Self::Refused | Self::Degraded | Self::FalseRefusals => {
+                Unit::Percent
+            }
             Self::Goodput => Unit::PerSecond,
-            Self::Amplification => Unit::Times,
+            Self::Amplification | Self::SickLoad => Unit::Times,
         }
     }
 
@@ -128,6 +138,15 @@ impl Figure {
             Self::Degraded => percent(answers.degraded),
             Self::Goodput => Some(lane.goodput_per_s),
             Self::Amplification => Some(lane.amplification),
+            Self::FalseRefusals => percent(
+                answers
+                    .refused
+                    .saturating_sub(lane.answers_in_fault.refused),
+            ),
+            Self::SickLoad => {
+                let came = lane.answers_in_fault.all();
+                (came > 0).then(|| lane.reached_upstream_in_fault as f64 / came as f64)
+            }
             Self::TimeToDetect => lane.time_to_detect_ms.map(|millis| millis as f64),
             Self::TimeToRecover => {
                 let millis = lane.time_to_recover_ms.filter(|_| lane.recovered);

@@ -25,6 +25,7 @@ const PARTS: [(&str, &[&str]); 4] = [
         &[
             include_str!("../../assets/report/dom.js"),
             include_str!("../../assets/report/tables.js"),
+            include_str!("../../assets/report/trade-off.js"),
             include_str!("../../assets/report/charts.js"),
             include_str!("../../assets/report/main.js"),
         ],

@@ -6,6 +6,7 @@ mod figure;
 mod html;
 mod junit;
 mod terminal;
+mod trade_off;
 pub(crate) mod words;
 
 use schemars::JsonSchema;
@@ -21,6 +22,7 @@ pub use figure::{Figure, Unit};
 pub use html::html;
 pub use junit::junit;
 pub use terminal::table;
+pub use trade_off::{Aim, Role, TradeOff, TradeOffPoint};
 
 /// The version of the format.
 pub const VERSION: u32 = 2;
@@ -65,6 +67,9 @@ pub struct Report {
     pub assumptions: Vec<String>,
     /// One entry for each lane. The last one is judged.
     pub lanes: Vec<Figures>,
+    /// What a search saw that proposed the last lane's policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trade_off: Option<TradeOff>,
     /// What changed since an earlier report.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comparison: Option<Comparison>,

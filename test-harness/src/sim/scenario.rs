@@ -6,7 +6,7 @@ use super::fate::Fate;
 use super::service::Service;
 use super::{Clients, Environment, START};
 use crate::fault::{Fault, Kind};
-use crate::trace::Request;
+use crate::trace::{Outage, Request};
 
 /// An environment with its details.
 #[derive(Clone, Debug)]
@@ -40,6 +40,16 @@ pub struct RecordedOutage {
     pub from: u64,
     /// Its last one.
     pub to: u64,
+}
+
+impl From<&Outage> for RecordedOutage {
+    fn from(outage: &Outage) -> Self {
+        Self {
+            cluster: outage.cluster.clone(),
+            from: outage.from_us * 1_000,
+            to: outage.to_us * 1_000,
+        }
+    }
 }
 
 /// The cluster of traces that name none.

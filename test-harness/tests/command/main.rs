@@ -8,3 +8,4 @@ mod compare;
 mod host;
 mod printing;
 mod report;
+mod tune;

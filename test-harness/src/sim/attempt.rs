@@ -1,5 +1,7 @@
 //! One attempt in Envoy: its host, the filter behind the router, Envoy's own limits, its end.
 
+use std::rc::Rc;
+
 use rand::RngExt;
 
 use super::key::Key;
@@ -14,7 +16,7 @@ use crate::router::{End, Machine, Retries, flag};
 impl Run<'_> {
     /// What an Envoy does by itself for a service.
     pub(super) fn pool(&mut self, place: (usize, usize)) -> &mut Pool {
-        let native = self.lane.native(self.services.get(place.1).name);
+        let native = self.lane.native(&self.services.get(place.1).name);
         self.pools
             .entry(place)
             .or_insert_with(|| Pool::new(Retries::limited(native.retries)))
@@ -83,9 +85,9 @@ impl Run<'_> {
         let flight = self.in_flight.get(&key)?;
         let place = (flight.envoy, flight.service);
         let running = self.services.get(place.1);
-        let (name, count) = (running.name, running.hosts.len());
+        let (name, count) = (Rc::clone(&running.name), running.hosts.len());
         let lane = self.lane;
-        let native = lane.native(name);
+        let native = lane.native(&name);
         if count == 1 && native.outliers.is_none() {
             return Some(0);
         }
@@ -139,7 +141,7 @@ impl Run<'_> {
         };
         let place = (flight.envoy, flight.service);
         let lane = self.lane;
-        let native = lane.native(self.services.get(place.1).name);
+        let native = lane.native(&self.services.get(place.1).name);
         let (held, goes) = match self.pool(place).enter(native, (key, attempt)) {
             Place::Free => (Holds::Place, true),
             Place::Wait => (Holds::Waits, false),
@@ -213,7 +215,7 @@ impl Run<'_> {
         };
         let place = (flight.envoy, flight.service);
         let lane = self.lane;
-        let native = lane.native(self.services.get(place.1).name);
+        let native = lane.native(&self.services.get(place.1).name);
         if native.outliers.is_some() {
             self.pool(place).told(native, host, status, now);
         }

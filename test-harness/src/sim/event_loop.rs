@@ -1,11 +1,13 @@
 //! One run: events in the order of their time, until nothing is left to happen.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use rand::RngExt;
 use seawall_policy::breaker::TransitionLine;
 use seawall_policy::worker::TICK_MILLIS;
 
+use super::arrivals::Arrivals;
 use super::clients::Buckets;
 use super::hosts::Services;
 use super::key::Key;
@@ -27,16 +29,30 @@ const STRIDE: u64 = 60_000 / TICK_MILLIS as u64;
 /// Before a request so many are run again, so that the filter sees its ticks come on time.
 const WAKING: u64 = 25;
 
-/// Plays a trace in a scenario through a lane. `progress` is told of every request.
-pub fn play(
+/// Calls of services are numbered from here on: behind every request of a trace.
+const CALLS: usize = usize::MAX / 2;
+
+/// Plays a trace in a scenario through a lane. `progress` is told of every request. Requests come in the order of their time; they
+/// may be made or read while they are played, and are forgotten when they are over.
+pub fn play<R: Into<Rc<Request>>>(
     scenario: &Scenario,
-    trace: &[Request],
+    trace: impl IntoIterator<Item = R>,
     lane: &Lane<'_>,
     mut progress: impl FnMut(),
 ) -> Measure {
+    let mut requests = trace.into_iter().map(Into::into);
+    run(scenario, Arrivals::of(&mut requests), lane, &mut progress)
+}
+
+fn run<'a>(
+    scenario: &'a Scenario,
+    arrivals: Arrivals<'a>,
+    lane: &'a Lane<'a>,
+    progress: &mut dyn FnMut(),
+) -> Measure {
     let mut run = Run {
         scenario,
-        trace,
+        arrivals,
         lane,
         queue: Queue::default(),
         services: Services::default(),
@@ -49,9 +65,8 @@ pub fn play(
         measure: Measure::default(),
         requests: BTreeMap::new(),
         buckets: Buckets::new(scenario.clients),
-        left: trace.len(),
-        arrived: 0,
-        next_call: trace.len(),
+        users: 0,
+        next_call: CALLS,
         active: START,
         touched: None,
     };
@@ -67,10 +82,10 @@ pub fn play(
     }
     loop {
         // A request comes before what else is due at the same time.
-        let request = trace.get(run.arrived).map(|one| START + one.at_us * 1_000);
+        let request = run.arrivals.due();
         let due = run.queue.due();
         // What goes on at hosts after the last answer is no part of the run as users see it.
-        let is_open = run.left > 0;
+        let is_open = run.is_open();
         let first = request.filter(|at| due.is_none_or(|due| *at <= due));
         let now = if let Some(now) = first {
             progress();
@@ -130,15 +145,19 @@ impl<'a> Run<'a> {
 
     /// The next request of the trace comes.
     fn client_request(&mut self, now: u64) {
-        let number = self.arrived;
-        self.arrived += 1;
-        let cluster = self.scenario.cluster_of(&self.trace[number]);
+        let Some((number, request)) = self.arrivals.take() else {
+            return;
+        };
+        self.users += 1;
+        let cluster = self.scenario.cluster_of(&request);
+        let service = self.services.number(self.scenario, cluster);
         self.measure.offered(now - START);
         let call = ClientRequest {
             at: now,
             attempts: 0,
+            request,
             origin: number,
-            service: self.services.number(self.scenario, cluster),
+            service,
             patience: self.scenario.patience,
             caller: None,
         };
@@ -169,8 +188,8 @@ impl<'a> Run<'a> {
         if let Some(caller) = call.caller {
             return self.called(now, &caller, !bad);
         }
-        self.left -= 1;
-        let request = &self.trace[call.origin];
+        self.users -= 1;
+        let request = &call.request;
         self.measure.answered(Answer {
             at: call.at - START,
             latency: now - call.at,
@@ -191,13 +210,18 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Whether requests of the trace are on their way, or more will come.
+    fn is_open(&self) -> bool {
+        self.users > 0 || self.arrivals.due().is_some()
+    }
+
     fn tick(&mut self, now: u64, number: usize) {
         if let Some(process) = self.lane.envoys.get(number) {
             process.set_now(now);
             self.touched = Some(number);
             process.tick();
         }
-        if self.left > 0 {
+        if self.is_open() {
             let next = now + TICK * self.ticks_to_next(now);
             self.queue.push(next, Event::Tick(number));
         }
@@ -208,21 +232,20 @@ impl<'a> Run<'a> {
     fn ticks_to_next(&self, now: u64) -> u64 {
         let idle = self.requests.is_empty() && self.jobs.is_empty() && self.parked.is_empty();
         let rested = now.saturating_sub(self.active) >= REST;
-        let Some(request) = self.trace.get(self.arrived).filter(|_| idle && rested) else {
+        let Some(request) = self.arrivals.due().filter(|_| idle && rested) else {
             return 1;
         };
         if !self.scenario.skips_idle {
             return 1;
         }
-        let ahead = (START + request.at_us * 1_000).saturating_sub(now) / TICK;
+        let ahead = request.saturating_sub(now) / TICK;
         ahead.saturating_sub(WAKING).clamp(1, STRIDE)
     }
 
     /// How much the upstream has, and how many wait.
     fn level(&mut self, now: u64) {
-        let waiting = self.arrived + self.left - self.trace.len();
         let at_upstream = self.jobs.len() + self.hanging.len();
-        self.measure.level(now - START, at_upstream, waiting);
+        self.measure.level(now - START, at_upstream, self.users);
     }
 
     /// What the filter logged of its transitions.

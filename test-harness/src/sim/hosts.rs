@@ -1,6 +1,7 @@
 //! The services of a run, with their hosts: those that the trace or the world names, made when they are first asked.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use super::Scenario;
 use super::service::{Cache, Service};
@@ -19,7 +20,7 @@ pub(super) struct Host {
 /// One service in a run.
 #[derive(Debug)]
 pub(super) struct Running<'a> {
-    pub(super) name: &'a str,
+    pub(super) name: Rc<str>,
     pub(super) like: &'a Service,
     pub(super) hosts: Vec<Host>,
 }
@@ -27,21 +28,22 @@ pub(super) struct Running<'a> {
 /// All services, by number.
 #[derive(Debug, Default)]
 pub(super) struct Services<'a> {
-    numbers: BTreeMap<&'a str, usize>,
+    numbers: BTreeMap<Rc<str>, usize>,
     all: Vec<Running<'a>>,
 }
 
 impl<'a> Services<'a> {
     /// The number of a service.
-    pub(super) fn number(&mut self, scenario: &'a Scenario, name: &'a str) -> usize {
+    pub(super) fn number(&mut self, scenario: &'a Scenario, name: &str) -> usize {
         if let Some(number) = self.numbers.get(name) {
             return *number;
         }
         let like = scenario.service(name);
         let hosts = std::iter::repeat_with(|| Host::of(like)).take(like.hosts.max(1));
         let number = self.all.len();
+        let name: Rc<str> = name.into();
         self.all.push(Running {
-            name,
+            name: Rc::clone(&name),
             like,
             hosts: hosts.collect(),
         });

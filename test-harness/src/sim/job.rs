@@ -1,5 +1,7 @@
 //! One attempt at its host: the way there, the queue, the work, the calls of other services, the way back.
 
+use std::rc::Rc;
+
 use rand::RngExt;
 
 use super::START;
@@ -10,6 +12,7 @@ use super::state::{Caller, ClientRequest, Event, Run, UpstreamJob};
 use super::upstream::Arrival;
 use crate::random::chance;
 use crate::router::End;
+use crate::trace::Request;
 
 /// What a service answers that does not get what it needs.
 const NEEDS: u16 = 503;
@@ -39,10 +42,10 @@ impl Run<'_> {
         };
         let service = flight.service;
         let host = flight.attempts.get(&attempt).map_or(0, |sent| sent.host);
-        let origin = self
-            .requests
-            .get(&key.request)
-            .map_or(0, |call| call.origin);
+        let Some(call) = self.requests.get(&key.request) else {
+            return;
+        };
+        let (origin, request) = (call.origin, Rc::clone(&call.request));
         let number = self.count_attempt(key);
         let concern = format!("{} attempt {number}", self.name(key));
         let mut random = chance(self.scenario.seed, &concern);
@@ -50,7 +53,7 @@ impl Run<'_> {
         let like = self.services.get(service).like;
         let (there, back) = like.network.ways(&mut random);
         let lost = like.network.loses(&mut random);
-        let told = self.trace[origin].service_us * 1_000;
+        let told = request.service_us * 1_000;
         let mut work = like.time.draw(told, &mut random);
         let mut calls = like.calls.len();
         if let Some(cache) = like.cache {
@@ -71,6 +74,7 @@ impl Run<'_> {
         let job = UpstreamJob {
             key,
             attempt,
+            request,
             origin,
             service,
             host,
@@ -97,10 +101,10 @@ impl Run<'_> {
         let Some(job) = self.jobs.get_mut(&number).filter(|job| !job.lost) else {
             return;
         };
-        let request = &self.trace[job.origin];
+        let request: &Request = &job.request;
         let running = self.services.get(job.service);
         let at = Reached {
-            service: running.name,
+            service: &running.name,
             host: job.host,
             number: job.number,
             draw: job.draw,
@@ -166,7 +170,7 @@ impl Run<'_> {
             return;
         };
         let work = (job.work, host.busy(), host.up);
-        let work = self.scenario.work(now, (running.name, job.host), work);
+        let work = self.scenario.work(now, (&running.name, job.host), work);
         self.queue
             .push(now.saturating_add(work), Event::Served(number));
     }
@@ -225,7 +229,7 @@ impl Run<'_> {
             return;
         };
         let running = self.services.get(job.service);
-        let (name, Some(spec)) = (running.name, running.like.calls.get(call)) else {
+        let (name, Some(spec)) = (Rc::clone(&running.name), running.like.calls.get(call)) else {
             return;
         };
         let concern = format!("{} attempt {} call {call}", self.name(job.key), job.number);
@@ -233,13 +237,14 @@ impl Run<'_> {
         let asked = ClientRequest {
             at: now,
             attempts: 0,
+            request: Rc::clone(&job.request),
             origin: job.origin,
             service: self.services.number(self.scenario, &spec.service),
             patience: spec.patience,
             caller: Some(Caller {
                 job: number,
                 optional: spec.optional,
-                envoy: self.lane.sidecar(name),
+                envoy: self.lane.sidecar(&name),
                 tries: spec.tries.max(1),
                 concern,
             }),
@@ -288,18 +293,19 @@ impl Run<'_> {
             return;
         };
         let up = fault.end();
-        let names: Vec<&str> = self.services.iter().map(|running| running.name).collect();
+        let names = self.services.iter().map(|running| Rc::clone(&running.name));
+        let names: Vec<Rc<str>> = names.collect();
         for (service, name) in names.into_iter().enumerate() {
             let running = self.services.get(service);
             for (number, host) in running.hosts.iter_mut().enumerate() {
-                if fault.hits(name, number) {
+                if fault.hits(&name, number) {
                     host.crash(up);
                 }
             }
         }
         let mut cut = Vec::new();
         for (number, job) in &mut self.jobs {
-            let name = self.services.get(job.service).name;
+            let name = &self.services.get(job.service).name;
             if !job.lost && fault.hits(name, job.host) {
                 (job.lost, job.end) = (true, End::Reset);
                 cut.push((now.saturating_add(job.back), *number));

@@ -4,6 +4,7 @@
 //! everything an attempt draws from its request's number and its own, so that two lanes with different filters meet the same
 //! fate where they ask for the same.
 
+mod arrivals;
 mod attempt;
 mod clients;
 mod core;

@@ -1,6 +1,7 @@
 //! One request in Envoy: the filter before the router, the router's steps, the answer.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
 
 use rand::RngExt;
 use seawall_policy::priority::{Priority, Settings};
@@ -32,7 +33,7 @@ impl Run<'_> {
             None => origin % self.lane.edge(),
         };
         let concern = self.concern(key);
-        let headers = request(origin, &self.trace[origin]);
+        let headers = request(origin, &call.request);
         let mut flight = InFlight {
             envoy,
             service,
@@ -55,8 +56,8 @@ impl Run<'_> {
         };
         let mut random = chance(self.scenario.seed, &concern);
         let worker = random.random_range(0..process.workers());
-        let cluster = self.services.get(service).name;
-        let stream = process.open(worker, properties(cluster, origin));
+        let cluster = Rc::clone(&self.services.get(service).name);
+        let stream = process.open(worker, properties(&cluster, origin));
         flight.stream = Some(stream);
         let flow = process.request_headers(stream, flight.headers.clone(), true);
         self.in_flight.insert(key, flight);

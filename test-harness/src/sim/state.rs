@@ -1,7 +1,9 @@
 //! The state of one run: its events, the requests on their way, and what the upstream has to do.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
+use super::arrivals::Arrivals;
 use super::clients::Buckets;
 use super::hosts::Services;
 use super::key::Key;
@@ -44,7 +46,8 @@ pub(super) enum Event {
 pub(super) struct UpstreamJob {
     pub(super) key: Key,
     pub(super) attempt: u32,
-    /// The trace's request that it is for.
+    /// The trace's request that it is for, and its number.
+    pub(super) request: Rc<Request>,
     pub(super) origin: usize,
     pub(super) service: usize,
     pub(super) host: usize,
@@ -65,7 +68,8 @@ pub(super) struct ClientRequest {
     pub(super) at: u64,
     /// Attempts that were sent, over all its tries.
     pub(super) attempts: u32,
-    /// The trace's request that it comes from.
+    /// The trace's request that it comes from, and its number.
+    pub(super) request: Rc<Request>,
     pub(super) origin: usize,
     pub(super) service: usize,
     pub(super) patience: Option<u64>,
@@ -106,7 +110,7 @@ pub(super) enum Holds {
 /// One run of a trace through a lane.
 pub(super) struct Run<'a> {
     pub(super) scenario: &'a Scenario,
-    pub(super) trace: &'a [Request],
+    pub(super) arrivals: Arrivals<'a>,
     pub(super) lane: &'a Lane<'a>,
     pub(super) queue: Queue<Event>,
     pub(super) services: Services<'a>,
@@ -123,10 +127,8 @@ pub(super) struct Run<'a> {
     pub(super) requests: BTreeMap<usize, ClientRequest>,
     /// What the clients may still spend on trying again.
     pub(super) buckets: Buckets,
-    /// Requests of the trace that are not over.
-    pub(super) left: usize,
-    /// The number of the next request that comes.
-    pub(super) arrived: usize,
+    /// Requests of the trace that came and are not over.
+    pub(super) users: usize,
     /// The number of the next call of a service.
     pub(super) next_call: usize,
     /// When something other than a tick happened last.

@@ -33,6 +33,7 @@ pub use record::Left;
 pub use summary::Summary;
 
 use std::io::{Read, Write};
+use std::rc::Rc;
 
 use seawall_policy::outcome::blame::{Class, ROWS, class_of};
 use seawall_policy::priority::Priority;
@@ -103,6 +104,12 @@ impl Request {
             (_, Some(status)) => status >= 500,
             (class, None) => matches!(class, Some(Class::Limit | Class::Connect | Class::Broken)),
         }
+    }
+}
+
+impl From<&Request> for Rc<Request> {
+    fn from(request: &Request) -> Self {
+        Self::new(request.clone())
     }
 }
 

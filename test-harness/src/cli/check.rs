@@ -10,7 +10,8 @@ use serde_json::json;
 
 use crate::check::{self, Finding, Findings, Verdict};
 use crate::report;
-use crate::world::World;
+use crate::report::words::counted;
+use crate::world::{World, WorldError};
 
 use super::stdout::say;
 
@@ -84,7 +85,32 @@ impl Check {
         let mut verdicts = Vec::new();
         let mut all = Vec::new();
         let mut unreadable = false;
-        for (name, findings) in self.findings()? {
+        let (worlds, files) = self.worlds();
+        for (name, read) in worlds {
+            let problem = read.as_ref().err().map(ToString::to_string);
+            verdicts.push(match problem {
+                None => Verdict::Valid,
+                Some(_) => Verdict::Invalid,
+            });
+            if self.json {
+                let verdict = verdicts.last();
+                all.push(
+                    json!({"file": name, "verdict": verdict, "is": "world", "problem": problem}),
+                );
+                continue;
+            }
+            match read {
+                Ok(world) => {
+                    let services = counted(world.services.len() as u64, "service");
+                    say!("{name}: valid, a world with {services} for seawall compare --world");
+                }
+                Err(error) => {
+                    say!("{name}: error: {error}");
+                    say!("{name}: not valid, a world");
+                }
+            }
+        }
+        for (name, findings) in self.findings(&files)? {
             let findings = match findings {
                 Ok(findings) => findings,
                 Err(error) => {
@@ -118,13 +144,34 @@ impl Check {
         Ok(ExitCode::from(code))
     }
 
+    /// The files that are worlds of a simulation, read; and all others.
+    fn worlds(&self) -> (Vec<(String, Result<World, WorldError>)>, Vec<&PathBuf>) {
+        let mut worlds = Vec::new();
+        let mut others = Vec::new();
+        for file in &self.files {
+            // Standard input can be read once.
+            let read = match file == Path::new("-") {
+                true => None,
+                false => text(file).ok(),
+            };
+            match read.filter(|text| is_world(text)) {
+                Some(text) => worlds.push((file.display().to_string(), World::read(&text))),
+                None => others.push(file),
+            }
+        }
+        (worlds, others)
+    }
+
     /// What is found in each file, or why it cannot be read; or what is found in all of them together.
-    fn findings(&self) -> anyhow::Result<Vec<(String, anyhow::Result<Findings>)>> {
+    fn findings(
+        &self,
+        files: &[&PathBuf],
+    ) -> anyhow::Result<Vec<(String, anyhow::Result<Findings>)>> {
+        if files.is_empty() {
+            return Ok(Vec::new());
+        }
         let documents = |file: &Path| Ok(check::parse(&text(file)?)?);
-        let named = self
-            .files
-            .iter()
-            .map(|file| (file.display().to_string(), file));
+        let named = files.iter().map(|file| (file.display().to_string(), file));
         if self.together {
             let mut files = Vec::new();
             for (name, file) in named {
@@ -148,6 +195,27 @@ impl Check {
             verdict => verdict,
         }
     }
+}
+
+/// Whether a text is meant as a world: it has one of a world's keys, and nothing by which Seawall's policies, Envoy's and Kubernetes' files are
+/// known.
+fn is_world(text: &str) -> bool {
+    const OTHERS: [&str; 6] = [
+        "policies",
+        "static_resources",
+        "resources",
+        "configs",
+        "kind",
+        "apiVersion",
+    ];
+    let Ok(documents) = check::parse(text) else {
+        return false;
+    };
+    let [document] = documents.as_slice() else {
+        return false;
+    };
+    let has = |keys: &[&str]| keys.iter().any(|key| document.get(key).is_some());
+    has(&["version"]) && has(&["services", "clients", "edge", "entry", "faults"]) && !has(&OTHERS)
 }
 
 /// What stands in a file, or in standard input. No more is read than is judged.
@@ -207,6 +275,21 @@ fn print(file: &str, findings: &Findings) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_world_is_told_from_all_else() {
+        for (text, expected) in [
+            ("version: 1\nservices: {a: {}}", true),
+            ("version: 1\nclients: {tries: 3}", true),
+            ("version: 1\npolicies: {default: {}}", false),
+            ("services: {a: {image: b}}", false),
+            ("kind: Service\nversion: 1\nservices: {}", false),
+            ("version: 1\nservices: {}\n---\nversion: 1", false),
+            ("{", false),
+        ] {
+            assert_eq!(is_world(text), expected, "{text}");
+        }
+    }
 
     #[test]
     fn no_more_is_read_than_the_bound_and_one() {

@@ -158,3 +158,22 @@ fn a_file_in_a_config_map_that_cannot_be_read_is_named() {
     assert!(!said.contains("notes.txt"), "{said}");
     assert_eq!(code, Some(3), "{said}");
 }
+
+#[test]
+fn a_world_is_checked_as_one() {
+    let shop = include_str!("../../../examples/worlds/shop.yaml");
+    let wrong = "version: 1\nservices: {a: {hostz: 3}}\n";
+    let files = Files::new(&[("shop.yaml", shop), ("wrong.yaml", wrong), ("good", GOOD)]);
+    let (said, code) = run(&files, &["shop.yaml", "good"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("shop.yaml: valid, a world with"), "{said}");
+    let (said, code) = run(&files, &["wrong.yaml", "good"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(
+        said.contains("wrong.yaml: error: ") && said.contains("hostz"),
+        "{said}"
+    );
+    let (said, code) = run(&files, &["--json", "wrong.yaml"]);
+    let read: Value = serde_json::from_str(&said).expect("JSON");
+    assert_eq!((&read[0]["is"], code), (&Value::from("world"), Some(1)));
+}

@@ -111,7 +111,7 @@ impl Compare {
         tell_apart(&mut lanes);
         prepared.assumptions.extend(self.assumptions());
         let measured = play_all(&prepared, &lanes, self.threads.count())?;
-        let report = self.report(prepared, &lanes, measured);
+        let report = self.report(prepared, &lanes, measured)?;
         for warning in &report.warnings {
             eprintln!("seawall: warning: {warning}");
         }
@@ -187,7 +187,7 @@ impl Compare {
         prepared: Prepared,
         lanes: &[(String, Spec<'_>)],
         measured: Vec<Measure>,
-    ) -> Report {
+    ) -> anyhow::Result<Report> {
         let mut line = format!("seawall compare{}", self.playing.arguments(prepared.format));
         for file in &self.policy {
             line.push_str(&format!(" --policy {}", quoted(&file.to_string_lossy())));
@@ -315,11 +315,23 @@ fn play_all(
         let (scenario, trace) = (&prepared.scenario, &prepared.trace);
         let mut tick = || bar.inc(1);
         let measure = match &lanes[number].1 {
-            Spec::Other(other) => play(scenario, trace, &other.lane(prepared), &mut tick),
-            Spec::Baseline(rules) => play(scenario, trace, &governed(prepared, rules), &mut tick),
+            Spec::Other(other) => {
+                play(scenario, trace.requests(), &other.lane(prepared), &mut tick)
+            }
+            Spec::Baseline(rules) => play(
+                scenario,
+                trace.requests(),
+                &governed(prepared, rules),
+                &mut tick,
+            ),
             Spec::Seawall(configuration) => {
                 let envoys = prepared.processes(configuration)?;
-                play(scenario, trace, &prepared.filtered(&envoys), &mut tick)
+                play(
+                    scenario,
+                    trace.requests(),
+                    &prepared.filtered(&envoys),
+                    &mut tick,
+                )
             }
         };
         anyhow::Ok(measure)

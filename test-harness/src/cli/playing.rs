@@ -9,7 +9,7 @@ use seawall_policy::route::Routing;
 use seawall_policy::time::Span;
 
 use super::filter::Filter;
-use super::reading::{Reading, shown};
+use super::reading::{Read, Reading, shown};
 use super::unmatched::unmatched;
 use crate::fault::Fault;
 use crate::measure::{Measure, lanes};
@@ -19,7 +19,7 @@ use crate::report::words::{counted, quoted};
 use crate::report::{Report, VERSION};
 use crate::router::{ROUTE_TIMEOUT, Route};
 use crate::sim::{self, CLUSTER, Environment, Lane, RecordedOutage, START, Scenario};
-use crate::trace::{self, Format, Outage, Request};
+use crate::trace::{Adjust, Facts, Failures, Format, Outage, Source};
 use crate::world::{OTHERS, World};
 
 /// Outages that are told one by one.
@@ -81,7 +81,9 @@ pub(super) struct Prepared {
     /// What the trace's file is.
     pub(super) format: Format,
     pub(super) world: World,
-    pub(super) trace: Vec<Request>,
+    pub(super) trace: Source,
+    /// What is known of it.
+    pub(super) facts: Facts,
     pub(super) outages: Vec<Outage>,
     pub(super) scenario: Scenario,
     /// The route's limit of a request, in nanoseconds.
@@ -109,15 +111,21 @@ impl Playing {
             "--trace - and --policy -: one of them must be a file"
         );
         let world = self.world()?;
-        let (trace, summary) = self.reading.all(self.trace())?;
+        let adjust = Adjust {
+            speed: self.speed,
+            scale: self.scale,
+        };
+        let Read {
+            source: trace,
+            facts,
+            summary,
+        } = self.reading.source(self.trace(), adjust)?;
         eprint!("{summary}");
-        let trace = self.adjusted(trace);
-        let trace = trace::bounded(trace).context("with this --speed and --scale")?;
-        let outages = trace::outages(&trace);
+        let outages = outages(&trace, &facts);
         let scenario = self.scenario(&world, &outages)?;
-        let route_timeout = self.route_timeout(&trace);
-        let mut warnings = strangers(&world, &scenario, &trace);
-        warnings.extend(self.warnings(&scenario, &trace, &outages));
+        let route_timeout = self.route_timeout(&facts);
+        let mut warnings = strangers(&world, &scenario, &facts);
+        warnings.extend(self.warnings(&scenario, &facts, &outages));
         if self.route_timeout.is_none() && route_timeout > ROUTE_TIMEOUT {
             let limit = Span::nanos(route_timeout);
             warnings.push(format!(
@@ -129,6 +137,7 @@ impl Playing {
             format: summary.format,
             world,
             trace,
+            facts,
             outages,
             scenario,
             route_timeout,
@@ -181,27 +190,24 @@ impl Playing {
     }
 
     /// The route's limit, in nanoseconds: one that no request of the trace meets by its own time, unless it was asked for.
-    fn route_timeout(&self, trace: &[Request]) -> u64 {
+    fn route_timeout(&self, facts: &Facts) -> u64 {
         const SECOND_US: u64 = 1_000_000;
-        let longest = trace.iter().map(|request| request.service_us).max();
-        let beyond = longest.unwrap_or(0).div_ceil(SECOND_US) + 1;
+        let beyond = facts.longest_us.div_ceil(SECOND_US) + 1;
         self.route_timeout
             .unwrap_or_else(|| ROUTE_TIMEOUT.max(beyond * SECOND_US * 1_000))
     }
 
     /// What a reader of the report should know before.
-    fn warnings(&self, scenario: &Scenario, trace: &[Request], outages: &[Outage]) -> Vec<String> {
+    fn warnings(&self, scenario: &Scenario, facts: &Facts, outages: &[Outage]) -> Vec<String> {
         let mut warnings = Vec::new();
         if let Some(cluster) = &self.cluster
-            && trace.iter().all(|request| request.cluster.is_some())
+            && !facts.clusters.contains_key(&None)
         {
             warnings.push(format!(
                 "--cluster {cluster} changes nothing: every request of the trace names its cluster"
             ));
         }
-        let end = trace
-            .last()
-            .map_or(0, |last| last.at_us.saturating_mul(1_000));
+        let end = facts.length_us.saturating_mul(1_000);
         let late = scenario.faults.iter().filter(|fault| fault.at > end);
         warnings.extend(late.map(|fault| {
             let seconds = end as f64 / 1e9;
@@ -209,14 +215,12 @@ impl Playing {
                 "--fault {fault} begins after the trace's end at {seconds:.1} s: it hits nothing"
             )
         }));
-        let says = |request: &Request| request.status.is_some() || request.flags.is_some();
-        if self.is_recorded() && outages.is_empty() && trace.iter().any(says) {
-            let failed = trace.iter().filter(|request| request.failed()).count();
-            let what = match failed {
+        if self.is_recorded() && outages.is_empty() && facts.says {
+            let what = match facts.failed {
                 0 => "says of no request that it failed, so nothing fails".to_owned(),
                 failed => format!(
                     "holds no outage; {} failed now and then, and fail again",
-                    counted(failed as u64, "request")
+                    counted(failed, "request")
                 ),
             };
             warnings.push(format!("--recorded-outcomes: the log {what}"));
@@ -235,18 +239,10 @@ impl Playing {
                 outages.len() - TOLD
             ));
         }
-        if self.is_recorded() && !trace.iter().any(says) {
+        if self.is_recorded() && !facts.says {
             warnings.push("the trace says of no request what became of it, so --recorded-outcomes changes nothing".to_owned());
         }
         warnings
-    }
-
-    fn adjusted(&self, mut trace: Vec<Request>) -> Vec<Request> {
-        for request in &mut trace {
-            request.at_us = (request.at_us as f64 / self.speed) as u64;
-            request.service_us = (request.service_us as f64 * self.scale) as u64;
-        }
-        trace
     }
 
     /// These arguments again, after the name of a command.
@@ -296,7 +292,7 @@ impl Playing {
 impl Prepared {
     /// Warns of what policies govern nothing, before all else.
     pub(super) fn warn_unmatched<'a>(&mut self, routings: impl Iterator<Item = &'a Routing>) {
-        let clusters = clusters(&self.scenario, &self.trace);
+        let clusters = clusters(&self.scenario, &self.facts);
         let mut found: Vec<String> = Vec::new();
         for warning in routings.flat_map(|routing| unmatched(routing, &clusters)) {
             if !found.contains(&warning) {
@@ -325,13 +321,13 @@ impl Prepared {
 
     /// All clusters that get requests.
     pub(super) fn clusters(&self) -> Vec<String> {
-        let all = clusters(&self.scenario, &self.trace).into_keys();
+        let all = clusters(&self.scenario, &self.facts).into_keys();
         all.map(str::to_owned).collect()
     }
 
     /// Whether neither the trace nor a world names a cluster.
     pub(super) fn is_nameless(&self) -> bool {
-        let named = self.trace.iter().any(|request| request.cluster.is_some());
+        let named = self.facts.clusters.keys().any(Option::is_some);
         self.world.services.is_empty() && !named
     }
 
@@ -363,15 +359,26 @@ impl Prepared {
     }
 
     /// The report of lanes that were played.
-    pub(super) fn report(self, reproduce: String, measured: Vec<(&str, Measure)>) -> Report {
+    ///
+    /// # Errors
+    /// If the trace's file was another one while it was played.
+    pub(super) fn report(
+        self,
+        reproduce: String,
+        measured: Vec<(&str, Measure)>,
+    ) -> anyhow::Result<Report> {
+        ensure!(
+            !self.trace.changed(),
+            "the trace's file was changed while it was played: play it again"
+        );
         let fault = self.scenario.faulty();
-        Report {
+        Ok(Report {
             version: VERSION,
             wasm_sha256: Some(self.module.sha256().to_owned()),
             reproduce,
             seed: self.scenario.seed,
             requests: self.trace.len(),
-            length_ms: self.trace.last().map_or(0, |last| last.at_us / 1_000),
+            length_ms: self.facts.length_us / 1_000,
             workers: self.world.edge.workers,
             route_timeout_ms: self.route_timeout / 1_000_000,
             recorded_outcomes: self.scenario.recorded.is_some(),
@@ -381,14 +388,14 @@ impl Prepared {
             assumptions: self.assumptions,
             lanes: lanes(measured, fault),
             ..Report::default()
-        }
+        })
     }
 }
 
 /// What the world and the trace do not have in common, and faults at services that nobody asks.
-fn strangers(world: &World, scenario: &Scenario, trace: &[Request]) -> Vec<String> {
+fn strangers(world: &World, scenario: &Scenario, facts: &Facts) -> Vec<String> {
     let mut warnings = Vec::new();
-    let asked = clusters(scenario, trace);
+    let asked = clusters(scenario, facts);
     let names: Vec<&str> = asked.keys().copied().collect();
     let names = names.join(", ");
     if !world.services.is_empty() && !world.services.contains_key(OTHERS) {
@@ -424,12 +431,22 @@ fn strangers(world: &World, scenario: &Scenario, trace: &[Request]) -> Vec<Strin
     warnings
 }
 
+/// The outages that a trace says there were.
+fn outages(trace: &Source, facts: &Facts) -> Vec<Outage> {
+    if facts.failed == 0 {
+        return Vec::new();
+    }
+    let mut failures = Failures::default();
+    trace.requests().for_each(|request| failures.add(&request));
+    failures.outages()
+}
+
 /// How many requests of a trace each cluster has; services that are called have none of their own, and count.
-fn clusters<'a>(scenario: &'a Scenario, trace: &'a [Request]) -> BTreeMap<&'a str, u64> {
+fn clusters<'a>(scenario: &'a Scenario, facts: &'a Facts) -> BTreeMap<&'a str, u64> {
     let mut clusters: BTreeMap<&str, u64> = BTreeMap::new();
-    for request in trace {
-        let cluster = request.cluster.as_deref().unwrap_or(&scenario.cluster);
-        *clusters.entry(cluster).or_default() += 1;
+    for (cluster, count) in &facts.clusters {
+        let cluster = cluster.as_deref().unwrap_or(&scenario.cluster);
+        *clusters.entry(cluster).or_default() += count;
     }
     for call in scenario
         .services

@@ -7,7 +7,10 @@ use clap::Args;
 
 use super::progress;
 use crate::report::words::quoted;
-use crate::trace::{self, Fields, Format, Input, Options, Request, Summary};
+use crate::trace::{
+    self, Adjust, Facts, Fields, Format, HELD_MAX, Input, Options, Request, Source, Summary,
+    TraceFile,
+};
 
 /// How a log is read.
 #[derive(Debug, Args)]
@@ -52,15 +55,65 @@ impl Reading {
         summary.with_context(|| shown(file))
     }
 
-    /// Reads all of a log; requests come in the order of their time.
-    pub(super) fn all(&self, file: &Path) -> anyhow::Result<(Vec<Request>, Summary)> {
-        let mut requests = Vec::new();
+    /// Reads a trace that is to be played, with other times. It is held if it is short, or if it cannot be read in order again.
+    pub(super) fn source(&self, file: &Path, adjust: Adjust) -> anyhow::Result<Read> {
+        let read = self.read(file, adjust, self.can_be_read_again(file))?;
+        match read {
+            Some(read) => Ok(read),
+            // It was not in order, so all of it is needed.
+            None => Ok(self
+                .read(file, adjust, false)?
+                .context("a trace that is held")?),
+        }
+    }
+
+    /// Whether a file is of Seawall's own format, and there to be read several times.
+    fn can_be_read_again(&self, file: &Path) -> bool {
+        if !std::fs::metadata(file).is_ok_and(|meta| meta.is_file()) {
+            return false;
+        }
+        let detected = || {
+            let input = Input::open(file, |input, _| input).ok()?;
+            Format::detect(&input, &self.fields).ok()
+        };
+        self.format.or_else(detected) == Some(Format::Jsonl)
+    }
+
+    /// Reads a trace; none if it is not in order, and was not held.
+    fn read(&self, file: &Path, adjust: Adjust, again: bool) -> anyhow::Result<Option<Read>> {
+        let mut facts = Facts::default();
+        let mut held = Vec::new();
+        let (mut in_order, mut last, mut far) = (true, 0, None);
         let summary = self.each(file, &mut |request| {
-            requests.push(request);
+            let number = facts.requests + 1;
+            trace::reachable(number, &request)?;
+            let request = adjust.request(request);
+            far = far.take().or(trace::reachable(number, &request).err());
+            in_order &= request.at_us >= last;
+            last = request.at_us;
+            facts.add(&request);
+            if !again || facts.requests <= HELD_MAX {
+                held.push(request);
+            } else {
+                held = Vec::new();
+            }
             Ok(())
         })?;
-        let requests = trace::bounded(requests).with_context(|| shown(file))?;
-        Ok((requests, summary))
+        if let Some(far) = far {
+            return Err(far).context("with this --speed and --scale");
+        }
+        let source = if held.len() == facts.requests {
+            Source::held(trace::bounded(held).with_context(|| shown(file))?)
+        } else if in_order {
+            Source::File(TraceFile::new(file, facts.requests, adjust))
+        } else {
+            return Ok(None);
+        };
+        Ok(Some(Read {
+            source,
+            facts,
+            summary,
+        }))
     }
 
     /// As arguments of a command that does the same again, after what the format was found to be.
@@ -87,6 +140,13 @@ impl Reading {
             strict: self.strict,
         }
     }
+}
+
+/// A trace that was read.
+pub(super) struct Read {
+    pub(super) source: Source,
+    pub(super) facts: Facts,
+    pub(super) summary: Summary,
 }
 
 /// A file's name in errors.

@@ -55,8 +55,13 @@ impl Replay {
         let envoys = prepared.processes(&configuration)?;
         let bar = progress::requests(2 * prepared.trace.len() as u64);
         let (scenario, trace) = (&prepared.scenario, &prepared.trace);
-        let without = play(scenario, trace, &prepared.bare(), || bar.inc(1));
-        let with = play(scenario, trace, &prepared.filtered(&envoys), || bar.inc(1));
+        let without = play(scenario, trace.requests(), &prepared.bare(), || bar.inc(1));
+        let with = play(
+            scenario,
+            trace.requests(),
+            &prepared.filtered(&envoys),
+            || bar.inc(1),
+        );
         bar.finish_and_clear();
         let reproduce = format!(
             "seawall replay{} --policy {}{}",
@@ -64,9 +69,9 @@ impl Replay {
             quoted(&self.policy.to_string_lossy()),
             self.outputs.arguments()
         );
-        Ok(prepared.report(
+        prepared.report(
             reproduce,
             vec![("without", without), ("with Seawall", with)],
-        ))
+        )
     }
 }

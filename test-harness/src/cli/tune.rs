@@ -4,6 +4,7 @@ mod halves;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::rc::Rc;
 
 use anyhow::{Context, ensure};
 use clap::Args;
@@ -104,10 +105,10 @@ impl Play for Natively<'_> {
 }
 
 /// The figures of a policy, with the core natively.
-fn natively(
+fn natively<R: Into<Rc<Request>>>(
     prepared: &Prepared,
     scenario: &Scenario,
-    trace: &[Request],
+    trace: impl IntoIterator<Item = R>,
     configuration: &str,
 ) -> anyhow::Result<Figures> {
     let (world, seed) = (&prepared.world, scenario.seed);
@@ -153,12 +154,17 @@ impl Tune {
         let (default, _) = shipped()?;
         let proposal = space.configuration(&found.best.point).to_string();
         let measured = self.confirm(&prepared, &default, proposal.as_bytes())?;
-        let same = natively(&prepared, &prepared.scenario, &prepared.trace, &proposal)?;
+        let same = natively(
+            &prepared,
+            &prepared.scenario,
+            prepared.trace.requests(),
+            &proposal,
+        )?;
         prepared
             .assumptions
             .extend(assumptions(self.holdout.is_some()));
         let names = ["no protection", "shipped default", "tuned"];
-        let mut report = prepared.report(line, names.into_iter().zip(measured).collect());
+        let mut report = prepared.report(line, names.into_iter().zip(measured).collect())?;
         report.trade_off = Some(trade_off(&space, &objectives, &found));
         let [_, default, tuned] = report.lanes.as_slice() else {
             anyhow::bail!("three lanes were played");
@@ -234,7 +240,7 @@ impl Tune {
         let bar = progress::requests((lanes.len() * prepared.trace.len()) as u64);
         let (scenario, trace) = (&prepared.scenario, &prepared.trace);
         let found = parallel::each(lanes.len(), self.threads.count(), |number| {
-            let played = |lane: &Lane<'_>| play(scenario, trace, lane, || bar.inc(1));
+            let played = |lane: &Lane<'_>| play(scenario, trace.requests(), lane, || bar.inc(1));
             anyhow::Ok(match lanes[number] {
                 None => played(&prepared.bare()),
                 Some(configuration) => {

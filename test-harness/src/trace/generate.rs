@@ -1,11 +1,65 @@
-//! A trace from nothing: Poisson arrivals, log-normal service times, priorities by weight.
+//! A trace from nothing: arrivals of a shape, service times, priorities by weight; or one that is like a log.
+
+mod like;
+mod service;
+mod shape;
 
 use rand_distr::weighted::WeightedIndex;
 use rand_distr::{Distribution, Exp, LogNormal};
 use seawall_policy::priority::Priority;
 
+pub use like::Like;
+pub use service::Percentiles;
+pub use shape::Shape;
+
 use super::Request;
 use crate::random::chance;
+
+/// What is asked for, at which times.
+#[derive(Debug)]
+pub enum Work {
+    /// Log-normal service times.
+    LogNormal {
+        /// Their median, in microseconds.
+        median_us: f64,
+        /// Their sigma.
+        sigma: f64,
+    },
+    /// Service times with these percentiles.
+    Percentiles(Percentiles),
+    /// Requests of a log.
+    Like(Like),
+}
+
+/// Requests of a shape, one after the other. `None` if a figure is out of its bounds.
+pub fn generate(
+    shape: &Shape,
+    rate: f64,
+    seconds: f64,
+    work: Work,
+    seed: u64,
+) -> Option<Box<dyn Iterator<Item = Request>>> {
+    if let (Shape::Poisson, Work::LogNormal { median_us, sigma }) = (shape, &work) {
+        let requests = arrivals(rate, seconds, *median_us, *sigma, seed)?;
+        return Some(Box::new(requests));
+    }
+    let log_normal = match &work {
+        Work::LogNormal { median_us, sigma } => LogNormal::new(median_us.ln(), *sigma).ok()?,
+        _ => LogNormal::new(0.0, 1.0).ok()?,
+    };
+    let mut random = chance(seed, "service");
+    let times = shape.times(rate, seconds, seed)?;
+    Some(Box::new(times.map(move |at| {
+        let mut request = Request::default();
+        match &work {
+            Work::LogNormal { .. } => request.service_us = log_normal.sample(&mut random) as u64,
+            Work::Percentiles(asked) => request.service_us = asked.draw(&mut random) as u64,
+            Work::Like(like) => request = like.draw(&mut random),
+        }
+        request.at_us = (at * 1e6) as u64;
+        request
+    })))
+}
 
 /// Requests at `rate` a second for `seconds`, with a median service time and a spread (sigma of the log-normal), one after the
 /// other. `None` if a figure is out of its bounds.

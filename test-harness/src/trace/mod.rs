@@ -5,6 +5,7 @@
 //! requests, which are logged when they end, come into the order of their start (`reorder`). Where times are whole seconds,
 //! requests are spread over theirs before (`spread`).
 
+mod facts;
 mod fields;
 mod format;
 mod generate;
@@ -18,18 +19,21 @@ mod priority;
 mod record;
 mod reorder;
 mod roles;
+mod source;
 mod spread;
 mod summary;
 mod time;
 
+pub use facts::Facts;
 pub use fields::Fields;
 pub use format::Format;
-pub use generate::{arrivals, poisson, with_priorities};
+pub use generate::{Like, Percentiles, Shape, Work, arrivals, generate, poisson, with_priorities};
 pub use import::{Options, Sink, import};
 pub use input::Input;
-pub use outage::{Outage, outages};
+pub use outage::{Failures, Outage, outages};
 pub use own::{VERSION, Writer};
 pub use record::Left;
+pub use source::{Adjust, HELD_MAX, Source, TraceFile};
 pub use summary::Summary;
 
 use std::io::{Read, Write};
@@ -206,12 +210,22 @@ pub fn bounded(mut requests: Vec<Request>) -> Result<Vec<Request>, TraceError> {
     if requests.len() > REQUESTS_MAX {
         return Err(TraceError::TooLong);
     }
-    let beyond = |request: &Request| request.at_us.max(request.service_us) > SPAN_MAX_US;
-    if let Some(index) = requests.iter().position(beyond) {
-        return Err(TraceError::TooFar { number: index + 1 });
+    for (index, request) in requests.iter().enumerate() {
+        reachable(index + 1, request)?;
     }
     requests.sort_by_key(|request| request.at_us);
     Ok(requests)
+}
+
+/// A request, counted from 1, that a run can reach.
+///
+/// # Errors
+/// If it comes too late, or takes too long.
+pub fn reachable(number: usize, request: &Request) -> Result<(), TraceError> {
+    match request.at_us.max(request.service_us) > SPAN_MAX_US {
+        true => Err(TraceError::TooFar { number }),
+        false => Ok(()),
+    }
 }
 
 #[cfg(test)]

@@ -59,28 +59,62 @@ impl fmt::Display for Outage {
 
 /// The outages of a trace in the order of time, by their beginning.
 pub fn outages(trace: &[Request]) -> Vec<Outage> {
-    let mut clusters: BTreeMap<Option<&str>, Vec<&Request>> = BTreeMap::new();
-    for request in trace {
-        let of = clusters.entry(request.cluster.as_deref()).or_default();
-        of.push(request);
-    }
-    let mut all: Vec<Outage> = Vec::new();
-    for (cluster, requests) in clusters {
-        all.extend(of_cluster(cluster, &requests));
-    }
-    all.sort_by_key(|outage| outage.from_us);
-    all
+    let mut failures = Failures::default();
+    trace.iter().for_each(|request| failures.add(request));
+    failures.outages()
 }
 
-fn of_cluster(cluster: Option<&str>, requests: &[&Request]) -> Vec<Outage> {
+/// When each cluster's requests came, and which of them failed: eight bytes for each.
+#[derive(Clone, Debug, Default)]
+pub struct Failures {
+    clusters: BTreeMap<Option<String>, Vec<Came>>,
+}
+
+/// When a request came, in microseconds, with a bit that says whether it failed.
+#[derive(Clone, Copy, Debug)]
+struct Came(u64);
+
+impl Came {
+    fn at_us(self) -> u64 {
+        self.0 >> 1
+    }
+
+    fn failed(self) -> bool {
+        self.0 & 1 == 1
+    }
+}
+
+impl Failures {
+    /// One more request. They come in the order of their time.
+    pub fn add(&mut self, request: &Request) {
+        let came = Came(request.at_us << 1 | u64::from(request.failed()));
+        match self.clusters.get_mut(&request.cluster) {
+            Some(all) => all.push(came),
+            None => drop(self.clusters.insert(request.cluster.clone(), vec![came])),
+        }
+    }
+
+    /// The outages in the order of time, by their beginning.
+    pub fn outages(&self) -> Vec<Outage> {
+        let mut all: Vec<Outage> = Vec::new();
+        for (cluster, requests) in &self.clusters {
+            all.extend(of_cluster(cluster.as_deref(), requests));
+        }
+        all.sort_by_key(|outage| outage.from_us);
+        all
+    }
+}
+
+fn of_cluster(cluster: Option<&str>, requests: &[Came]) -> Vec<Outage> {
     let (Some(first), Some(last)) = (requests.first(), requests.last()) else {
         return Vec::new();
     };
     let count = requests.len() as u64;
-    let slot = ((last.at_us - first.at_us).saturating_mul(PER_SLOT) / count).max(SLOT_MIN_US);
+    let length = last.at_us() - first.at_us();
+    let slot = (length.saturating_mul(PER_SLOT) / count).max(SLOT_MIN_US);
     let mut all: Vec<Outage> = Vec::new();
     let mut open: Option<Outage> = None;
-    for slot in requests.chunk_by(|one, next| one.at_us / slot == next.at_us / slot) {
+    for slot in requests.chunk_by(|one, next| one.at_us() / slot == next.at_us() / slot) {
         let mut failures = slot.iter().filter(|request| request.failed());
         let failed = failures.clone().count() as u64;
         let sick = failed >= FAILURES && failed * SHARE >= slot.len() as u64;
@@ -91,24 +125,24 @@ fn of_cluster(cluster: Option<&str>, requests: &[&Request]) -> Vec<Outage> {
         let to = failures.next_back().unwrap_or(from);
         let outage = open.get_or_insert_with(|| Outage {
             cluster: cluster.map(str::to_owned),
-            from_us: from.at_us,
-            to_us: to.at_us,
+            from_us: from.at_us(),
+            to_us: to.at_us(),
             requests: 0,
             failed: 0,
         });
-        outage.to_us = to.at_us;
+        outage.to_us = to.at_us();
     }
     all.extend(open);
     for outage in &mut all {
-        let mut from = requests.partition_point(|request| request.at_us < outage.from_us);
-        let mut to = requests.partition_point(|request| request.at_us <= outage.to_us);
+        let mut from = requests.partition_point(|request| request.at_us() < outage.from_us);
+        let mut to = requests.partition_point(|request| request.at_us() <= outage.to_us);
         // Its first and last failures may be few in a slot that is not sick.
         while from > 0 && requests[from - 1].failed() {
             from -= 1;
-            outage.from_us = requests[from].at_us;
+            outage.from_us = requests[from].at_us();
         }
         while requests.get(to).is_some_and(|request| request.failed()) {
-            outage.to_us = requests[to].at_us;
+            outage.to_us = requests[to].at_us();
             to += 1;
         }
         for request in &requests[from..to] {

@@ -9,6 +9,7 @@ mod recorded;
 mod shadow;
 #[path = "../shipped/mod.rs"]
 mod shipped;
+mod streamed;
 mod worlds;
 
 use std::process::{Command, Output};

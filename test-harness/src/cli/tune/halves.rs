@@ -5,7 +5,7 @@ use anyhow::ensure;
 use crate::cli::playing::Prepared;
 use crate::fault::{Fault, Kind};
 use crate::sim::{RecordedOutage, Scenario};
-use crate::trace::{self, Outage, Request};
+use crate::trace::{self, Facts, Outage, Request, Source};
 
 /// A part of a trace, and what goes wrong in it.
 #[derive(Clone)]
@@ -20,7 +20,7 @@ impl Part {
     /// All of it.
     pub(super) fn whole(prepared: &Prepared) -> Self {
         Self {
-            trace: prepared.trace.clone(),
+            trace: prepared.trace.collect(),
             scenario: prepared.scenario.clone(),
             warnings: Vec::new(),
             outages: prepared.outages.clone(),
@@ -29,7 +29,10 @@ impl Part {
 
     /// From now on this is what is played.
     pub(super) fn take_the_place(self, prepared: &mut Prepared) {
-        prepared.trace = self.trace;
+        let mut facts = Facts::default();
+        self.trace.iter().for_each(|request| facts.add(request));
+        prepared.facts = facts;
+        prepared.trace = Source::held(self.trace);
         prepared.scenario = self.scenario;
         prepared.outages = self.outages;
     }

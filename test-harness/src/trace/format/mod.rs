@@ -96,7 +96,7 @@ impl Format {
 
     /// What a log is, by its beginning: the format that most of the first lines fit that fit any. What a proxy writes of
     /// itself fits none.
-    pub(super) fn detect(input: &Input<'_>, fields: &Fields) -> Result<Self, String> {
+    pub fn detect(input: &Input<'_>, fields: &Fields) -> Result<Self, String> {
         if har::looks(input.head()) {
             return Ok(Self::Har);
         }

@@ -60,6 +60,9 @@ pub(super) struct Check {
     schema: Option<Schema>,
 }
 
+/// Worlds that were read, by the names of their files.
+type Worlds = Vec<(String, Result<World, WorldError>)>;
+
 /// What has a schema.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Schema {
@@ -145,7 +148,7 @@ impl Check {
     }
 
     /// The files that are worlds of a simulation, read; and all others.
-    fn worlds(&self) -> (Vec<(String, Result<World, WorldError>)>, Vec<&PathBuf>) {
+    fn worlds(&self) -> (Worlds, Vec<&PathBuf>) {
         let mut worlds = Vec::new();
         let mut others = Vec::new();
         for file in &self.files {

@@ -113,7 +113,7 @@ impl Generate {
             None => self.shape.clone(),
         };
         let work = match (like, self.service_times.clone()) {
-            (Some(like), _) => Work::Like(like),
+            (Some(like), _) => Work::Like(Box::new(like)),
             (None, Some(asked)) => Work::Percentiles(asked),
             (None, None) => Work::LogNormal {
                 median_us: self.service as f64 / 1e3,

@@ -28,7 +28,7 @@ pub enum Work {
     /// Service times with these percentiles.
     Percentiles(Percentiles),
     /// Requests of a log.
-    Like(Like),
+    Like(Box<Like>),
 }
 
 /// Requests of a shape, one after the other. `None` if a figure is out of its bounds.

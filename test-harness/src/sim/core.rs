@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use seawall_native::{Headers, Process as Native, Request, StreamFacts, Worker};
-use seawall_policy::config::Error;
+use seawall_config::Error;
 use seawall_policy::environment::effects::Reply;
 use seawall_policy::environment::facts::{ResponseFact, RouteFact, StreamFact};
 use seawall_policy::time::Span;

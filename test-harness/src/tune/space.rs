@@ -185,7 +185,7 @@ impl Space {
 
     /// Whether it is a policy at all: settings bound each other.
     pub fn is_valid(&self, point: &Point) -> bool {
-        seawall_policy::config::from_value(&self.configuration(point)).is_ok()
+        seawall_config::from_value(&self.configuration(point)).is_ok()
     }
 }
 
@@ -243,7 +243,7 @@ mod tests {
                 let mut point = default.clone();
                 point[number] = level;
                 let policy = space.configuration(&point);
-                let read = seawall_policy::config::from_value(&policy);
+                let read = seawall_config::from_value(&policy);
                 assert!(read.is_ok(), "{policy}: {read:?}");
             }
         }

@@ -1,6 +1,6 @@
 # Seawall. `make` lists what can be made; `make demo` and `make test` get what they need themselves.
 .DEFAULT_GOAL := help
-.PHONY: help setup wasm envoy harness lint test e2e properties bench bench-envoy demo replay matrix docs oci dist clean
+.PHONY: help setup wasm envoy harness lint test e2e properties bench bench-envoy chaos demo replay matrix docs oci dist clean
 CARGO := cargo
 OUT := out
 
@@ -36,6 +36,9 @@ bench: wasm harness ## what a request costs in fuel and host calls, against the 
 
 bench-envoy: setup harness ## what a request costs in a real Envoy, 8 minutes (QUICK=1: 2; UPDATE=1 writes docs/performance.md)
 	@target/release/seawall-bench-envoy $(if $(QUICK),--quick) $(if $(UPDATE),--docs docs/performance.md)
+
+chaos: wasm harness ## all chaos experiments in the simulation: with Seawall, without it, with Envoy's own means
+	@target/release/seawall chaos run examples/experiments/*.yaml --out $(OUT)/chaos
 
 demo: setup harness ## a profile page on three lanes while a part of it gets sick (74 seconds)
 	@target/release/seawall-demo

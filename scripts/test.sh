@@ -46,7 +46,7 @@ export RUST_BACKTRACE="${RUST_BACKTRACE:-0}"
 # shellcheck disable=SC2317,SC2329  # suite calls it
 tests() { cargo test --workspace --release --locked "$@"; }
 suite "policies, models, parts" tests --lib --test breaker --test core --test decoders
-suite "host, filter, simulation, replay" tests --test host --test filter --test command --test replay --test retries --test fleet --test limits
+suite "host, filter, simulation, replay" tests --test host --test filter --test command --test replay --test retries --test fleet --test limits --test chaos
 suite "properties over random policies" tests --test properties
 beside tests --test explore
 suite "another filter in the host" tests --test api_keys
@@ -61,6 +61,7 @@ suite "Prometheus: rules, alerts, dashboard" scripts/test-prometheus.sh
 suite "the documentation" scripts/test-docs.sh
 suite "the OCI image" scripts/test-oci.sh
 suite "the report in a browser" scripts/test-report.sh
+suite "Chaos Toolkit" scripts/test-chaos.sh
 suite "compose" scripts/test-compose.sh
 
 echo

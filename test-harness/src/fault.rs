@@ -31,6 +31,28 @@ pub enum Kind {
     Slow,
     /// What is in work is lost, and connections are refused. The hosts are new afterwards.
     Crash,
+    /// Packets to the hosts are lost: connections time out after `by`.
+    Blackhole,
+    /// Answers are no HTTP.
+    Garbage,
+    /// Each worker's VM of the filter dies, in all Envoys.
+    KillVm,
+    /// Nonsense takes the place of all that the filter shares, in all Envoys.
+    CorruptState,
+    /// The wall clocks of all Envoys are ahead by `by`; at the end they jump back.
+    Clock,
+}
+
+impl Kind {
+    /// Whether it hits whole hosts of an upstream, and no single attempt.
+    pub fn is_of_hosts(self) -> bool {
+        matches!(self, Self::Slow | Self::Crash)
+    }
+
+    /// Whether it hits Envoys, and no upstream.
+    pub fn is_of_envoys(self) -> bool {
+        matches!(self, Self::KillVm | Self::CorruptState | Self::Clock)
+    }
 }
 
 /// One fault.
@@ -44,7 +66,7 @@ pub struct Fault {
     pub length: u64,
     /// On which share of the requests, in percent.
     pub share: f64,
-    /// With latency: how much later, in nanoseconds.
+    /// With latency: how much later; with blackhole: the time limit of a connection; with clock: how much ahead; in nanoseconds.
     pub by: u64,
     /// With latency: so much more or less, in nanoseconds, any time as likely as another.
     #[serde(default, skip_serializing_if = "is_0")]
@@ -65,9 +87,9 @@ pub struct Fault {
 
 const HOW: &str = "write KIND,at=TIME,for=TIME[,share=PERCENT][,by=TIME][,jitter=TIME][,left=PERCENT][,attempts=COUNT]\
                    [,service=NAME][,hosts=FIRST-LAST], where KIND is errors, refuse, hang, reset, refuse_stream, reset_stream, latency, \
-                   not_found, slow or crash";
+                   not_found, slow, crash, blackhole, garbage, kill_vm, corrupt_state or clock";
 
-const KINDS: [(&str, Kind); 10] = [
+const KINDS: [(&str, Kind); 15] = [
     ("errors", Kind::Errors),
     ("refuse", Kind::Refuse),
     ("hang", Kind::Hang),
@@ -78,6 +100,11 @@ const KINDS: [(&str, Kind); 10] = [
     ("not_found", Kind::NotFound),
     ("slow", Kind::Slow),
     ("crash", Kind::Crash),
+    ("blackhole", Kind::Blackhole),
+    ("garbage", Kind::Garbage),
+    ("kill_vm", Kind::KillVm),
+    ("corrupt_state", Kind::CorruptState),
+    ("clock", Kind::Clock),
 ];
 
 fn is_0(value: &u64) -> bool {
@@ -205,13 +232,21 @@ impl FromStr for Fault {
         if share <= 0.0 {
             return Err("share=0 hits nothing: expected a percentage above 0".to_owned());
         }
-        if kind == Kind::Latency && by.as_nanos() == 0 {
+        let needs_time = matches!(kind, Kind::Latency | Kind::Blackhole | Kind::Clock);
+        if needs_time && by.as_nanos() == 0 {
             return Err("by=0s delays nothing: expected a time above 0".to_owned());
         }
         if jitter > Span::ZERO && kind != Kind::Latency {
             return Err(format!("jitter= belongs to latency: {HOW}"));
         }
-        if matches!(kind, Kind::Crash | Kind::Slow) && (share < 100.0 || attempts.is_some()) {
+        if kind.is_of_envoys()
+            && (share < 100.0 || attempts.is_some() || service.is_some() || hosts.is_some())
+        {
+            return Err(format!(
+                "{name} is of all Envoys: share=, attempts=, service= and hosts= do not belong to it"
+            ));
+        }
+        if kind.is_of_hosts() && (share < 100.0 || attempts.is_some()) {
             return Err(format!(
                 "{name} is of whole hosts: hosts= says which, and share= and attempts= do not belong to it"
             ));
@@ -270,6 +305,8 @@ mod tests {
             "latency,at=1s,for=1s,share=100,by=2s,jitter=500ms,service=db,hosts=0-2",
             "slow,at=1s,for=1s,share=100,by=1s,left=20",
             "crash,at=1s,for=1s,share=100,by=1s,hosts=1-1",
+            "blackhole,at=1s,for=1s,share=50,by=250ms",
+            "clock,at=1s,for=1s,share=100,by=1h",
         ] {
             let fault: Fault = text.parse().unwrap();
             assert_eq!(fault.to_string(), text);
@@ -280,6 +317,8 @@ mod tests {
             ("crash,at=1s,for=1s,share=50", "of whole hosts"),
             ("slow,at=1s,for=1s,left=5,attempts=1", "of whole hosts"),
             ("errors,at=1s,for=1s,left=5", "belongs to slow"),
+            ("kill_vm,at=1s,for=1s,share=50", "of all Envoys"),
+            ("clock,at=1s,for=1s,service=db", "of all Envoys"),
             ("latency,at=1s,for=1s,by=1s,jitter=2s", "is more than by"),
             ("crash,at=1s,for=1s,hosts=2-1", "count from 0"),
             ("slow,at=1s,for=1s,left=0", "from 1 to 100"),

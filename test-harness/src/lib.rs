@@ -3,11 +3,13 @@
 pub mod abi;
 pub mod baseline;
 pub mod bench;
+pub mod chaos;
 pub mod check;
 pub mod cli;
 pub mod explore;
 pub mod fault;
 pub mod host;
+pub mod lanes;
 pub mod measure;
 pub mod module;
 pub mod parallel;

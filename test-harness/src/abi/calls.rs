@@ -8,7 +8,7 @@ use wasmtime::{Caller, Linker};
 use super::memory::{self, Answer};
 use super::status::{BAD_ARGUMENT, OK};
 use super::stream::{self as streams, LocalReply, Stream};
-use super::{Guest, LogLine, wall};
+use super::{Guest, LogLine};
 
 /// The highest level of a log line: critical.
 const LEVEL_MAX: u32 = 5;
@@ -86,7 +86,7 @@ fn general(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
         "proxy_get_current_time_nanoseconds",
         |mut c: Call<'_>, at: u32| {
             run(&mut c, "proxy_get_current_time_nanoseconds", |c| {
-                let micros = wall(c.data().common.now.get()) / 1_000;
+                let micros = c.data().common.wall() / 1_000;
                 memory::write(c, at, &(micros * 1_000).to_le_bytes())
             })
         },

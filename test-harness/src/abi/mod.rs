@@ -101,6 +101,8 @@ pub enum Counter {
 pub struct Common {
     /// The clock in nanoseconds.
     pub now: Cell<u64>,
+    /// How far the wall clock is ahead of what it should tell, in nanoseconds.
+    pub wall_ahead: Cell<u64>,
     /// Shared data.
     pub shared: RefCell<SharedData>,
     /// Shared queues.
@@ -130,6 +132,7 @@ impl Common {
     pub fn new(now: u64, strict_cas: bool) -> Self {
         Self {
             now: Cell::new(now),
+            wall_ahead: Cell::new(0),
             shared: RefCell::new(SharedData::new(strict_cas)),
             queues: RefCell::default(),
             metrics: RefCell::default(),
@@ -142,6 +145,11 @@ impl Common {
             trace: Trace::default(),
             border: RefCell::default(),
         }
+    }
+
+    /// What the wall clock tells now.
+    fn wall(&self) -> u64 {
+        wall(self.now.get()).saturating_add(self.wall_ahead.get())
     }
 
     /// Counts a call; the status it is made to answer, if any.

@@ -48,6 +48,15 @@ impl SharedData {
         Ok(())
     }
 
+    /// Nonsense takes the place of every value: its bytes upside down, and their number stays.
+    pub(crate) fn corrupt(&mut self) {
+        for (bytes, swap) in self.entries.values_mut() {
+            bytes.iter_mut().for_each(|byte| *byte = !*byte);
+            self.counter = self.counter.wrapping_add(1).max(1);
+            *swap = self.counter;
+        }
+    }
+
     /// All keys: only a test can list them, a guest cannot.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
         self.entries.keys().map(String::as_str)

@@ -8,7 +8,7 @@ use wasmtime::{Caller, Linker};
 use super::known::WASI_SPACES;
 use super::memory::{self, Answer};
 use super::status::INVALID_MEMORY_ACCESS;
-use super::{Guest, LogLine, wall};
+use super::{Guest, LogLine};
 
 /// WASI's "bad file", "fault", "invalid argument", "function not supported" and "not supported".
 const BAD_FILE: u32 = 8;
@@ -161,10 +161,10 @@ fn time_and_chance(linker: &mut Linker<Guest>, space: &str) -> wasmtime::Result<
         "clock_time_get",
         |mut c: Call<'_>, clock: u32, _precision: u64, at: u32| {
             run(&mut c, "clock_time_get", |c| {
-                let now = c.data().common.now.get();
+                let common = &c.data().common;
                 let time = match clock {
-                    0 => wall(now),
-                    1 => now,
+                    0 => common.wall(),
+                    1 => common.now.get(),
                     _ => return NO_SUCH_CLOCK,
                 };
                 errno(memory::write(c, at, &time.to_le_bytes()))

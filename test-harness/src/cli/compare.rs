@@ -15,17 +15,14 @@ use super::reading::shown;
 use super::shadow::manifest;
 use super::threads::Threads;
 use crate::baseline::{self, Baseline};
+use crate::lanes::{ENVOY_LIMIT, NAIVE_RETRIES, Other};
 use crate::measure::Measure;
 use crate::parallel;
 use crate::report::Report;
 use crate::report::words::quoted;
 use crate::router::{RetryOn, Route};
-use crate::sim::{Lane, Native, Outliers, play};
+use crate::sim::{Lane, Native, play};
 
-/// Retries of clients and routes that know no budget.
-const NAIVE_RETRIES: u32 = 3;
-/// Connections, requests that wait for one, and requests in flight of a cluster that says nothing of them, in each Envoy.
-const ENVOY_LIMIT: usize = 1_024;
 /// What Istio's routes repeat unless they say otherwise: so often, and on this.
 const ISTIO_RETRIES: u32 = 2;
 const ISTIO_RETRY_ON: &str = "connect-failure,refused-stream";
@@ -67,17 +64,6 @@ pub(super) struct Compare {
     threads: Threads,
     #[command(flatten)]
     outputs: Outputs,
-}
-
-/// A lane without Seawall.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Other {
-    /// Nothing: no retries, no limits.
-    None,
-    /// Three retries for everything, without a budget.
-    Naive,
-    /// Envoy's own means: its default limits, one retry at another host, at most three at a time, outlier detection for half of the hosts at most.
-    Envoy,
 }
 
 /// One lane, before it has its Envoys.
@@ -207,51 +193,9 @@ impl Compare {
     }
 }
 
-impl Other {
-    fn name(self) -> &'static str {
-        match self {
-            Self::None => "no protection",
-            Self::Naive => "naive retries",
-            Self::Envoy => "Envoy's own",
-        }
-    }
-
-    fn lane(self, prepared: &Prepared) -> Lane<'static> {
-        let bare = prepared.bare();
-        let timeout = bare.route.timeout;
-        let retrying = |retries| Route {
-            timeout,
-            ..Route::retrying(RetryOn::SERVER_ERROR | RetryOn::RESET, retries)
-        };
-        match self {
-            Self::None => bare,
-            Self::Naive => Lane {
-                route: retrying(NAIVE_RETRIES),
-                native: Native::default(),
-                ..bare
-            },
-            Self::Envoy => Lane {
-                route: retrying(1),
-                avoids_tried: true,
-                native: Native {
-                    connections: Some(ENVOY_LIMIT),
-                    pending: Some(ENVOY_LIMIT),
-                    requests: Some(ENVOY_LIMIT),
-                    retries: Some(3),
-                    outliers: Some(Outliers {
-                        most: 50.0,
-                        ..Outliers::DEFAULT
-                    }),
-                },
-                ..bare
-            },
-        }
-    }
-}
-
 /// The lane of a user's rules; a cluster without one has what Istio has without one.
 fn governed(prepared: &Prepared, rules: &[Baseline]) -> Lane<'static> {
-    let mut lane = prepared.bare();
+    let mut lane = prepared.setting().bare();
     let on = RetryOn::parse(ISTIO_RETRY_ON) | RetryOn::parse_grpc(ISTIO_RETRY_GRPC_ON);
     lane.route = Route {
         timeout: lane.route.timeout,
@@ -315,9 +259,12 @@ fn play_all(
         let (scenario, trace) = (&prepared.scenario, &prepared.trace);
         let mut tick = || bar.inc(1);
         let measure = match &lanes[number].1 {
-            Spec::Other(other) => {
-                play(scenario, trace.requests(), &other.lane(prepared), &mut tick)
-            }
+            Spec::Other(other) => play(
+                scenario,
+                trace.requests(),
+                &prepared.setting().other(*other),
+                &mut tick,
+            ),
             Spec::Baseline(rules) => play(
                 scenario,
                 trace.requests(),
@@ -325,11 +272,11 @@ fn play_all(
                 &mut tick,
             ),
             Spec::Seawall(configuration) => {
-                let envoys = prepared.processes(configuration)?;
+                let envoys = prepared.setting().processes(configuration)?;
                 play(
                     scenario,
                     trace.requests(),
-                    &prepared.filtered(&envoys),
+                    &prepared.setting().filtered(&envoys),
                     &mut tick,
                 )
             }

@@ -22,6 +22,13 @@ pub(super) struct Filter {
 }
 
 impl Filter {
+    /// What the environment names, for commands that have no such argument.
+    pub(super) fn of_environment() -> Self {
+        Self {
+            wasm: std::env::var_os("SEAWALL_WASM").map(PathBuf::from),
+        }
+    }
+
     /// It, compiled.
     pub(super) fn module(&self) -> anyhow::Result<Module> {
         self.load(Path::new(BUILT), BUILT_IN)

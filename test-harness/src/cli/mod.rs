@@ -3,6 +3,7 @@
 //! Exit codes, for scripts: 0 well, 1 a verdict failed, 2 bad usage or input, 3 an invariant is broken.
 
 mod bench;
+mod chaos;
 mod check;
 mod compare;
 mod explore;
@@ -16,6 +17,7 @@ mod progress;
 mod reading;
 mod replay;
 mod shadow;
+mod storms;
 mod threads;
 mod trace;
 mod tune;
@@ -47,6 +49,7 @@ const BROKEN: u8 = 3;
   seawall trace import access.log -o trace.jsonl
   seawall replay --trace trace.jsonl --policy examples/policies/start.yaml --fault errors,at=30s,for=60s
   seawall tune --trace trace.jsonl --fault errors,at=30s,for=60s --out tuned
+  seawall chaos run examples/experiments/*.yaml
   seawall explore
   seawall bench"
 )]
@@ -58,6 +61,8 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Bench(bench::Bench),
+    #[command(subcommand)]
+    Chaos(chaos::Chaos),
     Check(check::Check),
     Compare(compare::Compare),
     Explore(explore::Explore),
@@ -73,6 +78,7 @@ enum Command {
 pub fn run() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Bench(bench) => bench.run(),
+        Command::Chaos(chaos) => chaos.run(),
         Command::Check(check) => check.run(),
         Command::Compare(compare) => compare.run(),
         Command::Explore(explore) => explore.run(),

@@ -12,13 +12,13 @@ use super::filter::Filter;
 use super::reading::{Read, Reading, shown};
 use super::unmatched::unmatched;
 use crate::fault::Fault;
+use crate::lanes::Setting;
 use crate::measure::{Measure, lanes};
 use crate::module::Module;
-use crate::process::{Process, ProcessOptions};
 use crate::report::words::{counted, quoted};
 use crate::report::{Report, VERSION};
-use crate::router::{ROUTE_TIMEOUT, Route};
-use crate::sim::{self, CLUSTER, Environment, Lane, RecordedOutage, START, Scenario};
+use crate::router::ROUTE_TIMEOUT;
+use crate::sim::{CLUSTER, Environment, RecordedOutage, Scenario};
 use crate::trace::{Adjust, Facts, Failures, Format, Outage, Source};
 use crate::world::{OTHERS, World};
 
@@ -302,21 +302,14 @@ impl Prepared {
         self.warnings.splice(0..0, found);
     }
 
-    /// The Envoys with the filter under a configuration.
-    pub(super) fn processes(&self, configuration: &[u8]) -> anyhow::Result<Vec<Process>> {
-        let start = |number: usize| {
-            let options = ProcessOptions {
-                workers: self.world.edge.workers,
-                configuration: configuration.to_vec(),
-                // Each draws for itself, the first one as an only one does.
-                seed: self.scenario.seed.wrapping_add(number as u64),
-                ..ProcessOptions::default()
-            };
-            let process = Process::start(&self.module, options, START)?;
-            process.take_log();
-            Ok(process)
-        };
-        (0..self.world.filters()).map(start).collect()
+    /// What all lanes have in common.
+    pub(super) fn setting(&self) -> Setting<'_> {
+        Setting {
+            module: &self.module,
+            world: &self.world,
+            seed: self.scenario.seed,
+            route_timeout: self.route_timeout,
+        }
     }
 
     /// All clusters that get requests.
@@ -329,33 +322,6 @@ impl Prepared {
     pub(super) fn is_nameless(&self) -> bool {
         let named = self.facts.clusters.keys().any(Option::is_some);
         self.world.services.is_empty() && !named
-    }
-
-    /// The route, if nobody tries again.
-    pub(super) fn route(&self) -> Route {
-        Route {
-            timeout: Some(self.route_timeout),
-            ..Route::default()
-        }
-    }
-
-    /// A lane with the filter in these Envoys.
-    pub(super) fn filtered<'a, F: sim::Filter>(&self, envoys: &'a [F]) -> Lane<'a> {
-        Lane {
-            route: self.route(),
-            sidecars: self.world.sidecars(true),
-            ..Lane::both(envoys)
-        }
-    }
-
-    /// A lane without the filter.
-    pub(super) fn bare(&self) -> Lane<'static> {
-        Lane {
-            route: self.route(),
-            sidecars: self.world.sidecars(false),
-            bare_edge: self.world.edge.envoys,
-            ..Lane::default()
-        }
     }
 
     /// The report of lanes that were played.

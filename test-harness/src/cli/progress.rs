@@ -19,6 +19,19 @@ pub(super) fn plays(length: u64) -> ProgressBar {
     bar(Some(length), "{bar:40} {pos}/{len} plays, {eta} left")
 }
 
+/// A bar of storms; without a length, a count.
+pub(super) fn storms(length: Option<u64>) -> ProgressBar {
+    match length {
+        Some(_) => bar(length, "{bar:40} {pos}/{len} storms, {eta} left"),
+        None => bar(None, "{spinner} {pos} storms, {elapsed}"),
+    }
+}
+
+/// A bar of lanes.
+pub(super) fn lanes(length: u64) -> ProgressBar {
+    bar(Some(length), "{bar:40} {pos}/{len} lanes, {eta} left")
+}
+
 /// A bar of bytes that are read; without a length, a count.
 pub(super) fn bytes(length: Option<u64>) -> ProgressBar {
     match length {

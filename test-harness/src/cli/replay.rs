@@ -52,14 +52,15 @@ impl Replay {
         let mut prepared = self.playing.prepare(self.policy == Path::new("-"))?;
         let (configuration, routing) = configuration(&self.policy)?;
         prepared.warn_unmatched([&routing].into_iter());
-        let envoys = prepared.processes(&configuration)?;
+        let setting = prepared.setting();
+        let envoys = setting.processes(&configuration)?;
         let bar = progress::requests(2 * prepared.trace.len() as u64);
         let (scenario, trace) = (&prepared.scenario, &prepared.trace);
-        let without = play(scenario, trace.requests(), &prepared.bare(), || bar.inc(1));
+        let without = play(scenario, trace.requests(), &setting.bare(), || bar.inc(1));
         let with = play(
             scenario,
             trace.requests(),
-            &prepared.filtered(&envoys),
+            &setting.filtered(&envoys),
             || bar.inc(1),
         );
         bar.finish_and_clear();

@@ -120,13 +120,24 @@ fn natively<R: Into<Rc<Request>>>(
         .map(start)
         .collect::<Result<_, _>>()
         .context("the policy")?;
-    let measure = play(scenario, trace, &prepared.filtered(&envoys), || ());
+    let measure = play(
+        scenario,
+        trace,
+        &prepared.setting().filtered(&envoys),
+        || (),
+    );
     Ok(measure.figures("tuned", scenario.faulty()))
 }
 
 impl Tune {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         let mut prepared = self.playing.prepare(false)?;
+        let mut faults = prepared.scenario.faults.iter();
+        if let Some(fault) = faults.find(|fault| fault.kind.is_of_envoys()) {
+            anyhow::bail!(
+                "{fault}: the search plays the core without a VM: take a fault of an upstream, and this one in seawall chaos"
+            );
+        }
         let objectives = match self.objective.is_empty() {
             true => DEFAULTS.to_vec(),
             false => self.objective.clone(),
@@ -242,10 +253,10 @@ impl Tune {
         let found = parallel::each(lanes.len(), self.threads.count(), |number| {
             let played = |lane: &Lane<'_>| play(scenario, trace.requests(), lane, || bar.inc(1));
             anyhow::Ok(match lanes[number] {
-                None => played(&prepared.bare()),
+                None => played(&prepared.setting().bare()),
                 Some(configuration) => {
-                    let envoys = prepared.processes(configuration)?;
-                    played(&prepared.filtered(&envoys))
+                    let envoys = prepared.setting().processes(configuration)?;
+                    played(&prepared.setting().filtered(&envoys))
                 }
             })
         });

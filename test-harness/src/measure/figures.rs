@@ -7,7 +7,7 @@ use super::counts::Counts;
 use super::slots::Series;
 
 /// The figures of one lane.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Figures {
     /// The lane's name.
     pub lane: String,
@@ -64,7 +64,7 @@ pub struct Latency {
 }
 
 /// Shares from 0 to 1 of what did not get the upstream's own answer.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct BlastRadius {
     /// Of requests.
     pub requests: f64,
@@ -95,8 +95,14 @@ pub struct Transition {
 }
 
 impl Transition {
+    /// The state that it led to, as in `half_open`.
+    pub fn state(&self) -> &str {
+        let after = self.change.rsplit_once(' ');
+        after.map_or(self.change.as_str(), |(_, state)| state)
+    }
+
     /// The upstream whose breaker it is, as the line names it.
-    pub(super) fn upstream(&self) -> &str {
+    pub fn upstream(&self) -> &str {
         let before = self.line.rsplit_once(&self.change);
         let named = before.and_then(|(before, _)| before.split_once("upstream="));
         named.map_or("", |(_, upstream)| upstream.trim_end())

@@ -3,6 +3,7 @@
 mod counts;
 mod figures;
 mod slots;
+mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,6 +40,17 @@ pub struct Answer<'a> {
     pub in_fault: bool,
 }
 
+/// How soon a fault was noticed and over.
+#[derive(Clone, Copy, Debug)]
+pub struct Times {
+    /// From its beginning to the first request that was kept from the upstream, in milliseconds.
+    pub detect_ms: Option<u64>,
+    /// From its end to the last request that did not get the upstream's own answer, in milliseconds.
+    pub recover_ms: Option<u64>,
+    /// Whether it was well at the end.
+    pub recovered: bool,
+}
+
 /// What is measured of one lane.
 #[derive(Debug)]
 pub struct Measure {
@@ -59,6 +71,8 @@ pub struct Measure {
     /// Transitions of each Envoy, in order.
     pub by_envoy: BTreeMap<usize, Vec<Transition>>,
     transitions_left_out: u64,
+    traps: u64,
+    most_held: usize,
     /// Breakers that are not closed: which Envoy's, and for which upstream.
     not_closed: BTreeSet<(usize, String)>,
 }
@@ -81,6 +95,8 @@ impl Default for Measure {
             transitions: Vec::new(),
             by_envoy: BTreeMap::new(),
             transitions_left_out: 0,
+            traps: 0,
+            most_held: 0,
             not_closed: BTreeSet::new(),
         }
     }
@@ -149,6 +165,45 @@ impl Measure {
         self.slots.level(at, in_flight as u64, waiting as u64);
     }
 
+    /// What the workers of all Envoys share is overwritten: their breakers are as new, and no line of theirs says so.
+    pub fn overwritten(&mut self, at_ms: u64) {
+        for (envoy, upstream) in self.not_closed.clone() {
+            let changes = self.by_envoy.get(&envoy).into_iter().flatten();
+            let mut changes = changes.filter(|made| made.upstream() == upstream);
+            let before = changes.next_back().map_or("open", |made| made.state());
+            let change = format!("{before} -> closed");
+            let line = format!("simulation: records overwritten, upstream={upstream} {change}");
+            self.changed(
+                envoy,
+                Transition {
+                    at_ms,
+                    change,
+                    line,
+                },
+            );
+        }
+    }
+
+    /// An Envoy had so many attempts at one cluster.
+    pub fn held(&mut self, attempts: usize) {
+        self.most_held = self.most_held.max(attempts);
+    }
+
+    /// The most attempts that one Envoy had at one cluster at the same time.
+    pub fn most_held(&self) -> usize {
+        self.most_held
+    }
+
+    /// A VM of the filter trapped.
+    pub fn trapped(&mut self) {
+        self.traps += 1;
+    }
+
+    /// How often a VM of the filter trapped.
+    pub fn traps(&self) -> u64 {
+        self.traps
+    }
+
     /// The filter of an Envoy logged a transition.
     pub fn changed(&mut self, envoy: usize, made: Transition) {
         let breaker = (envoy, made.upstream().to_owned());
@@ -196,14 +251,25 @@ impl Measure {
         self.slots.reached_counts()
     }
 
+    /// How soon the fault was noticed and over, given when it held.
+    pub fn times(&self, fault: Option<(u64, u64)>) -> Times {
+        let since = |from: u64, at: Option<u64>| Some(at?.saturating_sub(from) / 1_000_000);
+        let (begin, end) = fault.unzip();
+        let well_since = self.last_arrival.saturating_sub(WELL);
+        Times {
+            detect_ms: begin.and_then(|begin| since(begin, self.first_refusal)),
+            recover_ms: end.map(|end| since(end, self.last_trouble).unwrap_or(0)),
+            recovered: self.not_closed.is_empty()
+                && self.last_trouble.is_none_or(|last| last < well_since),
+        }
+    }
+
     /// The figures, given when the fault held.
     pub fn figures(self, lane: &str, fault: Option<(u64, u64)>) -> Figures {
         let millis = |micros: u64| micros as f64 / 1_000.0;
-        let since = |from: u64, at: Option<u64>| Some(at?.saturating_sub(from) / 1_000_000);
-        let (begin, end) = fault.unzip();
+        let times = self.times(fault);
         let good = |quantile| self.good_latency_ms(quantile);
         let errors = self.counts.refused + self.counts.failed;
-        let well_since = self.last_arrival.saturating_sub(WELL);
         let by_priority = self.by_priority.iter();
         Figures {
             lane: lane.to_owned(),
@@ -221,10 +287,9 @@ impl Measure {
             }),
             goodput_per_s: self.counts.good as f64 * 1e9 / self.last_arrival.max(1_000_000) as f64,
             amplification: self.load(),
-            time_to_detect_ms: begin.and_then(|begin| since(begin, self.first_refusal)),
-            time_to_recover_ms: end.map(|end| since(end, self.last_trouble).unwrap_or(0)),
-            recovered: self.not_closed.is_empty()
-                && self.last_trouble.is_none_or(|last| last < well_since),
+            time_to_detect_ms: times.detect_ms,
+            time_to_recover_ms: times.recover_ms,
+            recovered: times.recovered,
             blast_radius: BlastRadius {
                 requests: self.counts.share(self.counts.hit()),
                 upstreams: hit(self.by_cluster.values()).unwrap_or(0.0),

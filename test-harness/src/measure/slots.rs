@@ -138,6 +138,52 @@ impl Slots {
         &self.reached
     }
 
+    /// The slots that begin in this time, in nanoseconds, and their length in seconds.
+    fn within(&self, from: u64, to: u64) -> (std::ops::Range<usize>, u64) {
+        let slot =
+            |at: u64| usize::try_from(at.div_ceil(SECOND * self.length)).unwrap_or(usize::MAX);
+        (slot(from)..slot(to), self.length)
+    }
+
+    /// What happened in this time, in nanoseconds, to a slot: what users got, attempts that reached the upstream, latencies of
+    /// good answers, and its length in seconds.
+    pub(super) fn window(&self, from: u64, to: u64) -> (Counts, u64, Histogram<u32>, u64) {
+        let (range, length) = self.within(from, to);
+        let (mut answers, mut all) = (Counts::default(), latencies());
+        for counts in range.clone().filter_map(|slot| self.answers.get(slot)) {
+            answers.join(*counts);
+        }
+        let reached = range.clone().filter_map(|slot| self.reached.get(slot));
+        let of_slots = range.clone().filter_map(|slot| self.latency_us.get(slot));
+        for of in of_slots.flatten() {
+            all.add(of).unwrap_or_default();
+        }
+        let length = length.saturating_mul(range.len() as u64);
+        (answers, reached.sum(), all, length)
+    }
+
+    /// The first slot from this time on, in nanoseconds, in which never more than so many attempts were at the upstream: its
+    /// beginning.
+    pub(super) fn in_flight_under(&self, from: u64, most: u64) -> u64 {
+        let level = &self.in_flight;
+        let (range, length) = self.within(from, u64::MAX);
+        let is_under = |slot: &usize| {
+            let of = level.most.get(*slot);
+            of.map_or(level.now, |of| of.0) <= most
+        };
+        let slot = (range.start..=level.most.len().max(range.start)).find(is_under);
+        (slot.unwrap_or(range.start) as u64)
+            .saturating_mul(SECOND * length)
+            .max(from)
+    }
+
+    /// The most attempts that were at the upstream in this time, in nanoseconds, to a slot.
+    pub(super) fn most_in_flight(&self, from: u64, to: u64) -> u64 {
+        let (range, _) = self.within(from, to);
+        let all = range.filter_map(|slot| self.in_flight.most.get(slot));
+        all.map(|most| most.0).max().unwrap_or(0)
+    }
+
     /// Makes the slots of all runs as long as the longest of them.
     pub(super) fn align<'a>(all: impl Iterator<Item = &'a mut Self>) {
         let mut all: Vec<&mut Self> = all.collect();

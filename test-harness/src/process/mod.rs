@@ -42,6 +42,7 @@ pub use connections::Closed;
 pub use events::CallId;
 pub use positions::Properties;
 pub use stream_properties::Surroundings;
+pub(crate) use vm::TRAPPED;
 use vm::Vm;
 
 /// What becomes of requests when a VM has trapped.
@@ -351,6 +352,16 @@ impl Process {
         if let Ok(mut vm) = self.inner.vms[worker + 1].try_borrow_mut() {
             vm.dead_since = Some(self.inner.common.now.get());
         }
+    }
+
+    /// Sets how far the wall clock is ahead of the time it should tell, in nanoseconds.
+    pub fn set_wall_ahead(&self, nanos: u64) {
+        self.inner.common.wall_ahead.set(nanos);
+    }
+
+    /// Puts nonsense in the place of every value that the VMs share.
+    pub fn corrupt_shared(&self) {
+        self.inner.common.shared.borrow_mut().corrupt();
     }
 
     /// Whether a worker's VM is alive. Workers count from 0.

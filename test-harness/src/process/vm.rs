@@ -14,6 +14,9 @@ use crate::abi::stream::{HeaderMap, LocalReply};
 use crate::abi::{Exports, Guest, LogLine};
 use crate::module::HostError;
 
+/// How the line begins that the host logs of a trap.
+pub(crate) const TRAPPED: &str = "the VM trapped in";
+
 /// A VM; its cell is borrowed as long as its guest runs, so the guest is never re-entered.
 pub(super) struct Vm {
     pub(super) store: Store<Guest>,
@@ -255,10 +258,7 @@ impl Inner {
                     at: self.common.now.get(),
                     vm: vm.store.data().vm,
                     level: 5,
-                    text: format!(
-                        "the VM trapped in {name}: {}",
-                        demangled(&format!("{error:#}"))
-                    ),
+                    text: format!("{TRAPPED} {name}: {}", demangled(&format!("{error:#}"))),
                 };
                 self.common.log.borrow_mut().push(line);
                 vm.dead_since = Some(self.common.now.get());

@@ -20,6 +20,8 @@ pub mod flag {
     pub const UPSTREAM_OVERFLOW: u64 = 0x80;
     /// The client went away.
     pub const DOWNSTREAM_TERMINATION: u64 = 0x4000;
+    /// What came from the upstream was no HTTP.
+    pub const PROTOCOL_ERROR: u64 = 0x80_0000;
     /// A retry was due, and none was left.
     pub const RETRIES_EXHAUSTED: u64 = 0x8000;
 }
@@ -37,6 +39,8 @@ pub enum End {
     StreamReset,
     /// The upstream refused the stream: it did nothing for it.
     StreamRefused,
+    /// What came was no HTTP.
+    Garbage,
     /// The time limit of the request passed.
     TimedOut,
     /// The time limit of the attempt passed.
@@ -82,6 +86,11 @@ impl End {
                 503,
                 flag::UPSTREAM_RESET,
                 "upstream_reset_before_response_started{remote_refused_stream_reset}",
+            ),
+            Self::Garbage => (
+                502,
+                flag::PROTOCOL_ERROR,
+                "upstream_reset_before_response_started{protocol_error}",
             ),
             Self::TimedOut => (504, flag::UPSTREAM_TIMEOUT, "response_timeout"),
             Self::AttemptTimedOut => (504, flag::UPSTREAM_TIMEOUT, "upstream_per_try_timeout"),

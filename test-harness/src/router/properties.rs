@@ -23,6 +23,7 @@ fn happens() -> impl Strategy<Value = Happens> {
         Just(End::Refused),
         Just(End::Reset),
         Just(End::StreamReset),
+        Just(End::Garbage),
         Just(End::StreamRefused),
     ];
     let code = prop_oneof![Just(200), Just(404), Just(503)];

@@ -84,7 +84,7 @@ impl RetryOn {
         let also = match end {
             End::Refused => Self::CONNECT_FAILURE | Self::RESET_BEFORE_REQUEST,
             End::StreamRefused => Self::REFUSED_STREAM,
-            End::Reset | End::StreamReset | End::AttemptTimedOut => Self::NONE,
+            End::Reset | End::StreamReset | End::Garbage | End::AttemptTimedOut => Self::NONE,
             End::TimedOut | End::Answer(_) | End::Local(..) => return false,
         };
         self.has(any | also)

@@ -212,6 +212,7 @@ fn the_last_end_is_the_answer_with_envoys_flags_and_details() {
     for (end, code, flags, details) in [
         (End::Reset, 503, 0x40, "connection_termination"),
         (End::StreamReset, 503, 0x10, "remote_reset"),
+        (End::Garbage, 502, 0x80_0000, "protocol_error"),
         (End::StreamRefused, 503, 0x10, "remote_refused_stream_reset"),
         (End::AttemptTimedOut, 504, 0x4, "upstream_per_try_timeout"),
     ] {

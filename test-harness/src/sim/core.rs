@@ -7,8 +7,8 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use seawall_native::{Headers, Process as Native, Request, StreamFacts, Worker};
 use seawall_config::Error;
+use seawall_native::{Headers, Process as Native, Request, StreamFacts, Worker};
 use seawall_policy::environment::effects::Reply;
 use seawall_policy::environment::facts::{ResponseFact, RouteFact, StreamFact};
 use seawall_policy::time::Span;
@@ -211,6 +211,13 @@ impl Filter for Core {
             })
             .collect()
     }
+
+    /// No VM is here that could die: [`Kind::is_of_envoys`](crate::fault::Kind::is_of_envoys) is for the real module alone, as what follows is.
+    fn kill(&self, _worker: usize) {}
+
+    fn corrupt_shared(&self) {}
+
+    fn set_wall_ahead(&self, _nanos: u64) {}
 }
 
 /// What the host has as a property, as a fact of the core.

@@ -11,11 +11,13 @@ use super::arrivals::Arrivals;
 use super::clients::Buckets;
 use super::hosts::Services;
 use super::key::Key;
+use super::pool::Pool;
 use super::queue::Queue;
 use super::state::{ClientRequest, Event, Run};
 use super::{Filter, Lane, START, Scenario};
 use crate::fault::Kind;
 use crate::measure::{Answer, ClientOutcome, Measure, Transition};
+use crate::process::TRAPPED;
 use crate::random::chance;
 use crate::trace::Request;
 
@@ -75,9 +77,16 @@ fn run<'a>(
         run.queue.push(due, Event::Tick(process));
     }
     for (number, fault) in scenario.faults.iter().enumerate() {
-        if fault.kind == Kind::Crash {
-            run.queue
-                .push(START.saturating_add(fault.at), Event::Crash(number));
+        let due = START.saturating_add(fault.at);
+        match fault.kind {
+            Kind::Crash => run.queue.push(due, Event::Crash(number)),
+            Kind::KillVm | Kind::CorruptState => run.queue.push(due, Event::Harm(fault.kind)),
+            Kind::Clock => {
+                run.queue.push(due, Event::Harm(fault.kind));
+                let end = due.saturating_add(fault.length);
+                run.queue.push(end, Event::Harm(fault.kind));
+            }
+            _ => {}
         }
     }
     loop {
@@ -130,6 +139,7 @@ impl<'a> Run<'a> {
             Event::Served(job) => self.served(now, job),
             Event::Ended(job) => self.ended(now, job),
             Event::Crash(fault) => self.crash(now, fault),
+            Event::Harm(kind) => self.harm(now, kind),
             Event::Tick(process) => self.tick(now, process),
         }
     }
@@ -242,10 +252,28 @@ impl<'a> Run<'a> {
         ahead.saturating_sub(WAKING).clamp(1, STRIDE)
     }
 
+    /// Something happens to all Envoys that have the filter.
+    fn harm(&mut self, now: u64, kind: Kind) {
+        for process in &self.lane.envoys {
+            process.set_now(now);
+            match kind {
+                Kind::KillVm => (0..process.workers()).for_each(|worker| process.kill(worker)),
+                Kind::CorruptState => {
+                    process.corrupt_shared();
+                    self.measure
+                        .overwritten(now.saturating_sub(START) / 1_000_000);
+                }
+                _ => process.set_wall_ahead(self.scenario.clock_ahead(now)),
+            }
+        }
+    }
+
     /// How much the upstream has, and how many wait.
     fn level(&mut self, now: u64) {
         let at_upstream = self.jobs.len() + self.hanging.len();
         self.measure.level(now - START, at_upstream, self.users);
+        let held = self.pools.values().map(Pool::active).max();
+        self.measure.held(held.unwrap_or(0));
     }
 
     /// What the filter logged of its transitions.
@@ -254,6 +282,9 @@ impl<'a> Run<'a> {
             return;
         };
         for line in self.lane.envoys[envoy].take_log() {
+            if line.text.starts_with(TRAPPED) {
+                self.measure.trapped();
+            }
             let Some(logged) = TransitionLine::parse(&line.text) else {
                 continue;
             };

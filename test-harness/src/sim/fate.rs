@@ -91,7 +91,14 @@ impl Fate {
                     ..self
                 }
             }
-            Kind::Slow => self,
+            Kind::Garbage => quick(End::Garbage),
+            Kind::Blackhole => Self {
+                end: End::Refused,
+                work: fault.by,
+                takes: Takes::Time,
+            },
+            // These are of hosts and of Envoys.
+            Kind::Slow | Kind::KillVm | Kind::CorruptState | Kind::Clock => self,
             Kind::Hang => Self {
                 end: End::TimedOut,
                 takes: Takes::Forever,

@@ -43,6 +43,15 @@ pub trait Filter {
 
     /// What was logged since the last time.
     fn take_log(&self) -> Vec<LogLine>;
+
+    /// The VM of a worker, counted from 0, dies.
+    fn kill(&self, worker: usize);
+
+    /// Nonsense takes the place of all that the VMs share.
+    fn corrupt_shared(&self);
+
+    /// Sets how far the wall clock is ahead of the time it should tell, in nanoseconds.
+    fn set_wall_ahead(&self, nanos: u64);
 }
 
 impl Filter for Process {
@@ -92,5 +101,17 @@ impl Filter for Process {
 
     fn take_log(&self) -> Vec<LogLine> {
         Self::take_log(self)
+    }
+
+    fn kill(&self, worker: usize) {
+        Self::kill(self, worker);
+    }
+
+    fn corrupt_shared(&self) {
+        Self::corrupt_shared(self);
+    }
+
+    fn set_wall_ahead(&self, nanos: u64) {
+        Self::set_wall_ahead(self, nanos);
     }
 }

@@ -115,6 +115,11 @@ impl Pool {
         next
     }
 
+    /// How many attempts have a place.
+    pub(super) fn active(&self) -> usize {
+        self.active
+    }
+
     /// An attempt that waited is over.
     pub(super) fn forget(&mut self, attempt: (Key, u32)) {
         self.waiting.retain(|waiting| *waiting != attempt);

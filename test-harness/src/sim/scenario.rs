@@ -108,6 +108,7 @@ impl Scenario {
         let holds = |fault: &&Fault| {
             fault.holds(now - START)
                 && fault.kind != Kind::Slow
+                && !fault.kind.is_of_envoys()
                 && fault.hits(at.service, at.host)
                 && at.draw < fault.share
                 && fault.attempts.is_none_or(|first| at.number <= first)
@@ -127,6 +128,13 @@ impl Scenario {
         });
         let work = slow.map_or(work, |slow| super::service::slower(work, slow.left));
         self.service(service).work(since, work, busy, up)
+    }
+
+    /// How far the wall clocks of Envoys are ahead now, in nanoseconds.
+    pub(super) fn clock_ahead(&self, now: u64) -> u64 {
+        let clocks = self.faults.iter().filter(|fault| fault.kind == Kind::Clock);
+        let ahead = clocks.filter(|fault| fault.holds(now.saturating_sub(START)));
+        ahead.map(|fault| fault.by).sum()
     }
 
     /// Whether the upstream of this request is sick now: a fault holds for all clusters, an outage of the trace for its own.

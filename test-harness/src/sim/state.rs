@@ -11,6 +11,7 @@ use super::pool::Pool;
 use super::queue::Queue;
 use super::{Lane, Scenario};
 use crate::abi::stream::HeaderMap;
+use crate::fault::Kind;
 use crate::measure::Measure;
 use crate::process::StreamId;
 use crate::router::{End, Machine};
@@ -37,6 +38,8 @@ pub(super) enum Event {
     Ended(u64),
     /// Hosts crash, by this fault.
     Crash(usize),
+    /// Something happens to the Envoys that have the filter.
+    Harm(Kind),
     /// The tick of a filter.
     Tick(usize),
 }

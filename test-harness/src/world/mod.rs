@@ -155,6 +155,13 @@ impl World {
         world.checked()
     }
 
+    /// A world that stands in another document.
+    pub fn from_value(value: serde_json::Value) -> Result<Self, WorldError> {
+        let world: Self =
+            serde_json::from_value(value).map_err(|error| WorldError::Form(error.to_string()))?;
+        world.checked()
+    }
+
     /// The schema for editors.
     pub fn schema() -> String {
         let schema = schemars::schema_for!(Self);

@@ -1,0 +1,142 @@
+//! The program: steps one by one say what a run in one go says, and a run says the same again.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+use crate::directory;
+
+fn seawall(place: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_seawall"))
+        .args(arguments)
+        .env("SEAWALL_CHAOS_SESSION", place.join("session.json"))
+        .env(
+            "SEAWALL_WASM",
+            concat!(env!("CARGO_MANIFEST_DIR"), "/../dist/seawall.wasm"),
+        )
+        .output()
+        .expect("seawall runs")
+}
+
+fn journal(place: &Path, file: &str) -> Value {
+    let out = place.join("journal.json");
+    let said = seawall(
+        place,
+        &["chaos", "run", file, "--journal", out.to_str().unwrap()],
+    );
+    let errors = String::from_utf8_lossy(&said.stderr);
+    assert_eq!(said.status.code(), Some(0), "{errors}");
+    serde_json::from_str(&std::fs::read_to_string(out).unwrap()).unwrap()
+}
+
+#[test]
+fn steps_that_are_called_one_by_one_say_what_a_run_in_one_go_says() {
+    let place = tempfile::tempdir().unwrap();
+    let file = directory().join("error-burst.yaml");
+    let file = file.to_str().unwrap();
+    let journal = journal(place.path(), file);
+    assert_eq!(
+        (&journal["status"], &journal["deviated"]),
+        (&Value::from("completed"), &Value::from(false))
+    );
+    let of = |pointer: &str| {
+        journal
+            .pointer(pointer)
+            .and_then(Value::as_array)
+            .cloned()
+            .unwrap()
+    };
+    let entries = [
+        of("/steady_states/before/probes"),
+        of("/run"),
+        of("/steady_states/after/probes"),
+        of("/rollbacks"),
+    ];
+    let mut asked = 0;
+    for entry in entries.iter().flatten() {
+        let arguments = entry["activity"]["provider"]["arguments"]
+            .as_array()
+            .unwrap();
+        let arguments = arguments.iter().map(|word| match word.as_str().unwrap() {
+            "${experiment}" => file,
+            word => word,
+        });
+        let arguments: Vec<&str> = arguments.collect();
+        let said = seawall(place.path(), &arguments);
+        let stdout = String::from_utf8_lossy(&said.stdout);
+        assert_eq!(
+            stdout,
+            entry["output"]["stdout"].as_str().unwrap(),
+            "{arguments:?}"
+        );
+        assert_eq!(
+            said.status.code().map(i64::from),
+            entry["output"]["status"].as_i64(),
+            "{arguments:?}"
+        );
+        asked += usize::from(arguments[1] == "probe");
+    }
+    assert_eq!(asked, 8);
+    assert!(
+        !place.path().join("session.json").exists(),
+        "the session is over"
+    );
+}
+
+#[test]
+fn a_run_says_the_same_again_and_its_exit_code_says_whether_all_passed() {
+    let place = tempfile::tempdir().unwrap();
+    let file = directory().join("kill-instance.yaml");
+    let run = || {
+        seawall(
+            place.path(),
+            &["chaos", "run", file.to_str().unwrap(), "--json"],
+        )
+    };
+    let (first, second) = (run(), run());
+    assert_eq!(first.stdout, second.stdout);
+    let suite: Value = serde_json::from_slice(&first.stdout).unwrap();
+    assert_eq!(
+        (&suite["passed"], first.status.code()),
+        (&Value::from(1), Some(0))
+    );
+    // The same without its retries does not pass.
+    let text = std::fs::read_to_string(&file).unwrap();
+    let broken = place.path().join("kill-instance.yaml");
+    std::fs::write(&broken, text.replace("attempts: 4", "attempts: 1")).unwrap();
+    let junit = place.path().join("junit.xml");
+    let arguments = [
+        "chaos",
+        "run",
+        broken.to_str().unwrap(),
+        "--junit",
+        junit.to_str().unwrap(),
+    ];
+    let said = seawall(place.path(), &arguments);
+    let text = String::from_utf8_lossy(&said.stdout).into_owned();
+    assert_eq!(said.status.code(), Some(1), "{text}");
+    assert!(
+        text.contains("kill-instance: missed: users notice nothing"),
+        "{text}"
+    );
+    let junit = std::fs::read_to_string(junit).unwrap();
+    assert!(
+        junit.contains("failures=\"1\"") && junit.contains("users notice nothing"),
+        "{junit}"
+    );
+}
+
+#[test]
+fn what_ships_is_listed_and_what_is_wrong_is_told() {
+    let place = tempfile::tempdir().unwrap();
+    let listed = seawall(
+        place.path(),
+        &["chaos", "list", directory().to_str().unwrap(), "--json"],
+    );
+    let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
+    assert!(listed.as_array().unwrap().len() >= 15);
+    let said = seawall(place.path(), &["chaos", "run", "nothing.yaml"]);
+    assert_eq!(said.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&said.stderr).contains("nothing.yaml"));
+}

@@ -50,14 +50,14 @@ fn three_naive_retries_cost_and_win_what_theory_says() {
 fn layers_multiply() {
     let mut dead = failing(100);
     dead.clients = Clients::trying(4);
-    let measure = play(&dead, &even(100, 10, 1_000), &three_retries(), || ());
+    let measure = play(&dead, even(100, 10, 1_000), &three_retries(), || ());
     near("four tries of four attempts", measure.load(), 16.0, 0.0);
 }
 
 #[test]
 fn one_retry_saves_what_fails_only_at_first() {
     let first = scenario(SEED, &["errors,at=0s,for=1h,attempts=1"]);
-    let measure = play(&first, &even(100, 10, 1_000), &three_retries(), || ());
+    let measure = play(&first, even(100, 10, 1_000), &three_retries(), || ());
     near("load", measure.load(), 2.0, 0.0);
     near("success", measure.success(), 1.0, 0.0);
 }
@@ -77,7 +77,7 @@ fn each_kind_of_failure_is_tried_again_under_its_own_condition() {
             route.retry.codes = vec![404];
             let faults = [&*format!("{fault},at=0s,for=1h,attempts=1")];
             let scenario = scenario(SEED, &faults);
-            let measure = play(&scenario, &even(10, 1, 1_000), &Lane::bare(route), || ());
+            let measure = play(&scenario, even(10, 1, 1_000), &Lane::bare(route), || ());
             near(&format!("{fault} under {on}"), measure.load(), load, 0.0);
         }
     }
@@ -89,7 +89,7 @@ fn an_attempt_that_hangs_is_tried_again_after_its_limit() {
     route.retry.per_try = Some(200_000_000);
     route.back_off = None;
     let hangs = scenario(SEED, &["hang,at=0s,for=1h,attempts=1"]);
-    let measure = play(&hangs, &even(10, 10, 1_000), &Lane::bare(route), || ());
+    let measure = play(&hangs, even(10, 10, 1_000), &Lane::bare(route), || ());
     near("load", measure.load(), 2.0, 0.0);
     near("success", measure.success(), 1.0, 0.0);
     near("p50 in ms", measure.good_latency_ms(0.5), 202.0, 1.0);
@@ -128,7 +128,7 @@ fn retry_tokens_of_10_percent_hold_the_load_down() {
             deposit: 0.1,
         }),
     };
-    let measure = play(&scenario, &even(1_000, 10, 1_000), &Lane::default(), || ());
+    let measure = play(&scenario, even(1_000, 10, 1_000), &Lane::default(), || ());
     near("load", measure.load(), 1.14, 0.01);
     near("success", measure.success(), 0.57, 0.01);
 }

@@ -121,7 +121,7 @@ fn run(filter: Filter<'_>, route: Route, faults: &[&str]) -> Measure {
         route,
         ..Lane::both(&envoy)
     };
-    play(&scenario(1, faults), &even(1, 10, 1_000), &lane, || ())
+    play(&scenario(1, faults), even(1, 10, 1_000), &lane, || ())
 }
 
 #[track_caller]

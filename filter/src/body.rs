@@ -47,11 +47,7 @@ impl Environment for Wasm {
     }
 
     fn keep_attempts(&self, context: u32, attempts: &[u8]) -> bool {
-        let there = streams::speak_for(context);
-        if there {
-            properties::set(ATTEMPTS, attempts);
-        }
-        there
+        streams::speak_for(context) && properties::set(ATTEMPTS, attempts)
     }
 }
 
@@ -196,8 +192,8 @@ pub(crate) fn apply(effects: &mut Effects) -> Option<bool> {
         match effect {
             Effect::SetHeader(of, name, value) => map(of).set(&name, &value),
             Effect::RemoveHeader(of, name) => map(of).remove(&name),
-            Effect::LogField(key, value) => properties::set(key, value.as_bytes()),
-            Effect::KeepAttempts(bytes) => properties::set(ATTEMPTS, &bytes),
+            Effect::LogField(key, value) => drop(properties::set(key, value.as_bytes())),
+            Effect::KeepAttempts(bytes) => drop(properties::set(ATTEMPTS, &bytes)),
             Effect::Reply(reply) => replied = Some(reply::send(&reply)),
             Effect::Resume => streams::resume(),
         }

@@ -35,9 +35,30 @@ pub(crate) struct FactCache {
     origin: Option<(ResponseSource, bool)>,
     attempts: Option<Option<u64>>,
     peer: Option<Option<String>>,
+    /// Whether the request is over without a response, so that nobody gave one.
+    unanswered: bool,
 }
 
 impl FactCache {
+    /// For a request that is over without a response.
+    pub(crate) fn unanswered() -> Self {
+        Self {
+            unanswered: true,
+            ..Self::default()
+        }
+    }
+
+    /// Whether any attempt was made of a request that got no good response.
+    pub(crate) fn was_sent(&mut self, facts: &impl ResponsePhase) -> bool {
+        self.attempts(facts).unwrap_or(0) > 0
+            && (self.unanswered || !had_no_upstream(self.origin(facts).0))
+    }
+
+    /// Whether the upstream gave the response.
+    pub(crate) fn is_upstreams(&mut self, facts: &impl ResponsePhase) -> bool {
+        !self.unanswered && self.origin(facts).0 == ResponseSource::Upstream
+    }
+
     /// [`origin`].
     pub(crate) fn origin(&mut self, facts: &impl ResponsePhase) -> (ResponseSource, bool) {
         *self.origin.get_or_insert_with(|| origin(facts))

@@ -8,6 +8,6 @@ pub(crate) fn bytes(path: &str) -> Option<Vec<u8>> {
 }
 
 /// Sets a property: both positions of the filter see it, and the access log shows it as `%FILTER_STATE(wasm.KEY:PLAIN)%`.
-pub(crate) fn set(key: &str, value: &[u8]) {
-    errors::succeeded("set_property", abi::set_property(key, value));
+pub(crate) fn set(key: &str, value: &[u8]) -> bool {
+    errors::succeeded("set_property", abi::set_property(key, value))
 }

@@ -71,7 +71,7 @@ impl Attempt {
         let reads = !first || worker.reads_first();
         let known = reads.then(|| worker.read_attempts(facts)).flatten();
         let Some(known) = known else {
-            if first && worker.keeps_any() {
+            if first && worker.begins_unread() {
                 // Of a request that is kept in this VM, or not ours: that shows if it fails.
                 self.stage = Stage::Waiting;
                 self.began = worker.attempt_begins();

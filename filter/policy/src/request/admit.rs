@@ -259,11 +259,8 @@ impl<H: HeaderMap> HttpRequest<H> {
         let elsewhere = forwarded.elsewhere.is_some();
         let marks = self.arrival.marks;
         let known = worker.policy(asking.selected.policy)?;
-        // Before its own application nothing is repeated: whoever called does that.
-        let retries = known
-            .retries
-            .as_ref()
-            .filter(|_| !asking.direction.is_inbound());
+        let inbound = asking.direction.is_inbound();
+        let retries = router_headers::outbound_retries(known.retries.as_ref(), inbound, out);
         let mut unhedged = false;
         let leave = retries.map(|retries| {
             let wanted = RetryAllowance::of(retries, read, admitted, marks.retry);
@@ -272,8 +269,7 @@ impl<H: HeaderMap> HttpRequest<H> {
             (retries, leave)
         });
         let hedge = leave.and_then(|(_, leave)| leave.hedge);
-        let told =
-            router_headers::time(known, limit, read, hedge, out) && !asking.direction.is_inbound();
+        let told = router_headers::time(known, limit, read, hedge, out) && !inbound;
         let mut attempts = match leave {
             Some((retries, leave)) => {
                 router_headers::retries(retries, leave, out);

@@ -132,10 +132,10 @@ impl<H: HeaderMap> HttpRequest<H> {
         match std::mem::replace(&mut self.stage, Stage::Outside) {
             Stage::Outside => {}
             Stage::Waiting(waiting) => {
-                let mut asked = FactCache::default();
-                if kept {
-                    let sent = asked.attempts(facts).unwrap_or(0) > 0;
-                    retry_settlement::finish_kept(worker, waiting.upstream, sent);
+                let mut asked = FactCache::unanswered();
+                if let Some(began) = kept {
+                    let bad = (true, &mut asked);
+                    retry_settlement::finish_kept(worker, facts, waiting.upstream, began, bad);
                 } else if let Some(accounted) = waiting.accounted {
                     let bad = (true, &mut asked);
                     retry_settlement::finish(worker, facts, waiting.upstream, accounted, bad);

@@ -171,7 +171,7 @@ impl<H: HeaderMap> HttpRequest<H> {
     }
 
     /// Its first attempt is answered, or it is over. Whether what its attempts are told was kept until now.
-    fn forget_attempts<E: Environment>(&mut self, worker: &Worker<E>) -> bool {
+    fn forget_attempts<E: Environment>(&mut self, worker: &Worker<E>) -> Option<bool> {
         worker.forget_attempts(self.context, std::mem::take(&mut self.told))
     }
 

@@ -271,24 +271,14 @@ fn settle_attempts<E: Environment>(
     facts: &E::Response,
     waiting: &PendingRequest,
     (bad, asked): (bool, &mut FactCache),
-    kept: bool,
+    kept: Option<bool>,
 ) -> Option<Attempts> {
     let accounted = waiting.accounted?;
-    if kept {
-        // No attempt failed, so that a bad response is nobody's answer, or another filter's word on a good one.
-        let sent = !bad || was_sent(facts, asked);
-        retry_settlement::finish_kept(worker, waiting.upstream, sent);
+    if let Some(began) = kept {
+        retry_settlement::finish_kept(worker, facts, waiting.upstream, began, (bad, asked));
         return None;
     }
     retry_settlement::finish(worker, facts, waiting.upstream, accounted, (bad, asked))
-}
-
-/// Whether any attempt was made of a request that got a bad response.
-#[cold]
-#[inline(never)]
-fn was_sent(facts: &impl ResponsePhase, asked: &mut FactCache) -> bool {
-    asked.attempts(facts).unwrap_or(0) > 0
-        && !response_facts::had_no_upstream(asked.origin(facts).0)
 }
 
 fn judge<E: Environment>(

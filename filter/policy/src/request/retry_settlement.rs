@@ -35,12 +35,43 @@ pub(crate) fn looks_bad(status: u16, grpc: Option<u16>) -> bool {
     !(100..400).contains(&status) || grpc.is_some_and(|status| status != 0)
 }
 
-/// The same where no attempt failed, and nobody else accounted for any: the request paid in when it was admitted. `sent` is whether an
-/// attempt was made.
-pub(crate) fn finish_kept<E: Environment>(worker: &mut Worker<E>, upstream: usize, sent: bool) {
-    if !sent {
+/// The same where no attempt failed that this VM saw. The request paid in when it was admitted; `began` is whether an attempt did.
+pub(crate) fn finish_kept<E: Environment>(
+    worker: &mut Worker<E>,
+    facts: &E::Response,
+    upstream: usize,
+    began: bool,
+    (bad, asked): (bool, &mut FactCache),
+) {
+    if bad {
+        finish_bad_kept(worker, facts, upstream, asked);
+    } else if !began {
         worker.take_deposit_back(upstream);
     }
+}
+
+#[cold]
+#[inline(never)]
+fn finish_bad_kept<E: Environment>(
+    worker: &mut Worker<E>,
+    facts: &E::Response,
+    upstream: usize,
+    asked: &mut FactCache,
+) {
+    if !asked.was_sent(facts) {
+        worker.take_deposit_back(upstream);
+    }
+    let attempts = asked.attempts(facts).unwrap_or(0);
+    if attempts > 1 || asked.is_upstreams(facts) {
+        // An attempt failed, and passed another VM than this one, or none.
+        worker.learn_link(upstream, false);
+        worker.account_request(upstream, attempts, true);
+    }
+}
+
+/// Whether a request paid in when it was admitted.
+fn deposited(known: &Attempts) -> bool {
+    known.flags.has(Flags::DEPOSITED)
 }
 
 /// Settles the account of a request that has its answer, or ended without one. Says what is known of its attempts where
@@ -73,6 +104,9 @@ pub(crate) fn finish<E: Environment>(
         }
         let count = asked.attempts(facts).unwrap_or(0);
         worker.account_request(upstream, count, accounted.marked);
+    }
+    if bad && !seen && known.as_ref().is_some_and(deposited) && !asked.was_sent(facts) {
+        worker.take_deposit_back(upstream);
     }
     if let Some(known) = known.as_ref().filter(|known| known.unused() > 0) {
         worker.refund(upstream, known.unused());

@@ -133,6 +133,23 @@ pub(crate) fn time_left(policy: &Policy, left: Span, headers: &impl HeaderMap, o
     }
 }
 
+/// Before its own application nothing is repeated: whoever called does that. A route's retries, which would be unpaid there, are taken
+/// back.
+pub(crate) fn outbound_retries<'a>(
+    retries: Option<&'a Settings>,
+    inbound: bool,
+    out: &mut Effects,
+) -> Option<&'a Settings> {
+    let retries = retries?;
+    if !inbound {
+        return Some(retries);
+    }
+    if retries.by_route && retries.mode == Mode::Enforce {
+        out.set_request_header("x-envoy-max-retries", "0");
+    }
+    None
+}
+
 /// Tells the router which retries it may make.
 pub(crate) fn retries(retries: &Settings, leave: RetryAllowance, out: &mut Effects) {
     if retries.mode == Mode::Shadow {

@@ -25,8 +25,10 @@ use crate::retry::attempts::{Attempts, Flags};
 use crate::time::Timestamp;
 
 use super::Worker;
+use super::upstreams::Position;
 
-/// One in so many first attempts reads the property all the same: another VM may have written it.
+/// One of so many first attempts reads the property all the same: another VM may have written it. Which of them changes, so that no
+/// traffic that comes in turns is passed over.
 const SAMPLE: u32 = 256;
 
 /// Whether the other position is in this VM, as far as was seen.
@@ -79,6 +81,8 @@ pub(crate) struct Handover {
     link: Cell<Link>,
     /// How many first attempts there were, wrapping.
     firsts: Cell<u32>,
+    /// How many of them began unread, of requests that are kept and have no response yet.
+    begun: Cell<u32>,
     /// Deposits by the upstream's key: both positions pay in, and the account is asked by one of them.
     deposits: RefCell<Vec<(String, Weak<Cell<u64>>)>>,
 }
@@ -139,7 +143,10 @@ impl<E: Environment> Worker<E> {
         attempts.vm = shared.number.get();
         let read_first = attempts.flags.has(READ_FIRST);
         let entry = self.upstreams.entry(upstream);
-        let here = entry.filter(|entry| entry.link == Link::Here && entry.owned.is_none());
+        let here = entry.filter(|entry| {
+            let seen = entry.link == Link::Here && entry.position == Position::Present;
+            seen && entry.owned.is_none()
+        });
         if let Some(entry) = here.filter(|_| !read_first && shared.link.get() == Link::Here)
             && let Some(place) = shared.keep(context, attempts)
         {
@@ -153,17 +160,23 @@ impl<E: Environment> Worker<E> {
         Told::Written
     }
 
-    /// The request has its response, or is over. Whether its attempts were kept here until now: none of them failed.
-    pub(crate) fn forget_attempts(&self, context: u32, told: Told) -> bool {
+    /// The request has its response, or is over. Whether its attempts were kept here until now, so that none of them failed, and then
+    /// whether one began: which of several requests it was of is not known, and what they pay is right in sum.
+    pub(crate) fn forget_attempts(&self, context: u32, told: Told) -> Option<bool> {
         let shared = &self.vm.handover;
-        match told {
-            Told::Nothing => false,
+        let place = match told {
+            Told::Nothing => return None,
             Told::Written => {
                 shared.written.set(shared.written.get().saturating_sub(1));
-                false
+                return None;
             }
-            Told::Kept(place) => shared.take(context, place),
-        }
+            Told::Kept(place) => place,
+        };
+        let begun = shared.begun.get();
+        shared.take(context, place).then(|| {
+            shared.begun.set(begun.saturating_sub(1));
+            begun > 0
+        })
     }
 
     /// Nothing was sent of a request that paid in.
@@ -187,12 +200,18 @@ impl<E: Environment> Worker<E> {
         let firsts = shared.firsts.get().wrapping_add(1);
         shared.firsts.set(firsts);
         let others = shared.link.get() != Link::Here || shared.written.get() > 0;
-        others || firsts.is_multiple_of(SAMPLE) || !self.keeps_any()
+        let sampled = (firsts / SAMPLE).wrapping_mul(0x9e37_79b9) >> 24 == firsts % SAMPLE;
+        others || sampled || !shared.keeps_any()
     }
 
-    /// Whether an attempt of which nothing is known may be one of a request that is kept here.
-    pub(crate) fn keeps_any(&self) -> bool {
-        self.vm.handover.keeps_any()
+    /// A first attempt begins of which nothing is known. Whether it may be of a request that is kept here.
+    pub(crate) fn begins_unread(&self) -> bool {
+        let shared = &self.vm.handover;
+        let may = shared.keeps_any();
+        if may {
+            shared.begun.set(shared.begun.get().saturating_add(1));
+        }
+        may
     }
 
     /// When an attempt starts, where the end of its own time may have to be told from others.
@@ -227,6 +246,7 @@ impl<E: Environment> Worker<E> {
         if kept.is_empty() {
             return;
         }
+        shared.begun.set(0);
         for (request, attempts) in kept.drain() {
             if !self.env.keep_attempts(request, &attempts.encode()) {
                 // This host lets nobody speak for another stream.

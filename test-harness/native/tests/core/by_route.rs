@@ -1,10 +1,24 @@
 //! `retries.router: route`: which requests have a header for Envoy's router.
 
 use seawall_native::{Request, Worker};
+use seawall_policy::environment::facts::StreamFact;
 use serde_json::{Value, json};
 
 /// The headers for the router of the second request of such a kind, the first having shown the upstream position.
 fn told(retries: &Value, request: &[(&str, &str)]) -> Vec<(&'static str, String)> {
+    told_of(retries, request, 2)
+}
+
+/// The same of an inbound GET.
+fn inbound(retries: &Value) -> Vec<(&'static str, String)> {
+    told_of(retries, &[(":method", "GET")], 1)
+}
+
+fn told_of(
+    retries: &Value,
+    request: &[(&str, &str)],
+    direction: u64,
+) -> Vec<(&'static str, String)> {
     let configuration = json!({
         "version": 1,
         "trust": {"addresses": ["10.0.0.9"]},
@@ -20,8 +34,15 @@ fn told(retries: &Value, request: &[(&str, &str)]) -> Vec<(&'static str, String)
         let mut request = Request::new(&process, "shop", &lines);
         let peer = b"10.0.0.9:1234".to_vec();
         let known = &request.known;
-        let fact = seawall_policy::environment::facts::StreamFact::PeerAddress;
-        known.borrow_mut().stream.insert(fact, peer);
+        known
+            .borrow_mut()
+            .stream
+            .insert(StreamFact::PeerAddress, peer);
+        let direction = direction.to_le_bytes().to_vec();
+        known
+            .borrow_mut()
+            .stream
+            .insert(StreamFact::Direction, direction);
         assert!(request.send(&mut worker, true));
         let mut attempt = request.attempt(1);
         assert!(attempt.send(&mut worker, true));
@@ -63,6 +84,19 @@ fn a_request_that_may_have_all_attempts_has_no_header_and_others_are_forbidden_t
         (vec![(":method", "GET"), ("x-seawall-attempt", "2")], none),
     ] {
         assert_eq!(told(&route, &request), expected, "{request:?}");
+    }
+}
+
+#[test]
+fn inbound_the_routes_retries_are_taken_back() {
+    for (retries, expected) in [
+        (
+            json!({"router": "route"}),
+            vec![("x-envoy-max-retries", "0".to_owned())],
+        ),
+        (json!({"router": "headers"}), vec![]),
+    ] {
+        assert_eq!(inbound(&retries), expected, "{retries}");
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use seawall_native::{Process, Question, Request, Worker};
+use seawall_native::{Headers, Process, Question, Request, Worker};
 use seawall_policy::environment::facts::{ResponseFact, StreamFact};
 use seawall_policy::outcome::flag;
 use seawall_policy::position::FilterPosition;
@@ -311,4 +311,104 @@ fn a_first_attempt_that_is_a_retry_of_somebodys_says_so_behind() {
     let asked = scene.process.questions().take();
     let state = Question::Stream(StreamFact::AttemptState);
     assert!(asked.iter().all(|one| one.question != state));
+}
+
+/// What the host says of a request whose attempts did not pass the position here.
+fn ends_unseen(scene: &mut Scene, mut request: Request, attempts: u64, details: &str) {
+    {
+        let mut known = request.known.borrow_mut();
+        let count = attempts.to_le_bytes().to_vec();
+        known.stream.insert(StreamFact::AttemptCount, count);
+        known.answer.insert(ResponseFact::Details, details.into());
+    }
+    let lines = [(":status", "503")];
+    request.response_headers(&mut scene.down, Headers::of(&lines), true);
+    request.end(&mut scene.down);
+}
+
+fn sent(scene: &mut Scene) -> Request {
+    let mut request = Request::new(&scene.process, "shop", &GET);
+    assert!(request.send(&mut scene.down, true));
+    request
+}
+
+#[test]
+fn where_the_position_behind_is_gone_retries_are_charged() {
+    let mut scene = Scene::of(20, true);
+    scene.good(50);
+    // So often at most it is not noticed.
+    for _ in 0..300 {
+        let mut request = sent(&mut scene);
+        request.respond(&mut scene.down, 200, &[]);
+        request.end(&mut scene.down);
+    }
+    let mut retried = 0;
+    for _ in 0..1_000 {
+        let request = sent(&mut scene);
+        let told = request.known.borrow().request.text("x-envoy-max-retries");
+        let may = told.as_deref() != Some("0");
+        retried += u64::from(may);
+        ends_unseen(&mut scene, request, 1 + u64::from(may), "via_upstream");
+    }
+    scene.process.pass(Span::millis(400));
+    scene.down.tick();
+    let charged = scene.down.counted(&["seawall_retries", "decision=charged"]);
+    assert_eq!(charged, retried);
+    assert!(
+        (100..=300).contains(&retried),
+        "{retried} of 1,000, of which a fifth is paid for"
+    );
+}
+
+#[test]
+fn where_attempts_pass_another_vm_the_first_retry_shows_it() {
+    for in_turn in [false, true] {
+        let mut scene = Scene::of(0, true);
+        scene.good(2);
+        let other = Worker::new(&scene.process, &configuration(0), 3).expect("valid");
+        let mut other = other.at(FilterPosition::Upstream);
+        let mut unpaid = 0;
+        for _ in 0..600 {
+            if in_turn {
+                scene.good(1);
+            }
+            let request = sent(&mut scene);
+            let mut first = request.attempt(1);
+            assert!(first.send(&mut other, true));
+            first.done(&mut other);
+            let mut second = request.attempt(2);
+            unpaid += u64::from(second.send(&mut other, true));
+            second.done(&mut other);
+            let details = "upstream_reset_before_response_started";
+            ends_unseen(&mut scene, request, 2, details);
+        }
+        assert_eq!(unpaid, 1, "in turn: {in_turn}");
+    }
+}
+
+#[test]
+fn what_somebody_before_the_router_answers_pays_nothing_in() {
+    for written in [false, true] {
+        let mut scene = Scene::of(1, true);
+        scene.good(2);
+        for _ in 0..200 {
+            let mut request = sent(&mut scene);
+            if written {
+                // An attempt of nobody's fails meanwhile: a mirror's.
+                let nobody = Request::new(&scene.process, "shop", &GET);
+                let mut attempt = nobody.attempt(1);
+                assert!(attempt.send(&mut scene.up, true));
+                attempt.done(&mut scene.up);
+                ends_unseen(&mut scene, request, 0, "direct_response");
+                continue;
+            }
+            request.respond(&mut scene.down, 200, &[]);
+            request.end(&mut scene.down);
+        }
+        let open = scene.open();
+        assert!(
+            !scene.finish(open, 503),
+            "three requests do not pay for a retry; written: {written}"
+        );
+    }
 }

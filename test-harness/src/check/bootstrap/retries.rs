@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use seawall_policy::policy::Policy;
 use seawall_policy::retry::{Mode, Settings};
@@ -198,16 +198,18 @@ fn by_route(
     let known = found.as_ref().map_or(&Value::Null, |(_, known)| *known);
     let on = known["retry_on"].as_str().unwrap_or_default().split(',');
     let on: BTreeSet<&str> = on.map(str::trim).collect();
-    let voted = known["retriable_headers"].as_array().into_iter().flatten();
-    let votes = voted.map(|header| header["name"].as_str());
+    // A matcher that says more may mean the contrary.
+    let plain = [
+        json!([{"name": Settings::VOTE}]),
+        json!([{"name": Settings::VOTE, "present_match": true}]),
+    ];
+    let votes = plain.contains(&known["retriable_headers"]);
     // Envoy's num_retries is 1 where nothing is said.
     let most = match &known["num_retries"] {
         Value::Null => Some(1),
         most => most.as_u64(),
     };
-    let is_so = on == words.iter().copied().collect()
-        && votes.eq([Some(Settings::VOTE)])
-        && most == Some(u64::from(again));
+    let is_so = on == words.iter().copied().collect() && votes && most == Some(u64::from(again));
     let path = found.map_or_else(
         || joined(&route.path, "route.retry_policy"),
         |(path, _)| path,

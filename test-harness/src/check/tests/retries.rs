@@ -365,6 +365,10 @@ fn where_the_route_is_to_retry_it_is_told_how() {
         ("num_retries", json!(null)),
         ("retriable_headers", json!([])),
         ("retriable_headers", json!([{"name": "x-retry"}])),
+        (
+            "retriable_headers",
+            json!([{"name": "x-seawall-retry", "invert_match": true}]),
+        ),
     ] {
         let mut policy = right.clone();
         policy[key] = wrong;

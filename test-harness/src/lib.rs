@@ -8,6 +8,7 @@ pub mod check;
 pub mod cli;
 pub mod explore;
 pub mod fault;
+pub mod gameday;
 pub mod host;
 pub mod lanes;
 pub mod measure;

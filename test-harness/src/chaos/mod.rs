@@ -20,9 +20,9 @@ mod suite;
 mod timeline;
 mod tolerance;
 mod workload;
-mod yaml;
+pub(crate) mod yaml;
 
-pub use ask::{Answer, Ask};
+pub use ask::{Answer, Ask, Window};
 pub use document::{Activity, Experiment};
 pub use error::ExperimentError;
 pub use extension::{Against, Control};

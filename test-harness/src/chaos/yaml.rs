@@ -3,6 +3,6 @@
 use serde_json::Value;
 
 /// The only document of a text.
-pub(super) fn read(text: &str) -> Result<Value, String> {
+pub(crate) fn read(text: &str) -> Result<Value, String> {
     serde_saphyr::from_str(text).map_err(|error| error.to_string())
 }

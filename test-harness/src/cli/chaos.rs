@@ -10,15 +10,12 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::filter::Filter;
-use super::outputs::store;
+use super::outputs::{documents, store};
 use super::stdout::say;
 use super::storms::{Random, Shrink};
-use super::{FAILED, progress};
+use super::{FAILED, INTERRUPTED, progress};
 use crate::chaos::{Experiment, Session, Stage, Step, Suite, junit, table};
 use crate::report::html;
-
-/// As a shell tells of a program that Ctrl-C ended.
-const INTERRUPTED: u8 = 130;
 
 /// Chaos experiments in the format of Chaos Toolkit, on a virtual clock.
 #[derive(Debug, Subcommand)]
@@ -182,20 +179,7 @@ impl Run {
 
 impl List {
     fn run(&self) -> anyhow::Result<ExitCode> {
-        let mut files = Vec::new();
-        for file in &self.files {
-            if !file.is_dir() {
-                files.push(file.clone());
-                continue;
-            }
-            let entries = std::fs::read_dir(file).with_context(|| file.display().to_string())?;
-            let found = entries.filter_map(|entry| Some(entry.ok()?.path()));
-            files.extend(found.filter(|file| {
-                let ending = file.extension().and_then(|ending| ending.to_str());
-                matches!(ending, Some("yaml" | "yml" | "json"))
-            }));
-        }
-        files.sort();
+        let files = documents(&self.files)?;
         let list = |file: &PathBuf| {
             let experiment = read(file)?;
             let controls = experiment

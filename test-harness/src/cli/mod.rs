@@ -8,6 +8,9 @@ mod check;
 mod compare;
 mod explore;
 mod filter;
+mod gameday;
+mod gameday_events;
+mod gameday_team;
 mod host;
 mod output;
 mod outputs;
@@ -36,6 +39,8 @@ const FAILED: u8 = 1;
 const BAD_INPUT: u8 = 2;
 /// An invariant is broken.
 const BROKEN: u8 = 3;
+/// As a shell tells of a program that Ctrl-C ended.
+const INTERRUPTED: u8 = 130;
 
 /// Says what a resilience policy would do, before an outage does.
 #[derive(Debug, Parser)]
@@ -50,6 +55,7 @@ const BROKEN: u8 = 3;
   seawall replay --trace trace.jsonl --policy examples/policies/start.yaml --fault errors,at=30s,for=60s
   seawall tune --trace trace.jsonl --fault errors,at=30s,for=60s --out tuned
   seawall chaos run examples/experiments/*.yaml
+  seawall gameday run examples/gamedays/database-down.yaml
   seawall explore
   seawall bench"
 )]
@@ -67,6 +73,8 @@ enum Command {
     Compare(compare::Compare),
     Explore(explore::Explore),
     #[command(subcommand)]
+    Gameday(gameday::Gameday),
+    #[command(subcommand)]
     Host(host::HostCommand),
     Replay(replay::Replay),
     #[command(subcommand)]
@@ -82,6 +90,7 @@ pub fn run() -> ExitCode {
         Command::Check(check) => check.run(),
         Command::Compare(compare) => compare.run(),
         Command::Explore(explore) => explore.run(),
+        Command::Gameday(gameday) => gameday.run(),
         Command::Host(host) => host.run(),
         Command::Replay(replay) => replay.run(),
         Command::Trace(trace) => trace.run().map(|()| ExitCode::SUCCESS),

@@ -89,6 +89,25 @@ impl Outputs {
     }
 }
 
+/// Files, and those that are YAML or JSON in directories, in order.
+pub(super) fn documents(files: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for file in files {
+        if !file.is_dir() {
+            found.push(file.clone());
+            continue;
+        }
+        let entries = std::fs::read_dir(file).with_context(|| file.display().to_string())?;
+        let entries = entries.filter_map(|entry| Some(entry.ok()?.path()));
+        found.extend(entries.filter(|file| {
+            let ending = file.extension().and_then(|ending| ending.to_str());
+            matches!(ending, Some("yaml" | "yml" | "json"))
+        }));
+    }
+    found.sort();
+    Ok(found)
+}
+
 /// Writes a file.
 pub(super) fn store(file: &Path, text: &str) -> anyhow::Result<()> {
     std::fs::write(file, text).with_context(|| format!("writing {}", file.display()))

@@ -1,7 +1,9 @@
-//! Chaos experiments: those that ship hold with Seawall and fail without it; steps, journals, storms.
+//! Chaos experiments: those that ship hold with Seawall and fail without it; steps, journals, storms, game days.
 #![allow(missing_docs, reason = "tests")]
 
 mod document;
+mod gameday_command;
+mod gamedays;
 #[path = "../shipped/mod.rs"]
 mod shipped;
 mod shipped_experiments;

@@ -25,7 +25,6 @@ use crate::retry::attempts::{Attempts, Flags};
 use crate::time::Timestamp;
 
 use super::Worker;
-use super::upstreams::Position;
 
 /// One of so many first attempts reads the property all the same: another VM may have written it. Which of them changes, so that no
 /// traffic that comes in turns is passed over.
@@ -143,10 +142,7 @@ impl<E: Environment> Worker<E> {
         attempts.vm = shared.number.get();
         let read_first = attempts.flags.has(READ_FIRST);
         let entry = self.upstreams.entry(upstream);
-        let here = entry.filter(|entry| {
-            let seen = entry.link == Link::Here && entry.position == Position::Present;
-            seen && entry.owned.is_none()
-        });
+        let here = entry.filter(|entry| entry.is_followed_here());
         if let Some(entry) = here.filter(|_| !read_first && shared.link.get() == Link::Here)
             && let Some(place) = shared.keep(context, attempts)
         {

@@ -195,6 +195,13 @@ impl Upstream {
         self.failing || self.admissions.is_multiple_of(HOST_SAMPLE)
     }
 
+    /// Whether its attempts pass the upstream position of this VM, as far as was seen. What an authority owns is
+    /// handed over as ever: it may be given up meanwhile.
+    pub(crate) fn is_followed_here(&self) -> bool {
+        let seen = self.link == Link::Here && self.position == Position::Present;
+        seen && self.owned.is_none()
+    }
+
     /// Whether the next request asks whether there is an upstream position; call after [`Upstream::wants_host`].
     pub(crate) fn asks_position(&self) -> bool {
         self.position == Position::Unknown || self.admissions.is_multiple_of(POSITION_SAMPLE)

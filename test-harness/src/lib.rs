@@ -6,6 +6,7 @@ pub mod bench;
 pub mod chaos;
 pub mod check;
 pub mod cli;
+pub mod document;
 pub mod explore;
 pub mod fault;
 pub mod gameday;

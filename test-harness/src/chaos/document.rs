@@ -6,11 +6,10 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::error::{ExperimentError, wrong};
 use super::extension::{self, Extension};
 use super::step::Step;
 use super::tolerance::Tolerance;
-use super::yaml;
+use crate::document::{DocumentError, parse, wrong};
 
 /// The program that steps call.
 const PROGRAM: &str = "seawall";
@@ -118,9 +117,9 @@ impl Experiment {
     ///
     /// # Errors
     /// If it cannot be read, or not be played in a simulation.
-    pub fn from_file(file: &Path) -> Result<Self, ExperimentError> {
+    pub fn from_file(file: &Path) -> Result<Self, DocumentError> {
         let text = std::fs::read_to_string(file);
-        let text = text.map_err(|error| ExperimentError::Form(error.to_string()))?;
+        let text = text.map_err(DocumentError::form)?;
         Self::read(&text, file)
     }
 
@@ -128,17 +127,16 @@ impl Experiment {
     ///
     /// # Errors
     /// If it cannot be read, or not be played in a simulation.
-    pub fn read(text: &str, file: &Path) -> Result<Self, ExperimentError> {
-        Self::of(yaml::read(text).map_err(ExperimentError::Form)?, file)
+    pub fn read(text: &str, file: &Path) -> Result<Self, DocumentError> {
+        Self::of(parse(text)?, file)
     }
 
     /// Reads an experiment that was made, as if it stood in this file.
     ///
     /// # Errors
     /// If it cannot be played in a simulation.
-    pub fn of(value: Value, file: &Path) -> Result<Self, ExperimentError> {
-        let raw: Raw = serde_json::from_value(value.clone())
-            .map_err(|error| ExperimentError::Form(error.to_string()))?;
+    pub fn of(value: Value, file: &Path) -> Result<Self, DocumentError> {
+        let raw: Raw = serde_json::from_value(value.clone()).map_err(DocumentError::form)?;
         let all = |path: &str, values: &[Value]| {
             let read = |(number, value): (usize, &Value)| {
                 activity(value, &raw.configuration)
@@ -171,7 +169,7 @@ impl Experiment {
         read.checked()
     }
 
-    fn checked(self) -> Result<Self, ExperimentError> {
+    fn checked(self) -> Result<Self, DocumentError> {
         for (number, probe) in self.probes.iter().enumerate() {
             let path = format!("steady-state-hypothesis.probes[{number}]");
             if !matches!(probe.step, Step::Probe { .. }) {

@@ -6,9 +6,8 @@ use seawall_policy::route::Routing;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::error::{ExperimentError, wrong};
 use super::workload::Workload;
-use super::yaml;
+use crate::document::{DocumentError, of_file, wrong};
 use crate::lanes::Other;
 use crate::report::Criterion;
 use crate::router::ROUTE_TIMEOUT;
@@ -84,7 +83,7 @@ pub(super) struct Extension {
 
 impl Extension {
     /// Reads it. Files that it names stand beside the experiment, in this directory.
-    pub(super) fn read(value: &Value, place: &Path) -> Result<Self, ExperimentError> {
+    pub(super) fn read(value: &Value, place: &Path) -> Result<Self, DocumentError> {
         let at = |key: &str| format!("extensions.{NAME}.{key}");
         let raw: Raw = serde_json::from_value(value.clone())
             .map_err(|error| wrong(format!("extensions.{NAME}"), error.to_string()))?;
@@ -150,10 +149,7 @@ fn embedded(value: &Value, place: &Path) -> Result<Value, String> {
     let Some(file) = value.as_str() else {
         return Ok(value.clone());
     };
-    let file = place.join(file);
-    let told = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
-    let text = std::fs::read_to_string(&file).map_err(|error| told(&error))?;
-    yaml::read(&text).map_err(|error| told(&error))
+    of_file(&place.join(file))
 }
 
 /// A plugin's configuration, checked.

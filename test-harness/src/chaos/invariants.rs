@@ -5,10 +5,10 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::document::Experiment;
-use super::error::ExperimentError;
 use super::healing::Healing;
 use super::play::{PlayError, Stage};
 use super::storm::{Gust, Storm};
+use crate::document::DocumentError;
 use crate::fault::Kind;
 use crate::module::Module;
 
@@ -60,7 +60,7 @@ pub struct Tried {
 pub enum StormError {
     /// The policy is none.
     #[error(transparent)]
-    Experiment(#[from] ExperimentError),
+    Experiment(#[from] DocumentError),
     /// The filter does not start.
     #[error(transparent)]
     Play(#[from] PlayError),

@@ -6,7 +6,6 @@
 
 mod ask;
 mod document;
-mod error;
 mod extension;
 mod healing;
 mod invariants;
@@ -20,11 +19,9 @@ mod suite;
 mod timeline;
 mod tolerance;
 mod workload;
-pub(crate) mod yaml;
 
 pub use ask::{Answer, Ask, Window};
 pub use document::{Activity, Experiment};
-pub use error::ExperimentError;
 pub use extension::{Against, Control};
 pub use healing::Healing;
 pub use invariants::{Broken, Invariant, StormError, Tried};

@@ -7,8 +7,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::document::Experiment;
-use super::error::ExperimentError;
 use super::timeline::Surge;
+use crate::document::DocumentError;
 use crate::fault::{Fault, Kind};
 use crate::random::chance;
 
@@ -119,7 +119,7 @@ impl Storm {
     ///
     /// # Errors
     /// If the policy is none.
-    pub fn experiment(&self, policy: &Value, heals: u64) -> Result<Experiment, ExperimentError> {
+    pub fn experiment(&self, policy: &Value, heals: u64) -> Result<Experiment, DocumentError> {
         let file = format!("storm-{}-{}.json", self.seed, self.number);
         Experiment::of(self.document(policy, heals), Path::new(&file))
     }

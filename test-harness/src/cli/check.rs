@@ -9,9 +9,10 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use crate::check::{self, Finding, Findings, Verdict};
+use crate::document::DocumentError;
 use crate::report;
 use crate::report::words::counted;
-use crate::world::{World, WorldError};
+use crate::world::World;
 
 use super::stdout::say;
 
@@ -61,7 +62,7 @@ pub(super) struct Check {
 }
 
 /// Worlds that were read, by the names of their files.
-type Worlds = Vec<(String, Result<World, WorldError>)>;
+type Worlds = Vec<(String, Result<World, DocumentError>)>;
 
 /// What has a schema.
 #[derive(Clone, Copy, Debug, ValueEnum)]

@@ -6,12 +6,12 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::error::{GamedayError, part, unknown, wrong};
+use super::check::unknown;
 use super::phases::{Phase, Question, Sign};
 use super::play::Happened;
 use super::scenario::Scenario;
 use super::walk::{Reply, Team};
-use crate::chaos::yaml;
+use crate::document::{DocumentError, parse, part, wrong};
 
 /// Names of the roles.
 const ROLES: [&str; 4] = ["incident_commander", "responders", "observers", "scribe"];
@@ -48,10 +48,10 @@ impl Answers {
     ///
     /// # Errors
     /// If they cannot be read, or are to something that is not in the scenario.
-    pub fn from_file(file: &Path, scenario: &Scenario) -> Result<Self, GamedayError> {
+    pub fn from_file(file: &Path, scenario: &Scenario) -> Result<Self, DocumentError> {
         let text = std::fs::read_to_string(file);
-        let text = text.map_err(|error| GamedayError::Form(error.to_string()))?;
-        let raw: Raw = part("", yaml::read(&text).map_err(GamedayError::Form)?)?;
+        let text = text.map_err(DocumentError::form)?;
+        let raw: Raw = part("", parse(&text)?)?;
         for role in raw.roles.keys() {
             Self::role(role).map_err(|problem| wrong("roles", problem))?;
         }
@@ -81,7 +81,7 @@ impl Answers {
 }
 
 impl OfPhase {
-    fn check(&self, path: &str, scenario: &Scenario) -> Result<(), GamedayError> {
+    fn check(&self, path: &str, scenario: &Scenario) -> Result<(), DocumentError> {
         let mut phases = scenario.phases.iter();
         let Some(phase) = phases.find(|phase| phase.name == self.name) else {
             let known = scenario.phases.iter().map(|phase| phase.name.as_str());

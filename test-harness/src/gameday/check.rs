@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use seawall_config::suggestion;
 use serde_json::Value;
 
-use super::error::{GamedayError, unknown, wrong};
 use super::known::{CHANGES, METRICS, STATE_PAGE};
 use super::phases::{Phase, Question};
 use super::runbook;
-use crate::chaos::yaml;
+use crate::document::{DocumentError, of_file, wrong};
 
 /// The filter's metrics begin so.
 const PREFIX: &str = "seawall_";
@@ -24,7 +24,7 @@ pub(super) fn references(
     runbook: &Path,
     rules: &Path,
     phases: &[Phase],
-) -> Result<(), GamedayError> {
+) -> Result<(), DocumentError> {
     runbook::check(runbook).map_err(|problem| wrong("runbook", problem))?;
     let rules = Rules::read(rules).map_err(|problem| wrong("rules", problem))?;
     let mut names = BTreeSet::new();
@@ -45,7 +45,7 @@ pub(super) fn references(
     Ok(())
 }
 
-fn seen(path: &str, phase: &Phase, rules: &Rules) -> Result<(), GamedayError> {
+fn seen(path: &str, phase: &Phase, rules: &Rules) -> Result<(), DocumentError> {
     let see = &phase.see;
     for (number, name) in see.alerts.iter().enumerate() {
         if !rules.alerts.contains(name) {
@@ -113,10 +113,18 @@ impl Rules {
     }
 }
 
+/// What is said of a name that is none of those that are known.
+pub(super) fn unknown<'a>(
+    name: &str,
+    kind: &str,
+    known: impl IntoIterator<Item = &'a str>,
+) -> String {
+    let known: Vec<&str> = known.into_iter().collect();
+    format!("\"{name}\" is no {kind}{}", suggestion(name, &known))
+}
+
 fn names(file: &Path, key: &str) -> Result<BTreeSet<String>, String> {
-    let told = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
-    let text = std::fs::read_to_string(file).map_err(|error| told(&error))?;
-    let whole = yaml::read(&text).map_err(|error| told(&error))?;
+    let whole = of_file(file)?;
     let list = |value: &Value, key: &str| value[key].as_array().cloned().unwrap_or_default();
     let groups = list(&whole, "groups");
     let rules = groups.iter().flat_map(|group| list(group, "rules"));

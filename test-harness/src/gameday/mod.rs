@@ -5,7 +5,6 @@
 
 mod answers;
 mod check;
-mod error;
 mod known;
 pub(crate) mod markdown;
 mod phases;
@@ -17,7 +16,6 @@ mod score;
 mod walk;
 
 pub use answers::{Answers, Scripted};
-pub use error::GamedayError;
 pub use phases::{Inject, Phase, Question, See, Sign};
 pub use play::{Happened, Held, Told, play};
 pub use record::{Gap, Moment, PhaseRecord, QuestionRecord, Record, Score, Seen, Status};

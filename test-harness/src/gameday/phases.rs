@@ -5,8 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::error::{GamedayError, part, wrong};
 use crate::chaos::{Ask, Step};
+use crate::document::{DocumentError, part, wrong};
 use crate::world::Time;
 
 /// What goes wrong does so until it is healed: longer than any scenario.
@@ -155,7 +155,7 @@ impl fmt::Display for Sign {
 }
 
 /// Reads all phases of a scenario that ends at this time.
-pub(super) fn read(all: Vec<Value>, ends: u64) -> Result<Vec<Phase>, GamedayError> {
+pub(super) fn read(all: Vec<Value>, ends: u64) -> Result<Vec<Phase>, DocumentError> {
     if all.is_empty() {
         return Err(wrong("phases", "expected one or more"));
     }
@@ -201,7 +201,7 @@ pub(super) fn read(all: Vec<Value>, ends: u64) -> Result<Vec<Phase>, GamedayErro
     Ok(phases)
 }
 
-fn phase(path: &str, value: Value) -> Result<Phase, GamedayError> {
+fn phase(path: &str, value: Value) -> Result<Phase, DocumentError> {
     let raw: RawPhase = part(path, value)?;
     let at = raw.at.0;
     let mut inject = Vec::new();
@@ -244,7 +244,7 @@ fn phase(path: &str, value: Value) -> Result<Phase, GamedayError> {
     })
 }
 
-fn inject(path: &str, at: u64, value: Value) -> Result<Inject, GamedayError> {
+fn inject(path: &str, at: u64, value: Value) -> Result<Inject, DocumentError> {
     let raw: RawInject = part(path, value)?;
     let word = str::to_owned;
     let step = match (&raw.fault, raw.load, raw.heal) {

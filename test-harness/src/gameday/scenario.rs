@@ -7,9 +7,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::check;
-use super::error::{GamedayError, part, wrong};
 use super::phases::{self, Phase};
-use crate::chaos::{Experiment, yaml};
+use crate::chaos::Experiment;
+use crate::document::{DocumentError, of_file, parse, part, wrong};
 use crate::world::Time;
 
 /// Alerts that a team can see, beside the scenario.
@@ -72,9 +72,9 @@ impl Scenario {
     ///
     /// # Errors
     /// If it cannot be read, cannot be played, or names what is not there.
-    pub fn from_file(file: &Path) -> Result<Self, GamedayError> {
+    pub fn from_file(file: &Path) -> Result<Self, DocumentError> {
         let text = std::fs::read_to_string(file);
-        let text = text.map_err(|error| GamedayError::Form(error.to_string()))?;
+        let text = text.map_err(DocumentError::form)?;
         Self::read(&text, file)
     }
 
@@ -82,8 +82,8 @@ impl Scenario {
     ///
     /// # Errors
     /// If it cannot be read, cannot be played, or names what is not there.
-    pub fn read(text: &str, file: &Path) -> Result<Self, GamedayError> {
-        let raw: Raw = part("", yaml::read(text).map_err(GamedayError::Form)?)?;
+    pub fn read(text: &str, file: &Path) -> Result<Self, DocumentError> {
+        let raw: Raw = part("", parse(text)?)?;
         let place = file.parent().unwrap_or(Path::new(""));
         let pass = raw.pass.unwrap_or(PASS);
         if !(0.0..=100.0).contains(&pass) {
@@ -92,7 +92,7 @@ impl Scenario {
         let phases = phases::read(raw.phases, raw.ends.0)?;
         let (extension, from) = extension(raw.experiment, raw.seawall, file)?;
         let document = document(&raw.title, &raw.goal, &phases, raw.ends.0, extension);
-        let experiment = Experiment::of(document, &from).map_err(GamedayError::of)?;
+        let experiment = Experiment::of(document, &from)?;
         let scenario = Self {
             file: file.to_owned(),
             title: raw.title,
@@ -122,12 +122,6 @@ impl Scenario {
     }
 }
 
-impl GamedayError {
-    fn of(error: crate::chaos::ExperimentError) -> Self {
-        Self::Form(error.to_string())
-    }
-}
-
 /// A path without the steps back that undo a step before them.
 fn tidy(path: &Path) -> PathBuf {
     let mut tidy = PathBuf::new();
@@ -147,7 +141,7 @@ fn extension(
     experiment: Option<String>,
     inline: Option<Map<String, Value>>,
     file: &Path,
-) -> Result<(Value, PathBuf), GamedayError> {
+) -> Result<(Value, PathBuf), DocumentError> {
     let (mut extension, from) = match (experiment, inline) {
         (None, Some(inline)) => (inline, file.to_owned()),
         (Some(name), None) => {
@@ -155,8 +149,7 @@ fn extension(
             let told = |error: &dyn fmt::Display| {
                 wrong("experiment", format!("{}: {error}", from.display()))
             };
-            let text = std::fs::read_to_string(&from).map_err(|error| told(&error))?;
-            let whole = yaml::read(&text).map_err(|error| told(&error))?;
+            let whole = of_file(&from).map_err(|error| wrong("experiment", error))?;
             // What stands in it is checked as an experiment's first.
             Experiment::of(whole.clone(), &from).map_err(|error| told(&error))?;
             let all = whole["extensions"].as_array().cloned().unwrap_or_default();

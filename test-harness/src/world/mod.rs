@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::document::{DocumentError, wrong};
 use crate::fault::Fault;
 use crate::router::BackOff;
 use crate::sim::{CLUSTER, Clients, Environment, Scenario, Service, Sidecar, Tokens};
@@ -121,44 +122,19 @@ impl Default for Edge {
     }
 }
 
-/// Why a world cannot be played.
-#[derive(Debug, thiserror::Error)]
-pub enum WorldError {
-    /// It is no YAML of this form.
-    #[error("{0}")]
-    Form(String),
-    /// What it says cannot be.
-    #[error("{path}: {problem}")]
-    Value {
-        /// Where, such as `services.shop.hosts`.
-        path: String,
-        /// What, and what would be right.
-        problem: String,
-    },
-}
-
 /// The name of the service that stands for all that are not named.
 pub const OTHERS: &str = "*";
 
-fn wrong(path: impl Into<String>, problem: impl Into<String>) -> WorldError {
-    WorldError::Value {
-        path: path.into(),
-        problem: problem.into(),
-    }
-}
-
 impl World {
     /// Reads a world.
-    pub fn read(text: &str) -> Result<Self, WorldError> {
-        let world: Self =
-            serde_saphyr::from_str(text).map_err(|error| WorldError::Form(error.to_string()))?;
+    pub fn read(text: &str) -> Result<Self, DocumentError> {
+        let world: Self = serde_saphyr::from_str(text).map_err(DocumentError::form)?;
         world.checked()
     }
 
     /// A world that stands in another document.
-    pub fn from_value(value: serde_json::Value) -> Result<Self, WorldError> {
-        let world: Self =
-            serde_json::from_value(value).map_err(|error| WorldError::Form(error.to_string()))?;
+    pub fn from_value(value: serde_json::Value) -> Result<Self, DocumentError> {
+        let world: Self = serde_json::from_value(value).map_err(DocumentError::form)?;
         world.checked()
     }
 
@@ -168,7 +144,7 @@ impl World {
         serde_json::to_string_pretty(&schema).unwrap_or_default()
     }
 
-    fn checked(self) -> Result<Self, WorldError> {
+    fn checked(self) -> Result<Self, DocumentError> {
         if self.version != 1 {
             let problem = format!("{}: expected 1, the version of this format", self.version);
             return Err(wrong("version", problem));
@@ -294,7 +270,7 @@ impl World {
     }
 
     /// A service that calls itself through others would never answer.
-    fn check_circles(&self) -> Result<(), WorldError> {
+    fn check_circles(&self) -> Result<(), DocumentError> {
         let mut done = BTreeSet::new();
         for name in self.services.keys() {
             self.descend(name, &mut Vec::new(), &mut done)?;
@@ -307,7 +283,7 @@ impl World {
         name: &'a str,
         above: &mut Vec<&'a str>,
         done: &mut BTreeSet<&'a str>,
-    ) -> Result<(), WorldError> {
+    ) -> Result<(), DocumentError> {
         if above.contains(&name) {
             above.push(name);
             let problem = format!(
@@ -329,7 +305,7 @@ impl World {
     }
 
     /// What goes wrong.
-    pub fn faults(&self) -> Result<Vec<Fault>, WorldError> {
+    pub fn faults(&self) -> Result<Vec<Fault>, DocumentError> {
         let mut faults = Vec::new();
         for (number, text) in self.faults.iter().enumerate() {
             let path = format!("faults[{number}]");
@@ -373,7 +349,7 @@ impl World {
     }
 
     /// What is played.
-    pub fn scenario(&self, seed: u64) -> Result<Scenario, WorldError> {
+    pub fn scenario(&self, seed: u64) -> Result<Scenario, DocumentError> {
         let others = self.services.get(OTHERS).cloned().unwrap_or_default();
         let clients = &self.clients;
         let of = |(name, spec): (&String, &ServiceSpec)| (name.clone(), spec.service());

@@ -3,8 +3,9 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::HOSTS_MAX;
 use super::units::{Percent, Time};
-use super::{HOSTS_MAX, WorldError, wrong};
+use crate::document::{DocumentError, wrong};
 use crate::sim::{
     Cache, Call, ColdStart, ControlledDelay, Network, Order, Pauses, Service, ServiceTime,
 };
@@ -221,7 +222,7 @@ impl Default for NetworkSpec {
 }
 
 impl ServiceSpec {
-    pub(super) fn check(&self, path: &str) -> Result<(), WorldError> {
+    pub(super) fn check(&self, path: &str) -> Result<(), DocumentError> {
         for (key, value, most) in [
             ("hosts", self.hosts, HOSTS_MAX),
             ("servers", self.servers, 1_000_000),

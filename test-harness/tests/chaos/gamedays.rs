@@ -247,12 +247,12 @@ fn what_is_misspelt_or_not_there_is_refused_with_its_place() {
         (
             "[SeawallUpstreamDown]",
             "[SeawallUpstreamDow]",
-            "phases[1].see.alerts[0]: \"SeawallUpstreamDow\" is no alert of the rules: is it \"SeawallUpstreamDown\"?",
+            "phases[1].see.alerts[0]: \"SeawallUpstreamDow\" is no alert of the rules, did you mean \"SeawallUpstreamDown\"?",
         ),
         (
             "(seawall_state)",
             "(seawall_stat)",
-            "phases[0].see.metrics[0]: \"seawall_stat\" is no metric of the filter: is it \"seawall_state\"?",
+            "phases[0].see.metrics[0]: \"seawall_stat\" is no metric of the filter, did you mean \"seawall_state\"?",
         ),
         (
             "upstream:seawall_breaker_refused:ratio_rate2m",
@@ -308,10 +308,10 @@ fn what_is_misspelt_or_not_there_is_refused_with_its_place() {
     let file = directory.path().join("answers.yaml");
     for (text, expected) in [
         ("role: {}", "unknown field `role`"),
-        ("roles: {scribes: [sam]}", "is it \"scribe\"?"),
+        ("roles: {scribes: [sam]}", "did you mean \"scribe\"?"),
         (
             "phases: [{name: The primary die}]",
-            "phases[0].name: \"The primary die\" is no phase of the scenario: is it \"The primary dies\"?",
+            "phases[0].name: \"The primary die\" is no phase of the scenario, did you mean \"The primary dies\"?",
         ),
         (
             "phases: [{name: The primary dies, saw: {SeawallUp: lee}}]",
@@ -319,7 +319,7 @@ fn what_is_misspelt_or_not_there_is_refused_with_its_place() {
         ),
         (
             "phases: [{name: The primary dies, answers: {user: x}}]",
-            "phases[0].answers: \"user\" is no question of this phase: is it \"users\"?",
+            "phases[0].answers: \"user\" is no question of this phase, did you mean \"users\"?",
         ),
     ] {
         std::fs::write(&file, text).unwrap();

@@ -15,7 +15,9 @@ skip() {
 work=$(mktemp -d)
 started=()
 cleanup() {
-    if [ -n "${compose_up:-}" ]; then compose --profile observe down --timeout 2 >/dev/null 2>&1 || true; fi
+    if [ -n "${compose_up:-}" ] && ! compose --profile observe down --timeout 2 >"$work/down" 2>&1; then
+        echo "compose: not taken down (docker compose -p seawall-test down): $(tail -n 1 "$work/down")"
+    fi
     for pid in "${started[@]}"; do
         kill "$pid" 2>/dev/null || continue
         wait "$pid" 2>/dev/null || true
@@ -92,26 +94,30 @@ until_is() { # what is expected
     exit 1
 }
 
-# What clients see: the answers to forty requests, "STATUS RUNG COUNT, ...".
+# What clients see: the answers to forty requests, "COUNT x STATUS by the rung RUNG, ...". An error is none that they may see.
 seen() {
-    for _ in $(seq 40); do ask || true; echo; done | sort | uniq -c |
-        awk '{line = line (NR > 1 ? ", " : "") $1 " x " $2 ($3 ? " by the rung " $3 : "")} END {print line}'
+    for _ in $(seq 40); do ask || true; echo; done | sort | uniq -c >"$work/seen"
+    awk '{line = line (NR > 1 ? ", " : "") $1 " x " $2 ($3 ? " by the rung " $3 : "")} END {print line}' "$work/seen"
+    ! grep -qv ' 200 ' "$work/seen"
 }
 
 since() { awk -v begin="$1" -v now="$EPOCHREALTIME" 'BEGIN {printf "%.1f s", now - begin}'; }
 
 # Breaks something, waits until the fallback stands in, says what clients see, heals, waits until all is as before.
 broken() { # name, function that breaks, function that heals
-    local begin=$EPOCHREALTIME protected
+    local begin=$EPOCHREALTIME protected healed answers
     "$2"
     until_is "200 static"
     protected=$(since "$begin")
-    echo "compose: $1: the fallback stands in after $protected; clients then see: $(seen)"
+    answers=$(seen) || { echo "compose: $1: clients see errors: $answers"; exit 1; }
+    echo "compose: $1: the fallback stands in after $protected; clients then see: $answers"
     if [ "$1" = "backend fails" ]; then alerts; fi
     begin=$EPOCHREALTIME
     "$3"
     until_is "200 "
-    echo "compose: $1: healed, good answers again after $(since "$begin"); clients then see: $(seen)"
+    healed=$(since "$begin")
+    answers=$(seen) || { echo "compose: $1: healed, and clients see errors: $answers"; exit 1; }
+    echo "compose: $1: healed, good answers again after $healed; clients then see: $answers"
 }
 
 firing() { # alert

@@ -35,7 +35,7 @@ work=$(mktemp -d)
 started=()
 cleanup() {
     for pid in "${started[@]}"; do
-        kill "$pid" 2>/dev/null || true
+        kill "$pid" 2>/dev/null || continue
         wait "$pid" 2>/dev/null || true
     done
     rm -rf "$work"
@@ -62,7 +62,8 @@ curl -s -o "$work/answer" -d '{"error_rate": 1}' "http://127.0.0.1:$knobs/backen
 curl -s -o "$work/answer" -w '' "http://127.0.0.1:$edge/page"
 # Envoy writes what it holds back of its log when it ends.
 kill "${started[1]}"
-wait "${started[1]}" || true
+wait "${started[1]}"
+started=("${started[0]}")
 target/release/seawall trace import --strict "$work/access.log" -o "$work/trace.jsonl"
 # The least-privilege list is what the module needs: a real Envoy works with it, and not with one function less.
 "$(scripts/python.sh pyyaml==6.0.3)" scripts/capabilities.py test "$envoy" target/release/seawall-upstream dist/seawall.wasm

@@ -6,17 +6,7 @@ use std::process::{Command, Output};
 use serde_json::Value;
 use tempfile::TempDir;
 
-fn seawall(place: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_seawall"))
-        .args(arguments)
-        .current_dir(place)
-        .env(
-            "SEAWALL_WASM",
-            concat!(env!("CARGO_MANIFEST_DIR"), "/../dist/seawall.wasm"),
-        )
-        .output()
-        .expect("seawall runs")
-}
+use crate::seawall;
 
 fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()

@@ -1,21 +1,13 @@
 //! `seawall tune`: a proposal that holds where it was not searched, its files, and that threads change nothing.
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
 fn seawall(place: &Path, arguments: &str) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_seawall"))
-        .args(arguments.split_whitespace())
-        .current_dir(place)
-        .env(
-            "SEAWALL_WASM",
-            concat!(env!("CARGO_MANIFEST_DIR"), "/../dist/seawall.wasm"),
-        )
-        .output()
-        .expect("seawall runs")
+    crate::seawall(place, &arguments.split_whitespace().collect::<Vec<_>>())
 }
 
 fn said(output: &Output) -> String {

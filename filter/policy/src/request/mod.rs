@@ -171,8 +171,12 @@ impl<H: HeaderMap> HttpRequest<H> {
     }
 
     /// Its first attempt is answered, or it is over. Whether what its attempts are told was kept until now.
+    #[inline]
     fn forget_attempts<E: Environment>(&mut self, worker: &Worker<E>) -> Option<bool> {
-        worker.forget_attempts(self.context, std::mem::take(&mut self.told))
+        match std::mem::take(&mut self.told) {
+            Told::Nothing => None,
+            told => worker.forget_attempts(self.context, told),
+        }
     }
 
     /// Its context.

@@ -161,7 +161,8 @@ pub(crate) fn retries(retries: &Settings, leave: RetryAllowance, out: &mut Effec
         out.set_request_header("x-envoy-max-retries", "0");
         return;
     }
-    if retries.by_route && leave.votes && leave.attempts == retries.attempts {
+    // With votes a request that may repeat at all may have all of its attempts.
+    if retries.by_route && leave.votes {
         return;
     }
     let on = &retries.on;

@@ -30,6 +30,10 @@ use super::Worker;
 /// traffic that comes in turns is passed over.
 const SAMPLE: u32 = 256;
 
+/// No more requests than this are kept, so that a failure, which a client can bring about, writes no more at once. What is beyond is
+/// written as if the other position were another VM.
+const KEPT_MAX: usize = 1_024;
+
 /// Whether the other position is in this VM, as far as was seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Link {
@@ -81,7 +85,7 @@ pub(crate) struct Handover {
     /// How many first attempts there were, wrapping.
     firsts: Cell<u32>,
     /// How many of them began unread, of requests that are kept and have no response yet.
-    begun: Cell<u32>,
+    begun: Cell<usize>,
     /// Deposits by the upstream's key: both positions pay in, and the account is asked by one of them.
     deposits: RefCell<Vec<(String, Weak<Cell<u64>>)>>,
 }
@@ -111,6 +115,9 @@ impl Handover {
 
     fn keep(&self, context: u32, attempts: &mut Attempts) -> Option<usize> {
         let mut kept = self.kept.try_borrow_mut().ok()?;
+        if kept.len() >= KEPT_MAX {
+            return None;
+        }
         attempts.flags.set(Flags::DEPOSITED);
         Some(kept.insert((context, Box::new(std::mem::take(attempts)))))
     }
@@ -158,6 +165,7 @@ impl<E: Environment> Worker<E> {
 
     /// The request has its response, or is over. Whether its attempts were kept here until now, so that none of them failed, and then
     /// whether one began: which of several requests it was of is not known, and what they pay is right in sum.
+    #[inline(never)]
     pub(crate) fn forget_attempts(&self, context: u32, told: Told) -> Option<bool> {
         let shared = &self.vm.handover;
         let place = match told {
@@ -203,11 +211,12 @@ impl<E: Environment> Worker<E> {
     /// A first attempt begins of which nothing is known. Whether it may be of a request that is kept here.
     pub(crate) fn begins_unread(&self) -> bool {
         let shared = &self.vm.handover;
-        let may = shared.keeps_any();
-        if may {
-            shared.begun.set(shared.begun.get().saturating_add(1));
-        }
-        may
+        let kept = shared.kept.try_borrow().map_or(0, |kept| kept.len());
+        // Each has one first attempt. What a mirror sends, or another VM, is none of them.
+        shared
+            .begun
+            .set(shared.begun.get().saturating_add(1).min(kept));
+        kept > 0
     }
 
     /// When an attempt starts, where the end of its own time may have to be told from others.

@@ -270,6 +270,22 @@ fn once_a_property_of_another_vm_was_read_all_are_written() {
 }
 
 #[test]
+fn of_many_requests_on_their_way_1024_are_kept() {
+    let mut scene = Scene::of(1, true);
+    scene.good(2);
+    let open: Vec<_> = (0..1_100).map(|_| scene.open()).collect();
+    let written = open.iter().filter(|open| open.written()).count();
+    assert_eq!(written, 1_100 - 1_024);
+    for open in open {
+        scene.finish(open, 200);
+    }
+    scene.good(1);
+    let open = scene.open();
+    assert!(!open.written(), "there is room again");
+    scene.finish(open, 200);
+}
+
+#[test]
 fn where_nothing_is_kept_a_first_attempt_is_read_and_shows_another_vm() {
     let mut scene = Scene::of(100, true);
     scene.good(2);
@@ -314,14 +330,19 @@ fn a_first_attempt_that_is_a_retry_of_somebodys_says_so_behind() {
 }
 
 /// What the host says of a request whose attempts did not pass the position here.
-fn ends_unseen(scene: &mut Scene, mut request: Request, attempts: u64, details: &str) {
+fn ends_unseen(scene: &mut Scene, request: Request, attempts: u64, details: &str) {
+    ends_with(scene, request, 503, attempts, details);
+}
+
+fn ends_with(scene: &mut Scene, mut request: Request, status: u16, attempts: u64, details: &str) {
     {
         let mut known = request.known.borrow_mut();
         let count = attempts.to_le_bytes().to_vec();
         known.stream.insert(StreamFact::AttemptCount, count);
         known.answer.insert(ResponseFact::Details, details.into());
     }
-    let lines = [(":status", "503")];
+    let status = status.to_string();
+    let lines = [(":status", status.as_str())];
     request.response_headers(&mut scene.down, Headers::of(&lines), true);
     request.end(&mut scene.down);
 }
@@ -333,31 +354,39 @@ fn sent(scene: &mut Scene) -> Request {
 }
 
 #[test]
-fn where_the_position_behind_is_gone_retries_are_charged() {
-    let mut scene = Scene::of(20, true);
-    scene.good(50);
-    // So often at most it is not noticed.
-    for _ in 0..300 {
-        let mut request = sent(&mut scene);
-        request.respond(&mut scene.down, 200, &[]);
-        request.end(&mut scene.down);
+fn where_the_position_behind_is_gone_retries_are_charged_whatever_comes_of_them() {
+    for status in [503, 200] {
+        let mut scene = Scene::of(20, true);
+        scene.good(50);
+        // So often at most it is not noticed.
+        for _ in 0..300 {
+            let request = sent(&mut scene);
+            ends_with(&mut scene, request, 200, 1, "via_upstream");
+        }
+        let mut retried = 0;
+        for _ in 0..1_000 {
+            let request = sent(&mut scene);
+            let told = request.known.borrow().request.text("x-envoy-max-retries");
+            let may = told.as_deref() != Some("0");
+            retried += u64::from(may);
+            ends_with(
+                &mut scene,
+                request,
+                status,
+                1 + u64::from(may),
+                "via_upstream",
+            );
+        }
+        scene.process.pass(Span::millis(400));
+        scene.down.tick();
+        let charged = scene.down.counted(&["seawall_retries", "decision=charged"]);
+        assert_eq!(charged, retried, "{status}");
+        let paid = 100..=300;
+        assert!(
+            paid.contains(&retried),
+            "{status}: {retried} of 1,000, of which a fifth is paid for"
+        );
     }
-    let mut retried = 0;
-    for _ in 0..1_000 {
-        let request = sent(&mut scene);
-        let told = request.known.borrow().request.text("x-envoy-max-retries");
-        let may = told.as_deref() != Some("0");
-        retried += u64::from(may);
-        ends_unseen(&mut scene, request, 1 + u64::from(may), "via_upstream");
-    }
-    scene.process.pass(Span::millis(400));
-    scene.down.tick();
-    let charged = scene.down.counted(&["seawall_retries", "decision=charged"]);
-    assert_eq!(charged, retried);
-    assert!(
-        (100..=300).contains(&retried),
-        "{retried} of 1,000, of which a fifth is paid for"
-    );
 }
 
 #[test]
@@ -411,4 +440,29 @@ fn what_somebody_before_the_router_answers_pays_nothing_in() {
             "three requests do not pay for a retry; written: {written}"
         );
     }
+}
+
+#[test]
+fn attempts_of_nobody_do_not_stand_for_those_of_requests_that_were_not_sent() {
+    let mut scene = Scene::of(1, true);
+    scene.good(2);
+    let open = scene.open();
+    for _ in 0..300 {
+        let mirrored = Request::new(&scene.process, "shop", &GET);
+        let mut attempt = mirrored.attempt(1);
+        assert!(attempt.send(&mut scene.up, true));
+        attempt.respond(&mut scene.up, 200, &[]);
+        attempt.done(&mut scene.up);
+    }
+    scene.finish(open, 200);
+    for _ in 0..200 {
+        let mut request = sent(&mut scene);
+        request.respond(&mut scene.down, 200, &[]);
+        request.end(&mut scene.down);
+    }
+    let open = scene.open();
+    assert!(
+        !scene.finish(open, 503),
+        "four requests do not pay for a retry"
+    );
 }

@@ -1,6 +1,6 @@
 # Seawall. `make` lists what can be made; `make demo` and `make test` get what they need themselves.
 .DEFAULT_GOAL := help
-.PHONY: help setup wasm envoy harness lint test e2e properties bench bench-envoy chaos demo replay matrix docs oci dist clean
+.PHONY: help setup wasm module envoy harness lint test e2e properties bench bench-envoy chaos demo replay matrix docs oci dist clean
 CARGO := cargo
 OUT := out
 
@@ -11,6 +11,9 @@ setup: wasm envoy ## the filter's compiler and a real Envoy, from wherever they 
 
 wasm: ## dist/seawall.wasm
 	@scripts/build-wasm.sh
+
+module: ## dist/libseawall.so: the filter as an Envoy dynamic module (docs/module.md)
+	@scripts/build-module.sh
 
 envoy:
 	@scripts/envoy.sh >/dev/null
@@ -24,8 +27,8 @@ lint: ## formatting, clippy without warnings, shell scripts, licences
 test: setup ## all tests, the real Envoy's among them
 	@scripts/test.sh
 
-e2e: setup ## the tests in a real Envoy alone
-	$(CARGO) test --workspace --release --locked --test e2e -- --test-threads=4
+e2e: setup $(if $(filter module,$(BODY)),module) ## the tests in a real Envoy alone (BODY=module: on the dynamic module)
+	SEAWALL_BODY=$(BODY) $(CARGO) test --workspace --release --locked --test e2e -- --test-threads=4
 
 properties: ## all 10,000 seeds of the properties over random policies
 	SEAWALL_PROPERTY_SEEDS=10000 $(CARGO) test --workspace --release --locked --test properties
@@ -34,7 +37,7 @@ bench: wasm harness ## what a request costs in fuel and host calls, against the 
 	@target/release/seawall bench --baseline test-harness/benches/baseline.json \
 		$(if $(UPDATE),--update --docs docs/performance.md)
 
-bench-envoy: setup harness ## what a request costs in a real Envoy, 8 minutes (QUICK=1: 2; UPDATE=1 writes docs/performance.md)
+bench-envoy: setup module harness ## what a request costs in a real Envoy, 8 minutes (QUICK=1: 2; UPDATE=1 writes docs/performance.md)
 	@target/release/seawall-bench-envoy $(if $(QUICK),--quick) $(if $(UPDATE),--docs docs/performance.md)
 
 chaos: wasm harness ## all chaos experiments in the simulation: with Seawall, without it, with Envoy's own means

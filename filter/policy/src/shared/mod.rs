@@ -26,3 +26,4 @@ pub mod state;
 pub mod store;
 pub mod upstream;
 pub mod upstream_view;
+pub mod values;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::ensure;
 
-use super::rows::{Sight, Stands};
+use super::rows::Sight;
 use super::stand::Stand;
 use crate::clock;
 use crate::load::{Kind, Sample, count};
@@ -74,7 +74,7 @@ async fn opens(stand: &Stand, upstream: &Upstream) -> anyhow::Result<()> {
         upstream.reset_stats();
         let samples = stand.burst(BURST, 4).await?;
         let reached = upstream.snapshot().requests;
-        let by_seawall = own_answers(&samples) > 0 || stand.row.stands != Stands::Seawall;
+        let by_seawall = own_answers(&samples) > 0 || !stand.row.is_seawall();
         if reached * 10 <= BURST as u64 && by_seawall {
             return Ok(());
         }

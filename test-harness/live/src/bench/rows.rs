@@ -47,6 +47,8 @@ pub enum Stands {
     Native,
     /// Seawall.
     Seawall,
+    /// The same as a dynamic module.
+    Module,
 }
 
 /// What the run must see of a row when its upstream gets sick, so that a row that does nothing is none.
@@ -74,6 +76,11 @@ impl Row {
     fn stands_beside(&self, other: &Self) -> bool {
         (self.routes, self.upstreams, self.workers)
             == (other.routes, other.upstreams, other.workers)
+    }
+
+    /// Whether it is Seawall, in one of its bodies.
+    pub(super) fn is_seawall(&self) -> bool {
+        matches!(self.stands, Stands::Seawall | Stands::Module)
     }
 
     /// The plain place: one route, one upstream, one worker.

@@ -3,13 +3,13 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use seawall_harness::bench::rows::{Positions, policies};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::rows::{Row, Stands};
-use crate::envoy;
+use crate::envoy::body::Body;
 use crate::envoy::bootstrap::{Cluster, Listener, Route, bootstrap, seawall};
 
 /// The listener's name.
@@ -22,6 +22,7 @@ const MANAGER: &str = "/static_resources/listeners/0/filter_chains/0/filters/0/t
 /// The modules that Envoy loads.
 pub(super) struct Modules {
     filter: PathBuf,
+    dynamic_module: PathBuf,
     nothing: PathBuf,
     _files: TempDir,
 }
@@ -31,10 +32,10 @@ impl Modules {
         let files = tempfile::tempdir()?;
         let nothing = files.path().join("nothing.wasm");
         std::fs::write(&nothing, seawall_harness::bench::nothing()?)?;
-        let filter = envoy::filter()?;
-        ensure!(filter.is_file(), "{} is no file", filter.display());
+        let (filter, dynamic_module) = (Body::Wasm.file()?, Body::Module.file()?);
         Ok(Self {
             filter,
+            dynamic_module,
             nothing,
             _files: files,
         })
@@ -48,15 +49,14 @@ pub(super) fn cluster_name(number: usize) -> String {
 
 /// The bootstrap of a row, all of whose clusters are this upstream.
 pub(super) fn of(row: &Row, modules: &Modules, upstream: SocketAddr) -> anyhow::Result<Value> {
-    let is_seawall = row.stands == Stands::Seawall;
     let filters = match row.stands {
-        Stands::NoFilter | Stands::Native | Stands::Seawall => Vec::new(),
+        Stands::NoFilter | Stands::Native | Stands::Seawall | Stands::Module => Vec::new(),
         Stands::Nothing => vec![nothing(&modules.nothing)],
         Stands::Lua => vec![lua()],
     };
     let listener = Listener {
         name: LISTENER.to_owned(),
-        policy: is_seawall.then(|| policy(row)).transpose()?,
+        policy: row.is_seawall().then(|| policy(row)).transpose()?,
         upstream: row.positions == Positions::Both,
         named_roots: true,
         routes: routes(row)?,
@@ -75,7 +75,11 @@ pub(super) fn of(row: &Row, modules: &Modules, upstream: SocketAddr) -> anyhow::
             http2: false,
         })
         .collect();
-    let mut whole = bootstrap(&modules.filter, &[listener], &clusters);
+    let filter = match row.stands {
+        Stands::Module => &modules.dynamic_module,
+        _ => &modules.filter,
+    };
+    let mut whole = bootstrap(filter, &[listener], &clusters);
     let manager = whole.pointer_mut(MANAGER).context(MANAGER)?;
     if let Some(manager) = manager.as_object_mut() {
         // What a log costs is the same for all, and no part of this.

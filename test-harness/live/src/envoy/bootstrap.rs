@@ -5,6 +5,8 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::body::Body;
+
 /// A listener with one route for each path prefix.
 #[derive(Clone, Debug, Default)]
 pub struct Listener {
@@ -67,8 +69,37 @@ pub fn stats_tags() -> Value {
     json!(tags)
 }
 
-/// The filter as an HTTP filter: one VM for each worker, state shared by `vm_id`, alive again after a trap.
-pub fn seawall(wasm: &Path, policy: &Value) -> Value {
+/// The filter as an HTTP filter, in the body that the file is: a module of WebAssembly, or a shared library.
+pub fn seawall(file: &Path, policy: &Value) -> Value {
+    match Body::of(file) {
+        Body::Wasm => wasm(file, policy),
+        Body::Module => dynamic_module(file, policy),
+    }
+}
+
+/// The dynamic module: its file stands where `ENVOY_DYNAMIC_MODULES_SEARCH_PATH` says, and its name goes without `lib` and `.so`.
+fn dynamic_module(file: &Path, policy: &Value) -> Value {
+    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+    json!({
+        "name": "seawall",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter",
+            "dynamic_module_config": {
+                "name": stem.trim_start_matches("lib"),
+                "do_not_close": true,
+                "metrics_namespace": "seawall"
+            },
+            "filter_name": "seawall",
+            "filter_config": {
+                "@type": "type.googleapis.com/google.protobuf.StringValue",
+                "value": policy.to_string()
+            }
+        }
+    })
+}
+
+/// One VM for each worker, state shared by `vm_id`, alive again after a trap.
+fn wasm(wasm: &Path, policy: &Value) -> Value {
     json!({
         "name": "seawall",
         "typed_config": {
@@ -99,11 +130,18 @@ pub fn bootstrap(wasm: &Path, listeners: &[Listener], clusters: &[Cluster]) -> V
         .map(|listener| self::listener(wasm, listener))
         .collect();
     let clusters: Vec<Value> = clusters.iter().map(cluster).collect();
-    json!({
+    let mut whole = json!({
         "admin": {"address": address(free_port())},
         "stats_config": {"stats_tags": stats_tags()},
         "static_resources": {"listeners": listeners, "clusters": clusters}
-    })
+    });
+    if Body::of(wasm) == Body::Module {
+        // Metrics have the names that those of the other body have.
+        let same_names = json!({"envoy": {"reloadable_features": {"dynamic_modules_strip_custom_stat_prefix": true}}});
+        whole["layered_runtime"] =
+            json!({"layers": [{"name": "seawall", "static_layer": same_names}]});
+    }
+    whole
 }
 
 fn listener(wasm: &Path, listener: &Listener) -> Value {
@@ -129,7 +167,7 @@ fn listener(wasm: &Path, listener: &Listener) -> Value {
                 "generate_request_id": true,
                 "route_config": {"virtual_hosts": [virtual_host]},
                 "http_filters": filters,
-                "access_log": [access_log()]
+                "access_log": [access_log(Body::of(wasm))]
             }
         }]}]
     })
@@ -138,7 +176,11 @@ fn listener(wasm: &Path, listener: &Listener) -> Value {
 /// The filter with this root, where the listener wants roots with names.
 fn rooted(mut filter: Value, listener: &Listener, root_id: &str) -> Value {
     if listener.named_roots {
-        filter["typed_config"]["config"]["root_id"] = json!(root_id);
+        let config = &mut filter["typed_config"];
+        match config.get("filter_name") {
+            Some(_) => config["filter_name"] = json!(root_id),
+            None => config["config"]["root_id"] = json!(root_id),
+        }
     }
     filter
 }
@@ -164,14 +206,20 @@ fn router(wasm: &Path, listener: &Listener) -> Value {
 }
 
 /// An access log that says what Seawall did, beside what Envoy did.
-fn access_log() -> Value {
+fn access_log(body: Body) -> Value {
+    // Envoy puts `wasm.` before the filter state that a module of WebAssembly sets.
+    let key = match body {
+        Body::Wasm => "wasm.seawall",
+        Body::Module => "seawall",
+    };
+    let format = format!(
+        "%REQ(:PATH)% %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %FILTER_STATE({key}.decision:PLAIN)% %FILTER_STATE({key}.reason:PLAIN)%\n"
+    );
     json!({
         "name": "envoy.access_loggers.stdout",
         "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog",
-            "log_format": {"text_format_source": {"inline_string":
-                "%REQ(:PATH)% %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %FILTER_STATE(wasm.seawall.decision:PLAIN)% %FILTER_STATE(wasm.seawall.reason:PLAIN)%\n"
-            }}
+            "log_format": {"text_format_source": {"inline_string": format}}
         }
     })
 }

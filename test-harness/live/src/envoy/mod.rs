@@ -1,5 +1,6 @@
 //! A real Envoy as a child process: started on free ports, asked over its admin path, gone when it is dropped.
 
+pub mod body;
 pub mod bootstrap;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ use tempfile::TempDir;
 use tokio::net::TcpStream;
 
 use crate::clock;
+use body::Body;
 
 /// Until Envoy must be ready.
 const START: Duration = Duration::from_secs(30);
@@ -74,19 +76,12 @@ pub fn version() -> anyhow::Result<String> {
     Ok(version.to_owned())
 }
 
-/// The filter: `SEAWALL_WASM`, or what `make wasm` built.
+/// The filter in the body that `SEAWALL_BODY` says: what `SEAWALL_WASM` or `SEAWALL_MODULE` names, or what `make` built.
 ///
 /// # Errors
 /// If there is none.
 pub fn filter() -> anyhow::Result<PathBuf> {
-    let path = std::env::var_os("SEAWALL_WASM")
-        .map_or_else(|| repository().join("dist/seawall.wasm"), PathBuf::from);
-    ensure!(
-        path.exists(),
-        "there is no filter at {}: run make wasm",
-        path.display()
-    );
-    Ok(path)
+    Body::asked()?.file()
 }
 
 /// Whether Envoy takes this bootstrap; if not, what it says.
@@ -107,6 +102,7 @@ pub fn validate(bootstrap: &Value) -> anyhow::Result<Result<(), String>> {
             "-c",
         ])
         .arg(&config)
+        .env(body::SEARCH_PATH, body::search_path())
         .output()?;
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     Ok(if output.status.success() {
@@ -177,6 +173,7 @@ impl Envoy {
             .arg("--base-id-path")
             .arg(files.path().join("base-id"))
             .args(["--file-flush-interval-msec", "50"])
+            .env(body::SEARCH_PATH, body::search_path())
             .args(more)
             .stdin(Stdio::null())
             .stdout(File::create(files.path().join("access.log"))?)
@@ -290,11 +287,15 @@ impl Envoy {
     /// If the admin path does not answer.
     pub async fn stats(&self, part: &str) -> anyhow::Result<BTreeMap<String, u64>> {
         let text = self.admin("/stats").await?;
-        let lines = text.lines().filter(|line| line.contains(part));
-        Ok(lines
-            .filter_map(|line| line.rsplit_once(": "))
+        let lines = text.lines().filter_map(|line| line.rsplit_once(": "));
+        let mut stats: BTreeMap<String, u64> = lines
             .filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?)))
-            .collect())
+            .collect();
+        if Body::asked()? == Body::Module {
+            stats.extend(body::series(&self.admin("/stats/prometheus").await?));
+        }
+        stats.retain(|name, _| name.contains(part));
+        Ok(stats)
     }
 
     /// The sum of all counters whose name holds all of `parts`.

@@ -1,0 +1,731 @@
+//! The raw ABI of Envoy's dynamic modules, each call behind a safe function that hands back a value.
+//!
+//! The only file, beside the exports, with `unsafe` in it. Names, argument orders and numbers are those of Envoy's
+//! `source/extensions/dynamic_modules/abi/abi.h` (<https://github.com/envoyproxy/envoy>), whose released parts are frozen since September 2026;
+//! `tests/signatures.rs` holds this file to an excerpt of it. What Envoy 1.38 does not have yet is looked up by name at run time: a call to a
+//! missing function would end the process.
+//!
+//! **Safety of all calls here:** a [`Filter`] and a [`Config`] come from Envoy only, in a hook, and are used only until the hook that destroys them has
+//! returned. Bytes that Envoy lends are copied before anything else is called. Envoy reads what it is lent before it returns.
+#![allow(unsafe_code, reason = "imports can be called in no other way")]
+
+use std::ffi::{CStr, c_char, c_void};
+use std::ptr::{self, NonNull};
+use std::sync::LazyLock;
+
+use crate::headers::Headers;
+
+/// One stream, as Envoy knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Filter(NonNull<c_void>);
+
+/// One configuration, as Envoy knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Config(NonNull<c_void>);
+
+/// What wakes the main thread for one configuration.
+#[derive(Debug)]
+pub(crate) struct MainScheduler(NonNull<c_void>);
+
+// SAFETY: Envoy's objects behind these are used on the thread that Envoy calls on, or under the lock that the hook which destroys them
+// takes first; its schedulers may be used from any thread.
+unsafe impl Send for Filter {}
+// SAFETY: as above.
+unsafe impl Send for Config {}
+// SAFETY: as above.
+unsafe impl Send for MainScheduler {}
+
+impl Filter {
+    /// The stream of a hook.
+    pub(crate) fn of(pointer: *mut c_void) -> Option<Self> {
+        NonNull::new(pointer).map(Self)
+    }
+}
+
+impl Config {
+    /// The configuration of a hook.
+    pub(crate) fn of(pointer: *mut c_void) -> Option<Self> {
+        NonNull::new(pointer).map(Self)
+    }
+
+    /// What tells it from others that live at the same time.
+    pub(crate) fn address(self) -> usize {
+        self.0.as_ptr().addr()
+    }
+}
+
+/// Bytes that Envoy lends.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EnvoyBuffer {
+    ptr: *const u8,
+    length: usize,
+}
+
+/// Bytes that are lent to Envoy.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ModuleBuffer {
+    ptr: *const u8,
+    length: usize,
+}
+
+/// A header line that Envoy lends.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EnvoyHeader {
+    key_ptr: *const u8,
+    key_length: usize,
+    value_ptr: *const u8,
+    value_length: usize,
+}
+
+/// A header line that is lent to Envoy.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ModuleHeader {
+    key_ptr: *const u8,
+    key_length: usize,
+    value_ptr: *const u8,
+    value_length: usize,
+}
+
+impl EnvoyBuffer {
+    const NONE: Self = Self {
+        ptr: ptr::null(),
+        length: 0,
+    };
+
+    /// The bytes, copied.
+    pub(crate) fn copied(self) -> Vec<u8> {
+        bytes(&self.ptr, self.length).to_vec()
+    }
+}
+
+impl ModuleBuffer {
+    const NONE: Self = Self {
+        ptr: ptr::null(),
+        length: 0,
+    };
+
+    fn of(bytes: &[u8]) -> Self {
+        Self {
+            ptr: bytes.as_ptr(),
+            length: bytes.len(),
+        }
+    }
+}
+
+impl EnvoyHeader {
+    const NONE: Self = Self {
+        key_ptr: ptr::null(),
+        key_length: 0,
+        value_ptr: ptr::null(),
+        value_length: 0,
+    };
+
+    pub(crate) fn key(&self) -> &[u8] {
+        bytes(&self.key_ptr, self.key_length)
+    }
+
+    pub(crate) fn value(&self) -> &[u8] {
+        bytes(&self.value_ptr, self.value_length)
+    }
+}
+
+/// What a pointer of Envoy's shows, for as long as the place that holds the pointer is borrowed.
+fn bytes<'a>(ptr: &'a *const u8, length: usize) -> &'a [u8] {
+    if ptr.is_null() || length == 0 {
+        return &[];
+    }
+    // SAFETY: Envoy lends this many bytes until the hook returns or a setter is called; every caller copies them before either.
+    unsafe { std::slice::from_raw_parts(*ptr, length) }
+}
+
+/// Whose headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum Map {
+    /// The request's.
+    Request = 0,
+    /// The response's.
+    Response = 2,
+    /// After the response's body.
+    ResponseTrailers = 3,
+}
+
+/// An attribute by its number in the ABI.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum Attribute {
+    ResponseCodeDetails = 16,
+    ResponseFlags = 17,
+    SourceAddress = 24,
+    DestinationPort = 27,
+    ConnectionId = 28,
+    ConnectionUriSanPeerCertificate = 37,
+    UpstreamAddress = 41,
+    UpstreamTransportFailureReason = 52,
+    UpstreamRequestAttemptCount = 53,
+    UpstreamCxPoolReadyDuration = 54,
+    XdsClusterName = 57,
+    XdsListenerDirection = 59,
+    XdsRouteName = 61,
+    XdsVirtualHostName = 63,
+    XdsFilterChainName = 66,
+}
+
+/// A level of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum Level {
+    Trace,
+    Debug,
+    Info,
+    Warn,
+    Error,
+    Critical,
+}
+
+/// What a metric does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Counter,
+    Gauge,
+    Histogram,
+}
+
+/// What became of a request of our own.
+pub(crate) const CALLOUT_SUCCESS: u32 = 0;
+/// The body that passes.
+const RECEIVED_RESPONSE_BODY: u32 = 2;
+/// Metadata of the route.
+const METADATA_OF_ROUTE: u32 = 1;
+/// Header lines that are read without asking the allocator for the list.
+const LINES_ON_STACK: usize = 64;
+
+mod import {
+    use super::{EnvoyBuffer, EnvoyHeader, ModuleBuffer, ModuleHeader, c_char, c_void};
+
+    unsafe extern "C" {
+        pub(super) fn dlsym(handle: *mut c_void, symbol: *const c_char) -> *mut c_void;
+
+        pub(super) fn envoy_dynamic_module_callback_log(level: u32, message: ModuleBuffer);
+        pub(super) fn envoy_dynamic_module_callback_http_filter_config_define_counter(
+            config: *mut c_void,
+            name: ModuleBuffer,
+            label_names: *mut ModuleBuffer,
+            label_names_length: usize,
+            id: *mut usize,
+        ) -> u32;
+        pub(super) fn envoy_dynamic_module_callback_http_filter_config_define_gauge(
+            config: *mut c_void,
+            name: ModuleBuffer,
+            label_names: *mut ModuleBuffer,
+            label_names_length: usize,
+            id: *mut usize,
+        ) -> u32;
+        pub(super) fn envoy_dynamic_module_callback_http_filter_config_define_histogram(
+            config: *mut c_void,
+            name: ModuleBuffer,
+            label_names: *mut ModuleBuffer,
+            label_names_length: usize,
+            id: *mut usize,
+        ) -> u32;
+        pub(super) fn envoy_dynamic_module_callback_http_filter_increment_counter(
+            filter: *mut c_void,
+            id: usize,
+            label_values: *mut ModuleBuffer,
+            label_values_length: usize,
+            value: u64,
+        ) -> u32;
+        pub(super) fn envoy_dynamic_module_callback_http_filter_set_gauge(
+            filter: *mut c_void,
+            id: usize,
+            label_values: *mut ModuleBuffer,
+            label_values_length: usize,
+            value: u64,
+        ) -> u32;
+        pub(super) fn envoy_dynamic_module_callback_http_filter_record_histogram_value(
+            filter: *mut c_void,
+            id: usize,
+            label_values: *mut ModuleBuffer,
+            label_values_length: usize,
+            value: u64,
+        ) -> u32;
+        pub(super) fn envoy_dynamic_module_callback_http_get_header(
+            filter: *mut c_void,
+            map: u32,
+            key: ModuleBuffer,
+            result: *mut EnvoyBuffer,
+            index: usize,
+            count: *mut usize,
+        ) -> bool;
+        pub(super) fn envoy_dynamic_module_callback_http_get_headers_size(
+            filter: *mut c_void,
+            map: u32,
+        ) -> usize;
+        pub(super) fn envoy_dynamic_module_callback_http_get_headers(
+            filter: *mut c_void,
+            map: u32,
+            result: *mut EnvoyHeader,
+        ) -> bool;
+        pub(super) fn envoy_dynamic_module_callback_http_set_header(
+            filter: *mut c_void,
+            map: u32,
+            key: ModuleBuffer,
+            value: ModuleBuffer,
+        ) -> bool;
+        pub(super) fn envoy_dynamic_module_callback_http_send_response(
+            filter: *mut c_void,
+            status: u32,
+            headers: *mut ModuleHeader,
+            headers_size: usize,
+            body: ModuleBuffer,
+            details: ModuleBuffer,
+        );
+        pub(super) fn envoy_dynamic_module_callback_http_get_body_size(
+            filter: *mut c_void,
+            body: u32,
+        ) -> usize;
+        pub(super) fn envoy_dynamic_module_callback_http_get_body_chunks(
+            filter: *mut c_void,
+            body: u32,
+            result: *mut EnvoyBuffer,
+        ) -> bool;
+        pub(super) fn envoy_dynamic_module_callback_http_get_body_chunks_size(
+            filter: *mut c_void,
+            body: u32,
+        ) -> usize;
+        pub(super) fn envoy_dynamic_module_callback_http_get_metadata_string(
+            filter: *mut c_void,
+            source: u32,
+            namespace: ModuleBuffer,
+            key: ModuleBuffer,
+            result: *mut EnvoyBuffer,
+        ) -> bool;
+        pub(super) fn envoy_dynamic_module_callback_http_set_filter_state_bytes(
+            filter: *mut c_void,
+            key: ModuleBuffer,
+            value: ModuleBuffer,
+        ) -> bool;
+        pub(super) fn envoy_dynamic_module_callback_http_get_filter_state_bytes(
+            filter: *mut c_void,
+            key: ModuleBuffer,
+            result: *mut EnvoyBuffer,
+        ) -> bool;
+        pub(super) fn envoy_dynamic_module_callback_http_filter_scheduler_new(
+            filter: *mut c_void,
+        ) -> *mut c_void;
+        pub(super) fn envoy_dynamic_module_callback_http_filter_scheduler_commit(
+            scheduler: *mut c_void,
+            event: u64,
+        );
+        pub(super) fn envoy_dynamic_module_callback_http_filter_scheduler_delete(
+            scheduler: *mut c_void,
+        );
+        pub(super) fn envoy_dynamic_module_callback_http_filter_get_attribute_string(
+            filter: *mut c_void,
+            attribute: u32,
+            result: *mut EnvoyBuffer,
+        ) -> bool;
+        pub(super) fn envoy_dynamic_module_callback_http_filter_get_attribute_int(
+            filter: *mut c_void,
+            attribute: u32,
+            result: *mut u64,
+        ) -> bool;
+        pub(super) fn envoy_dynamic_module_callback_http_filter_continue_decoding(
+            filter: *mut c_void,
+        );
+    }
+}
+
+/// Declares functions that not every version of Envoy has, and looks each up when it is first needed.
+macro_rules! by_name {
+    ($($field:ident: $symbol:ident($($argument:ty),*) $(-> $result:ty)?;)*) => {
+        /// What this Envoy has beyond 1.38.
+        #[derive(Debug)]
+        struct ByName {
+            $($field: Option<unsafe extern "C" fn($($argument),*) $(-> $result)?>,)*
+        }
+
+        static BY_NAME: LazyLock<ByName> = LazyLock::new(|| ByName {
+            $($field: {
+                let name = concat!(stringify!($symbol), "\0");
+                CStr::from_bytes_with_nul(name.as_bytes()).ok().and_then(|name| {
+                    // SAFETY: the name ends with NUL; the null handle is that of the whole process.
+                    let found = unsafe { import::dlsym(ptr::null_mut(), name.as_ptr()) };
+                    // SAFETY: a function of this name has this signature in every version that has it, and a null pointer is `None`.
+                    unsafe { std::mem::transmute::<*mut c_void, Option<unsafe extern "C" fn($($argument),*) $(-> $result)?>>(found) }
+                })
+            },)*
+        });
+
+        /// The functions that this Envoy does not have.
+        pub(crate) fn missing() -> Vec<&'static str> {
+            let mut missing = Vec::new();
+            $(if BY_NAME.$field.is_none() { missing.push(stringify!($symbol)); })*
+            missing
+        }
+    };
+}
+
+by_name! {
+    increment_counter: envoy_dynamic_module_callback_http_filter_config_increment_counter(*mut c_void, usize, *mut ModuleBuffer, usize, u64) -> u32;
+    set_gauge: envoy_dynamic_module_callback_http_filter_config_set_gauge(*mut c_void, usize, *mut ModuleBuffer, usize, u64) -> u32;
+    record_value: envoy_dynamic_module_callback_http_filter_config_record_histogram_value(*mut c_void, usize, *mut ModuleBuffer, usize, u64) -> u32;
+    main_scheduler_new: envoy_dynamic_module_callback_http_filter_config_scheduler_new(*mut c_void) -> *mut c_void;
+    main_scheduler_commit: envoy_dynamic_module_callback_http_filter_config_scheduler_commit(*mut c_void, u64);
+    main_scheduler_delete: envoy_dynamic_module_callback_http_filter_config_scheduler_delete(*mut c_void);
+    http_callout: envoy_dynamic_module_callback_http_filter_config_http_callout(*mut c_void, *mut u64, ModuleBuffer, *mut ModuleHeader, usize, ModuleBuffer, u64) -> u32;
+    cluster_name: envoy_dynamic_module_callback_http_get_cluster_name(*mut c_void, *mut EnvoyBuffer) -> bool;
+    is_validation_mode: envoy_dynamic_module_callback_is_validation_mode() -> bool;
+}
+
+/// Writes a line to Envoy's log.
+pub(crate) fn log(level: Level, message: &str) {
+    // SAFETY: as the file says.
+    unsafe {
+        import::envoy_dynamic_module_callback_log(level as u32, ModuleBuffer::of(message.as_bytes()));
+    }
+}
+
+/// Whether Envoy only looks whether a configuration is valid. Asked on the main thread.
+pub(crate) fn is_validation_mode() -> bool {
+    // SAFETY: no memory is passed.
+    BY_NAME.is_validation_mode.is_some_and(|ask| unsafe { ask() })
+}
+
+/// Something that Envoy lends, copied at once.
+fn lent(ask: impl FnOnce(*mut EnvoyBuffer) -> bool) -> Option<Vec<u8>> {
+    let mut found = EnvoyBuffer::NONE;
+    ask(&raw mut found).then(|| found.copied())
+}
+
+/// All lines of a header map; none where there is no such map.
+pub(crate) fn headers(filter: Filter, map: Map) -> Headers {
+    // SAFETY: as the file says; the list has room for as many lines as Envoy says there are.
+    unsafe {
+        let count = import::envoy_dynamic_module_callback_http_get_headers_size(filter.0.as_ptr(), map as u32);
+        let mut stack = [EnvoyHeader::NONE; LINES_ON_STACK];
+        let mut heap = Vec::new();
+        let lines = match stack.get_mut(..count) {
+            Some(lines) => lines,
+            None => {
+                heap.resize(count, EnvoyHeader::NONE);
+                heap.as_mut_slice()
+            }
+        };
+        let found = import::envoy_dynamic_module_callback_http_get_headers(
+            filter.0.as_ptr(),
+            map as u32,
+            lines.as_mut_ptr(),
+        );
+        Headers::copied(if found { lines } else { &[] })
+    }
+}
+
+/// The first value of a header.
+pub(crate) fn header(filter: Filter, map: Map, name: &str) -> Option<Vec<u8>> {
+    // SAFETY: as the file says; the count may be left out.
+    lent(|found| unsafe {
+        import::envoy_dynamic_module_callback_http_get_header(
+            filter.0.as_ptr(),
+            map as u32,
+            ModuleBuffer::of(name.as_bytes()),
+            found,
+            0,
+            ptr::null_mut(),
+        )
+    })
+}
+
+/// Sets a header, whatever it was.
+pub(crate) fn set_header(filter: Filter, map: Map, name: &str, value: &str) -> bool {
+    // SAFETY: as the file says. An empty value keeps a pointer, since none removes the header.
+    unsafe {
+        import::envoy_dynamic_module_callback_http_set_header(
+            filter.0.as_ptr(),
+            map as u32,
+            ModuleBuffer::of(name.as_bytes()),
+            ModuleBuffer::of(value.as_bytes()),
+        )
+    }
+}
+
+/// Removes a header with all its values.
+pub(crate) fn remove_header(filter: Filter, map: Map, name: &[u8]) -> bool {
+    // SAFETY: as the file says.
+    unsafe {
+        import::envoy_dynamic_module_callback_http_set_header(
+            filter.0.as_ptr(),
+            map as u32,
+            ModuleBuffer::of(name),
+            ModuleBuffer::NONE,
+        )
+    }
+}
+
+fn lines(headers: &[(&[u8], &[u8])]) -> Vec<ModuleHeader> {
+    let line = |(key, value): &(&[u8], &[u8])| ModuleHeader {
+        key_ptr: key.as_ptr(),
+        key_length: key.len(),
+        value_ptr: value.as_ptr(),
+        value_length: value.len(),
+    };
+    headers.iter().map(line).collect()
+}
+
+/// Answers in the upstream's place. Envoy may call the module again before this returns.
+pub(crate) fn send_response(
+    filter: Filter,
+    status: u16,
+    headers: &[(&[u8], &[u8])],
+    body: &[u8],
+    details: &str,
+) {
+    let mut lines = lines(headers);
+    // SAFETY: as the file says.
+    unsafe {
+        import::envoy_dynamic_module_callback_http_send_response(
+            filter.0.as_ptr(),
+            u32::from(status),
+            lines.as_mut_ptr(),
+            lines.len(),
+            ModuleBuffer::of(body),
+            ModuleBuffer::of(details.as_bytes()),
+        );
+    }
+}
+
+/// How many bytes of the response's body pass in this hook.
+pub(crate) fn passing_size(filter: Filter) -> usize {
+    // SAFETY: as the file says.
+    unsafe {
+        import::envoy_dynamic_module_callback_http_get_body_size(filter.0.as_ptr(), RECEIVED_RESPONSE_BODY)
+    }
+}
+
+/// The bytes of the response's body that pass in this hook.
+pub(crate) fn passing_bytes(filter: Filter) -> Option<Vec<u8>> {
+    // SAFETY: as the file says; the list has room for as many pieces as Envoy says there are.
+    unsafe {
+        let count = import::envoy_dynamic_module_callback_http_get_body_chunks_size(
+            filter.0.as_ptr(),
+            RECEIVED_RESPONSE_BODY,
+        );
+        let mut pieces = vec![EnvoyBuffer::NONE; count];
+        import::envoy_dynamic_module_callback_http_get_body_chunks(
+            filter.0.as_ptr(),
+            RECEIVED_RESPONSE_BODY,
+            pieces.as_mut_ptr(),
+        )
+        .then(|| {
+            let mut all = Vec::with_capacity(passing_size(filter));
+            for piece in &pieces {
+                all.extend_from_slice(bytes(&piece.ptr, piece.length));
+            }
+            all
+        })
+    }
+}
+
+/// A string in the metadata of the route.
+pub(crate) fn route_metadata(filter: Filter, namespace: &str, key: &str) -> Option<Vec<u8>> {
+    // SAFETY: as the file says.
+    lent(|found| unsafe {
+        import::envoy_dynamic_module_callback_http_get_metadata_string(
+            filter.0.as_ptr(),
+            METADATA_OF_ROUTE,
+            ModuleBuffer::of(namespace.as_bytes()),
+            ModuleBuffer::of(key.as_bytes()),
+            found,
+        )
+    })
+}
+
+/// An attribute that is text.
+pub(crate) fn text(filter: Filter, attribute: Attribute) -> Option<Vec<u8>> {
+    // SAFETY: as the file says.
+    lent(|found| unsafe {
+        import::envoy_dynamic_module_callback_http_filter_get_attribute_string(
+            filter.0.as_ptr(),
+            attribute as u32,
+            found,
+        )
+    })
+}
+
+/// An attribute that is a number.
+pub(crate) fn number(filter: Filter, attribute: Attribute) -> Option<u64> {
+    let mut found = 0;
+    // SAFETY: as the file says.
+    unsafe {
+        import::envoy_dynamic_module_callback_http_filter_get_attribute_int(
+            filter.0.as_ptr(),
+            attribute as u32,
+            &raw mut found,
+        )
+    }
+    .then_some(found)
+}
+
+/// The cluster that the route picked.
+pub(crate) fn cluster_name(filter: Filter) -> Option<Vec<u8>> {
+    let ask = BY_NAME.cluster_name?;
+    // SAFETY: as the file says.
+    lent(|found| unsafe { ask(filter.0.as_ptr(), found) })
+}
+
+/// Filter state of the stream.
+pub(crate) fn filter_state(filter: Filter, key: &str) -> Option<Vec<u8>> {
+    // SAFETY: as the file says.
+    lent(|found| unsafe {
+        import::envoy_dynamic_module_callback_http_get_filter_state_bytes(
+            filter.0.as_ptr(),
+            ModuleBuffer::of(key.as_bytes()),
+            found,
+        )
+    })
+}
+
+/// Sets filter state of the stream.
+pub(crate) fn set_filter_state(filter: Filter, key: &str, value: &[u8]) -> bool {
+    // SAFETY: as the file says.
+    unsafe {
+        import::envoy_dynamic_module_callback_http_set_filter_state_bytes(
+            filter.0.as_ptr(),
+            ModuleBuffer::of(key.as_bytes()),
+            ModuleBuffer::of(value),
+        )
+    }
+}
+
+/// Lets a request that waits go on. Envoy calls the module again before this returns.
+pub(crate) fn resume(filter: Filter) {
+    // SAFETY: as the file says.
+    unsafe {
+        import::envoy_dynamic_module_callback_http_filter_continue_decoding(filter.0.as_ptr());
+    }
+}
+
+/// Calls the module on this stream's own thread, soon, unless the stream has gone by then. The caller holds the lock that the stream's
+/// destruction waits for.
+pub(crate) fn wake(filter: Filter, event: u64) {
+    // SAFETY: the stream cannot be destroyed while this runs; the scheduler holds no more than a weak pointer to it, is of Envoy's making, and goes here.
+    unsafe {
+        let scheduler = import::envoy_dynamic_module_callback_http_filter_scheduler_new(filter.0.as_ptr());
+        if !scheduler.is_null() {
+            import::envoy_dynamic_module_callback_http_filter_scheduler_commit(scheduler, event);
+            import::envoy_dynamic_module_callback_http_filter_scheduler_delete(scheduler);
+        }
+    }
+}
+
+fn labels(values: &[&str]) -> Vec<ModuleBuffer> {
+    values
+        .iter()
+        .map(|value| ModuleBuffer::of(value.as_bytes()))
+        .collect()
+}
+
+/// Defines a metric, while a configuration is made; its number in that configuration.
+pub(crate) fn define(config: Config, kind: Kind, name: &str, label_names: &[&str]) -> Option<usize> {
+    let mut names = labels(label_names);
+    let (name, mut id) = (ModuleBuffer::of(name.as_bytes()), 0);
+    let define = match kind {
+        Kind::Counter => import::envoy_dynamic_module_callback_http_filter_config_define_counter,
+        Kind::Gauge => import::envoy_dynamic_module_callback_http_filter_config_define_gauge,
+        Kind::Histogram => import::envoy_dynamic_module_callback_http_filter_config_define_histogram,
+    };
+    // SAFETY: as the file says.
+    let status = unsafe { define(config.0.as_ptr(), name, names.as_mut_ptr(), names.len(), &raw mut id) };
+    (status == 0).then_some(id)
+}
+
+/// Whether measurements need no stream.
+pub(crate) fn measures_without_stream() -> bool {
+    BY_NAME.increment_counter.is_some() && BY_NAME.set_gauge.is_some() && BY_NAME.record_value.is_some()
+}
+
+/// Adds to a counter, sets a gauge, or gives a histogram a value. On a thread of Envoy's only.
+pub(crate) fn measure(config: Config, kind: Kind, id: usize, values: &[&str], value: u64) -> bool {
+    let measure = match kind {
+        Kind::Counter => BY_NAME.increment_counter,
+        Kind::Gauge => BY_NAME.set_gauge,
+        Kind::Histogram => BY_NAME.record_value,
+    };
+    let mut values = labels(values);
+    // SAFETY: as the file says.
+    measure.is_some_and(|measure| unsafe {
+        measure(config.0.as_ptr(), id, values.as_mut_ptr(), values.len(), value) == 0
+    })
+}
+
+/// The same by a stream of this thread.
+pub(crate) fn measure_by(filter: Filter, kind: Kind, id: usize, values: &[&str], value: u64) -> bool {
+    let measure = match kind {
+        Kind::Counter => import::envoy_dynamic_module_callback_http_filter_increment_counter,
+        Kind::Gauge => import::envoy_dynamic_module_callback_http_filter_set_gauge,
+        Kind::Histogram => import::envoy_dynamic_module_callback_http_filter_record_histogram_value,
+    };
+    let mut values = labels(values);
+    // SAFETY: as the file says.
+    unsafe { measure(filter.0.as_ptr(), id, values.as_mut_ptr(), values.len(), value) == 0 }
+}
+
+impl MainScheduler {
+    /// What wakes the main thread for this configuration.
+    pub(crate) fn new(config: Config) -> Option<Self> {
+        let new = BY_NAME.main_scheduler_new?;
+        BY_NAME.main_scheduler_commit?;
+        BY_NAME.main_scheduler_delete?;
+        // SAFETY: as the file says.
+        NonNull::new(unsafe { new(config.0.as_ptr()) }).map(Self)
+    }
+
+    /// Calls the module on the main thread, soon.
+    pub(crate) fn wake(&self, event: u64) {
+        if let Some(commit) = BY_NAME.main_scheduler_commit {
+            // SAFETY: the scheduler lives as long as this.
+            unsafe { commit(self.0.as_ptr(), event) };
+        }
+    }
+}
+
+impl Drop for MainScheduler {
+    fn drop(&mut self) {
+        if let Some(delete) = BY_NAME.main_scheduler_delete {
+            // SAFETY: nobody else has it.
+            unsafe { delete(self.0.as_ptr()) };
+        }
+    }
+}
+
+/// Sends a request of our own, on the main thread; its number. Nothing where it could not be sent.
+pub(crate) fn callout(config: Config, cluster: &str, headers: &[(&[u8], &[u8])], millis: u64) -> Option<u64> {
+    let send = BY_NAME.http_callout?;
+    let (mut lines, mut id) = (lines(headers), 0);
+    // SAFETY: as the file says.
+    let status = unsafe {
+        send(
+            config.0.as_ptr(),
+            &raw mut id,
+            ModuleBuffer::of(cluster.as_bytes()),
+            lines.as_mut_ptr(),
+            lines.len(),
+            ModuleBuffer::NONE,
+            millis,
+        )
+    };
+    (status == 0).then_some(id)
+}
+
+/// The header lines that a hook hands over.
+pub(crate) fn lines_of<'a>(headers: &'a *const EnvoyHeader, size: usize) -> &'a [EnvoyHeader] {
+    if headers.is_null() || size == 0 {
+        return &[];
+    }
+    // SAFETY: Envoy lends this many lines until the hook returns, for which the caller holds the pointer.
+    unsafe { std::slice::from_raw_parts(*headers, size) }
+}

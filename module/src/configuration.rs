@@ -1,0 +1,157 @@
+//! Configurations: what is written once is one, in however many places Envoy loads it.
+//!
+//! Envoy makes one object for each place: the listener's filter, and the filter of every cluster behind the router. Places with the same name and
+//! the same bytes share one [`Configuration`], and so the workers that threads have for it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use seawall_policy::position::FilterPosition;
+use seawall_policy::route::Routing;
+
+use crate::abi::{Config, Filter, MainScheduler};
+use crate::metrics::{Families, Series};
+use crate::{process, ticks};
+
+/// A number that no two configurations of a process share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Number(u64);
+
+/// One configuration.
+#[derive(Debug)]
+pub(crate) struct Configuration {
+    number: Number,
+    name: Vec<u8>,
+    written: Vec<u8>,
+    routing: Routing,
+    /// Where Envoy has loaded it.
+    places: Mutex<Vec<Place>>,
+}
+
+#[derive(Debug)]
+struct Place {
+    config: Config,
+    families: Families,
+    scheduler: Option<MainScheduler>,
+}
+
+/// What Envoy holds of a place: it goes with the place.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) configuration: Arc<Configuration>,
+    config: Config,
+}
+
+/// All of them that are loaded. Held before the lock of a thread and before the lock of places, never after.
+static ALL: Mutex<Vec<Weak<Configuration>>> = Mutex::new(Vec::new());
+
+fn all() -> MutexGuard<'static, Vec<Weak<Configuration>>> {
+    ALL.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Loads a configuration in one place.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn load(config: Config, name: &[u8], written: &[u8]) -> Result<Loaded, seawall_config::Error> {
+    static NUMBERS: AtomicU64 = AtomicU64::new(0);
+    let mut known = all();
+    known.retain(|known| known.strong_count() > 0);
+    let same = |known: &Arc<Configuration>| known.name == name && known.written == written;
+    let configuration = match known.iter().filter_map(Weak::upgrade).find(same) {
+        Some(found) => found,
+        None => {
+            let new = Arc::new(Configuration {
+                number: Number(NUMBERS.fetch_add(1, Ordering::Relaxed)),
+                name: name.to_vec(),
+                written: written.to_vec(),
+                routing: seawall_config::parse(written)?,
+                places: Mutex::default(),
+            });
+            known.push(Arc::downgrade(&new));
+            new
+        }
+    };
+    configuration.places().push(Place {
+        config,
+        families: Families::define(config),
+        scheduler: MainScheduler::new(config),
+    });
+    Ok(Loaded {
+        configuration,
+        config,
+    })
+}
+
+impl Configuration {
+    fn places(&self) -> MutexGuard<'_, Vec<Place>> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Its number.
+    pub(crate) const fn number(&self) -> Number {
+        self.number
+    }
+
+    /// What it says.
+    pub(crate) const fn routing(&self) -> &Routing {
+        &self.routing
+    }
+
+    /// Where its streams stand, if its name says it.
+    pub(crate) fn position(&self) -> Option<FilterPosition> {
+        FilterPosition::of_root(&self.name)
+    }
+
+    /// Tells Envoy of a measurement, by a place that is loaded: metrics of one name are one in all places.
+    pub(crate) fn measure(&self, stream: Option<Filter>, series: &Series, value: u64) -> bool {
+        let places = self.places();
+        let place = places.first();
+        place.is_some_and(|place| {
+            let by = (place.config, stream);
+            place.families.measure(by, series, value)
+        })
+    }
+
+    /// Does something on a place that is loaded, on the main thread.
+    pub(crate) fn with_place<T>(&self, run: impl FnOnce(Config) -> Option<T>) -> Option<T> {
+        let config = self.places().first().map(|place| place.config)?;
+        run(config)
+    }
+}
+
+/// A configuration that is loaded.
+pub(crate) fn by_number(number: Number) -> Option<Arc<Configuration>> {
+    let known = all();
+    let mut known = known.iter().filter_map(Weak::upgrade);
+    known.find(|known| known.number == number)
+}
+
+/// Wakes the main thread; `false` if no place can.
+pub(crate) fn wake_main() -> bool {
+    let known: Vec<_> = all().iter().filter_map(Weak::upgrade).collect();
+    known.iter().any(|configuration| {
+        let places = configuration.places();
+        let scheduler = places.iter().find_map(|place| place.scheduler.as_ref());
+        scheduler.is_some_and(|scheduler| {
+            scheduler.wake(0);
+            true
+        })
+    })
+}
+
+impl Drop for Loaded {
+    /// The place goes. With the last one all threads give up their workers: what those have counted and owe is settled first.
+    fn drop(&mut self) {
+        let known = all();
+        let is_last = self.configuration.places().len() <= 1;
+        if is_last {
+            process::forget(self.configuration.number);
+        }
+        self.configuration
+            .places()
+            .retain(|place| place.config != self.config);
+        ticks::forget_place(self.config);
+        drop(known);
+    }
+}

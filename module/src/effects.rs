@@ -1,0 +1,67 @@
+//! What each effect of the core's is to Envoy. Applied while no lock is held: Envoy may call the module again meanwhile.
+
+use seawall_policy::environment::effects::{Effect, Effects, HeadersOf, Reply};
+use seawall_policy::grpc;
+
+use crate::abi::{self, Filter, Map};
+use crate::errors;
+use crate::facts::ATTEMPTS;
+
+/// Does what is to be done on a stream; says whether Envoy took a local reply, if one was among it. Envoy never refuses one.
+pub(crate) fn apply(filter: Filter, effects: &mut Effects) -> Option<bool> {
+    if effects.is_empty() {
+        return None;
+    }
+    let mut replied = None;
+    for effect in effects.take() {
+        match effect {
+            Effect::SetHeader(of, name, value) => {
+                errors::succeeded("set_header", abi::set_header(filter, map(of), &name, &value));
+            }
+            Effect::RemoveHeader(of, name) => {
+                errors::succeeded("remove_header", abi::remove_header(filter, map(of), &name));
+            }
+            Effect::LogField(key, value) => {
+                let kept = abi::set_filter_state(filter, key, value.as_bytes());
+                errors::succeeded("set_filter_state", kept);
+            }
+            Effect::KeepAttempts(bytes) => {
+                let kept = abi::set_filter_state(filter, ATTEMPTS, &bytes);
+                errors::succeeded("set_filter_state", kept);
+            }
+            Effect::Reply(reply) => {
+                send(filter, &reply);
+                replied = Some(true);
+            }
+            Effect::Resume => abi::resume(filter),
+        }
+    }
+    replied
+}
+
+/// Sends a local reply. Envoy takes a gRPC caller's status from the HTTP status, unless a header says it.
+fn send(filter: Filter, reply: &Reply) {
+    let lines = reply.headers.iter();
+    let mut lines: Vec<(&[u8], &[u8])> = lines
+        .map(|(name, value)| (name.as_ref(), value.as_ref()))
+        .collect();
+    let grpc = reply.grpc_status.filter(|_| is_grpc(filter));
+    let grpc = grpc.map(|status| status.to_string());
+    if let Some(status) = &grpc {
+        lines.push((b"grpc-status", status.as_bytes()));
+    }
+    abi::send_response(filter, reply.status, &lines, &reply.body, &reply.details);
+}
+
+/// Whether the caller speaks gRPC, as Envoy decides it: by the request's content type.
+fn is_grpc(filter: Filter) -> bool {
+    let content_type = abi::header(filter, Map::Request, "content-type");
+    content_type.is_some_and(|content_type| grpc::is_grpc(&content_type))
+}
+
+const fn map(of: HeadersOf) -> Map {
+    match of {
+        HeadersOf::Request => Map::Request,
+        HeadersOf::Response => Map::Response,
+    }
+}

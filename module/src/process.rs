@@ -1,0 +1,57 @@
+//! What there is once in a process: the state that all workers share, and the threads.
+
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+
+use seawall_policy::shared::values::ValueState;
+
+use crate::configuration::Number;
+use crate::environment::HealthCheck;
+use crate::thread::Thread;
+
+/// The state that all workers share. It outlives configurations, and the module is never unloaded.
+pub(crate) static STATE: LazyLock<ValueState> = LazyLock::new(ValueState::default);
+
+static THREADS: Mutex<Vec<Arc<Thread>>> = Mutex::new(Vec::new());
+
+fn known() -> MutexGuard<'static, Vec<Arc<Thread>>> {
+    THREADS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A thread called for the first time.
+pub(crate) fn add_thread(thread: &Arc<Thread>) {
+    known().push(Arc::clone(thread));
+}
+
+/// All threads, and those that have ended since: nobody else has them any more.
+fn threads() -> (Vec<Arc<Thread>>, Vec<Arc<Thread>>) {
+    let mut known = known();
+    let is_over = |thread: &Arc<Thread>| Arc::strong_count(thread) == 1;
+    let over = known.extract_if(.., |thread| is_over(thread)).collect();
+    (known.clone(), over)
+}
+
+/// The main thread comes by at each thread. For each: how often it wants that, in milliseconds, and what it wants sent.
+pub(crate) fn come_by() -> Vec<(Arc<Thread>, u32, Vec<(Number, HealthCheck)>)> {
+    let (threads, over) = threads();
+    for thread in over {
+        thread.lock().forget_all();
+    }
+    threads
+        .into_iter()
+        .map(|thread| {
+            let mut inside = thread.lock();
+            let checks = inside.come_by().health_checks;
+            let period = inside.period();
+            drop(inside);
+            (thread, period, checks)
+        })
+        .collect()
+}
+
+/// No place has this configuration any more.
+pub(crate) fn forget(number: Number) {
+    let threads = known().clone();
+    for thread in threads {
+        thread.lock().forget(number);
+    }
+}

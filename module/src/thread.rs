@@ -1,0 +1,232 @@
+//! What belongs to one thread of Envoy's: a worker for each configuration, and the streams.
+//!
+//! All of it stands behind one lock, and is reached in no other way: the core counts references without atomics. The thread itself takes the
+//! lock for each event. The main thread takes it for a tick while there are no streams, since an idle thread is called by nobody.
+#![allow(unsafe_code, reason = "what one lock guards may go from thread to thread")]
+
+use std::cell::OnceCell;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use seawall_policy::environment::effects::Effects;
+use seawall_policy::environment::Clock;
+use seawall_policy::stream::{Stream, look_at_parked};
+use seawall_policy::time::{Span, Timestamp};
+use seawall_policy::worker::{Vm, Worker};
+use slab::Slab;
+
+use crate::abi::{self, Filter};
+use crate::configuration::{Configuration, Number};
+use crate::environment::{HealthCheck, Module, Streams};
+use crate::facts::{AtRequest, AtResponse};
+use crate::headers::Headers;
+use crate::{process, ticks};
+
+/// One thread.
+#[derive(Debug)]
+pub(crate) struct Thread(Mutex<Inside>);
+
+#[derive(Debug)]
+pub(crate) struct Inside {
+    vm: Rc<Vm>,
+    workers: Vec<Held>,
+    filters: Streams,
+    streams: Slab<Stream<Headers>>,
+    contexts: u32,
+    /// Whether its tick is due: the next event of the thread does it.
+    tick_due: bool,
+}
+
+#[derive(Debug)]
+struct Held {
+    number: Number,
+    worker: Worker<Module>,
+    ticked: Timestamp,
+}
+
+impl Held {
+    fn end(mut self) {
+        self.worker.env().begin(false);
+        self.worker.done();
+    }
+}
+
+// SAFETY: every reference-counted pointer to what `Inside` holds is itself inside it: workers, streams and the map of filters are made here,
+// and nothing hands one out. So whoever holds the lock has all of them.
+unsafe impl Send for Inside {}
+
+thread_local! {
+    static HERE: OnceCell<Arc<Thread>> = const { OnceCell::new() };
+}
+
+/// A stream by its place in its thread.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    key: usize,
+    context: u32,
+}
+
+/// What a tick leaves to be done without a lock.
+#[derive(Debug, Default)]
+pub(crate) struct AfterTick {
+    /// What is to be done on streams that waited.
+    pub(crate) effects: Vec<(Filter, Effects)>,
+    /// What is to be sent on the main thread.
+    pub(crate) health_checks: Vec<(Number, HealthCheck)>,
+}
+
+impl Thread {
+    /// The thread that this is called on, known to the process from now on.
+    pub(crate) fn here() -> Arc<Self> {
+        HERE.with(|here| {
+            Arc::clone(here.get_or_init(|| {
+                let new = Arc::new(Self(Mutex::new(Inside::new())));
+                process::add_thread(&new);
+                new
+            }))
+        })
+    }
+
+    /// A panic in an event leaves nothing half done that another event would trip over: the core's steps work on copies.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Inside> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inside {
+    fn new() -> Self {
+        Self {
+            vm: Rc::default(),
+            workers: Vec::new(),
+            filters: Streams::default(),
+            streams: Slab::new(),
+            contexts: 0,
+            tick_due: false,
+        }
+    }
+
+    /// A stream begins.
+    pub(crate) fn begin(&mut self, filter: Filter) -> Place {
+        self.contexts = self.contexts.wrapping_add(1);
+        let context = self.contexts;
+        self.filters.borrow_mut().insert(context, filter);
+        let key = self.streams.insert(Stream::new(context));
+        Place { key, context }
+    }
+
+    /// A stream is gone.
+    pub(crate) fn end(&mut self, place: Place) {
+        self.filters.borrow_mut().remove(&place.context);
+        drop(self.streams.try_remove(place.key));
+    }
+
+    /// An event of a stream, on its own thread.
+    pub(crate) fn event<T>(
+        &mut self,
+        configuration: &Arc<Configuration>,
+        place: Place,
+        run: impl FnOnce(&mut Stream<Headers>, &mut Worker<Module>) -> T,
+    ) -> Option<T> {
+        let at = self.worker(configuration);
+        let stream = self.streams.get_mut(place.key)?;
+        let worker = &mut self.workers.get_mut(at)?.worker;
+        worker.env().begin(true);
+        Some(run(stream, worker))
+    }
+
+    /// The place of the worker for a configuration, which is made when it is first needed.
+    fn worker(&mut self, configuration: &Arc<Configuration>) -> usize {
+        let number = configuration.number();
+        let known = self.workers.iter().position(|held| held.number == number);
+        known.unwrap_or_else(|| {
+            let env = Module::new(Arc::clone(configuration), Rc::clone(&self.filters));
+            let ticked = env.now();
+            let worker = Worker::new(env, Rc::clone(&self.vm), configuration.routing().clone());
+            let worker = worker.at(configuration.position());
+            self.workers.push(Held {
+                number,
+                worker,
+                ticked,
+            });
+            self.workers.len().saturating_sub(1)
+        })
+    }
+
+    /// The main thread comes by: does the tick where there are no streams, otherwise has the thread do it.
+    pub(crate) fn come_by(&mut self) -> AfterTick {
+        let stream = self.filters.borrow().values().next().copied();
+        match stream {
+            None => self.tick(false),
+            Some(filter) => {
+                self.tick_due = true;
+                abi::wake(filter, ticks::EVENT);
+                AfterTick::default()
+            }
+        }
+    }
+
+    /// The shortest period that one of its workers wants, in milliseconds.
+    pub(crate) fn period(&self) -> u32 {
+        let periods = self.workers.iter().map(|held| held.worker.env().period());
+        periods.min().unwrap_or(ticks::PERIOD_MILLIS)
+    }
+
+    /// Does a tick that is due, on the thread itself.
+    pub(crate) fn tick_if_due(&mut self) -> AfterTick {
+        match std::mem::take(&mut self.tick_due) {
+            true => self.tick(true),
+            false => AfterTick::default(),
+        }
+    }
+
+    fn tick(&mut self, here: bool) -> AfterTick {
+        let mut after = AfterTick::default();
+        for held in &mut self.workers {
+            let worker = &mut held.worker;
+            worker.env().begin(here);
+            let now = worker.env().now();
+            if now.since(held.ticked) < ticks::nearly(Span::millis(worker.env().period().into())) {
+                continue;
+            }
+            held.ticked = now;
+            worker.tick();
+            if here {
+                for context in worker.parked() {
+                    let filter = self.filters.borrow().get(&context).copied();
+                    if let Some(filter) = filter {
+                        let (facts, request) = (AtResponse(filter), AtRequest(filter));
+                        let mut out = Effects::NONE;
+                        look_at_parked(worker, context, (&facts, &request), &mut out);
+                        after.effects.push((filter, out));
+                    }
+                }
+                worker.parked_seen();
+            }
+            let checks = worker.env().take_health_checks().into_iter();
+            let checks = checks.map(|check| (held.number, check));
+            after.health_checks.extend(checks);
+        }
+        after
+    }
+
+    /// The response to a request of our own is there.
+    pub(crate) fn called(&mut self, number: Number, call: u32, status: Option<u16>) {
+        let held = self.workers.iter_mut().find(|held| held.number == number);
+        if let Some(held) = held {
+            held.worker.env().begin(false);
+            held.worker.called(call, status);
+        }
+    }
+
+    /// A configuration is over: what its worker has counted and owes does not go with it.
+    pub(crate) fn forget(&mut self, number: Number) {
+        if let Some(at) = self.workers.iter().position(|held| held.number == number) {
+            self.workers.swap_remove(at).end();
+        }
+    }
+
+    /// The thread is over, and with it all its workers.
+    pub(crate) fn forget_all(&mut self) {
+        self.workers.drain(..).for_each(Held::end);
+    }
+}

@@ -1,0 +1,523 @@
+//! A host of dynamic modules: streams are maps, and nothing is sent anywhere.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::{CStr, c_char, c_void};
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(crate) struct Buffer {
+    ptr: *const u8,
+    length: usize,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(crate) struct Line {
+    key: Buffer,
+    value: Buffer,
+}
+
+impl Buffer {
+    fn lent(bytes: &[u8]) -> Self {
+        Self {
+            ptr: bytes.as_ptr(),
+            length: bytes.len(),
+        }
+    }
+
+    fn copied(self) -> Vec<u8> {
+        if self.ptr.is_null() {
+            return Vec::new();
+        }
+        // SAFETY: the module lends this for the time of the call.
+        unsafe { std::slice::from_raw_parts(self.ptr, self.length) }.to_vec()
+    }
+
+    fn text(self) -> String {
+        String::from_utf8_lossy(&self.copied()).into_owned()
+    }
+}
+
+/// Lines of a header map.
+pub(crate) type Lines = Vec<(Vec<u8>, Vec<u8>)>;
+
+pub(crate) fn lines(of: &[(&str, &str)]) -> Lines {
+    let bytes = |text: &str| text.as_bytes().to_vec();
+    of.iter().map(|(name, value)| (bytes(name), bytes(value))).collect()
+}
+
+/// One stream of the host's.
+#[derive(Default)]
+pub(crate) struct Filter {
+    pub(crate) maps: [Lines; 4],
+    pub(crate) texts: HashMap<u32, Vec<u8>>,
+    pub(crate) numbers: HashMap<u32, u64>,
+    pub(crate) state: HashMap<Vec<u8>, Vec<u8>>,
+    pub(crate) body: Vec<u8>,
+    pub(crate) replied: Option<u32>,
+    /// The number of header lines that the host claims there are.
+    pub(crate) claims: Option<usize>,
+    stream: AtomicUsize,
+}
+
+/// A configuration of the host's.
+pub(crate) struct Config {
+    itself: Box<u64>,
+    loaded: *const c_void,
+}
+
+// SAFETY: the module says that configurations and streams may be used from any thread, one at a time.
+unsafe impl Send for Config {}
+// SAFETY: as above: streams are begun on several threads.
+unsafe impl Sync for Config {}
+
+unsafe extern "C" {
+    fn envoy_dynamic_module_on_program_init() -> *const c_char;
+    fn envoy_dynamic_module_on_http_filter_config_new(config: *mut c_void, name: Buffer, written: Buffer) -> *const c_void;
+    fn envoy_dynamic_module_on_http_filter_config_destroy(loaded: *const c_void);
+    fn envoy_dynamic_module_on_http_filter_new(loaded: *const c_void, filter: *mut c_void) -> *const c_void;
+    fn envoy_dynamic_module_on_http_filter_request_headers(filter: *mut c_void, stream: *const c_void, end: bool) -> u32;
+    fn envoy_dynamic_module_on_http_filter_request_body(filter: *mut c_void, stream: *const c_void, end: bool) -> u32;
+    fn envoy_dynamic_module_on_http_filter_request_trailers(filter: *mut c_void, stream: *const c_void) -> u32;
+    fn envoy_dynamic_module_on_http_filter_response_headers(filter: *mut c_void, stream: *const c_void, end: bool) -> u32;
+    fn envoy_dynamic_module_on_http_filter_response_body(filter: *mut c_void, stream: *const c_void, end: bool) -> u32;
+    fn envoy_dynamic_module_on_http_filter_response_trailers(filter: *mut c_void, stream: *const c_void) -> u32;
+    fn envoy_dynamic_module_on_http_filter_stream_complete(filter: *mut c_void, stream: *const c_void);
+    fn envoy_dynamic_module_on_http_filter_destroy(stream: *const c_void);
+    fn envoy_dynamic_module_on_http_filter_scheduled(filter: *mut c_void, stream: *const c_void, event: u64);
+    fn envoy_dynamic_module_on_http_filter_config_scheduled(config: *mut c_void, loaded: *const c_void, event: u64);
+}
+
+static METRICS: Mutex<BTreeMap<String, u64>> = Mutex::new(BTreeMap::new());
+static NAMES: Mutex<Vec<(String, Vec<String>)>> = Mutex::new(Vec::new());
+static WOKEN: AtomicBool = AtomicBool::new(false);
+static SCHEDULERS: AtomicU64 = AtomicU64::new(0);
+/// Streams whose threads were to be woken, by their addresses.
+static WAKES: Mutex<Vec<usize>> = Mutex::new(Vec::new());
+
+fn lock<T>(mutex: &'static Mutex<T>) -> MutexGuard<'static, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The version of the ABI that the module says it speaks.
+pub(crate) fn load() -> String {
+    // SAFETY: a text that ends with NUL and lives as long as the module.
+    let version = unsafe { CStr::from_ptr(envoy_dynamic_module_on_program_init()) };
+    version.to_string_lossy().into_owned()
+}
+
+/// The sum of all series that hold all of these.
+pub(crate) fn sum(parts: &[&str]) -> u64 {
+    let metrics = lock(&METRICS);
+    let fits = |name: &str| parts.iter().all(|part| name.contains(part));
+    metrics.iter().filter(|(name, _)| fits(name)).map(|(_, value)| value).sum()
+}
+
+impl Config {
+    /// Loads a configuration; nothing where the module refuses it.
+    pub(crate) fn load(name: &str, written: &str) -> Option<Self> {
+        let mut itself = Box::new(7);
+        let config: *mut u64 = &mut *itself;
+        // SAFETY: the module only keeps the pointer.
+        let loaded = unsafe {
+            envoy_dynamic_module_on_http_filter_config_new(
+                config.cast(),
+                Buffer::lent(name.as_bytes()),
+                Buffer::lent(written.as_bytes()),
+            )
+        };
+        (!loaded.is_null()).then_some(Self { itself, loaded })
+    }
+
+    /// A stream of it begins.
+    pub(crate) fn stream(&self, filter: Filter) -> Stream {
+        let filter = Box::into_raw(Box::new(filter));
+        // SAFETY: both live.
+        let stream = unsafe { envoy_dynamic_module_on_http_filter_new(self.loaded, filter.cast()) };
+        assert!(!stream.is_null(), "null closes a stream");
+        // SAFETY: the box was just made.
+        unsafe { &*filter }.stream.store(stream.addr(), Ordering::Release);
+        Stream { filter, stream }
+    }
+
+    /// The main thread runs what it was woken for.
+    pub(crate) fn run_main(&self) {
+        if WOKEN.swap(false, Ordering::AcqRel) {
+            let config: *const u64 = &*self.itself;
+            // SAFETY: both live.
+            unsafe {
+                envoy_dynamic_module_on_http_filter_config_scheduled(config.cast_mut().cast(), self.loaded, 0);
+            }
+        }
+    }
+
+    /// Runs the main thread until something holds.
+    ///
+    /// # Panics
+    /// If it does not within ten seconds.
+    pub(crate) fn until(&self, what: &str, mut holds: impl FnMut() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !holds() {
+            self.run_main();
+            assert!(Instant::now() < deadline, "not within ten seconds: {what}: {:#?}", lock(&METRICS));
+            std::thread::yield_now();
+        }
+    }
+}
+
+impl Drop for Config {
+    fn drop(&mut self) {
+        // SAFETY: it goes once.
+        unsafe { envoy_dynamic_module_on_http_filter_config_destroy(self.loaded) };
+    }
+}
+
+/// A stream that the module knows. It ends when it is dropped.
+pub(crate) struct Stream {
+    filter: *mut Filter,
+    stream: *const c_void,
+}
+
+impl Stream {
+    /// What the host knows of it.
+    pub(crate) fn known(&mut self) -> &mut Filter {
+        // SAFETY: the box lives as long as this, and the module has no reference to it between calls.
+        unsafe { &mut *self.filter }
+    }
+
+    pub(crate) fn request_headers(&self, end: bool) -> u32 {
+        // SAFETY: both live; so below.
+        unsafe { envoy_dynamic_module_on_http_filter_request_headers(self.filter.cast(), self.stream, end) }
+    }
+
+    pub(crate) fn request_body(&self, end: bool) -> u32 {
+        // SAFETY: as above.
+        unsafe { envoy_dynamic_module_on_http_filter_request_body(self.filter.cast(), self.stream, end) }
+    }
+
+    pub(crate) fn request_trailers(&self) -> u32 {
+        // SAFETY: as above.
+        unsafe { envoy_dynamic_module_on_http_filter_request_trailers(self.filter.cast(), self.stream) }
+    }
+
+    pub(crate) fn response_headers(&self, end: bool) -> u32 {
+        // SAFETY: as above.
+        unsafe { envoy_dynamic_module_on_http_filter_response_headers(self.filter.cast(), self.stream, end) }
+    }
+
+    pub(crate) fn response_body(&self, end: bool) -> u32 {
+        // SAFETY: as above.
+        unsafe { envoy_dynamic_module_on_http_filter_response_body(self.filter.cast(), self.stream, end) }
+    }
+
+    pub(crate) fn response_trailers(&self) -> u32 {
+        // SAFETY: as above.
+        unsafe { envoy_dynamic_module_on_http_filter_response_trailers(self.filter.cast(), self.stream) }
+    }
+
+    pub(crate) fn complete(&self) {
+        // SAFETY: as above.
+        unsafe { envoy_dynamic_module_on_http_filter_stream_complete(self.filter.cast(), self.stream) };
+    }
+
+    /// The thread runs what this stream was to wake it for.
+    pub(crate) fn run_woken(&self) {
+        let woken = {
+            let mut wakes = lock(&WAKES);
+            let before = wakes.len();
+            wakes.retain(|address| *address != self.filter.addr());
+            wakes.len() < before
+        };
+        if woken {
+            // SAFETY: as above.
+            unsafe { envoy_dynamic_module_on_http_filter_scheduled(self.filter.cast(), self.stream, 1) };
+        }
+    }
+
+    /// A request with this status that went to an upstream and has its response.
+    pub(crate) fn respond(&mut self, status: &str) -> u32 {
+        let filter = self.known();
+        filter.maps[2] = lines(&[(":status", status)]);
+        filter.numbers.insert(53, 1);
+        self.response_headers(true)
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        // SAFETY: both go once, the module's part first.
+        unsafe {
+            envoy_dynamic_module_on_http_filter_destroy(self.stream);
+            drop(Box::from_raw(self.filter));
+        }
+        lock(&WAKES).retain(|address| *address != self.filter.addr());
+    }
+}
+
+/// A request to a cluster, from a connection of its own.
+pub(crate) fn request(cluster: &str) -> Filter {
+    static CONNECTIONS: AtomicU64 = AtomicU64::new(1);
+    let mut filter = Filter::default();
+    filter.maps[0] = lines(&[(":method", "GET"), (":path", "/"), (":authority", "host"), (":scheme", "http")]);
+    filter.texts.insert(57, cluster.as_bytes().to_vec());
+    filter.texts.insert(24, b"10.0.0.1:1234".to_vec());
+    filter.texts.insert(16, b"via_upstream".to_vec());
+    filter.texts.insert(41, b"10.1.1.1:80".to_vec());
+    let connection = CONNECTIONS.fetch_add(1, Ordering::Relaxed);
+    filter.numbers.insert(28, connection);
+    filter
+}
+
+unsafe fn filter<'a>(filter: *mut c_void) -> &'a mut Filter {
+    // SAFETY: the module hands back what it was given in this call.
+    unsafe { &mut *filter.cast::<Filter>() }
+}
+
+unsafe fn lend(result: *mut Buffer, found: Option<&Vec<u8>>) -> bool {
+    if let Some(found) = found {
+        // SAFETY: the module gives a place for it.
+        unsafe { *result = Buffer::lent(found) };
+    }
+    found.is_some()
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn envoy_dynamic_module_callback_log(level: u32, message: Buffer) {
+    if level >= 4 && std::env::var_os("SEAWALL_MODULE_LOG").is_some() {
+        eprintln!("{}", message.text());
+    }
+}
+
+fn define(name: Buffer, labels: *const Buffer, count: usize, id: *mut usize) -> u32 {
+    let labels = (0..count).map(|at| unsafe { *labels.add(at) }.text()).collect();
+    let mut names = lock(&NAMES);
+    let entry = (name.text(), labels);
+    let known = names.iter().position(|known| *known == entry);
+    // SAFETY: the module gives a place for it.
+    unsafe {
+        *id = known.unwrap_or_else(|| {
+            names.push(entry);
+            names.len() - 1
+        });
+    }
+    0
+}
+
+fn measure(id: usize, values: *const Buffer, count: usize, change: impl FnOnce(&mut u64)) -> u32 {
+    let (mut name, labels) = lock(&NAMES)[id].clone();
+    if labels.len() != count {
+        return 2;
+    }
+    for (at, label) in labels.iter().enumerate() {
+        name.push_str(&format!("..{label}={}", unsafe { *values.add(at) }.text()));
+    }
+    change(lock(&METRICS).entry(name).or_default());
+    0
+}
+
+macro_rules! metrics {
+    ($($define:ident $measure:ident $by_stream:ident |$stands:ident, $value:ident| $change:expr;)*) => {$(
+        #[unsafe(no_mangle)]
+        extern "C" fn $define(_: *mut c_void, name: Buffer, labels: *mut Buffer, count: usize, id: *mut usize) -> u32 {
+            define(name, labels, count, id)
+        }
+        #[unsafe(no_mangle)]
+        extern "C" fn $measure(_: *mut c_void, id: usize, values: *mut Buffer, count: usize, $value: u64) -> u32 {
+            measure(id, values, count, |$stands| $change)
+        }
+        #[unsafe(no_mangle)]
+        extern "C" fn $by_stream(_: *mut c_void, id: usize, values: *mut Buffer, count: usize, $value: u64) -> u32 {
+            measure(id, values, count, |$stands| $change)
+        }
+    )*};
+}
+
+metrics! {
+    envoy_dynamic_module_callback_http_filter_config_define_counter
+        envoy_dynamic_module_callback_http_filter_config_increment_counter
+        envoy_dynamic_module_callback_http_filter_increment_counter |stands, value| *stands += value;
+    envoy_dynamic_module_callback_http_filter_config_define_gauge
+        envoy_dynamic_module_callback_http_filter_config_set_gauge
+        envoy_dynamic_module_callback_http_filter_set_gauge |stands, value| *stands = value;
+    envoy_dynamic_module_callback_http_filter_config_define_histogram
+        envoy_dynamic_module_callback_http_filter_config_record_histogram_value
+        envoy_dynamic_module_callback_http_filter_record_histogram_value |stands, _value| *stands += 1;
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn envoy_dynamic_module_callback_http_get_header(
+    of: *mut c_void,
+    map: u32,
+    key: Buffer,
+    result: *mut Buffer,
+    index: usize,
+    count: *mut usize,
+) -> bool {
+    assert!(count.is_null());
+    let key = key.copied();
+    let mut found = unsafe { filter(of) }.maps[map as usize].iter().filter(|(name, _)| *name == key);
+    unsafe { lend(result, found.nth(index).map(|(_, value)| value)) }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn envoy_dynamic_module_callback_http_get_headers_size(of: *mut c_void, map: u32) -> usize {
+    let filter = unsafe { filter(of) };
+    filter.claims.unwrap_or(filter.maps[map as usize].len())
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn envoy_dynamic_module_callback_http_get_headers(of: *mut c_void, map: u32, result: *mut Line) -> bool {
+    for (at, (name, value)) in unsafe { filter(of) }.maps[map as usize].iter().enumerate() {
+        let line = Line {
+            key: Buffer::lent(name),
+            value: Buffer::lent(value),
+        };
+        // SAFETY: the module has room for as many as it was told.
+        unsafe { *result.add(at) = line };
+    }
+    true
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn envoy_dynamic_module_callback_http_set_header(of: *mut c_void, map: u32, key: Buffer, value: Buffer) -> bool {
+    let (name, is_removed) = (key.copied(), value.ptr.is_null());
+    let lines = &mut unsafe { filter(of) }.maps[map as usize];
+    lines.retain(|(known, _)| *known != name);
+    if !is_removed {
+        lines.push((name, value.copied()));
+    }
+    true
+}
+
+/// As Envoy does, the host calls the module with the response before it returns.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn envoy_dynamic_module_callback_http_send_response(
+    of: *mut c_void,
+    status: u32,
+    headers: *mut Line,
+    count: usize,
+    body: Buffer,
+    details: Buffer,
+) {
+    let stream = {
+        let filter = unsafe { filter(of) };
+        filter.replied = Some(status);
+        let mut lines = lines(&[(":status", &status.to_string())]);
+        lines.extend((0..count).map(|at| unsafe { *headers.add(at) }).map(|line| (line.key.copied(), line.value.copied())));
+        filter.maps[2] = lines;
+        filter.body = body.copied();
+        filter.texts.insert(16, details.copied());
+        ptr::without_provenance::<c_void>(filter.stream.load(Ordering::Acquire))
+    };
+    // SAFETY: the stream lives, as it made this call; its address was exposed when it was stored.
+    let stream: *const c_void = ptr::with_exposed_provenance(stream.addr());
+    unsafe { envoy_dynamic_module_on_http_filter_response_headers(of, stream, true) };
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn envoy_dynamic_module_callback_http_get_body_size(of: *mut c_void, _body: u32) -> usize {
+    unsafe { filter(of) }.body.len()
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn envoy_dynamic_module_callback_http_get_body_chunks_size(of: *mut c_void, _body: u32) -> usize {
+    unsafe { filter(of) }.body.chunks(100).len()
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn envoy_dynamic_module_callback_http_get_body_chunks(of: *mut c_void, _body: u32, result: *mut Buffer) -> bool {
+    for (at, chunk) in unsafe { filter(of) }.body.chunks(100).enumerate() {
+        // SAFETY: the module has room for as many as it was told.
+        unsafe { *result.add(at) = Buffer::lent(chunk) };
+    }
+    true
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn envoy_dynamic_module_callback_http_get_metadata_string(
+    _of: *mut c_void,
+    _source: u32,
+    _namespace: Buffer,
+    _key: Buffer,
+    _result: *mut Buffer,
+) -> bool {
+    false
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn envoy_dynamic_module_callback_http_set_filter_state_bytes(of: *mut c_void, key: Buffer, value: Buffer) -> bool {
+    unsafe { filter(of) }.state.insert(key.copied(), value.copied());
+    true
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn envoy_dynamic_module_callback_http_get_filter_state_bytes(of: *mut c_void, key: Buffer, result: *mut Buffer) -> bool {
+    let found = unsafe { filter(of) }.state.get(&key.copied());
+    unsafe { lend(result, found) }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn envoy_dynamic_module_callback_http_filter_get_attribute_string(of: *mut c_void, attribute: u32, result: *mut Buffer) -> bool {
+    let found = unsafe { filter(of) }.texts.get(&attribute);
+    unsafe { lend(result, found) }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn envoy_dynamic_module_callback_http_filter_get_attribute_int(of: *mut c_void, attribute: u32, result: *mut u64) -> bool {
+    let found = unsafe { filter(of) }.numbers.get(&attribute);
+    if let Some(found) = found {
+        unsafe { *result = *found };
+    }
+    found.is_some()
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn envoy_dynamic_module_callback_http_get_cluster_name(_of: *mut c_void, _result: *mut Buffer) -> bool {
+    false
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn envoy_dynamic_module_callback_http_filter_continue_decoding(_of: *mut c_void) {}
+
+#[unsafe(no_mangle)]
+extern "C" fn envoy_dynamic_module_callback_http_filter_scheduler_new(of: *mut c_void) -> *mut c_void {
+    SCHEDULERS.fetch_add(1, Ordering::AcqRel);
+    Box::into_raw(Box::new(of.addr())).cast()
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn envoy_dynamic_module_callback_http_filter_scheduler_commit(scheduler: *mut c_void, _event: u64) {
+    lock(&WAKES).push(unsafe { *scheduler.cast::<usize>() });
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn envoy_dynamic_module_callback_http_filter_scheduler_delete(scheduler: *mut c_void) {
+    SCHEDULERS.fetch_sub(1, Ordering::AcqRel);
+    drop(unsafe { Box::from_raw(scheduler.cast::<usize>()) });
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn envoy_dynamic_module_callback_http_filter_config_scheduler_new(_config: *mut c_void) -> *mut c_void {
+    SCHEDULERS.fetch_add(1, Ordering::AcqRel);
+    Box::into_raw(Box::new(0_usize)).cast()
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn envoy_dynamic_module_callback_http_filter_config_scheduler_commit(_scheduler: *mut c_void, _event: u64) {
+    WOKEN.store(true, Ordering::Release);
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn envoy_dynamic_module_callback_http_filter_config_scheduler_delete(scheduler: *mut c_void) {
+    SCHEDULERS.fetch_sub(1, Ordering::AcqRel);
+    drop(unsafe { Box::from_raw(scheduler.cast::<usize>()) });
+}
+
+/// Schedulers that were made and not given back.
+pub(crate) fn schedulers() -> u64 {
+    SCHEDULERS.load(Ordering::Acquire)
+}

@@ -16,7 +16,7 @@ use std::sync::LazyLock;
 use crate::headers::Headers;
 
 /// One stream, as Envoy knows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Filter(NonNull<c_void>);
 
 /// One configuration, as Envoy knows it.
@@ -167,7 +167,6 @@ pub(crate) enum Attribute {
     UpstreamAddress = 41,
     UpstreamTransportFailureReason = 52,
     UpstreamRequestAttemptCount = 53,
-    UpstreamCxPoolReadyDuration = 54,
     XdsClusterName = 57,
     XdsListenerDirection = 59,
     XdsRouteName = 61,
@@ -334,6 +333,7 @@ mod import {
             attribute: u32,
             result: *mut u64,
         ) -> bool;
+        pub(super) fn envoy_dynamic_module_callback_http_clear_route_cache(filter: *mut c_void);
         pub(super) fn envoy_dynamic_module_callback_http_filter_continue_decoding(
             filter: *mut c_void,
         );
@@ -379,6 +379,7 @@ by_name! {
     main_scheduler_delete: envoy_dynamic_module_callback_http_filter_config_scheduler_delete(*mut c_void);
     http_callout: envoy_dynamic_module_callback_http_filter_config_http_callout(*mut c_void, *mut u64, ModuleBuffer, *mut ModuleHeader, usize, ModuleBuffer, u64) -> u32;
     cluster_name: envoy_dynamic_module_callback_http_get_cluster_name(*mut c_void, *mut EnvoyBuffer) -> bool;
+    timing: envoy_dynamic_module_callback_http_get_timing_info(*mut c_void, *mut Timing);
     is_validation_mode: envoy_dynamic_module_callback_is_validation_mode() -> bool;
 }
 
@@ -386,14 +387,19 @@ by_name! {
 pub(crate) fn log(level: Level, message: &str) {
     // SAFETY: as the file says.
     unsafe {
-        import::envoy_dynamic_module_callback_log(level as u32, ModuleBuffer::of(message.as_bytes()));
+        import::envoy_dynamic_module_callback_log(
+            level as u32,
+            ModuleBuffer::of(message.as_bytes()),
+        );
     }
 }
 
 /// Whether Envoy only looks whether a configuration is valid. Asked on the main thread.
 pub(crate) fn is_validation_mode() -> bool {
     // SAFETY: no memory is passed.
-    BY_NAME.is_validation_mode.is_some_and(|ask| unsafe { ask() })
+    BY_NAME
+        .is_validation_mode
+        .is_some_and(|ask| unsafe { ask() })
 }
 
 /// Something that Envoy lends, copied at once.
@@ -406,7 +412,10 @@ fn lent(ask: impl FnOnce(*mut EnvoyBuffer) -> bool) -> Option<Vec<u8>> {
 pub(crate) fn headers(filter: Filter, map: Map) -> Headers {
     // SAFETY: as the file says; the list has room for as many lines as Envoy says there are.
     unsafe {
-        let count = import::envoy_dynamic_module_callback_http_get_headers_size(filter.0.as_ptr(), map as u32);
+        let count = import::envoy_dynamic_module_callback_http_get_headers_size(
+            filter.0.as_ptr(),
+            map as u32,
+        );
         let mut stack = [EnvoyHeader::NONE; LINES_ON_STACK];
         let mut heap = Vec::new();
         let lines = match stack.get_mut(..count) {
@@ -502,7 +511,10 @@ pub(crate) fn send_response(
 pub(crate) fn passing_size(filter: Filter) -> usize {
     // SAFETY: as the file says.
     unsafe {
-        import::envoy_dynamic_module_callback_http_get_body_size(filter.0.as_ptr(), RECEIVED_RESPONSE_BODY)
+        import::envoy_dynamic_module_callback_http_get_body_size(
+            filter.0.as_ptr(),
+            RECEIVED_RESPONSE_BODY,
+        )
     }
 }
 
@@ -570,6 +582,35 @@ pub(crate) fn number(filter: Filter, attribute: Attribute) -> Option<u64> {
     .then_some(found)
 }
 
+/// When things happened to a stream: nanoseconds after its start, but for the start itself. What did not happen is negative. The part that
+/// is read of 19 such numbers and as many flags.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timing {
+    /// The start, in nanoseconds since 1970.
+    pub(crate) start_unix: i64,
+    /// Downstream: the connection, its handshake, the last header byte and the last byte. Upstream: the connection and its handshake.
+    before_upstream_tx: [i64; 8],
+    /// The first byte went to the upstream.
+    pub(crate) first_upstream_tx: i64,
+    /// All that comes later, the flags, and room for what a later version may add.
+    later: [i64; 54],
+}
+
+/// When things happened to a stream; nothing where this Envoy does not tell.
+pub(crate) fn timing(filter: Filter) -> Option<Timing> {
+    let ask = BY_NAME.timing?;
+    let mut timing = Timing {
+        start_unix: -1,
+        before_upstream_tx: [-1; 8],
+        first_upstream_tx: -1,
+        later: [-1; 54],
+    };
+    // SAFETY: as the file says.
+    unsafe { ask(filter.0.as_ptr(), &raw mut timing) };
+    Some(timing)
+}
+
 /// The cluster that the route picked.
 pub(crate) fn cluster_name(filter: Filter) -> Option<Vec<u8>> {
     let ask = BY_NAME.cluster_name?;
@@ -601,6 +642,12 @@ pub(crate) fn set_filter_state(filter: Filter, key: &str, value: &[u8]) -> bool 
     }
 }
 
+/// Has Envoy pick the route anew, by the headers as they are now.
+pub(crate) fn clear_route(filter: Filter) {
+    // SAFETY: as the file says.
+    unsafe { import::envoy_dynamic_module_callback_http_clear_route_cache(filter.0.as_ptr()) };
+}
+
 /// Lets a request that waits go on. Envoy calls the module again before this returns.
 pub(crate) fn resume(filter: Filter) {
     // SAFETY: as the file says.
@@ -614,7 +661,8 @@ pub(crate) fn resume(filter: Filter) {
 pub(crate) fn wake(filter: Filter, event: u64) {
     // SAFETY: the stream cannot be destroyed while this runs; the scheduler holds no more than a weak pointer to it, is of Envoy's making, and goes here.
     unsafe {
-        let scheduler = import::envoy_dynamic_module_callback_http_filter_scheduler_new(filter.0.as_ptr());
+        let scheduler =
+            import::envoy_dynamic_module_callback_http_filter_scheduler_new(filter.0.as_ptr());
         if !scheduler.is_null() {
             import::envoy_dynamic_module_callback_http_filter_scheduler_commit(scheduler, event);
             import::envoy_dynamic_module_callback_http_filter_scheduler_delete(scheduler);
@@ -630,22 +678,39 @@ fn labels(values: &[&str]) -> Vec<ModuleBuffer> {
 }
 
 /// Defines a metric, while a configuration is made; its number in that configuration.
-pub(crate) fn define(config: Config, kind: Kind, name: &str, label_names: &[&str]) -> Option<usize> {
+pub(crate) fn define(
+    config: Config,
+    kind: Kind,
+    name: &str,
+    label_names: &[&str],
+) -> Option<usize> {
     let mut names = labels(label_names);
     let (name, mut id) = (ModuleBuffer::of(name.as_bytes()), 0);
     let define = match kind {
         Kind::Counter => import::envoy_dynamic_module_callback_http_filter_config_define_counter,
         Kind::Gauge => import::envoy_dynamic_module_callback_http_filter_config_define_gauge,
-        Kind::Histogram => import::envoy_dynamic_module_callback_http_filter_config_define_histogram,
+        Kind::Histogram => {
+            import::envoy_dynamic_module_callback_http_filter_config_define_histogram
+        }
     };
     // SAFETY: as the file says.
-    let status = unsafe { define(config.0.as_ptr(), name, names.as_mut_ptr(), names.len(), &raw mut id) };
+    let status = unsafe {
+        define(
+            config.0.as_ptr(),
+            name,
+            names.as_mut_ptr(),
+            names.len(),
+            &raw mut id,
+        )
+    };
     (status == 0).then_some(id)
 }
 
 /// Whether measurements need no stream.
 pub(crate) fn measures_without_stream() -> bool {
-    BY_NAME.increment_counter.is_some() && BY_NAME.set_gauge.is_some() && BY_NAME.record_value.is_some()
+    BY_NAME.increment_counter.is_some()
+        && BY_NAME.set_gauge.is_some()
+        && BY_NAME.record_value.is_some()
 }
 
 /// Adds to a counter, sets a gauge, or gives a histogram a value. On a thread of Envoy's only.
@@ -658,12 +723,24 @@ pub(crate) fn measure(config: Config, kind: Kind, id: usize, values: &[&str], va
     let mut values = labels(values);
     // SAFETY: as the file says.
     measure.is_some_and(|measure| unsafe {
-        measure(config.0.as_ptr(), id, values.as_mut_ptr(), values.len(), value) == 0
+        measure(
+            config.0.as_ptr(),
+            id,
+            values.as_mut_ptr(),
+            values.len(),
+            value,
+        ) == 0
     })
 }
 
 /// The same by a stream of this thread.
-pub(crate) fn measure_by(filter: Filter, kind: Kind, id: usize, values: &[&str], value: u64) -> bool {
+pub(crate) fn measure_by(
+    filter: Filter,
+    kind: Kind,
+    id: usize,
+    values: &[&str],
+    value: u64,
+) -> bool {
     let measure = match kind {
         Kind::Counter => import::envoy_dynamic_module_callback_http_filter_increment_counter,
         Kind::Gauge => import::envoy_dynamic_module_callback_http_filter_set_gauge,
@@ -671,7 +748,15 @@ pub(crate) fn measure_by(filter: Filter, kind: Kind, id: usize, values: &[&str],
     };
     let mut values = labels(values);
     // SAFETY: as the file says.
-    unsafe { measure(filter.0.as_ptr(), id, values.as_mut_ptr(), values.len(), value) == 0 }
+    unsafe {
+        measure(
+            filter.0.as_ptr(),
+            id,
+            values.as_mut_ptr(),
+            values.len(),
+            value,
+        ) == 0
+    }
 }
 
 impl MainScheduler {
@@ -703,7 +788,12 @@ impl Drop for MainScheduler {
 }
 
 /// Sends a request of our own, on the main thread; its number. Nothing where it could not be sent.
-pub(crate) fn callout(config: Config, cluster: &str, headers: &[(&[u8], &[u8])], millis: u64) -> Option<u64> {
+pub(crate) fn callout(
+    config: Config,
+    cluster: &str,
+    headers: &[(&[u8], &[u8])],
+    millis: u64,
+) -> Option<u64> {
     let send = BY_NAME.http_callout?;
     let (mut lines, mut id) = (lines(headers), 0);
     // SAFETY: as the file says.

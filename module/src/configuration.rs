@@ -53,7 +53,11 @@ fn all() -> MutexGuard<'static, Vec<Weak<Configuration>>> {
 ///
 /// # Errors
 /// What is wrong with it.
-pub(crate) fn load(config: Config, name: &[u8], written: &[u8]) -> Result<Loaded, seawall_config::Error> {
+pub(crate) fn load(
+    config: Config,
+    name: &[u8],
+    written: &[u8],
+) -> Result<Loaded, seawall_config::Error> {
     static NUMBERS: AtomicU64 = AtomicU64::new(0);
     let mut known = all();
     known.retain(|known| known.strong_count() > 0);

@@ -1,22 +1,26 @@
 //! What each effect of the core's is to Envoy. Applied while no lock is held: Envoy may call the module again meanwhile.
 
 use seawall_policy::environment::effects::{Effect, Effects, HeadersOf, Reply};
+use seawall_policy::fallback::FAILOVER;
 use seawall_policy::grpc;
 
 use crate::abi::{self, Filter, Map};
-use crate::errors;
-use crate::facts::ATTEMPTS;
+use crate::{attempts, errors};
 
 /// Does what is to be done on a stream; says whether Envoy took a local reply, if one was among it. Envoy never refuses one.
 pub(crate) fn apply(filter: Filter, effects: &mut Effects) -> Option<bool> {
     if effects.is_empty() {
         return None;
     }
-    let mut replied = None;
+    let (mut replied, mut reroutes) = (None, false);
     for effect in effects.take() {
+        reroutes |= changes_route(&effect);
         match effect {
             Effect::SetHeader(of, name, value) => {
-                errors::succeeded("set_header", abi::set_header(filter, map(of), &name, &value));
+                errors::succeeded(
+                    "set_header",
+                    abi::set_header(filter, map(of), &name, &value),
+                );
             }
             Effect::RemoveHeader(of, name) => {
                 errors::succeeded("remove_header", abi::remove_header(filter, map(of), &name));
@@ -26,8 +30,7 @@ pub(crate) fn apply(filter: Filter, effects: &mut Effects) -> Option<bool> {
                 errors::succeeded("set_filter_state", kept);
             }
             Effect::KeepAttempts(bytes) => {
-                let kept = abi::set_filter_state(filter, ATTEMPTS, &bytes);
-                errors::succeeded("set_filter_state", kept);
+                errors::succeeded("keep_attempts", attempts::keep(filter, &bytes));
             }
             Effect::Reply(reply) => {
                 send(filter, &reply);
@@ -36,7 +39,19 @@ pub(crate) fn apply(filter: Filter, effects: &mut Effects) -> Option<bool> {
             Effect::Resume => abi::resume(filter),
         }
     }
+    if reroutes {
+        abi::clear_route(filter);
+    }
     replied
+}
+
+/// Whether routes may match what it changes. The body of WebAssembly has no say in this: there Envoy picks the route anew after each change.
+fn changes_route(effect: &Effect) -> bool {
+    match effect {
+        Effect::SetHeader(HeadersOf::Request, name, _) => name == FAILOVER,
+        Effect::RemoveHeader(HeadersOf::Request, name) => **name == *FAILOVER.as_bytes(),
+        _ => false,
+    }
 }
 
 /// Sends a local reply. Envoy takes a gRPC caller's status from the HTTP status, unless a header says it.

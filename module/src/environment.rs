@@ -12,13 +12,13 @@ use seawall_policy::environment::{
 use seawall_policy::shared::state::{Key, SharedRecord, SharedState, Step, Stored, Undecided};
 use seawall_policy::time::{Span, Timestamp};
 
-use crate::abi::{self, Filter};
+use crate::abi::Filter;
 use crate::configuration::Configuration;
-use crate::facts::{ATTEMPTS, AtBody, AtRequest, AtResponse, AtTrailers};
+use crate::facts::{AtBody, AtRequest, AtResponse, AtTrailers};
 use crate::headers::Headers;
 use crate::metrics::{self, Series};
 use crate::process::STATE;
-use crate::{clock, errors, ticks};
+use crate::{attempts, clock, errors, ticks};
 
 /// The streams of one thread by their numbers.
 pub(crate) type Streams = Rc<RefCell<HashMap<u32, Filter>>>;
@@ -218,6 +218,6 @@ impl Environment for Module {
 
     fn keep_attempts(&self, context: u32, attempts: &[u8]) -> bool {
         self.filter(context)
-            .is_some_and(|filter| abi::set_filter_state(filter, ATTEMPTS, attempts))
+            .is_some_and(|filter| attempts::keep(filter, attempts))
     }
 }

@@ -42,7 +42,11 @@ fn hook<T>(otherwise: T, run: impl FnOnce() -> T) -> T {
 ///
 /// # Safety
 /// The pointer comes from [`envoy_dynamic_module_on_http_filter_new`] and was not handed back since.
-unsafe fn event<T: Copy>(stream: *const c_void, otherwise: T, run: impl FnOnce(&HttpStream) -> T) -> T {
+unsafe fn event<T: Copy>(
+    stream: *const c_void,
+    otherwise: T,
+    run: impl FnOnce(&HttpStream) -> T,
+) -> T {
     hook(otherwise, || {
         if stream == passes() {
             return otherwise;
@@ -65,7 +69,9 @@ pub(crate) extern "C" fn envoy_dynamic_module_on_program_init() -> *const c_char
     hook((), || {
         logging::install();
         for function in abi::missing() {
-            log::info!("seawall: this Envoy has no {function}: docs/module.md says what that means");
+            log::info!(
+                "seawall: this Envoy has no {function}: docs/module.md says what that means"
+            );
         }
     });
     ABI_VERSION.as_ptr()
@@ -138,7 +144,11 @@ pub(crate) unsafe extern "C" fn envoy_dynamic_module_on_http_filter_request_head
     end_of_stream: bool,
 ) -> u32 {
     // SAFETY: as above.
-    unsafe { event(stream, CONTINUE, |stream| status(stream.request_headers(end_of_stream))) }
+    unsafe {
+        event(stream, CONTINUE, |stream| {
+            status(stream.request_headers(end_of_stream))
+        })
+    }
 }
 
 /// A chunk of a request's body.
@@ -183,7 +193,11 @@ pub(crate) unsafe extern "C" fn envoy_dynamic_module_on_http_filter_response_hea
     end_of_stream: bool,
 ) -> u32 {
     // SAFETY: as above.
-    unsafe { event(stream, CONTINUE, |stream| status(stream.response_headers(end_of_stream))) }
+    unsafe {
+        event(stream, CONTINUE, |stream| {
+            status(stream.response_headers(end_of_stream))
+        })
+    }
 }
 
 /// A chunk of a response's body.
@@ -283,7 +297,9 @@ pub(crate) extern "C" fn envoy_dynamic_module_on_http_filter_config_http_callout
             return;
         };
         let lines = abi::lines_of(&headers, headers_size).iter();
-        let status = lines.filter(|line| line.key() == b":status").map(EnvoyHeader::value);
+        let status = lines
+            .filter(|line| line.key() == b":status")
+            .map(EnvoyHeader::value);
         let status = status.last().filter(|_| result == CALLOUT_SUCCESS);
         ticks::answered(config, id, status);
     });

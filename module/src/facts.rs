@@ -6,11 +6,9 @@ use seawall_policy::environment::facts::{
 };
 
 use crate::abi::{self, Attribute, Filter, Map};
-use crate::clock;
 use crate::headers::Headers;
+use crate::{attempts, clock};
 
-/// The filter state in which both positions of the filter keep the attempts of a request.
-pub(crate) const ATTEMPTS: &str = "seawall.attempts";
 /// The namespace of what a route's metadata says to Seawall.
 const METADATA: &str = "seawall";
 
@@ -44,7 +42,7 @@ fn of_stream(filter: Filter, fact: StreamFact) -> Option<Vec<u8>> {
         StreamFact::PeerAddress => text(filter, Attribute::SourceAddress),
         StreamFact::PeerUriSan => text(filter, Attribute::ConnectionUriSanPeerCertificate),
         StreamFact::AttemptCount => number(filter, Attribute::UpstreamRequestAttemptCount),
-        StreamFact::AttemptState => abi::filter_state(filter, ATTEMPTS),
+        StreamFact::AttemptState => attempts::read(filter),
         StreamFact::Direction => number(filter, Attribute::XdsListenerDirection),
     }
 }
@@ -62,19 +60,27 @@ fn of_route(filter: Filter, fact: RouteFact) -> Option<Vec<u8>> {
         RouteFact::Policy => abi::route_metadata(filter, METADATA, "policy"),
         RouteFact::Priority => abi::route_metadata(filter, METADATA, "priority"),
         RouteFact::Timeout => abi::route_metadata(filter, METADATA, "timeout"),
-        // The request has just come: Envoy has no attribute for it here.
-        RouteFact::ArrivedAt => clock::wall().map(|nanos| nanos.to_le_bytes().to_vec()),
+        // Envoy before 1.40 does not tell: the request has just come.
+        RouteFact::ArrivedAt => abi::timing(filter)
+            .and_then(|timing| u64::try_from(timing.start_unix).ok())
+            .or_else(clock::wall)
+            .map(|nanos| nanos.to_le_bytes().to_vec()),
     }
 }
 
 fn of_response(filter: Filter, fact: ResponseFact) -> Option<Vec<u8>> {
-    match fact {
+    let of = |filter| match fact {
         ResponseFact::Flags => number(filter, Attribute::ResponseFlags),
         ResponseFact::Details => text(filter, Attribute::ResponseCodeDetails),
         ResponseFact::UpstreamAddress => text(filter, Attribute::UpstreamAddress),
-        ResponseFact::PoolReady => number(filter, Attribute::UpstreamCxPoolReadyDuration),
+        // The first byte goes as soon as a connection takes the request.
+        ResponseFact::PoolReady => abi::timing(filter)
+            .and_then(|timing| u64::try_from(timing.first_upstream_tx).ok())
+            .map(|nanos| nanos.to_le_bytes().to_vec()),
         ResponseFact::TransportFailure => text(filter, Attribute::UpstreamTransportFailureReason),
-    }
+    };
+    // Of an attempt that is being destroyed Envoy says nothing any more: its request knows what it died of.
+    of(filter).or_else(|| of(attempts::request_of(filter)?))
 }
 
 fn answer(found: Option<Vec<u8>>) -> Answer<Vec<u8>> {

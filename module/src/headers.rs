@@ -39,7 +39,10 @@ impl HeaderMap for Headers {
         let mut begin = 0;
         self.0.ends.iter().filter_map(move |&(name, value)| {
             let from = std::mem::replace(&mut begin, value);
-            Some((self.0.bytes.get(from..name)?, self.0.bytes.get(name..value)?))
+            Some((
+                self.0.bytes.get(from..name)?,
+                self.0.bytes.get(name..value)?,
+            ))
         })
     }
 

@@ -21,6 +21,7 @@
 )]
 
 mod abi;
+mod attempts;
 mod clock;
 mod configuration;
 mod effects;

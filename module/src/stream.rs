@@ -10,7 +10,7 @@ use crate::effects::apply;
 use crate::environment::Module;
 use crate::facts::{AtBody, AtRequest, AtResponse, AtTrailers};
 use crate::thread::{AfterTick, Place, Thread};
-use crate::ticks;
+use crate::{attempts, ticks};
 
 /// One stream.
 #[derive(Debug)]
@@ -37,34 +37,48 @@ impl HttpStream {
     /// The headers of the request are there.
     pub(crate) fn request_headers(&self, end_of_stream: bool) -> Action {
         let (facts, mut out) = (AtRequest(self.filter), Effects::NONE);
-        let mut action = self.thread.lock().event(&self.configuration, self.place, |core, worker| {
-            core.request_headers(worker, &facts, end_of_stream, &mut out)
-        });
+        let mut action =
+            self.thread
+                .lock()
+                .event(&self.configuration, self.place, |core, worker| {
+                    core.request_headers(worker, &facts, end_of_stream, &mut out)
+                });
         while let Some(accepted) = apply(self.filter, &mut out) {
-            action = self.thread.lock().event(&self.configuration, self.place, |core, worker| {
-                core.replied_to_request(worker, &facts, accepted, &mut out)
-            });
+            action = self
+                .thread
+                .lock()
+                .event(&self.configuration, self.place, |core, worker| {
+                    core.replied_to_request(worker, &facts, accepted, &mut out)
+                });
         }
         action.unwrap_or(Action::Continue)
     }
 
     /// The last byte of the request is there.
     pub(crate) fn request_ended(&self) {
-        self.thread.lock().event(&self.configuration, self.place, |core, worker| {
-            core.request_ended(worker);
-        });
+        self.thread
+            .lock()
+            .event(&self.configuration, self.place, |core, worker| {
+                core.request_ended(worker);
+            });
     }
 
     /// The headers of the response are there.
     pub(crate) fn response_headers(&self, end_of_stream: bool) -> Action {
         let (facts, mut out) = (AtResponse(self.filter), Effects::NONE);
-        let mut action = self.thread.lock().event(&self.configuration, self.place, |core, worker| {
-            core.response_headers(worker, &facts, end_of_stream, &mut out)
-        });
+        let mut action =
+            self.thread
+                .lock()
+                .event(&self.configuration, self.place, |core, worker| {
+                    core.response_headers(worker, &facts, end_of_stream, &mut out)
+                });
         while let Some(accepted) = apply(self.filter, &mut out) {
-            action = self.thread.lock().event(&self.configuration, self.place, |core, worker| {
-                core.replied_to_response(worker, &facts, accepted, &mut out)
-            });
+            action = self
+                .thread
+                .lock()
+                .event(&self.configuration, self.place, |core, worker| {
+                    core.replied_to_response(worker, &facts, accepted, &mut out)
+                });
         }
         action.unwrap_or(Action::Continue)
     }
@@ -73,25 +87,31 @@ impl HttpStream {
     pub(crate) fn response_body(&self, end_of_stream: bool) {
         let (facts, body) = (AtResponse(self.filter), AtBody(self.filter));
         let chunk = (abi::passing_size(self.filter), end_of_stream);
-        self.thread.lock().event(&self.configuration, self.place, |core, worker| {
-            core.response_body::<Module>(worker, &facts, &body, chunk);
-        });
+        self.thread
+            .lock()
+            .event(&self.configuration, self.place, |core, worker| {
+                core.response_body::<Module>(worker, &facts, &body, chunk);
+            });
     }
 
     /// The trailers of the response are there.
     pub(crate) fn response_trailers(&self) {
         let facts = AtTrailers(self.filter);
-        self.thread.lock().event(&self.configuration, self.place, |core, worker| {
-            core.response_trailers(worker, &facts);
-        });
+        self.thread
+            .lock()
+            .event(&self.configuration, self.place, |core, worker| {
+                core.response_trailers(worker, &facts);
+            });
     }
 
     /// The request is over, and is logged next.
     pub(crate) fn complete(&self) {
         let facts = AtResponse(self.filter);
-        self.thread.lock().event(&self.configuration, self.place, |core, worker| {
-            core.log(worker, &facts);
-        });
+        self.thread
+            .lock()
+            .event(&self.configuration, self.place, |core, worker| {
+                core.log(worker, &facts);
+            });
     }
 
     /// The thread was woken by this stream.
@@ -121,6 +141,7 @@ impl Drop for HttpStream {
         let after = inside.tick_if_due();
         drop(inside);
         apply(self.filter, &mut out);
+        attempts::forget(self.filter);
         self.settle(after);
     }
 }

@@ -2,14 +2,17 @@
 //!
 //! All of it stands behind one lock, and is reached in no other way: the core counts references without atomics. The thread itself takes the
 //! lock for each event. The main thread takes it for a tick while there are no streams, since an idle thread is called by nobody.
-#![allow(unsafe_code, reason = "what one lock guards may go from thread to thread")]
+#![allow(
+    unsafe_code,
+    reason = "what one lock guards may go from thread to thread"
+)]
 
 use std::cell::OnceCell;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use seawall_policy::environment::effects::Effects;
 use seawall_policy::environment::Clock;
+use seawall_policy::environment::effects::Effects;
 use seawall_policy::stream::{Stream, look_at_parked};
 use seawall_policy::time::{Span, Timestamp};
 use seawall_policy::worker::{Vm, Worker};
@@ -96,7 +99,7 @@ impl Thread {
 impl Inside {
     fn new() -> Self {
         Self {
-            vm: Rc::default(),
+            vm: Rc::new(Vm::whose_positions_write()),
             workers: Vec::new(),
             filters: Streams::default(),
             streams: Slab::new(),

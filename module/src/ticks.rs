@@ -50,7 +50,9 @@ pub(crate) fn start() {
     ONCE.call_once(|| {
         let named = thread::Builder::new().name("seawall-ticks".to_owned());
         if named.spawn(run).is_err() {
-            log::error!("seawall: no thread for ticks: what is timed happens only while requests pass");
+            log::error!(
+                "seawall: no thread for ticks: what is timed happens only while requests pass"
+            );
         }
     });
 }

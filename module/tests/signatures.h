@@ -1,7 +1,8 @@
 // The part of Envoy's ABI for dynamic modules that Seawall uses: signatures and numbers of
 // source/extensions/dynamic_modules/abi/abi.h (https://github.com/envoyproxy/envoy, Apache-2.0), without the prefix
 // "envoy_dynamic_module_" and with these short types: filter, config, scheduler, loaded, stream for its pointers; buffer for a
-// buffer that the module lends, lent for one that Envoy lends; header and lent_header for header lines.
+// buffer that the module lends, lent for one that Envoy lends; header and lent_header for header lines,
+// timing for 19 numbers of 64 bits and as many flags: start_time_unix_ns is the first, first_upstream_tx_byte_sent_ns the tenth.
 void callback_log(u32 level, buffer message);
 u32 callback_http_filter_config_define_counter(config, buffer name, buffer* labels, size_t, size_t* id);
 u32 callback_http_filter_config_define_gauge(config, buffer name, buffer* labels, size_t, size_t* id);
@@ -28,12 +29,14 @@ void callback_http_filter_scheduler_commit(scheduler, u64 event);
 void callback_http_filter_scheduler_delete(scheduler);
 bool callback_http_filter_get_attribute_string(filter, u32 attribute, lent* result);
 bool callback_http_filter_get_attribute_int(filter, u32 attribute, u64* result);
+void callback_http_clear_route_cache(filter);
 void callback_http_filter_continue_decoding(filter);
 scheduler callback_http_filter_config_scheduler_new(config);
 void callback_http_filter_config_scheduler_commit(scheduler, u64 event);
 void callback_http_filter_config_scheduler_delete(scheduler);
 u32 callback_http_filter_config_http_callout(config, u64* id, buffer cluster, header* headers, size_t, buffer body, u64 millis);
 bool callback_http_get_cluster_name(filter, lent* result);
+void callback_http_get_timing_info(filter, timing* result);
 bool callback_is_validation_mode();
 
 cstring on_program_init();
@@ -65,6 +68,6 @@ enum map { Request = 0, Response = 2, ResponseTrailers = 3 };
 enum attribute {
   ResponseCodeDetails = 16, ResponseFlags = 17, SourceAddress = 24, DestinationPort = 27, ConnectionId = 28,
   ConnectionUriSanPeerCertificate = 37, UpstreamAddress = 41, UpstreamTransportFailureReason = 52, UpstreamRequestAttemptCount = 53,
-  UpstreamCxPoolReadyDuration = 54, XdsClusterName = 57, XdsListenerDirection = 59, XdsRouteName = 61, XdsVirtualHostName = 63,
+  XdsClusterName = 57, XdsListenerDirection = 59, XdsRouteName = 61, XdsVirtualHostName = 63,
   XdsFilterChainName = 66
 };

@@ -25,6 +25,7 @@ fn c_type(written: &str) -> String {
         "lent" => "EnvoyBuffer",
         "header" => "ModuleHeader",
         "lent_header" => "EnvoyHeader",
+        "timing" => "Timing",
         "size_t" => "usize",
         "void" => "()",
         other => other,
@@ -39,7 +40,10 @@ fn of_header() -> Signatures {
             let (head, arguments) = line.trim_end_matches(");").split_once('(').unwrap();
             let (result, name) = head.rsplit_once(' ').unwrap();
             let arguments = arguments.split(',').filter(|one| !one.trim().is_empty());
-            (name.to_owned(), (c_type(result), arguments.map(c_type).collect()))
+            (
+                name.to_owned(),
+                (c_type(result), arguments.map(c_type).collect()),
+            )
         })
         .collect()
 }
@@ -47,7 +51,9 @@ fn of_header() -> Signatures {
 /// A type of Rust's: pointers to pointers count alike, whether what they point to may be changed or not.
 fn rust_type(written: &str) -> String {
     let written = written.trim();
-    let written = written.split_once(": ").map_or(written, |(_, of)| of.trim());
+    let written = written
+        .split_once(": ")
+        .map_or(written, |(_, of)| of.trim());
     match written {
         "*mut c_void" | "*const c_void" | "*const c_char" => written.to_owned(),
         other => other.replace("*mut ", "*").replace("*const ", "*"),
@@ -59,11 +65,14 @@ fn of_rust(text: &str, found: &mut Signatures) {
     const PREFIX: &str = "envoy_dynamic_module_";
     for (at, _) in text.match_indices(PREFIX) {
         let rest = &text[at + PREFIX.len()..];
-        let end = rest.find(|next: char| !next.is_ascii_lowercase() && next != '_' && !next.is_ascii_digit());
+        let end = rest
+            .find(|next: char| !next.is_ascii_lowercase() && next != '_' && !next.is_ascii_digit());
         let (name, rest) = rest.split_at(end.unwrap_or(rest.len()));
         let before = text[..at].trim_end();
-        let is_declared = before.ends_with("fn") || before.ends_with(':') || text[..at].ends_with("    ");
-        let Some((arguments, rest)) = rest.strip_prefix('(').and_then(|rest| rest.split_once(')')) else {
+        let is_declared =
+            before.ends_with("fn") || before.ends_with(':') || text[..at].ends_with("    ");
+        let Some((arguments, rest)) = rest.strip_prefix('(').and_then(|rest| rest.split_once(')'))
+        else {
             continue;
         };
         if !is_declared {
@@ -72,7 +81,10 @@ fn of_rust(text: &str, found: &mut Signatures) {
         let arguments = arguments.split(',').filter(|one| !one.trim().is_empty());
         let end = rest.find([';', '{']).unwrap_or(rest.len());
         let result = rest[..end].trim().strip_prefix("->").unwrap_or("()");
-        let known = found.insert(name.to_owned(), (rust_type(result), arguments.map(rust_type).collect()));
+        let known = found.insert(
+            name.to_owned(),
+            (rust_type(result), arguments.map(rust_type).collect()),
+        );
         assert!(known.is_none(), "{name} stands twice");
     }
 }
@@ -80,7 +92,12 @@ fn of_rust(text: &str, found: &mut Signatures) {
 #[test]
 fn every_function_has_the_signature_that_envoy_gives_it() {
     let mut ours = Signatures::new();
-    let (imports, rest) = ABI.split_once("mod import {").unwrap().1.split_once("\n}\n").unwrap();
+    let (imports, rest) = ABI
+        .split_once("mod import {")
+        .unwrap()
+        .1
+        .split_once("\n}\n")
+        .unwrap();
     let (_, by_name) = rest.split_once("\nby_name! {").unwrap();
     of_rust(imports, &mut ours);
     of_rust(by_name.split_once("\n}\n").unwrap().0, &mut ours);
@@ -90,16 +107,24 @@ fn every_function_has_the_signature_that_envoy_gives_it() {
     for (name, signature) in &theirs {
         assert_eq!(ours.get(name), Some(signature), "{name}");
     }
-    let unknown: Vec<_> = ours.keys().filter(|name| !theirs.contains_key(*name)).collect();
+    let unknown: Vec<_> = ours
+        .keys()
+        .filter(|name| !theirs.contains_key(*name))
+        .collect();
     assert!(unknown.is_empty(), "not in signatures.h: {unknown:?}");
 }
 
 /// Numbers of an enum, by their names; one without a number is the one before it and one more.
 fn numbers(text: &str) -> BTreeMap<String, u32> {
     let mut next = 0;
-    let lines = text.lines().map(|line| line.split("//").next().unwrap_or_default());
+    let lines = text
+        .lines()
+        .map(|line| line.split("//").next().unwrap_or_default());
     let lines: String = lines.collect();
-    let entries = lines.split(',').map(str::trim).filter(|entry| !entry.is_empty());
+    let entries = lines
+        .split(',')
+        .map(str::trim)
+        .filter(|entry| !entry.is_empty());
     entries
         .map(|entry| {
             let (name, number) = entry.split_once('=').unwrap_or((entry, ""));

@@ -47,7 +47,9 @@ pub(crate) type Lines = Vec<(Vec<u8>, Vec<u8>)>;
 
 pub(crate) fn lines(of: &[(&str, &str)]) -> Lines {
     let bytes = |text: &str| text.as_bytes().to_vec();
-    of.iter().map(|(name, value)| (bytes(name), bytes(value))).collect()
+    of.iter()
+        .map(|(name, value)| (bytes(name), bytes(value)))
+        .collect()
 }
 
 /// One stream of the host's.
@@ -77,19 +79,59 @@ unsafe impl Sync for Config {}
 
 unsafe extern "C" {
     fn envoy_dynamic_module_on_program_init() -> *const c_char;
-    fn envoy_dynamic_module_on_http_filter_config_new(config: *mut c_void, name: Buffer, written: Buffer) -> *const c_void;
+    fn envoy_dynamic_module_on_http_filter_config_new(
+        config: *mut c_void,
+        name: Buffer,
+        written: Buffer,
+    ) -> *const c_void;
     fn envoy_dynamic_module_on_http_filter_config_destroy(loaded: *const c_void);
-    fn envoy_dynamic_module_on_http_filter_new(loaded: *const c_void, filter: *mut c_void) -> *const c_void;
-    fn envoy_dynamic_module_on_http_filter_request_headers(filter: *mut c_void, stream: *const c_void, end: bool) -> u32;
-    fn envoy_dynamic_module_on_http_filter_request_body(filter: *mut c_void, stream: *const c_void, end: bool) -> u32;
-    fn envoy_dynamic_module_on_http_filter_request_trailers(filter: *mut c_void, stream: *const c_void) -> u32;
-    fn envoy_dynamic_module_on_http_filter_response_headers(filter: *mut c_void, stream: *const c_void, end: bool) -> u32;
-    fn envoy_dynamic_module_on_http_filter_response_body(filter: *mut c_void, stream: *const c_void, end: bool) -> u32;
-    fn envoy_dynamic_module_on_http_filter_response_trailers(filter: *mut c_void, stream: *const c_void) -> u32;
-    fn envoy_dynamic_module_on_http_filter_stream_complete(filter: *mut c_void, stream: *const c_void);
+    fn envoy_dynamic_module_on_http_filter_new(
+        loaded: *const c_void,
+        filter: *mut c_void,
+    ) -> *const c_void;
+    fn envoy_dynamic_module_on_http_filter_request_headers(
+        filter: *mut c_void,
+        stream: *const c_void,
+        end: bool,
+    ) -> u32;
+    fn envoy_dynamic_module_on_http_filter_request_body(
+        filter: *mut c_void,
+        stream: *const c_void,
+        end: bool,
+    ) -> u32;
+    fn envoy_dynamic_module_on_http_filter_request_trailers(
+        filter: *mut c_void,
+        stream: *const c_void,
+    ) -> u32;
+    fn envoy_dynamic_module_on_http_filter_response_headers(
+        filter: *mut c_void,
+        stream: *const c_void,
+        end: bool,
+    ) -> u32;
+    fn envoy_dynamic_module_on_http_filter_response_body(
+        filter: *mut c_void,
+        stream: *const c_void,
+        end: bool,
+    ) -> u32;
+    fn envoy_dynamic_module_on_http_filter_response_trailers(
+        filter: *mut c_void,
+        stream: *const c_void,
+    ) -> u32;
+    fn envoy_dynamic_module_on_http_filter_stream_complete(
+        filter: *mut c_void,
+        stream: *const c_void,
+    );
     fn envoy_dynamic_module_on_http_filter_destroy(stream: *const c_void);
-    fn envoy_dynamic_module_on_http_filter_scheduled(filter: *mut c_void, stream: *const c_void, event: u64);
-    fn envoy_dynamic_module_on_http_filter_config_scheduled(config: *mut c_void, loaded: *const c_void, event: u64);
+    fn envoy_dynamic_module_on_http_filter_scheduled(
+        filter: *mut c_void,
+        stream: *const c_void,
+        event: u64,
+    );
+    fn envoy_dynamic_module_on_http_filter_config_scheduled(
+        config: *mut c_void,
+        loaded: *const c_void,
+        event: u64,
+    );
 }
 
 static METRICS: Mutex<BTreeMap<String, u64>> = Mutex::new(BTreeMap::new());
@@ -114,7 +156,11 @@ pub(crate) fn load() -> String {
 pub(crate) fn sum(parts: &[&str]) -> u64 {
     let metrics = lock(&METRICS);
     let fits = |name: &str| parts.iter().all(|part| name.contains(part));
-    metrics.iter().filter(|(name, _)| fits(name)).map(|(_, value)| value).sum()
+    metrics
+        .iter()
+        .filter(|(name, _)| fits(name))
+        .map(|(_, value)| value)
+        .sum()
 }
 
 impl Config {
@@ -140,7 +186,9 @@ impl Config {
         let stream = unsafe { envoy_dynamic_module_on_http_filter_new(self.loaded, filter.cast()) };
         assert!(!stream.is_null(), "null closes a stream");
         // SAFETY: the box was just made.
-        unsafe { &*filter }.stream.store(stream.addr(), Ordering::Release);
+        unsafe { &*filter }
+            .stream
+            .store(stream.addr(), Ordering::Release);
         Stream { filter, stream }
     }
 
@@ -150,7 +198,11 @@ impl Config {
             let config: *const u64 = &*self.itself;
             // SAFETY: both live.
             unsafe {
-                envoy_dynamic_module_on_http_filter_config_scheduled(config.cast_mut().cast(), self.loaded, 0);
+                envoy_dynamic_module_on_http_filter_config_scheduled(
+                    config.cast_mut().cast(),
+                    self.loaded,
+                    0,
+                );
             }
         }
     }
@@ -163,7 +215,11 @@ impl Config {
         let deadline = Instant::now() + Duration::from_secs(10);
         while !holds() {
             self.run_main();
-            assert!(Instant::now() < deadline, "not within ten seconds: {what}: {:#?}", lock(&METRICS));
+            assert!(
+                Instant::now() < deadline,
+                "not within ten seconds: {what}: {:#?}",
+                lock(&METRICS)
+            );
             std::thread::yield_now();
         }
     }
@@ -191,37 +247,59 @@ impl Stream {
 
     pub(crate) fn request_headers(&self, end: bool) -> u32 {
         // SAFETY: both live; so below.
-        unsafe { envoy_dynamic_module_on_http_filter_request_headers(self.filter.cast(), self.stream, end) }
+        unsafe {
+            envoy_dynamic_module_on_http_filter_request_headers(
+                self.filter.cast(),
+                self.stream,
+                end,
+            )
+        }
     }
 
     pub(crate) fn request_body(&self, end: bool) -> u32 {
         // SAFETY: as above.
-        unsafe { envoy_dynamic_module_on_http_filter_request_body(self.filter.cast(), self.stream, end) }
+        unsafe {
+            envoy_dynamic_module_on_http_filter_request_body(self.filter.cast(), self.stream, end)
+        }
     }
 
     pub(crate) fn request_trailers(&self) -> u32 {
         // SAFETY: as above.
-        unsafe { envoy_dynamic_module_on_http_filter_request_trailers(self.filter.cast(), self.stream) }
+        unsafe {
+            envoy_dynamic_module_on_http_filter_request_trailers(self.filter.cast(), self.stream)
+        }
     }
 
     pub(crate) fn response_headers(&self, end: bool) -> u32 {
         // SAFETY: as above.
-        unsafe { envoy_dynamic_module_on_http_filter_response_headers(self.filter.cast(), self.stream, end) }
+        unsafe {
+            envoy_dynamic_module_on_http_filter_response_headers(
+                self.filter.cast(),
+                self.stream,
+                end,
+            )
+        }
     }
 
     pub(crate) fn response_body(&self, end: bool) -> u32 {
         // SAFETY: as above.
-        unsafe { envoy_dynamic_module_on_http_filter_response_body(self.filter.cast(), self.stream, end) }
+        unsafe {
+            envoy_dynamic_module_on_http_filter_response_body(self.filter.cast(), self.stream, end)
+        }
     }
 
     pub(crate) fn response_trailers(&self) -> u32 {
         // SAFETY: as above.
-        unsafe { envoy_dynamic_module_on_http_filter_response_trailers(self.filter.cast(), self.stream) }
+        unsafe {
+            envoy_dynamic_module_on_http_filter_response_trailers(self.filter.cast(), self.stream)
+        }
     }
 
     pub(crate) fn complete(&self) {
         // SAFETY: as above.
-        unsafe { envoy_dynamic_module_on_http_filter_stream_complete(self.filter.cast(), self.stream) };
+        unsafe {
+            envoy_dynamic_module_on_http_filter_stream_complete(self.filter.cast(), self.stream)
+        };
     }
 
     /// The thread runs what this stream was to wake it for.
@@ -234,7 +312,9 @@ impl Stream {
         };
         if woken {
             // SAFETY: as above.
-            unsafe { envoy_dynamic_module_on_http_filter_scheduled(self.filter.cast(), self.stream, 1) };
+            unsafe {
+                envoy_dynamic_module_on_http_filter_scheduled(self.filter.cast(), self.stream, 1)
+            };
         }
     }
 
@@ -262,7 +342,12 @@ impl Drop for Stream {
 pub(crate) fn request(cluster: &str) -> Filter {
     static CONNECTIONS: AtomicU64 = AtomicU64::new(1);
     let mut filter = Filter::default();
-    filter.maps[0] = lines(&[(":method", "GET"), (":path", "/"), (":authority", "host"), (":scheme", "http")]);
+    filter.maps[0] = lines(&[
+        (":method", "GET"),
+        (":path", "/"),
+        (":authority", "host"),
+        (":scheme", "http"),
+    ]);
     filter.texts.insert(57, cluster.as_bytes().to_vec());
     filter.texts.insert(24, b"10.0.0.1:1234".to_vec());
     filter.texts.insert(16, b"via_upstream".to_vec());
@@ -293,7 +378,9 @@ extern "C" fn envoy_dynamic_module_callback_log(level: u32, message: Buffer) {
 }
 
 fn define(name: Buffer, labels: *const Buffer, count: usize, id: *mut usize) -> u32 {
-    let labels = (0..count).map(|at| unsafe { *labels.add(at) }.text()).collect();
+    let labels = (0..count)
+        .map(|at| unsafe { *labels.add(at) }.text())
+        .collect();
     let mut names = lock(&NAMES);
     let entry = (name.text(), labels);
     let known = names.iter().position(|known| *known == entry);
@@ -359,18 +446,27 @@ unsafe extern "C" fn envoy_dynamic_module_callback_http_get_header(
 ) -> bool {
     assert!(count.is_null());
     let key = key.copied();
-    let mut found = unsafe { filter(of) }.maps[map as usize].iter().filter(|(name, _)| *name == key);
+    let mut found = unsafe { filter(of) }.maps[map as usize]
+        .iter()
+        .filter(|(name, _)| *name == key);
     unsafe { lend(result, found.nth(index).map(|(_, value)| value)) }
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn envoy_dynamic_module_callback_http_get_headers_size(of: *mut c_void, map: u32) -> usize {
+unsafe extern "C" fn envoy_dynamic_module_callback_http_get_headers_size(
+    of: *mut c_void,
+    map: u32,
+) -> usize {
     let filter = unsafe { filter(of) };
     filter.claims.unwrap_or(filter.maps[map as usize].len())
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn envoy_dynamic_module_callback_http_get_headers(of: *mut c_void, map: u32, result: *mut Line) -> bool {
+unsafe extern "C" fn envoy_dynamic_module_callback_http_get_headers(
+    of: *mut c_void,
+    map: u32,
+    result: *mut Line,
+) -> bool {
     for (at, (name, value)) in unsafe { filter(of) }.maps[map as usize].iter().enumerate() {
         let line = Line {
             key: Buffer::lent(name),
@@ -383,7 +479,12 @@ unsafe extern "C" fn envoy_dynamic_module_callback_http_get_headers(of: *mut c_v
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn envoy_dynamic_module_callback_http_set_header(of: *mut c_void, map: u32, key: Buffer, value: Buffer) -> bool {
+unsafe extern "C" fn envoy_dynamic_module_callback_http_set_header(
+    of: *mut c_void,
+    map: u32,
+    key: Buffer,
+    value: Buffer,
+) -> bool {
     let (name, is_removed) = (key.copied(), value.ptr.is_null());
     let lines = &mut unsafe { filter(of) }.maps[map as usize];
     lines.retain(|(known, _)| *known != name);
@@ -407,7 +508,11 @@ unsafe extern "C" fn envoy_dynamic_module_callback_http_send_response(
         let filter = unsafe { filter(of) };
         filter.replied = Some(status);
         let mut lines = lines(&[(":status", &status.to_string())]);
-        lines.extend((0..count).map(|at| unsafe { *headers.add(at) }).map(|line| (line.key.copied(), line.value.copied())));
+        lines.extend(
+            (0..count)
+                .map(|at| unsafe { *headers.add(at) })
+                .map(|line| (line.key.copied(), line.value.copied())),
+        );
         filter.maps[2] = lines;
         filter.body = body.copied();
         filter.texts.insert(16, details.copied());
@@ -419,17 +524,27 @@ unsafe extern "C" fn envoy_dynamic_module_callback_http_send_response(
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn envoy_dynamic_module_callback_http_get_body_size(of: *mut c_void, _body: u32) -> usize {
+unsafe extern "C" fn envoy_dynamic_module_callback_http_get_body_size(
+    of: *mut c_void,
+    _body: u32,
+) -> usize {
     unsafe { filter(of) }.body.len()
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn envoy_dynamic_module_callback_http_get_body_chunks_size(of: *mut c_void, _body: u32) -> usize {
+unsafe extern "C" fn envoy_dynamic_module_callback_http_get_body_chunks_size(
+    of: *mut c_void,
+    _body: u32,
+) -> usize {
     unsafe { filter(of) }.body.chunks(100).len()
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn envoy_dynamic_module_callback_http_get_body_chunks(of: *mut c_void, _body: u32, result: *mut Buffer) -> bool {
+unsafe extern "C" fn envoy_dynamic_module_callback_http_get_body_chunks(
+    of: *mut c_void,
+    _body: u32,
+    result: *mut Buffer,
+) -> bool {
     for (at, chunk) in unsafe { filter(of) }.body.chunks(100).enumerate() {
         // SAFETY: the module has room for as many as it was told.
         unsafe { *result.add(at) = Buffer::lent(chunk) };
@@ -449,25 +564,43 @@ extern "C" fn envoy_dynamic_module_callback_http_get_metadata_string(
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn envoy_dynamic_module_callback_http_set_filter_state_bytes(of: *mut c_void, key: Buffer, value: Buffer) -> bool {
-    unsafe { filter(of) }.state.insert(key.copied(), value.copied());
+unsafe extern "C" fn envoy_dynamic_module_callback_http_set_filter_state_bytes(
+    of: *mut c_void,
+    key: Buffer,
+    value: Buffer,
+) -> bool {
+    unsafe { filter(of) }
+        .state
+        .insert(key.copied(), value.copied());
     true
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn envoy_dynamic_module_callback_http_get_filter_state_bytes(of: *mut c_void, key: Buffer, result: *mut Buffer) -> bool {
+unsafe extern "C" fn envoy_dynamic_module_callback_http_get_filter_state_bytes(
+    of: *mut c_void,
+    key: Buffer,
+    result: *mut Buffer,
+) -> bool {
     let found = unsafe { filter(of) }.state.get(&key.copied());
     unsafe { lend(result, found) }
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn envoy_dynamic_module_callback_http_filter_get_attribute_string(of: *mut c_void, attribute: u32, result: *mut Buffer) -> bool {
+unsafe extern "C" fn envoy_dynamic_module_callback_http_filter_get_attribute_string(
+    of: *mut c_void,
+    attribute: u32,
+    result: *mut Buffer,
+) -> bool {
     let found = unsafe { filter(of) }.texts.get(&attribute);
     unsafe { lend(result, found) }
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn envoy_dynamic_module_callback_http_filter_get_attribute_int(of: *mut c_void, attribute: u32, result: *mut u64) -> bool {
+unsafe extern "C" fn envoy_dynamic_module_callback_http_filter_get_attribute_int(
+    of: *mut c_void,
+    attribute: u32,
+    result: *mut u64,
+) -> bool {
     let found = unsafe { filter(of) }.numbers.get(&attribute);
     if let Some(found) = found {
         unsafe { *result = *found };
@@ -476,43 +609,63 @@ unsafe extern "C" fn envoy_dynamic_module_callback_http_filter_get_attribute_int
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn envoy_dynamic_module_callback_http_get_cluster_name(_of: *mut c_void, _result: *mut Buffer) -> bool {
+unsafe extern "C" fn envoy_dynamic_module_callback_http_get_cluster_name(
+    _of: *mut c_void,
+    _result: *mut Buffer,
+) -> bool {
     false
 }
+
+#[unsafe(no_mangle)]
+extern "C" fn envoy_dynamic_module_callback_http_clear_route_cache(_of: *mut c_void) {}
 
 #[unsafe(no_mangle)]
 extern "C" fn envoy_dynamic_module_callback_http_filter_continue_decoding(_of: *mut c_void) {}
 
 #[unsafe(no_mangle)]
-extern "C" fn envoy_dynamic_module_callback_http_filter_scheduler_new(of: *mut c_void) -> *mut c_void {
+extern "C" fn envoy_dynamic_module_callback_http_filter_scheduler_new(
+    of: *mut c_void,
+) -> *mut c_void {
     SCHEDULERS.fetch_add(1, Ordering::AcqRel);
     Box::into_raw(Box::new(of.addr())).cast()
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn envoy_dynamic_module_callback_http_filter_scheduler_commit(scheduler: *mut c_void, _event: u64) {
+unsafe extern "C" fn envoy_dynamic_module_callback_http_filter_scheduler_commit(
+    scheduler: *mut c_void,
+    _event: u64,
+) {
     lock(&WAKES).push(unsafe { *scheduler.cast::<usize>() });
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn envoy_dynamic_module_callback_http_filter_scheduler_delete(scheduler: *mut c_void) {
+unsafe extern "C" fn envoy_dynamic_module_callback_http_filter_scheduler_delete(
+    scheduler: *mut c_void,
+) {
     SCHEDULERS.fetch_sub(1, Ordering::AcqRel);
     drop(unsafe { Box::from_raw(scheduler.cast::<usize>()) });
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn envoy_dynamic_module_callback_http_filter_config_scheduler_new(_config: *mut c_void) -> *mut c_void {
+extern "C" fn envoy_dynamic_module_callback_http_filter_config_scheduler_new(
+    _config: *mut c_void,
+) -> *mut c_void {
     SCHEDULERS.fetch_add(1, Ordering::AcqRel);
     Box::into_raw(Box::new(0_usize)).cast()
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn envoy_dynamic_module_callback_http_filter_config_scheduler_commit(_scheduler: *mut c_void, _event: u64) {
+extern "C" fn envoy_dynamic_module_callback_http_filter_config_scheduler_commit(
+    _scheduler: *mut c_void,
+    _event: u64,
+) {
     WOKEN.store(true, Ordering::Release);
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn envoy_dynamic_module_callback_http_filter_config_scheduler_delete(scheduler: *mut c_void) {
+unsafe extern "C" fn envoy_dynamic_module_callback_http_filter_config_scheduler_delete(
+    scheduler: *mut c_void,
+) {
     SCHEDULERS.fetch_sub(1, Ordering::AcqRel);
     drop(unsafe { Box::from_raw(scheduler.cast::<usize>()) });
 }

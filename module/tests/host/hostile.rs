@@ -32,7 +32,14 @@ impl Random {
 
 fn spoiled(random: &mut Random, stream: &mut Stream) {
     const NAMES: [&[u8]; 8] = [
-        b"grpc-timeout", b"content-type", b"retry-after", b"x-envoy-retry-on", b"x-request-id", b"traceparent", b"cache-control", b":status",
+        b"grpc-timeout",
+        b"content-type",
+        b"retry-after",
+        b"x-envoy-retry-on",
+        b"x-request-id",
+        b"traceparent",
+        b"cache-control",
+        b":status",
     ];
     let map = [0, 2, 3][random.below(3) as usize];
     let name = match random.below(3) {
@@ -44,9 +51,17 @@ fn spoiled(random: &mut Random, stream: &mut Stream) {
     let known = stream.known();
     known.maps[map].push((name, value));
     match random.below(6) {
-        0 => drop(known.texts.insert(random.below(70) as u32, random.bytes(60))),
+        0 => drop(
+            known
+                .texts
+                .insert(random.below(70) as u32, random.bytes(60)),
+        ),
         1 => drop(known.numbers.insert(random.below(70) as u32, random.next())),
-        2 => drop(known.state.insert(b"seawall.attempts".to_vec(), random.bytes(80))),
+        2 => drop(
+            known
+                .state
+                .insert(b"seawall.attempts".to_vec(), random.bytes(80)),
+        ),
         3 => known.body = random.bytes(500),
         _ => {}
     }
@@ -71,7 +86,9 @@ fn life(random: &mut Random, config: &Config) {
         match random.below(9) {
             0 => drop(stream.request_body(random.below(2) == 0)),
             1 => drop(stream.request_trailers()),
-            2 => drop(stream.respond(["200", "503", "500", "404", "0", "junk"][random.below(6) as usize])),
+            2 => drop(
+                stream.respond(["200", "503", "500", "404", "0", "junk"][random.below(6) as usize]),
+            ),
             3 => drop(stream.response_headers(random.below(2) == 0)),
             4 => drop(stream.response_body(random.below(2) == 0)),
             5 => drop(stream.response_trailers()),
@@ -85,16 +102,29 @@ fn life(random: &mut Random, config: &Config) {
 #[test]
 fn random_streams_break_nothing_and_leave_nothing_held() {
     envoy::load();
-    let streams = std::env::var("SEAWALL_MODULE_STREAMS").map_or(Ok(20_000), |text| text.parse::<u64>()).unwrap();
-    let seed = std::env::var("SEAWALL_SEED").map_or(Ok(1), |text| text.parse::<u64>()).unwrap();
-    println!("seed {seed}, {streams} streams: SEAWALL_SEED={seed} SEAWALL_MODULE_STREAMS={streams} repeats it");
-    let (down, up) = (Config::load("seawall", POLICY).unwrap(), Config::load("hostile", POLICY).unwrap());
+    let streams = std::env::var("SEAWALL_MODULE_STREAMS")
+        .map_or(Ok(20_000), |text| text.parse::<u64>())
+        .unwrap();
+    let seed = std::env::var("SEAWALL_SEED")
+        .map_or(Ok(1), |text| text.parse::<u64>())
+        .unwrap();
+    println!(
+        "seed {seed}, {streams} streams: SEAWALL_SEED={seed} SEAWALL_MODULE_STREAMS={streams} repeats it"
+    );
+    let (down, up) = (
+        Config::load("seawall", POLICY).unwrap(),
+        Config::load("hostile", POLICY).unwrap(),
+    );
     let left = AtomicU64::new(THREADS);
     std::thread::scope(|scope| {
         for thread in 0..THREADS {
             let (down, up, left) = (&down, &up, &left);
             scope.spawn(move || {
-                let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(thread + 1) | 1);
+                let mut random = Random(
+                    seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+                        .wrapping_add(thread + 1)
+                        | 1,
+                );
                 for _ in 0..streams / THREADS {
                     let config = if random.below(2) == 0 { down } else { up };
                     life(&mut random, config);
@@ -108,7 +138,12 @@ fn random_streams_break_nothing_and_leave_nothing_held() {
         }
     });
     for upstream in ["upstream=a", "upstream=b", "upstream=c"] {
-        down.until("all slots are given back", || envoy::sum(&["seawall_in_flight", upstream]) == 0);
+        down.until("all slots are given back", || {
+            envoy::sum(&["seawall_in_flight", upstream]) == 0
+        });
     }
-    assert_eq!(envoy::sum(&["seawall_host_errors", "call=panic", "hostile"]), 0);
+    assert_eq!(
+        envoy::sum(&["seawall_host_errors", "call=panic", "hostile"]),
+        0
+    );
 }

@@ -12,7 +12,13 @@ fn the_module_says_which_abi_it_speaks() {
 
 #[test]
 fn a_configuration_that_is_wrong_is_refused() {
-    for wrong in ["", "{", "[]", r#"{"version":2}"#, r#"{"version":1,"policies":{"default":{"breakr":{}}}}"#] {
+    for wrong in [
+        "",
+        "{",
+        "[]",
+        r#"{"version":2}"#,
+        r#"{"version":1,"policies":{"default":{"breakr":{}}}}"#,
+    ] {
         assert!(Config::load("seawall", wrong).is_none(), "{wrong}");
     }
     let not_text = "\u{0}\u{1}";
@@ -35,7 +41,9 @@ fn a_panic_passes_the_request_is_counted_and_leaves_nothing_held() {
     }
     assert_eq!(good.respond("200"), 0);
     drop(good);
-    config.until("the panics are counted", || envoy::sum(&["seawall_host_errors", "call=panic"]) >= 100);
+    config.until("the panics are counted", || {
+        envoy::sum(&["seawall_host_errors", "call=panic"]) >= 100
+    });
     config.until("all twenty slots can be had", || {
         let held: Vec<_> = (0..20).map(|_| config.stream(request("panics"))).collect();
         held.iter().all(|stream| stream.request_headers(true) == 0)

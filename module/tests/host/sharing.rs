@@ -18,12 +18,17 @@ fn four_threads_never_hold_more_slots_than_there_are_and_can_hold_all() {
         for _ in 0..THREADS {
             scope.spawn(|| {
                 for _ in 0..500 {
-                    let streams: Vec<_> = (0..SLOTS).map(|_| config.stream(request("slots"))).collect();
+                    let streams: Vec<_> = (0..SLOTS)
+                        .map(|_| config.stream(request("slots")))
+                        .collect();
                     let mut admitted = 0;
                     for stream in &streams {
                         if stream.request_headers(true) == 0 {
                             admitted += 1;
-                            most.fetch_max(held.fetch_add(1, Ordering::AcqRel) + 1, Ordering::AcqRel);
+                            most.fetch_max(
+                                held.fetch_add(1, Ordering::AcqRel) + 1,
+                                Ordering::AcqRel,
+                            );
                         }
                     }
                     held.fetch_sub(admitted, Ordering::AcqRel);
@@ -36,7 +41,9 @@ fn four_threads_never_hold_more_slots_than_there_are_and_can_hold_all() {
     assert!((SLOTS / 2..=SLOTS).contains(&most), "{most}");
     // What the threads kept in advance comes back with their ticks.
     config.until("all slots can be had, and no more", || {
-        let all: Vec<_> = (0..=SLOTS).map(|_| config.stream(request("slots"))).collect();
+        let all: Vec<_> = (0..=SLOTS)
+            .map(|_| config.stream(request("slots")))
+            .collect();
         let statuses = all.iter().map(|stream| stream.request_headers(true));
         let admitted = statuses.filter(|status| *status == 0).count();
         assert!(admitted <= SLOTS, "{admitted}");
@@ -71,5 +78,7 @@ fn failures_that_four_threads_see_open_one_breaker_for_all() {
         }
     });
     assert_eq!(refused.load(Ordering::Acquire), THREADS);
-    config.until("one transition is told", || envoy::sum(&["seawall_transitions", "upstream=breaker", "to=open"]) == 1);
+    config.until("one transition is told", || {
+        envoy::sum(&["seawall_transitions", "upstream=breaker", "to=open"]) == 1
+    });
 }

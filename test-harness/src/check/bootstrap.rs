@@ -27,7 +27,7 @@ use self::place::Chain;
 use self::retries::Governor;
 use super::filter::{Extensions, Filter};
 use super::layers::{Envoy, Kind};
-use super::{Findings, joined, read, shape, wasm};
+use super::{Findings, body, dynamic_module, joined, read, shape};
 
 pub(super) fn check(findings: &mut Findings, envoy: &Envoy) {
     let before = findings.configurations;
@@ -43,7 +43,7 @@ pub(super) fn check(findings: &mut Findings, envoy: &Envoy) {
     for chain in &chains {
         for (number, place) in chain.places() {
             let path = place.config_path();
-            if let Some(routing) = configuration(findings, &path, place.config()) {
+            if let Some(routing) = configuration(findings, place) {
                 upstreams(findings, &path, &routing, &clusters);
                 callers::check(findings, chain, number, place, &routing);
                 answers::check(findings, chain, number, place, &routing);
@@ -53,15 +53,14 @@ pub(super) fn check(findings: &mut Findings, envoy: &Envoy) {
                 meanings.check(findings, &path, place.vm_id(), &routing);
                 governors.push(Governor {
                     chain,
-                    path: joined(&path, "configuration"),
+                    path: joined(&path, place.policies_key()),
                     routing,
-                    written: written(place.config()),
+                    written: written(place),
                 });
             }
             position::before(findings, chain, number, place);
-            wasm::check(findings, place);
-            wasm::whole(findings, place);
-            wasm::vm_id(findings, place);
+            body::check(findings, place);
+            body::whole(findings, place);
             vms.push(place.vm_id());
         }
         behind(findings, chain);
@@ -76,11 +75,21 @@ pub(super) fn check(findings: &mut Findings, envoy: &Envoy) {
         );
         findings.warning(&envoy.at, problem);
     }
-    if chains.iter().any(|chain| chain.places().next().is_some()) {
-        for part in envoy.of(Kind::Bootstrap) {
+    let stands = |module: bool| {
+        let mut places = chains.iter().flat_map(Chain::places);
+        places.any(|(_, place)| place.is_dynamic_module() == module)
+    };
+    let (has_wasm, has_module) = (stands(false), stands(true));
+    for part in envoy.of(Kind::Bootstrap) {
+        if has_wasm {
             stats_tags(findings, &part.path, &part.value);
+        }
+        if has_wasm || has_module {
             header_prefix(findings, &part.path, &part.value);
         }
+    }
+    if has_module {
+        dynamic_module::names(findings, envoy);
     }
     retries::check(findings, &governors, &clusters);
     names::check(findings, &governors, &clusters);
@@ -101,20 +110,19 @@ fn behind(findings: &mut Findings, chain: &Chain<'_>) {
     let before = chain.places().last().map(|(_, place)| place);
     for (_, place) in behind.places() {
         // What is written as before the router was checked there.
-        let written = |place: &Filter<'_>| place.config().get("configuration").cloned();
+        let written = |place: &Filter<'_>| place.config().get(place.policies_key()).cloned();
         if before.is_none_or(|before| written(before) != written(place)) {
-            configuration(findings, &place.config_path(), place.config());
+            configuration(findings, place);
         }
-        wasm::check(findings, place);
-        wasm::whole(findings, place);
-        wasm::vm_id(findings, place);
+        body::check(findings, place);
+        body::whole(findings, place);
     }
     position::behind(findings, behind, before);
 }
 
 /// The tree of a configuration that is right.
-fn written(config: &Value) -> Value {
-    let given = &config["configuration"];
+fn written(place: &Filter<'_>) -> Value {
+    let given = &place.config()[place.policies_key()];
     match given.get("value") {
         Some(Value::String(text)) => serde_json::from_str(text).unwrap_or_default(),
         Some(value) => value.clone(),
@@ -123,9 +131,10 @@ fn written(config: &Value) -> Value {
 }
 
 /// The filter's configuration: a string, a struct, or a struct as it stands.
-pub(super) fn configuration(findings: &mut Findings, at: &str, config: &Value) -> Option<Routing> {
-    let at = joined(at, "configuration");
-    let Some(given) = config.get("configuration").filter(|given| !given.is_null()) else {
+pub(super) fn configuration(findings: &mut Findings, place: &Filter<'_>) -> Option<Routing> {
+    let at = joined(&place.config_path(), place.policies_key());
+    let given = place.config().get(place.policies_key());
+    let Some(given) = given.filter(|given| !given.is_null()) else {
         findings.configurations += 1;
         findings.error(
             &at,

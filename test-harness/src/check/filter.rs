@@ -11,6 +11,8 @@ use super::{Findings, joined, list, text};
 
 /// The end of the type that Seawall runs as.
 const WASM: &str = "http.wasm.v3.Wasm";
+/// The end of the type of Seawall's second body.
+const DYNAMIC_MODULE: &str = "http.dynamic_modules.v3.DynamicModuleFilter";
 /// The end of the type that holds a list of HTTP filters.
 const CONNECTION_MANAGER: &str = "http_connection_manager.v3.HttpConnectionManager";
 
@@ -143,22 +145,29 @@ impl<'a> Filter<'a> {
         }
     }
 
-    /// Whether it is a Wasm filter that runs Seawall.
+    /// Whether it runs Seawall, in one of its bodies.
     pub(super) fn is_seawall(&self) -> bool {
-        self.kind.ends_with(WASM) && self.is_ours()
+        (self.kind.ends_with(WASM) || self.is_dynamic_module()) && self.is_ours()
+    }
+
+    /// Whether it is a dynamic module.
+    pub(super) fn is_dynamic_module(&self) -> bool {
+        self.kind.ends_with(DYNAMIC_MODULE)
     }
 
     /// By a name, by the file that it runs, or by its configuration.
     fn is_ours(&self) -> bool {
-        const NAMES: [&str; 4] = [
+        const NAMES: [&str; 6] = [
             "/name",
             "/root_id",
+            "/filter_name",
+            "/dynamic_module_config/name",
             "/vm_config/code/local/filename",
             "/vm_config/code/remote/http_uri/uri",
         ];
         let config = self.config();
         let mut names = NAMES.iter().map(|pointer| text(config, pointer));
-        let configuration = &config["configuration"];
+        let configuration = &config[self.policies_key()];
         self.name.contains("seawall")
             || names.any(|name| name.contains("seawall"))
             || holds_policies(text(configuration, "/value"))
@@ -171,7 +180,11 @@ impl<'a> Filter<'a> {
         let named = is_http && self.name.contains("seawall");
         if let Some(discovery) = self.elsewhere {
             let mut types = list(&discovery["type_urls"]).iter().map(Value::as_str);
-            let may_hold = |kind: &str| kind.ends_with(WASM) || kind.ends_with(CONNECTION_MANAGER);
+            let may_hold = |kind: &str| {
+                [WASM, DYNAMIC_MODULE, CONNECTION_MANAGER]
+                    .iter()
+                    .any(|end| kind.ends_with(end))
+            };
             let may_be = types.any(|kind| kind.is_some_and(may_hold));
             return (named || may_be).then(|| {
                 format!(
@@ -180,24 +193,38 @@ impl<'a> Filter<'a> {
                 )
             });
         }
-        if self.kind.ends_with(WASM) {
+        if self.kind.ends_with(WASM) || self.is_dynamic_module() {
             return None;
         }
         let other = self.kind.contains(".wasm.") && self.is_ours();
         (named || other).then(|| match self.kind {
             "" => "no type of a configuration is given".to_owned(),
-            kind => format!("its type is {kind}; Seawall is an envoy.extensions.filters.{WASM}"),
+            kind => format!("its type is {kind}; Seawall is an envoy.extensions.filters.{WASM} or an envoy.extensions.filters.{DYNAMIC_MODULE}"),
         })
     }
 
-    /// Where the plugin's configuration stands.
+    /// Where the plugin's configuration stands. A dynamic module has none around its own.
     pub(super) fn config_path(&self) -> String {
-        joined(&self.message_path, "config")
+        match self.is_dynamic_module() {
+            true => self.message_path.clone(),
+            false => joined(&self.message_path, "config"),
+        }
     }
 
     /// The plugin's configuration.
     pub(super) fn config(&self) -> &'a Value {
-        &self.message["config"]
+        match self.is_dynamic_module() {
+            true => self.message,
+            false => &self.message["config"],
+        }
+    }
+
+    /// The key of it under which Seawall's own configuration stands.
+    pub(super) fn policies_key(&self) -> &'static str {
+        match self.is_dynamic_module() {
+            true => "filter_config",
+            false => "configuration",
+        }
     }
 
     /// The id of its VM, nothing if it has none.

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::filter::{Extensions, Met, discovered, holds_policies, walk};
 use super::manifest::{Seat, namespace, of_kind};
-use super::{Findings, bootstrap, joined, list, read, rules, shape, spelling, text, wasm};
+use super::{Findings, body, bootstrap, joined, list, read, rules, shape, spelling, text};
 
 /// The kinds that are read here, or named where they are not.
 pub(super) const KINDS: [&str; 5] = [
@@ -110,10 +110,9 @@ fn patches(findings: &mut Findings, at: &str, document: &Value, seats: &mut Vec<
                     findings.unread(&filter.path, why);
                 }
                 if filter.is_seawall() {
-                    let path = filter.config_path();
-                    let routing = bootstrap::configuration(findings, &path, filter.config());
-                    wasm::check(findings, &filter);
-                    wasm::vm_id(findings, &filter);
+                    let routing = bootstrap::configuration(findings, &filter);
+                    body::check(findings, &filter);
+                    body::state(findings, &filter);
                     seats.extend(routing.map(|routing| Seat {
                         namespace: namespace(document).to_owned(),
                         routing,

@@ -7,7 +7,9 @@
 //! Errors make the filter, or Envoy, refuse its configuration; warnings say what would work otherwise than its owner
 //! expects. What was met and not understood is named too: a file is valid only if all of it was read.
 
+mod body;
 mod bootstrap;
+mod dynamic_module;
 mod envoy_yaml;
 mod fields;
 mod filter;

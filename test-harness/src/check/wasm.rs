@@ -18,10 +18,6 @@ const OTHERS: [&str; 3] = [
 /// What any filter says.
 pub(super) fn check(findings: &mut Findings, place: &Filter<'_>) {
     failure_policy(findings, place);
-    if place.is_disabled {
-        let problem = "is true: the filter runs only on routes that enable it; take it out";
-        findings.warning(&joined(&place.path, "disabled"), problem);
-    }
 }
 
 /// What a filter says that is whole as it stands, so that what it does not say is missing.

@@ -11,6 +11,7 @@ use crate::environment::effects::{Action, Effect, Effects};
 use crate::environment::facts::{Facts, ResponseFact, ResponsePhase, RouteFact};
 use crate::environment::headers::HeaderMap;
 use crate::environment::{Clock, Environment};
+use crate::fallback::FAILOVER;
 use crate::request::local_reply;
 use crate::response_facts;
 use crate::retry::attempts::{AttemptFailure, AttemptResponse, Attempts, Denial, Flags};
@@ -18,7 +19,7 @@ use crate::telemetry::InternalEvent;
 use crate::text;
 use crate::time::{Span, Timestamp};
 use crate::worker::Worker;
-use state::{ATTEMPT, FAILOVER, NO_RETRY, VETO, VOTE};
+use state::{ATTEMPT, NO_RETRY, VETO, VOTE};
 
 /// Where an attempt stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

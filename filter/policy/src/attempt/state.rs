@@ -15,9 +15,6 @@ pub(crate) const NO_RETRY: &str = "x-seawall-no-retry";
 /// On a request: which attempt it is, or that it belongs to one.
 pub(crate) const ATTEMPT: &str = "x-seawall-attempt";
 
-/// The header by which a route to another cluster is picked; its value is the cluster's name.
-pub(crate) const FAILOVER: &str = "x-seawall-failover";
-
 /// What stands there; nothing where the request's policy has no retries.
 pub(crate) fn load(facts: &impl Facts<StreamFact>) -> Option<Attempts> {
     Attempts::decode(&facts.bytes(StreamFact::AttemptState)?)

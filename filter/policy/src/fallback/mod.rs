@@ -9,6 +9,9 @@ pub use template::{Template, Values};
 
 use crate::stale;
 
+/// The header by which a route to another cluster is picked; its value is the cluster's name.
+pub const FAILOVER: &str = "x-seawall-failover";
+
 /// Why an answer of our own is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Cause {

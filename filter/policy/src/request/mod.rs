@@ -19,12 +19,12 @@ mod stale_cache;
 pub(crate) mod state_page;
 
 use crate::admission::Reason;
-use crate::attempt::state::FAILOVER;
 use crate::deadline::Limit;
 use crate::environment::Environment;
 use crate::environment::effects::{Action, Effects};
 use crate::environment::facts::{Facts, RequestPhase, RouteFact};
 use crate::environment::headers::HeaderMap;
+use crate::fallback::FAILOVER;
 use crate::fallback::Kind;
 use crate::outcome::end::TimeLimits;
 use crate::outcome::{Outcome, ResponseSource};

@@ -91,6 +91,14 @@ pub(crate) struct Handover {
 }
 
 impl Handover {
+    /// One by which nothing is kept.
+    pub(super) fn written() -> Self {
+        Self {
+            link: Cell::new(Link::Elsewhere),
+            ..Self::default()
+        }
+    }
+
     /// The VM has this number, unless it has one.
     pub(super) fn number(&self, number: u64) {
         if self.number.get() == 0 {

@@ -35,6 +35,14 @@ pub struct Vm {
 }
 
 impl Vm {
+    /// A VM in a body where an attempt can read only at its start what its request wrote: each request writes, and none is kept.
+    pub fn whose_positions_write() -> Self {
+        Self {
+            handover: Handover::written(),
+            ..Self::default()
+        }
+    }
+
     /// The key of the process, read or made when it is first needed; nothing where it can be neither now.
     pub(crate) fn process_key(&self, env: &(impl SharedState + Entropy)) -> Option<ProcessKey> {
         let known = self.process_key.get();

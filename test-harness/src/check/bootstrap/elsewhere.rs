@@ -10,7 +10,7 @@ use super::place::{Chain, Direction};
 use super::retries::Governor;
 use crate::check::filter::{Extensions, Met, discovered, source, walk};
 use crate::check::layers::{Envoy, Kind};
-use crate::check::{Findings, joined, rules, wasm};
+use crate::check::{Findings, body, joined, rules};
 
 pub(super) fn check<'a>(
     findings: &mut Findings,
@@ -102,9 +102,9 @@ fn strays<'a>(
                 if !filter.is_seawall() {
                     return;
                 }
-                configuration(findings, &filter.config_path(), filter.config());
-                wasm::check(findings, &filter);
-                wasm::vm_id(findings, &filter);
+                configuration(findings, &filter);
+                body::check(findings, &filter);
+                body::state(findings, &filter);
                 if !is_extension {
                     let problem = "the filter stands outside of a list of HTTP filters: whether and where it runs is not judged";
                     findings.unread(&filter.path, problem);

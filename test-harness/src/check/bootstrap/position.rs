@@ -22,6 +22,18 @@ const ALIKE: [(&str, &str); 3] = [
     ),
 ];
 
+/// The same where the body is a dynamic module, whose state is the process's.
+const ALIKE_IN_MODULES: [(&str, &str); 2] = [
+    (
+        "filter_config",
+        "they would go by different policies, and each would count for itself",
+    ),
+    (
+        "dynamic_module_config.name",
+        "the two would share no state, so that retries were paid from an account into which nothing is paid",
+    ),
+];
+
 /// The places of a chain before its router.
 pub(super) fn before(
     findings: &mut Findings,
@@ -77,7 +89,20 @@ pub(super) fn behind(findings: &mut Findings, list: &List<'_>, before: Option<&F
             findings.warning(&place.path, problem);
             continue;
         };
-        for (key, consequence) in ALIKE {
+        if before.is_dynamic_module() != place.is_dynamic_module() {
+            let problem = format!(
+                "runs in another body than the filter before the router ({}): the two share no state, so that retries are paid from an \
+                 account into which nothing is paid; take one body for both",
+                before.path
+            );
+            findings.warning(&place.path, problem);
+            continue;
+        }
+        let alike: &[_] = match place.is_dynamic_module() {
+            true => &ALIKE_IN_MODULES,
+            false => &ALIKE,
+        };
+        for (key, consequence) in alike {
             let pointer = format!("/{}", key.replace('.', "/"));
             let here = place.config().pointer(&pointer).unwrap_or(&Value::Null);
             let there = before.config().pointer(&pointer).unwrap_or(&Value::Null);

@@ -11,7 +11,7 @@ use crate::check::filter::{Extensions, Filter, Met, discovered, walk};
 use crate::check::manifest::{Seat, namespace, of_kind};
 use crate::check::read::is_suspicious;
 use crate::check::shape::near;
-use crate::check::{Findings, joined, list, rules, shape, spelling, text, wasm};
+use crate::check::{Findings, body, joined, list, rules, shape, spelling, text};
 
 const KIND: &str = "EnvoyFilter";
 /// What a patch may apply to.
@@ -266,8 +266,8 @@ fn plugin(
     seats: &mut Vec<Seat>,
 ) {
     let path = place.config_path();
-    let routing = bootstrap::configuration(findings, &path, place.config());
-    wasm::check(findings, place);
+    let routing = bootstrap::configuration(findings, place);
+    body::check(findings, place);
     let is_behind = place.path.contains("upstream_http_filters");
     if !place.vm_id().is_empty() && (beside || is_behind) {
         let problem = "must be empty, as Istio leaves it for a WasmPlugin: under another id it shares no state with that \

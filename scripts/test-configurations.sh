@@ -19,6 +19,11 @@ for file in envoy/seawall.yaml examples/compose/envoy.yaml; do
     "$envoy" --mode validate --use-dynamic-base-id -l error -c "dist/$(basename "$file")"
     rm "dist/$(basename "$file")"
 done
+# The other body, where it was built.
+clean envoy/seawall-module.yaml
+if [ -e dist/libseawall.so ]; then
+    ENVOY_DYNAMIC_MODULES_SEARCH_PATH=dist "$envoy" --mode validate --use-dynamic-base-id -l error -c envoy/seawall-module.yaml
+fi
 # What the EnvoyFilter merges into a sidecar's bootstrap is a bootstrap of its own, indented by eight columns.
 sed '1,/^      value:$/d; s/^        //' examples/istio/envoyfilter-stats-tags.yaml >dist/envoyfilter.yaml
 grep -q '^stats_config:' dist/envoyfilter.yaml

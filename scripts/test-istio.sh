@@ -36,7 +36,7 @@ for plugin in $istio/wasmplugin.yaml $istio/trafficextension.yaml; do
     printf '%s\n' "$said"
     if grep -q ': warning: ' <<<"$said"; then exit 1; fi
 done
-target/release/seawall check $istio/trafficextension-*.yaml $gateway/envoyextensionpolicy.yaml $gateway/envoypatchpolicy.yaml
+target/release/seawall check $istio/trafficextension-*.yaml $gateway/envoyextensionpolicy.yaml $gateway/envoypatchpolicy.yaml $gateway/module.yaml
 node scripts/manifests.mjs "$tools" $istio/*.yaml examples/autoscaling/hpa.yaml examples/autoscaling/scaledobject.yaml
 "$python" scripts/manifests.py "$envoy"
 if [ -n "${ISTIO_CRDS:-}" ]; then

@@ -30,39 +30,12 @@ pub(super) fn holders(
 }
 
 fn extension(findings: &mut Findings, at: &str, document: &Value, seats: &mut Vec<Seat>) {
-    const NAMES: [&str; 4] = ["/name", "/rootID", "/code/image/url", "/code/http/url"];
-    let Some(plugins) = items(findings, at, document, "wasm") else {
-        return;
-    };
-    for (index, plugin) in plugins.iter().enumerate() {
+    for (index, plugin) in listed(findings, at, document, "wasm") {
         let path = joined(at, &format!("spec.wasm[{index}]"));
-        let names = NAMES.iter().map(|pointer| text(plugin, pointer));
-        let is_ours = names.chain([text(document, "/metadata/name")]);
-        if !is_ours.into_iter().any(|name| name.contains("seawall"))
-            && plugin.pointer("/config/policies").is_none()
-            && !holds_policies(text(plugin, "/config"))
-        {
+        if !is_ours(document, plugin) {
             continue;
         }
-        let here = joined(&path, "config");
-        match plugin.get("config") {
-            Some(config) => {
-                // The filter gets it as it is written: a text with its quotes, which it takes off.
-                let read = match config {
-                    Value::String(_) => seawall_config::check(config.to_string().as_bytes()),
-                    other => seawall_config::check_value(other),
-                };
-                let routing = findings.configuration(&here, read, read::is_template(config));
-                seats.extend(routing.map(|routing| Seat {
-                    namespace: namespace(document).to_owned(),
-                    routing,
-                }));
-            }
-            None => {
-                findings.configurations += 1;
-                findings.error(&here, "missing: write Seawall's configuration there");
-            }
-        }
+        written(findings, &path, (document, plugin), seats);
         let consequence = match plugin["failOpen"].as_bool() {
             Some(true) => "the filter would be passed by",
             _ => "every request would get 503",
@@ -73,6 +46,71 @@ fn extension(findings: &mut Findings, at: &str, document: &Value, seats: &mut Ve
         );
         findings.warning(&joined(&path, "failOpen"), problem);
     }
+    for (index, module) in listed(findings, at, document, "dynamicModule") {
+        let path = joined(at, &format!("spec.dynamicModule[{index}]"));
+        if !is_ours(document, module) {
+            continue;
+        }
+        written(findings, &path, (document, module), seats);
+        if module["terminalFilter"].as_bool() == Some(true) {
+            let problem = "is true: no request would reach a backend; take it out";
+            findings.error(&joined(&path, "terminalFilter"), problem);
+        }
+    }
+}
+
+fn listed<'a>(
+    findings: &mut Findings,
+    at: &str,
+    document: &'a Value,
+    key: &str,
+) -> impl Iterator<Item = (usize, &'a Value)> {
+    let items = match document["spec"].get(key) {
+        Some(_) => items(findings, at, document, key),
+        None => None,
+    };
+    items.into_iter().flatten().enumerate()
+}
+
+/// By a name, by what it runs, or by its configuration.
+fn is_ours(document: &Value, plugin: &Value) -> bool {
+    const NAMES: [&str; 5] = [
+        "/name",
+        "/rootID",
+        "/filterName",
+        "/code/image/url",
+        "/code/http/url",
+    ];
+    let names = NAMES.iter().map(|pointer| text(plugin, pointer));
+    let mut names = names.chain([text(document, "/metadata/name")]);
+    names.any(|name| name.contains("seawall"))
+        || plugin.pointer("/config/policies").is_some()
+        || holds_policies(text(plugin, "/config"))
+}
+
+/// Seawall's own configuration in an entry of a policy.
+fn written(
+    findings: &mut Findings,
+    path: &str,
+    (document, plugin): (&Value, &Value),
+    seats: &mut Vec<Seat>,
+) {
+    let here = joined(path, "config");
+    let Some(config) = plugin.get("config") else {
+        findings.configurations += 1;
+        findings.error(&here, "missing: write Seawall's configuration there");
+        return;
+    };
+    // The filter gets it as it is written: a text with its quotes, which it takes off.
+    let read = match config {
+        Value::String(_) => seawall_config::check(config.to_string().as_bytes()),
+        other => seawall_config::check_value(other),
+    };
+    let routing = findings.configuration(&here, read, read::is_template(config));
+    seats.extend(routing.map(|routing| Seat {
+        namespace: namespace(document).to_owned(),
+        routing,
+    }));
 }
 
 fn patches(findings: &mut Findings, at: &str, document: &Value, seats: &mut Vec<Seat>) {

@@ -2,6 +2,7 @@
 
 mod answers;
 mod bootstrap;
+mod dynamic_module;
 mod every_kind;
 mod failover;
 mod hostile;

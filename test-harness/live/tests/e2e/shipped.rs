@@ -11,7 +11,7 @@ use seawall_live::load::{Client, Kind, count};
 use seawall_live::upstream::{Knobs, Upstream};
 use serde_json::{Value, json};
 
-use crate::support::{WORKERS, anywhere, assert_no_trap, beside_others, until};
+use crate::support::{WORKERS, anywhere, assert_no_trap, beside_others, left_out_on_module, until};
 
 const BOOTSTRAPS: [&str; 2] = ["envoy/seawall.yaml", "examples/compose/envoy.yaml"];
 const FILTERS: &str =
@@ -99,6 +99,11 @@ fn the_stats_tags_are_the_same_everywhere_and_envoy_takes_what_the_envoyfilter_p
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_shipped_bootstraps_retry_and_their_series_have_labels() -> anyhow::Result<()> {
+    if left_out_on_module(
+        "it is about shipped configurations of the .wasm; scripts/test-configurations.sh runs envoy/seawall-module.yaml",
+    )? {
+        return Ok(());
+    }
     let _turn = beside_others().await;
     let wasm = filter()?;
     for path in BOOTSTRAPS {
@@ -141,6 +146,11 @@ async fn the_shipped_bootstraps_retry_and_their_series_have_labels() -> anyhow::
 /// router is another VM, and what the two share stands in shared data alone.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_envoyfilter_merges_works_beside_a_wasm_plugin() -> anyhow::Result<()> {
+    if left_out_on_module(
+        "it is about shipped configurations of the .wasm; scripts/test-configurations.sh runs envoy/seawall-module.yaml",
+    )? {
+        return Ok(());
+    }
     let _turn = beside_others().await;
     let wasm = filter()?;
     let plugin = document("examples/istio/wasmplugin.yaml");
@@ -194,6 +204,11 @@ fn found(whole: &Value) -> Vec<String> {
 
 #[test]
 fn envoy_refuses_a_codec_that_is_not_the_last_as_check_does() -> anyhow::Result<()> {
+    if left_out_on_module(
+        "it is about shipped configurations of the .wasm; scripts/test-configurations.sh runs envoy/seawall-module.yaml",
+    )? {
+        return Ok(());
+    }
     let whole = on_free_ports(BOOTSTRAPS[0], &filter()?, anywhere());
     assert_eq!((found(&whole), validate(&whole)?), (Vec::new(), Ok(())));
     let behind = format!("{FILTERS}/1/typed_config/upstream_http_filters");
@@ -213,6 +228,11 @@ fn envoy_refuses_a_codec_that_is_not_the_last_as_check_does() -> anyhow::Result<
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cluster_with_filters_of_its_own_hides_its_attempts_as_check_says() -> anyhow::Result<()>
 {
+    if left_out_on_module(
+        "it is about shipped configurations of the .wasm; scripts/test-configurations.sh runs envoy/seawall-module.yaml",
+    )? {
+        return Ok(());
+    }
     let _turn = beside_others().await;
     const OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
     let upstream = Upstream::start("backend", anywhere()).await?;

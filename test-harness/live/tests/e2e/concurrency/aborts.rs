@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use crate::concurrency::dead_vms::Mortal;
 use crate::support::trial::Plan;
 use crate::support::unruly;
-use crate::support::{WORKERS, beside_others, transitions, until, workers};
+use crate::support::{WORKERS, beside_others, left_out_on_module, transitions, until, workers};
 
 const USERS: u64 = 24;
 const REQUESTS: u64 = 100_000;
@@ -84,9 +84,18 @@ async fn assert_nothing_is_held(
     until("empty gauges", settled).await
 }
 
+/// How many requests the long run makes: what `SEAWALL_REQUESTS` says.
+fn requests() -> anyhow::Result<u64> {
+    match std::env::var("SEAWALL_REQUESTS") {
+        Ok(text) => Ok(text.parse()?),
+        Err(_) => Ok(REQUESTS),
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_a_hundred_thousand_requests_with_aborts_nothing_is_held() -> anyhow::Result<()> {
     let _turn = beside_others().await;
+    let requests = requests()?;
     let plan = Plan {
         trust: vec!["127.0.0.0/8"],
         page: page(),
@@ -94,7 +103,7 @@ async fn after_a_hundred_thousand_requests_with_aborts_nothing_is_held() -> anyh
     };
     let trial = plan.start().await?;
     trial.upstream.set(sick());
-    unruly::run(trial.address, USERS, REQUESTS, 7).await;
+    unruly::run(trial.address, USERS, requests, 7).await;
     let client = || Client::new(trial.address, 1, Duration::from_secs(20));
     assert_nothing_is_held(&trial.envoy, &trial.upstream, client).await?;
     let decisions = trial.envoy.sum(&["wasmcustom.seawall_decisions"]).await?;
@@ -103,10 +112,10 @@ async fn after_a_hundred_thousand_requests_with_aborts_nothing_is_held() -> anyh
     let cut = ["wasmcustom.seawall_outcomes", "outcome=ignored"];
     let cut = trial.envoy.sum(&cut).await?;
     println!(
-        "{REQUESTS} requests, {decisions} reached the filter, {admitted} were admitted, {cut} of them were cut by their users"
+        "{requests} requests, {decisions} reached the filter, {admitted} were admitted, {cut} of them were cut by their users"
     );
     // Many hang up before their request is read: how many depends on the machine.
-    assert!(decisions > REQUESTS * 6 / 10 && admitted > REQUESTS / 4 && cut > REQUESTS / 20);
+    assert!(decisions > requests * 6 / 10 && admitted > requests / 4 && cut > requests / 20);
     assert_nothing_is_owed(&trial.envoy, trial.address).await
 }
 
@@ -254,6 +263,11 @@ async fn after_requests_with_aborts_all_permits_of_a_half_open_breaker_are_free(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_requests_with_aborts_and_vms_that_die_nothing_is_held() -> anyhow::Result<()> {
+    if left_out_on_module(
+        "there is no VM that could die; scripts/test-module.sh has hooks that panic",
+    )? {
+        return Ok(());
+    }
     let _turn = beside_others().await;
     let whole = json!({"version": 1, "policies": {"default": policy()}, "page": page()});
     let mortal = Mortal::start(whole).await?;

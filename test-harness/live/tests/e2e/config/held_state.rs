@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::support::dynamic::{Discovery, Ground};
-use crate::support::{assert_no_trap, beside_others, until};
+use crate::support::{assert_no_trap, beside_others, left_out_on_module, until};
 
 /// Longer than any request of these tests: what a replaced listener still carries is cut when its drain ends.
 const DRAIN: &[&str] = &["--drain-time-s", "30", "--parent-shutdown-time-s", "40"];
@@ -105,6 +105,9 @@ async fn places_and_stale_answers_live_through_a_new_configuration_of_the_filter
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn places_and_stale_answers_live_through_a_new_module() -> anyhow::Result<()> {
+    if left_out_on_module("Envoy keeps a library that it has loaded")? {
+        return Ok(());
+    }
     let _turn = beside_others().await;
     update(Discovery::Extension, true).await?;
     update(Discovery::Listener, true).await

@@ -8,6 +8,7 @@ mod updates;
 use std::path::Path;
 use std::time::Duration;
 
+use seawall_live::envoy::body::Body;
 use seawall_live::envoy::bootstrap::{Cluster, Listener, Route, bootstrap};
 use seawall_live::envoy::{Envoy, filter, validate};
 use seawall_live::load::Client;
@@ -16,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::support::{WORKERS, anywhere, beside_others, policy, until};
 
-const CONFIGURATION: &str = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/http_filters/0/typed_config/config/configuration";
+const FILTER: &str = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/http_filters/0/typed_config";
 
 fn listener(policy: Value) -> Listener {
     Listener {
@@ -52,7 +53,11 @@ fn a_bad_configuration_is_refused_whole_and_a_struct_is_as_good_as_a_string() ->
 
     let mut whole = with(json!({}));
     for (value, valid) in [(policy(json!({"failure_rate": 12.5})), true), (bad, false)] {
-        let place = whole.pointer_mut(CONFIGURATION).expect("the configuration");
+        let filter = whole.pointer_mut(FILTER).expect("the filter");
+        let place = match Body::asked()? {
+            Body::Wasm => &mut filter["config"]["configuration"],
+            Body::Module => &mut filter["filter_config"],
+        };
         *place = json!({"@type": "type.googleapis.com/google.protobuf.Struct", "value": value});
         let said = validate(&whole)?;
         assert_eq!(said.is_ok(), valid, "{said:?}");

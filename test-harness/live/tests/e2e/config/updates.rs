@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 
 use crate::support::dynamic::{Discovery, Ground, updates};
 use crate::support::{
-    WORKERS, assert_no_trap, beside_others, logged_transitions, policy, transitions, until,
+    WORKERS, assert_no_trap, beside_others, left_out_on_module, logged_transitions, policy,
+    transitions, until,
 };
 
 /// A listener that is replaced drains for so long, in seconds: the load outlives it several times.
@@ -179,12 +180,18 @@ async fn change_modules(what: &str, discovery: Discovery) -> anyhow::Result<()> 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_new_module_under_the_same_vm_id_takes_the_state_over_with_its_listener()
 -> anyhow::Result<()> {
+    if left_out_on_module("Envoy keeps a library that it has loaded")? {
+        return Ok(());
+    }
     let _turn = beside_others().await;
     change_modules("LDS, modules", Discovery::Listener).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_new_module_under_the_same_vm_id_takes_the_state_over_by_itself() -> anyhow::Result<()> {
+    if left_out_on_module("Envoy keeps a library that it has loaded")? {
+        return Ok(());
+    }
     let _turn = beside_others().await;
     change_modules("ECDS, modules", Discovery::Extension).await
 }

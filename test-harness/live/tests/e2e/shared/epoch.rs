@@ -42,7 +42,8 @@ async fn start(counter: Counter) -> anyhow::Result<(Envoy, Upstream)> {
     let mut whole: Value = bootstrap(&filter()?, &[listener], &[cluster]);
     if counter == Counter::Dropped {
         whole["stats_config"]["stats_matcher"] = json!({"exclusion_list": {"patterns": [
-            {"prefix": "wasmcustom.seawall_record_changes"}
+            {"prefix": "wasmcustom.seawall_record_changes"},
+            {"prefix": "seawall.seawall_record_changes"}
         ]}});
     }
     Ok((Envoy::start(&whole, WORKERS).await?, upstream))

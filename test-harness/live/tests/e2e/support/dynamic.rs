@@ -23,7 +23,6 @@ const PATIENCE: Duration = Duration::from_secs(15);
 const FILTERS: &str = "/filter_chains/0/filters/0/typed_config/http_filters";
 const LISTENER: &str = "type.googleapis.com/envoy.config.listener.v3.Listener";
 const EXTENSION: &str = "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig";
-const WASM: &str = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm";
 
 /// How the filter's configuration comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,7 +96,7 @@ impl Ground {
                     "name": "seawall",
                     "config_discovery": {
                         "config_source": {"path_config_source": {"path": self.path("ecds")}, "resource_api_version": "V3"},
-                        "type_urls": [WASM]
+                        "type_urls": [seawall(&self.wasm, policy)["typed_config"]["@type"]]
                     }
                 });
                 let listener = &mut whole["static_resources"]["listeners"][0];

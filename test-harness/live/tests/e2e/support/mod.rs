@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use seawall_live::clock;
+use seawall_live::envoy::body::Body;
 use seawall_live::envoy::bootstrap::{Cluster, Listener, Route, bootstrap};
 use seawall_live::envoy::{self, Envoy};
 use seawall_live::load::Client;
@@ -33,6 +34,15 @@ pub(crate) async fn alone() -> RwLockWriteGuard<'static, ()> {
 /// that measures came between them.
 pub(crate) async fn beside_others() -> RwLockReadGuard<'static, ()> {
     MACHINE.read().await
+}
+
+/// Whether a test is left out since the filter runs as a dynamic module, where what it is about does not exist; says so and why.
+pub(crate) fn left_out_on_module(reason: &str) -> anyhow::Result<bool> {
+    let module = Body::asked()? == Body::Module;
+    if module {
+        println!("left out on the dynamic module: {reason}");
+    }
+    Ok(module)
 }
 
 /// A free port on this machine.

@@ -10,7 +10,6 @@ Envoy 1.40 has the key in vm_config, earlier versions in config.
 import json
 import pathlib
 import re
-import socket
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,8 @@ import urllib.error
 import urllib.request
 
 import yaml
+
+import ports
 
 FILE = pathlib.Path("envoy/capabilities.yaml")
 HEAD = """\
@@ -77,10 +78,7 @@ class Trial:
     """A real Envoy with some capabilities, before an upstream that fails."""
 
     def __init__(self, work, envoy, upstream, wasm, capabilities):
-        held = [socket.create_server(("127.0.0.1", 0)) for _ in range(4)]
-        self.edge, self.admin, backend, self.knobs = (each.getsockname()[1] for each in held)
-        for each in held:
-            each.close()
+        self.edge, self.admin, backend, self.knobs = ports.free(4)
         text = pathlib.Path("envoy/seawall.yaml").read_text().replace("dist/seawall.wasm", wasm)
         for old, new in ((10000, self.edge), (9901, self.admin), (8080, backend)):
             text = text.replace(f"port_value: {old}", f"port_value: {new}")

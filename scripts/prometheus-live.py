@@ -13,7 +13,6 @@ import http.server
 import json
 import pathlib
 import re
-import socket
 import subprocess
 import sys
 import tempfile
@@ -24,6 +23,7 @@ import urllib.request
 
 import yaml
 
+import ports
 import shorter_rules
 
 # What nothing in this test makes happen, and only then has data.
@@ -52,16 +52,6 @@ POLICY = {
         }
     },
 }
-
-
-def free_ports(count):
-    held = [socket.socket() for _ in range(count)]
-    for each in held:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in held]
-    for each in held:
-        each.close()
-    return ports
 
 
 def get(url):
@@ -225,7 +215,7 @@ def run(work, programs, envoy, upstream, wasm, started):
         log = (work / f"{pathlib.Path(command[0]).name}-{len(started)}.log").open("w")
         started.append(subprocess.Popen([str(part) for part in command], stdout=log, stderr=log))
 
-    backend, knobs, one, two, admin_one, admin_two, port = free_ports(7)
+    backend, knobs, one, two, admin_one, admin_two, port = ports.free(7)
     notifications = Notifications()
     start(upstream, "--listen", f"backend=127.0.0.1:{backend}", "--admin", f"127.0.0.1:{knobs}")
     for name, listener, admin in (("one", one, admin_one), ("two", two, admin_two)):

@@ -46,10 +46,7 @@ cleanup() {
     rm -rf "$work"
 }
 trap cleanup EXIT
-# Python ends before they are used, so they are free then.
-ports=$(python3 -c 'import socket
-held = [socket.create_server(("127.0.0.1", 0)) for _ in range(4)]
-print(*[each.getsockname()[1] for each in held])')
+ports=$(scripts/ports.py 4)
 read -r edge admin backend knobs <<<"$ports"
 sed "s/port_value: 10000/port_value: $edge/; s/port_value: 9901/port_value: $admin/; s/port_value: 8080/port_value: $backend/" \
     envoy/seawall.yaml >"$work/envoy.yaml"

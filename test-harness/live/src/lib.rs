@@ -8,7 +8,7 @@ pub mod bench;
 pub mod clock;
 pub mod demo;
 pub mod envoy;
-mod listen;
+pub mod listen;
 pub mod load;
 pub mod offered;
 pub mod pool;

@@ -1,6 +1,7 @@
-//! Listening where somebody listened a moment ago.
+//! Listening where somebody listened a moment ago, and addresses that stay free until somebody listens.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use tokio::net::{TcpListener, TcpSocket};
 
@@ -13,4 +14,27 @@ pub(crate) async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(1_024)
+}
+
+/// An address of this machine that nobody listens at, and that no client gets before somebody does: its port is below those that systems
+/// give out by themselves (32,768 to 60,999 on Linux, 49,152 and more by RFC 6335).
+///
+/// # Errors
+/// If every port is in use.
+pub fn reserved() -> std::io::Result<SocketAddr> {
+    const FIRST: u16 = 20_000;
+    const COUNT: u16 = 12_000;
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Processes that run at the same time begin at different ports.
+    let begin = u16::try_from(u64::from(std::process::id()) * 61 % u64::from(COUNT)).unwrap_or(0);
+    let mut last = std::io::Error::from(std::io::ErrorKind::AddrInUse);
+    for _ in 0..COUNT {
+        let offset = begin.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed) % COUNT) % COUNT;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, FIRST + offset));
+        match std::net::TcpListener::bind(address) {
+            Ok(_) => return Ok(address),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
 }

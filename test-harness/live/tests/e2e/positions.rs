@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use seawall_live::envoy::bootstrap::{Cluster, Listener, Route, bootstrap};
 use seawall_live::envoy::{Envoy, filter, validate};
+use seawall_live::listen;
 use seawall_live::load::{Client, Kind, count};
 use seawall_live::upstream::Upstream;
 use serde_json::{Value, json};
@@ -72,7 +73,7 @@ async fn both_positions_start_with_one_configuration_and_traffic_passes() -> any
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_listener_stands_where_it_is_told_to() -> anyhow::Result<()> {
     let _turn = beside_others().await;
-    let port = std::net::TcpListener::bind(anywhere())?.local_addr()?;
+    let port = listen::reserved()?;
     let upstream = Upstream::start("upstream", anywhere()).await?;
     let cluster = Cluster {
         name: "upstream".to_owned(),

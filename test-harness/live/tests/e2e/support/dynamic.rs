@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use seawall_live::clock;
 use seawall_live::envoy::bootstrap::{Cluster, Listener, Route, bootstrap, seawall};
 use seawall_live::envoy::{Envoy, filter};
+use seawall_live::listen;
 use seawall_live::load::{Client, Kind};
 use seawall_live::upstream::{Knobs, Upstream};
 use serde_json::{Value, json};
@@ -49,7 +50,7 @@ pub(crate) struct Ground {
 impl Ground {
     pub(crate) async fn new(discovery: Discovery) -> anyhow::Result<Self> {
         // Port 0 would be another port after each update.
-        let address = std::net::TcpListener::bind(anywhere())?.local_addr()?;
+        let address = listen::reserved()?;
         Ok(Self {
             discovery,
             files: tempfile::tempdir()?,

@@ -3,8 +3,15 @@
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 
-log=$(mktemp)
-trap 'rm -f "$log" "$log.beside" "$log.status"' EXIT
+work=$(mktemp -d)
+log=$work/suite.log
+lane=
+# shellcheck disable=SC2329  # trap calls it
+cleanup() {
+    if [ -n "$lane" ]; then kill "$lane" 2>/dev/null; fi
+    rm -rf "$work"
+}
+trap cleanup EXIT
 summary=()
 failed=0
 
@@ -30,15 +37,40 @@ suite() { # name, command...
     fi
 }
 
-# Runs beside what follows until `wait`: a search that needs no clock beside tests that mostly wait.
-beside() { # command...
-    { "$@" >"$log.beside" 2>&1; echo $? >"$log.status"; } &
+# Suites that need no clock run one after the other beside those that mostly wait, until `shown`, which says how each went.
+names=()
+commands=()
+aside() { # name, command and its arguments, none of them with a space
+    names+=("$1")
+    shift
+    commands+=("$*")
 }
-# What ran beside; call it after `wait`.
+begun() {
+    (
+        for number in "${!commands[@]}"; do
+            begin=$SECONDS
+            # shellcheck disable=SC2086  # a command and its arguments
+            ${commands[$number]} >"$work/$number.log" 2>&1
+            echo $? >"$work/$number.status"
+            echo $((SECONDS - begin)) >"$work/$number.seconds"
+        done
+    ) &
+    lane=$!
+}
 # shellcheck disable=SC2317,SC2329  # suite calls it
-awaited() {
-    cat "$log.beside"
-    return "$(cat "$log.status")"
+said() {
+    cat "$work/$1.log"
+    [ -e "$work/$1.status" ] && return "$(cat "$work/$1.status")"
+    echo "it did not come to its end"
+    return 1
+}
+shown() {
+    wait "$lane"
+    for number in "${!names[@]}"; do
+        suite "${names[$number]} (beside, $(cat "$work/$number.seconds" 2>/dev/null || echo 0) s)" said "$number"
+    done
+    names=()
+    commands=()
 }
 
 export RUST_BACKTRACE="${RUST_BACKTRACE:-0}"
@@ -48,19 +80,20 @@ tests() { cargo test --workspace --release --locked "$@"; }
 suite "policies, models, parts" tests --lib --test breaker --test core --test decoders
 suite "host, filter, simulation, replay" tests --test host --test filter --test command --test replay --test retries --test fleet --test limits --test chaos
 suite "properties over random policies" tests --test properties
-beside tests --test explore
+aside "interleavings, hostile calls" tests --test explore
+aside "the dynamic module, AddressSanitizer" scripts/test-module.sh
+aside "manifests: Istio, Envoy Gateway, KEDA" scripts/test-istio.sh
+aside "the documentation" scripts/test-docs.sh
+aside "the OCI image" scripts/test-oci.sh
+aside "the report in a browser" scripts/test-report.sh
+begun
 suite "another filter in the host" tests --test api_keys
 suite "the host against a real Envoy" tests --test equivalence
-wait
-suite "interleavings, hostile calls (beside it)" awaited
 # Most of these wait most of the time.
 suite "a real Envoy" tests --test e2e -- --test-threads=4
+shown
 suite "shipped configurations" scripts/test-configurations.sh
-suite "manifests: Istio, Envoy Gateway, KEDA" scripts/test-istio.sh
 suite "Prometheus: rules, alerts, dashboard" scripts/test-prometheus.sh
-suite "the documentation" scripts/test-docs.sh
-suite "the OCI image" scripts/test-oci.sh
-suite "the report in a browser" scripts/test-report.sh
 suite "Chaos Toolkit" scripts/test-chaos.sh
 suite "compose" scripts/test-compose.sh
 

@@ -42,7 +42,13 @@ fn camel(value: &Value) -> Value {
     match value {
         Value::Object(map) => {
             let each = map.iter().map(|(key, inner)| {
-                let is_free = ["configuration", "json_format"].contains(&key.as_str());
+                let is_free = [
+                    "configuration",
+                    "filter_config",
+                    "json_format",
+                    "static_layer",
+                ]
+                .contains(&key.as_str());
                 let inner = if is_free { inner.clone() } else { camel(inner) };
                 let mut words = key.split('_');
                 let mut name = words.next().unwrap_or_default().to_owned();
@@ -63,11 +69,12 @@ fn camel(value: &Value) -> Value {
 /// A filter whose configuration is a `TypedStruct`.
 fn as_struct(filter: &mut Value, package: &str) {
     let mut message = filter["typed_config"].take();
-    let config = message["config"].take();
+    let kind = message["@type"].take();
+    message.as_object_mut().expect("a message").remove("@type");
     filter["typed_config"] = json!({
         "@type": format!("type.googleapis.com/{package}.TypedStruct"),
-        "type_url": message["@type"],
-        "value": {"config": config},
+        "type_url": kind,
+        "value": message,
     });
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use seawall_live::envoy::body::Body;
 use seawall_live::load::{Kind, count};
 use seawall_live::upstream::Knobs;
 use serde_json::{Value, json};
@@ -113,8 +114,10 @@ async fn no_request_fails_in_a_hot_restart_and_the_new_process_begins_closed_and
         new.sum(&state).await.is_ok_and(|state| state == 0)
     })
     .await?;
+    // Envoy hands counters over without the labels that a dynamic module gave them.
+    let handed_over = u64::from(Body::asked()? == Body::Wasm);
     let opened = ["wasmcustom.seawall_transitions", "to=open"];
-    assert_eq!(new.sum(&opened).await?, 1);
+    assert_eq!(new.sum(&opened).await?, handed_over);
     assert_no_trap(&old);
     assert_no_trap(&new);
     Ok(())

@@ -485,14 +485,14 @@ fn lines(headers: &[(&[u8], &[u8])]) -> Vec<ModuleHeader> {
     headers.iter().map(line).collect()
 }
 
-/// Answers in the upstream's place. Envoy may call the module again before this returns.
+/// Answers in the upstream's place: Envoy never refuses. It may call the module again before this returns.
 pub(crate) fn send_response(
     filter: Filter,
     status: u16,
     headers: &[(&[u8], &[u8])],
     body: &[u8],
     details: &str,
-) {
+) -> bool {
     let mut lines = lines(headers);
     // SAFETY: as the file says.
     unsafe {
@@ -505,6 +505,7 @@ pub(crate) fn send_response(
             ModuleBuffer::of(details.as_bytes()),
         );
     }
+    true
 }
 
 /// How many bytes of the response's body pass in this hook.
@@ -649,11 +650,12 @@ pub(crate) fn clear_route(filter: Filter) {
 }
 
 /// Lets a request that waits go on. Envoy calls the module again before this returns.
-pub(crate) fn resume(filter: Filter) {
+pub(crate) fn resume(filter: Filter) -> bool {
     // SAFETY: as the file says.
     unsafe {
         import::envoy_dynamic_module_callback_http_filter_continue_decoding(filter.0.as_ptr());
     }
+    true
 }
 
 /// Calls the module on this stream's own thread, soon, unless the stream has gone by then. The caller holds the lock that the stream's
@@ -704,6 +706,12 @@ pub(crate) fn define(
         )
     };
     (status == 0).then_some(id)
+}
+
+/// Whether a header map may be asked for after its own hook. Envoy before 1.40 keeps a pointer to the map of that hook, which a local reply
+/// leaves dangling. (The function that it is told by came with the same version.)
+pub(crate) fn keeps_headers() -> bool {
+    BY_NAME.timing.is_some()
 }
 
 /// Whether measurements need no stream.

@@ -1,48 +1,46 @@
 //! What each effect of the core's is to Envoy. Applied while no lock is held: Envoy may call the module again meanwhile.
 
-use seawall_policy::environment::effects::{Effect, Effects, HeadersOf, Reply};
+use seawall_policy::environment::effects::{Effect, HeadersOf, Reply};
 use seawall_policy::fallback::FAILOVER;
 use seawall_policy::grpc;
 
 use crate::abi::{self, Filter, Map};
 use crate::{attempts, errors};
 
-/// Does what is to be done on a stream; says whether Envoy took a local reply, if one was among it. Envoy never refuses one.
-pub(crate) fn apply(filter: Filter, effects: &mut Effects) -> Option<bool> {
-    if effects.is_empty() {
-        return None;
-    }
-    let (mut replied, mut reroutes) = (None, false);
-    for effect in effects.take() {
+/// Does what is to be done on a stream. Envoy may destroy the stream over a local reply, or when it goes on: `lives` says whether it did not.
+pub(crate) fn apply(filter: Filter, effects: Vec<Effect>, lives: impl Fn() -> bool) {
+    let mut reroutes = false;
+    for effect in effects {
         reroutes |= changes_route(&effect);
-        match effect {
-            Effect::SetHeader(of, name, value) => {
-                errors::succeeded(
-                    "set_header",
-                    abi::set_header(filter, map(of), &name, &value),
-                );
-            }
-            Effect::RemoveHeader(of, name) => {
-                errors::succeeded("remove_header", abi::remove_header(filter, map(of), &name));
-            }
-            Effect::LogField(key, value) => {
-                let kept = abi::set_filter_state(filter, key, value.as_bytes());
-                errors::succeeded("set_filter_state", kept);
-            }
-            Effect::KeepAttempts(bytes) => {
-                errors::succeeded("keep_attempts", attempts::keep(filter, &bytes));
-            }
-            Effect::Reply(reply) => {
-                send(filter, &reply);
-                replied = Some(true);
-            }
-            Effect::Resume => abi::resume(filter),
+        let may_end = matches!(effect, Effect::Reply(_) | Effect::Resume);
+        one(filter, effect);
+        if may_end && !lives() {
+            return;
         }
     }
     if reroutes {
         abi::clear_route(filter);
     }
-    replied
+}
+
+fn one(filter: Filter, effect: Effect) {
+    let (call, done) = match effect {
+        Effect::SetHeader(of, name, value) => (
+            "set_header",
+            abi::set_header(filter, map(of), &name, &value),
+        ),
+        Effect::RemoveHeader(of, name) => {
+            ("remove_header", abi::remove_header(filter, map(of), &name))
+        }
+        Effect::LogField(key, value) => (
+            "set_filter_state",
+            abi::set_filter_state(filter, key, value.as_bytes()),
+        ),
+        Effect::KeepAttempts(bytes) => ("keep_attempts", attempts::keep(filter, &bytes)),
+        Effect::Reply(reply) => ("send_response", send(filter, &reply)),
+        Effect::Resume => ("resume", abi::resume(filter)),
+    };
+    errors::succeeded(call, done);
 }
 
 /// Whether routes may match what it changes. The body of WebAssembly has no say in this: there Envoy picks the route anew after each change.
@@ -55,7 +53,7 @@ fn changes_route(effect: &Effect) -> bool {
 }
 
 /// Sends a local reply. Envoy takes a gRPC caller's status from the HTTP status, unless a header says it.
-fn send(filter: Filter, reply: &Reply) {
+fn send(filter: Filter, reply: &Reply) -> bool {
     let lines = reply.headers.iter();
     let mut lines: Vec<(&[u8], &[u8])> = lines
         .map(|(name, value)| (name.as_ref(), value.as_ref()))
@@ -65,7 +63,7 @@ fn send(filter: Filter, reply: &Reply) {
     if let Some(status) = &grpc {
         lines.push((b"grpc-status", status.as_bytes()));
     }
-    abi::send_response(filter, reply.status, &lines, &reply.body, &reply.details);
+    abi::send_response(filter, reply.status, &lines, &reply.body, &reply.details)
 }
 
 /// Whether the caller speaks gRPC, as Envoy decides it: by the request's content type.

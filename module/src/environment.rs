@@ -213,7 +213,8 @@ impl Environment for Module {
     type Trailers = AtTrailers;
 
     fn stream(&self, context: u32) -> Option<AtResponse> {
-        self.filter(context).map(AtResponse)
+        self.filter(context)
+            .map(|filter| AtResponse::later(filter, None))
     }
 
     fn keep_attempts(&self, context: u32, attempts: &[u8]) -> bool {

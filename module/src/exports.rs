@@ -7,6 +7,7 @@
 use std::ffi::{c_char, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
+use std::rc::Rc;
 
 use seawall_policy::environment::effects::Action;
 
@@ -51,8 +52,17 @@ unsafe fn event<T: Copy>(
         if stream == passes() {
             return otherwise;
         }
-        // SAFETY: as above: the box lives until the hook that destroys it, and only shared references to it are made.
-        unsafe { stream.cast::<HttpStream>().as_ref() }.map_or(otherwise, run)
+        if stream.is_null() {
+            return otherwise;
+        }
+        let stream = stream.cast::<HttpStream>();
+        // SAFETY: as above: the pointer was made by `Rc::into_raw`, on this thread. The hook holds the stream until it returns, since Envoy may
+        // destroy it meanwhile.
+        let stream = unsafe {
+            Rc::increment_strong_count(stream);
+            Rc::from_raw(stream)
+        };
+        run(&stream)
     })
 }
 
@@ -126,7 +136,7 @@ pub(crate) extern "C" fn envoy_dynamic_module_on_http_filter_new(
         match (loaded, Filter::of(filter)) {
             (Some(loaded), Some(filter)) => {
                 let stream = HttpStream::new(&loaded.configuration, filter);
-                Box::into_raw(Box::new(stream)).cast_const().cast()
+                Rc::into_raw(Rc::new(stream)).cast()
             }
             _ => passes(),
         }
@@ -250,8 +260,8 @@ pub(crate) unsafe extern "C" fn envoy_dynamic_module_on_http_filter_stream_compl
 pub(crate) unsafe extern "C" fn envoy_dynamic_module_on_http_filter_destroy(stream: *const c_void) {
     hook((), || {
         if !stream.is_null() && stream != passes() {
-            // SAFETY: the pointer was made by `Box::into_raw`, and nobody has it after this.
-            drop(unsafe { Box::from_raw(stream.cast_mut().cast::<HttpStream>()) });
+            // SAFETY: the pointer was made by `Rc::into_raw`, on this thread, and Envoy does not have it after this.
+            unsafe { Rc::from_raw(stream.cast::<HttpStream>()) }.end();
         }
     });
 }

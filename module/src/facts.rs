@@ -4,6 +4,7 @@ use seawall_policy::environment::facts::{
     Answer, BodyPhase, Facts, RequestPhase, ResponseFact, ResponsePhase, RouteFact, StreamFact,
     TrailersPhase,
 };
+use seawall_policy::environment::headers::HeaderMap;
 
 use crate::abi::{self, Attribute, Filter, Map};
 use crate::headers::Headers;
@@ -17,16 +18,36 @@ const METADATA: &str = "seawall";
 pub(crate) struct AtRequest(pub(crate) Filter);
 
 /// The headers of a response are there, or were.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct AtResponse(pub(crate) Filter);
+#[derive(Clone, Debug)]
+pub(crate) struct AtResponse {
+    filter: Filter,
+    /// What they were, where Envoy cannot be asked any more.
+    were: Option<Headers>,
+}
+
+impl AtResponse {
+    /// In the hook of the headers.
+    pub(crate) const fn now(filter: Filter) -> Self {
+        Self { filter, were: None }
+    }
+
+    /// In a later hook; what the headers were, if that was kept.
+    pub(crate) fn later(filter: Filter, were: Option<&Headers>) -> Self {
+        let asks = abi::keeps_headers();
+        Self {
+            filter,
+            were: (!asks).then(|| were.cloned().unwrap_or_default()),
+        }
+    }
+}
 
 /// A chunk of a response's body passes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AtBody(pub(crate) Filter);
 
 /// The trailers of a response are there.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct AtTrailers(pub(crate) Filter);
+#[derive(Clone, Debug)]
+pub(crate) struct AtTrailers(pub(crate) AtResponse);
 
 fn text(filter: Filter, attribute: Attribute) -> Option<Vec<u8>> {
     abi::text(filter, attribute)
@@ -109,13 +130,13 @@ impl RequestPhase for AtRequest {
 
 impl Facts<StreamFact> for AtResponse {
     fn ask(&self, fact: StreamFact) -> Answer<Vec<u8>> {
-        answer(of_stream(self.0, fact))
+        answer(of_stream(self.filter, fact))
     }
 }
 
 impl Facts<ResponseFact> for AtResponse {
     fn ask(&self, fact: ResponseFact) -> Answer<Vec<u8>> {
-        answer(of_response(self.0, fact))
+        answer(of_response(self.filter, fact))
     }
 }
 
@@ -123,23 +144,29 @@ impl ResponsePhase for AtResponse {
     type Headers = Headers;
 
     fn headers(&self) -> Headers {
-        abi::headers(self.0, Map::Response)
+        match &self.were {
+            Some(were) => were.clone(),
+            None => abi::headers(self.filter, Map::Response),
+        }
     }
 
     fn header(&self, name: &str) -> Option<Vec<u8>> {
-        abi::header(self.0, Map::Response, name)
+        match &self.were {
+            Some(were) => were.value(name).map(<[u8]>::to_vec),
+            None => abi::header(self.filter, Map::Response, name),
+        }
     }
 }
 
 impl Facts<StreamFact> for AtTrailers {
     fn ask(&self, fact: StreamFact) -> Answer<Vec<u8>> {
-        AtResponse(self.0).ask(fact)
+        self.0.ask(fact)
     }
 }
 
 impl Facts<ResponseFact> for AtTrailers {
     fn ask(&self, fact: ResponseFact) -> Answer<Vec<u8>> {
-        AtResponse(self.0).ask(fact)
+        self.0.ask(fact)
     }
 }
 
@@ -147,17 +174,17 @@ impl ResponsePhase for AtTrailers {
     type Headers = Headers;
 
     fn headers(&self) -> Headers {
-        AtResponse(self.0).headers()
+        self.0.headers()
     }
 
     fn header(&self, name: &str) -> Option<Vec<u8>> {
-        AtResponse(self.0).header(name)
+        self.0.header(name)
     }
 }
 
 impl TrailersPhase for AtTrailers {
     fn trailer(&self, name: &str) -> Option<Vec<u8>> {
-        abi::header(self.0, Map::ResponseTrailers, name)
+        abi::header(self.0.filter, Map::ResponseTrailers, name)
     }
 }
 

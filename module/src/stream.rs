@@ -1,14 +1,23 @@
 //! One stream of Envoy's: each hook is an event for the core, and what the core wants done follows once no lock is held.
+//!
+//! Envoy may destroy a stream while a local reply of its is sent, in the middle of the hook that sends it. So a hook holds its stream until it
+//! returns, and asks after each reply whether there still is one.
 
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
-use seawall_policy::environment::effects::{Action, Effects};
+use seawall_policy::environment::effects::{Action, Effect, Effects};
+use seawall_policy::environment::facts::ResponsePhase;
+
+use seawall_policy::stream::Stream;
+use seawall_policy::worker::Worker;
 
 use crate::abi::{self, Filter};
 use crate::configuration::Configuration;
 use crate::effects::apply;
 use crate::environment::Module;
 use crate::facts::{AtBody, AtRequest, AtResponse, AtTrailers};
+use crate::headers::Headers;
 use crate::thread::{AfterTick, Place, Thread};
 use crate::{attempts, ticks};
 
@@ -19,6 +28,10 @@ pub(crate) struct HttpStream {
     thread: Arc<Thread>,
     place: Place,
     filter: Filter,
+    /// The response's headers, where Envoy cannot be asked for them later.
+    response: RefCell<Option<Headers>>,
+    /// Whether Envoy has destroyed it: its filter is no more.
+    is_over: Cell<bool>,
 }
 
 impl HttpStream {
@@ -31,27 +44,18 @@ impl HttpStream {
             thread,
             place,
             filter,
+            response: RefCell::default(),
+            is_over: Cell::new(false),
         }
     }
 
     /// The headers of the request are there.
     pub(crate) fn request_headers(&self, end_of_stream: bool) -> Action {
-        let (facts, mut out) = (AtRequest(self.filter), Effects::NONE);
-        let mut action =
-            self.thread
-                .lock()
-                .event(&self.configuration, self.place, |core, worker| {
-                    core.request_headers(worker, &facts, end_of_stream, &mut out)
-                });
-        while let Some(accepted) = apply(self.filter, &mut out) {
-            action = self
-                .thread
-                .lock()
-                .event(&self.configuration, self.place, |core, worker| {
-                    core.replied_to_request(worker, &facts, accepted, &mut out)
-                });
-        }
-        action.unwrap_or(Action::Continue)
+        let facts = AtRequest(self.filter);
+        self.decided(
+            |core, worker, out| core.request_headers(worker, &facts, end_of_stream, out),
+            |core, worker, out| core.replied_to_request(worker, &facts, true, out),
+        )
     }
 
     /// The last byte of the request is there.
@@ -65,27 +69,55 @@ impl HttpStream {
 
     /// The headers of the response are there.
     pub(crate) fn response_headers(&self, end_of_stream: bool) -> Action {
-        let (facts, mut out) = (AtResponse(self.filter), Effects::NONE);
-        let mut action =
-            self.thread
-                .lock()
-                .event(&self.configuration, self.place, |core, worker| {
-                    core.response_headers(worker, &facts, end_of_stream, &mut out)
-                });
-        while let Some(accepted) = apply(self.filter, &mut out) {
-            action = self
-                .thread
-                .lock()
-                .event(&self.configuration, self.place, |core, worker| {
-                    core.replied_to_response(worker, &facts, accepted, &mut out)
-                });
+        let facts = AtResponse::now(self.filter);
+        if !abi::keeps_headers() {
+            self.response.replace(Some(facts.headers()));
         }
-        action.unwrap_or(Action::Continue)
+        self.decided(
+            |core, worker, out| core.response_headers(worker, &facts, end_of_stream, out),
+            |core, worker, out| core.replied_to_response(worker, &facts, true, out),
+        )
+    }
+
+    /// What the core decides in an event, and what it does about its own local reply: Envoy takes every one, and the core is told so before it is
+    /// sent, since the stream may be over afterwards.
+    fn decided(
+        &self,
+        event: impl FnOnce(&mut Stream<Headers>, &mut Worker<Module>, &mut Effects) -> Action,
+        replied: impl Fn(&mut Stream<Headers>, &mut Worker<Module>, &mut Effects) -> Action,
+    ) -> Action {
+        let (mut effects, mut out) = (Vec::new(), Effects::NONE);
+        let mut inside = self.thread.lock();
+        let mut action = inside.event(&self.configuration, self.place, |core, worker| {
+            event(core, worker, &mut out)
+        });
+        loop {
+            let more = out.take();
+            let replies = more.iter().any(|effect| matches!(effect, Effect::Reply(_)));
+            effects.extend(more);
+            if !replies {
+                break;
+            }
+            action = inside.event(&self.configuration, self.place, |core, worker| {
+                replied(core, worker, &mut out)
+            });
+        }
+        drop(inside);
+        self.apply(effects);
+        match self.is_over.get() {
+            true => Action::Pause,
+            false => action.unwrap_or(Action::Continue),
+        }
+    }
+
+    /// What can be asked about the response after its headers.
+    fn later(&self) -> AtResponse {
+        AtResponse::later(self.filter, self.response.borrow().as_ref())
     }
 
     /// A chunk of the response's body passes.
     pub(crate) fn response_body(&self, end_of_stream: bool) {
-        let (facts, body) = (AtResponse(self.filter), AtBody(self.filter));
+        let (facts, body) = (self.later(), AtBody(self.filter));
         let chunk = (abi::passing_size(self.filter), end_of_stream);
         self.thread
             .lock()
@@ -96,7 +128,7 @@ impl HttpStream {
 
     /// The trailers of the response are there.
     pub(crate) fn response_trailers(&self) {
-        let facts = AtTrailers(self.filter);
+        let facts = AtTrailers(self.later());
         self.thread
             .lock()
             .event(&self.configuration, self.place, |core, worker| {
@@ -106,7 +138,7 @@ impl HttpStream {
 
     /// The request is over, and is logged next.
     pub(crate) fn complete(&self) {
-        let facts = AtResponse(self.filter);
+        let facts = self.later();
         self.thread
             .lock()
             .event(&self.configuration, self.place, |core, worker| {
@@ -120,19 +152,9 @@ impl HttpStream {
         self.settle(after);
     }
 
-    fn settle(&self, after: AfterTick) {
-        for (filter, mut effects) in after.effects {
-            // A hedge was never answered before: nobody is to be told whether this reply was taken.
-            apply(filter, &mut effects);
-        }
-        ticks::queue(&self.thread, after.health_checks);
-    }
-}
-
-impl Drop for HttpStream {
-    /// The stream is over. What it holds is given back here, whatever came before: behind the router no other hook tells of the end.
-    fn drop(&mut self) {
-        let (facts, mut out) = (AtResponse(self.filter), Effects::NONE);
+    /// Envoy destroys the stream. What it holds is given back here, whatever came before: behind the router no other hook tells of the end.
+    pub(crate) fn end(&self) {
+        let (facts, mut out) = (self.later(), Effects::NONE);
         let mut inside = self.thread.lock();
         inside.event(&self.configuration, self.place, |core, worker| {
             core.done(worker, &facts, &mut out);
@@ -140,8 +162,20 @@ impl Drop for HttpStream {
         inside.end(self.place);
         let after = inside.tick_if_due();
         drop(inside);
-        apply(self.filter, &mut out);
+        self.apply(out.take());
+        self.is_over.set(true);
         attempts::forget(self.filter);
         self.settle(after);
+    }
+
+    fn apply(&self, effects: Vec<Effect>) {
+        apply(self.filter, effects, || !self.is_over.get());
+    }
+
+    fn settle(&self, after: AfterTick) {
+        for (context, filter, mut effects) in after.effects {
+            apply(filter, effects.take(), || self.thread.lock().has(context));
+        }
+        ticks::queue(&self.thread, after.health_checks);
     }
 }

@@ -34,7 +34,7 @@ pub(crate) struct Inside {
     vm: Rc<Vm>,
     workers: Vec<Held>,
     filters: Streams,
-    streams: Slab<Stream<Headers>>,
+    streams: Slab<(u32, Stream<Headers>)>,
     contexts: u32,
     /// Whether its tick is due: the next event of the thread does it.
     tick_due: bool,
@@ -73,7 +73,7 @@ pub(crate) struct Place {
 #[derive(Debug, Default)]
 pub(crate) struct AfterTick {
     /// What is to be done on streams that waited.
-    pub(crate) effects: Vec<(Filter, Effects)>,
+    pub(crate) effects: Vec<(u32, Filter, Effects)>,
     /// What is to be sent on the main thread.
     pub(crate) health_checks: Vec<(Number, HealthCheck)>,
 }
@@ -113,7 +113,7 @@ impl Inside {
         self.contexts = self.contexts.wrapping_add(1);
         let context = self.contexts;
         self.filters.borrow_mut().insert(context, filter);
-        let key = self.streams.insert(Stream::new(context));
+        let key = self.streams.insert((context, Stream::new(context)));
         Place { key, context }
     }
 
@@ -121,6 +121,11 @@ impl Inside {
     pub(crate) fn end(&mut self, place: Place) {
         self.filters.borrow_mut().remove(&place.context);
         drop(self.streams.try_remove(place.key));
+    }
+
+    /// Whether a stream is still there.
+    pub(crate) fn has(&self, context: u32) -> bool {
+        self.filters.borrow().contains_key(&context)
     }
 
     /// An event of a stream, on its own thread.
@@ -131,7 +136,10 @@ impl Inside {
         run: impl FnOnce(&mut Stream<Headers>, &mut Worker<Module>) -> T,
     ) -> Option<T> {
         let at = self.worker(configuration);
-        let stream = self.streams.get_mut(place.key)?;
+        let (context, stream) = self.streams.get_mut(place.key)?;
+        if *context != place.context {
+            return None;
+        }
         let worker = &mut self.workers.get_mut(at)?.worker;
         worker.env().begin(true);
         Some(run(stream, worker))
@@ -197,10 +205,10 @@ impl Inside {
                 for context in worker.parked() {
                     let filter = self.filters.borrow().get(&context).copied();
                     if let Some(filter) = filter {
-                        let (facts, request) = (AtResponse(filter), AtRequest(filter));
+                        let (facts, request) = (AtResponse::later(filter, None), AtRequest(filter));
                         let mut out = Effects::NONE;
                         look_at_parked(worker, context, (&facts, &request), &mut out);
-                        after.effects.push((filter, out));
+                        after.effects.push((context, filter, out));
                     }
                 }
                 worker.parked_seen();

@@ -61,9 +61,19 @@ pub(crate) struct Filter {
     pub(crate) state: HashMap<Vec<u8>, Vec<u8>>,
     pub(crate) body: Vec<u8>,
     pub(crate) replied: Option<u32>,
+    /// Whether a local reply ends it at once, before the call that sends it returns.
+    pub(crate) dies_with_reply: bool,
+    is_dead: bool,
     /// The number of header lines that the host claims there are.
     pub(crate) claims: Option<usize>,
     stream: AtomicUsize,
+}
+
+impl Filter {
+    /// Whether the host has ended it.
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_dead
+    }
 }
 
 /// A configuration of the host's.
@@ -331,7 +341,9 @@ impl Drop for Stream {
     fn drop(&mut self) {
         // SAFETY: both go once, the module's part first.
         unsafe {
-            envoy_dynamic_module_on_http_filter_destroy(self.stream);
+            if !(*self.filter).is_dead {
+                envoy_dynamic_module_on_http_filter_destroy(self.stream);
+            }
             drop(Box::from_raw(self.filter));
         }
         lock(&WAKES).retain(|address| *address != self.filter.addr());
@@ -359,7 +371,12 @@ pub(crate) fn request(cluster: &str) -> Filter {
 
 unsafe fn filter<'a>(filter: *mut c_void) -> &'a mut Filter {
     // SAFETY: the module hands back what it was given in this call.
-    unsafe { &mut *filter.cast::<Filter>() }
+    let filter = unsafe { &mut *filter.cast::<Filter>() };
+    assert!(
+        !filter.is_dead,
+        "a stream that is no more is asked or told something"
+    );
+    filter
 }
 
 unsafe fn lend(result: *mut Buffer, found: Option<&Vec<u8>>) -> bool {
@@ -521,6 +538,13 @@ unsafe extern "C" fn envoy_dynamic_module_callback_http_send_response(
     // SAFETY: the stream lives, as it made this call; its address was exposed when it was stored.
     let stream: *const c_void = ptr::with_exposed_provenance(stream.addr());
     unsafe { envoy_dynamic_module_on_http_filter_response_headers(of, stream, true) };
+    let filter = unsafe { filter(of) };
+    if filter.dies_with_reply {
+        // What was lent until now is no more.
+        filter.maps = Default::default();
+        unsafe { envoy_dynamic_module_on_http_filter_destroy(stream) };
+        filter.is_dead = true;
+    }
 }
 
 #[unsafe(no_mangle)]

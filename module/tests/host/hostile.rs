@@ -70,6 +70,8 @@ fn spoiled(random: &mut Random, stream: &mut Stream) {
 fn life(random: &mut Random, config: &Config) {
     let filter = request(["a", "b", "c"][random.below(3) as usize]);
     let mut stream = config.stream(filter);
+    let dies = random.below(4) == 0;
+    stream.known().dies_with_reply = dies;
     for _ in 0..random.below(6) {
         spoiled(random, &mut stream);
     }
@@ -79,10 +81,15 @@ fn life(random: &mut Random, config: &Config) {
     let end = random.below(3) > 0;
     let passes = stream.request_headers(end) == 0;
     if !passes && stream.known().replied.is_some() {
-        stream.complete();
+        if !dies {
+            stream.complete();
+        }
         return;
     }
     for _ in 0..random.below(8) {
+        if stream.known().is_over() {
+            return;
+        }
         match random.below(9) {
             0 => drop(stream.request_body(random.below(2) == 0)),
             1 => drop(stream.request_trailers()),

@@ -100,3 +100,29 @@ fn a_configuration_that_goes_takes_its_schedulers_along() {
     }
     assert!(envoy::schedulers() < 50, "{}", envoy::schedulers());
 }
+
+/// Envoy 1.39 does so where a failure is replaced.
+#[test]
+fn a_stream_that_ends_while_its_reply_is_sent_is_left_alone_from_then_on() {
+    envoy::load();
+    let policy = r#"{"version":1,"policies":{"default":{"breaker":{"mode":"off"},"bulkhead":{"max_concurrent":1},"fallback":[{"static":{"body":"sorry"}}]}}}"#;
+    let config = Config::load("dies", policy).unwrap();
+    let held = config.stream(request("dies"));
+    assert_eq!(held.request_headers(true), 0);
+    for _ in 0..100 {
+        // A refusal, and a failure that is replaced.
+        let mut refused = config.stream(request("dies"));
+        refused.known().dies_with_reply = true;
+        assert_eq!(refused.request_headers(true), 4, "it stays");
+        let mut failed = config.stream(request("other"));
+        failed.known().dies_with_reply = true;
+        assert_eq!(failed.request_headers(true), 0);
+        assert_eq!(failed.respond("503"), 4, "it stays");
+        assert_eq!(failed.known().replied, Some(200));
+    }
+    drop(held);
+    config.until("all slots are given back", || {
+        envoy::sum(&["seawall_in_flight", "upstream=dies"]) == 0
+            && envoy::sum(&["seawall_in_flight", "upstream=other"]) == 0
+    });
+}

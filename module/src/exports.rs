@@ -78,6 +78,11 @@ const fn status(action: Action) -> u32 {
 pub(crate) extern "C" fn envoy_dynamic_module_on_program_init() -> *const c_char {
     hook((), || {
         logging::install();
+        if !abi::measures_without_stream() {
+            log::warn!(
+                "seawall: Envoy 1.38 or before: attempts and response flags are not known, so do not load the module behind the router"
+            );
+        }
         for function in abi::missing() {
             log::info!(
                 "seawall: this Envoy has no {function}: docs/module.md says what that means"
@@ -306,12 +311,10 @@ pub(crate) extern "C" fn envoy_dynamic_module_on_http_filter_config_http_callout
         let Some(config) = Config::of(config) else {
             return;
         };
-        let lines = abi::lines_of(&headers, headers_size).iter();
-        let status = lines
-            .filter(|line| line.key() == b":status")
-            .map(EnvoyHeader::value);
-        let status = status.last().filter(|_| result == CALLOUT_SUCCESS);
-        ticks::answered(config, id, status);
+        let mut lines = abi::lines_of(&headers, headers_size).iter();
+        let status = lines.find(|line| line.key() == b":status");
+        let status = status.filter(|_| result == CALLOUT_SUCCESS);
+        ticks::answered(config, id, status.map(EnvoyHeader::value));
     });
 }
 

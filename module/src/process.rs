@@ -30,8 +30,19 @@ fn threads() -> (Vec<Arc<Thread>>, Vec<Arc<Thread>>) {
     (known.clone(), over)
 }
 
-/// The main thread comes by at each thread. For each: how often it wants that, in milliseconds, and what it wants sent.
-pub(crate) fn come_by() -> Vec<(Arc<Thread>, u32, Vec<(Number, HealthCheck)>)> {
+/// What the main thread finds where it comes by.
+#[derive(Debug)]
+pub(crate) struct Visit {
+    /// Where it was.
+    pub(crate) thread: Arc<Thread>,
+    /// How often it is wanted there, in milliseconds.
+    pub(crate) period: u32,
+    /// What is to be sent for it.
+    pub(crate) health_checks: Vec<(Number, HealthCheck)>,
+}
+
+/// The main thread comes by at each thread.
+pub(crate) fn come_by() -> Vec<Visit> {
     let (threads, over) = threads();
     for thread in over {
         thread.lock().forget_all();
@@ -40,10 +51,14 @@ pub(crate) fn come_by() -> Vec<(Arc<Thread>, u32, Vec<(Number, HealthCheck)>)> {
         .into_iter()
         .map(|thread| {
             let mut inside = thread.lock();
-            let checks = inside.come_by().health_checks;
+            let health_checks = inside.come_by().health_checks;
             let period = inside.period();
             drop(inside);
-            (thread, period, checks)
+            Visit {
+                thread,
+                period,
+                health_checks,
+            }
         })
         .collect()
 }

@@ -63,7 +63,11 @@ fn run() {
         let period = *wanted;
         let waits = CHANGED.wait_timeout_while(wanted, millis(period), |wanted| *wanted == period);
         let passed = waits.is_ok_and(|(_, result)| result.timed_out());
-        if passed && AWAITED.fetch_add(1, Ordering::AcqRel) % PATIENCE == 0 {
+        if passed
+            && AWAITED
+                .fetch_add(1, Ordering::AcqRel)
+                .is_multiple_of(PATIENCE)
+        {
             configuration::wake_main();
         }
     }
@@ -84,16 +88,16 @@ pub(crate) fn wanted_every(millis: u32) {
 
 /// When a tick is due: a bit earlier than the period says, since timers are not exact.
 pub(crate) const fn nearly(period: Span) -> Span {
-    Span::nanos(period.as_nanos() / 16 * 15)
+    Span::nanos(period.as_nanos().saturating_sub(period.as_nanos() / 16))
 }
 
 /// The main thread was woken.
 pub(crate) fn on_main() {
     AWAITED.store(0, Ordering::Release);
     let mut shortest = PERIOD_MILLIS;
-    for (thread, period, checks) in process::come_by() {
-        shortest = shortest.min(period);
-        queue(&thread, checks);
+    for visit in process::come_by() {
+        shortest = shortest.min(visit.period);
+        queue(&visit.thread, visit.health_checks);
     }
     *lock(&WANTED) = shortest;
     send_queued();

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
+use seawall_policy::shared::state::{Key, SharedRecord, SharedState, Step, Stored, Undecided};
 use seawall_policy::shared::values::ValueState;
 
 /// The state and the counters of one process. Workers on several threads may share it.
 #[derive(Debug, Default)]
 pub struct TypedState {
-    /// The records.
-    pub(crate) records: ValueState,
+    records: ValueState,
     counters: Mutex<BTreeMap<String, u64>>,
 }
 
@@ -31,5 +31,19 @@ impl TypedState {
         let counters = self.counters.lock();
         let counters = counters.unwrap_or_else(PoisonError::into_inner);
         counters.get(counter).copied().unwrap_or(0)
+    }
+}
+
+impl SharedState for TypedState {
+    fn view<R: SharedRecord>(&self, key: &Key<R>) -> Result<Stored<R>, Undecided> {
+        self.records.view(key)
+    }
+
+    fn apply<R: SharedRecord>(
+        &self,
+        key: &Key<R>,
+        step: &mut dyn Step<R>,
+    ) -> Result<bool, Undecided> {
+        self.records.apply(key, step)
     }
 }

@@ -31,7 +31,7 @@ pub struct Host {
 impl SharedState for Host {
     fn view<R: SharedRecord>(&self, key: &Key<R>) -> Result<Stored<R>, Undecided> {
         match &self.process.typed {
-            Some(typed) => typed.records.view(key),
+            Some(typed) => typed.view(key),
             None => self.process.shared.view(key),
         }
     }
@@ -42,7 +42,7 @@ impl SharedState for Host {
         step: &mut dyn Step<R>,
     ) -> Result<bool, Undecided> {
         match &self.process.typed {
-            Some(typed) => typed.records.apply(key, step),
+            Some(typed) => typed.apply(key, step),
             None => self.process.shared.apply(key, step),
         }
     }

@@ -59,16 +59,14 @@ fn extension(findings: &mut Findings, at: &str, document: &Value, seats: &mut Ve
     }
 }
 
+/// The entries under a key of a policy, with their numbers.
 fn listed<'a>(
     findings: &mut Findings,
     at: &str,
     document: &'a Value,
     key: &str,
-) -> impl Iterator<Item = (usize, &'a Value)> {
-    let items = match document["spec"].get(key) {
-        Some(_) => items(findings, at, document, key),
-        None => None,
-    };
+) -> impl Iterator<Item = (usize, &'a Value)> + use<'a> {
+    let items = items(findings, at, document, key);
     items.into_iter().flatten().enumerate()
 }
 

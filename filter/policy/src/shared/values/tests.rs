@@ -3,6 +3,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::*;
 use crate::shared::keys;
 use crate::shared::process_key::ProcessKey;
+use crate::shared::state::Unreadable;
 
 const KEY: ProcessKey = ProcessKey::from_bytes([7; 16]);
 
@@ -62,18 +63,31 @@ fn a_step_that_panics_leaves_the_record_as_it_was_and_the_next_one_is_taken() {
     assert_eq!(leave(&state, None, Change::Store), None);
 }
 
+/// A record that counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Count(u64);
+
+impl SharedRecord for Count {
+    fn encode(&self) -> Vec<u8> {
+        self.0.to_le_bytes().to_vec()
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, Unreadable> {
+        let bytes = bytes.try_into().map_err(|_| Unreadable::Damaged)?;
+        Ok(Self(u64::from_le_bytes(bytes)))
+    }
+}
+
 #[test]
 fn steps_from_four_threads_are_taken_one_after_the_other() {
     let state = ValueState::default();
-    let key: Key<ProcessKey> = Key::test_of("counted");
+    let key: Key<Count> = Key::test("counted");
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
                 for _ in 0..1_000 {
-                    let step = |stored: &mut Stored<ProcessKey>| {
-                        let bytes = stored.record.map_or([0; 16], |known| known.to_bytes());
-                        let next = u128::from_le_bytes(bytes) + 1;
-                        stored.record = Some(ProcessKey::from_bytes(next.to_le_bytes()));
+                    let step = |stored: &mut Stored<Count>| {
+                        stored.or_empty().0 += 1;
                         Change::Store
                     };
                     state.update(&key, step).unwrap();
@@ -81,6 +95,5 @@ fn steps_from_four_threads_are_taken_one_after_the_other() {
             });
         }
     });
-    let counted = state.view(&key).unwrap().record.unwrap().to_bytes();
-    assert_eq!(u128::from_le_bytes(counted), 4_000);
+    assert_eq!(state.view(&key).unwrap().record, Some(Count(4_000)));
 }

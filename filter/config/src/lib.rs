@@ -38,7 +38,6 @@ mod values;
 
 pub use error::{Error, suggestion};
 
-use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::Deserialize;
@@ -142,7 +141,7 @@ fn read(value: &Value, most: usize) -> Result<Routing, Vec<Error>> {
     }
     let problems = Problems::new(most);
     let mut routing = Routing::default();
-    let mut skipped = BTreeSet::new();
+    let mut skipped = Vec::new();
     if let Some(file) = kinds(value, &mut skipped, &problems) {
         policy::file(value, &file, &skipped, &problems, &mut routing);
     }
@@ -155,11 +154,7 @@ fn read(value: &Value, most: usize) -> Result<Routing, Vec<Error>> {
 
 /// A file whose values are all of the right kind. What is not is noted and skipped; nothing, once there is no room for
 /// another error.
-fn kinds<'a>(
-    value: &'a Value,
-    skipped: &mut BTreeSet<String>,
-    problems: &Problems,
-) -> Option<File<'a>> {
+fn kinds<'a>(value: &'a Value, skipped: &mut Vec<String>, problems: &Problems) -> Option<File<'a>> {
     loop {
         match File::deserialize(Reader::new(value, Path::Root, skipped)) {
             Ok(file) => return Some(file),
@@ -167,9 +162,10 @@ fn kinds<'a>(
                 let error = Error::from(error);
                 let path = error.path().to_owned();
                 let more = problems.add(error);
-                if !more || path.is_empty() || !skipped.insert(path) {
+                if !more || path.is_empty() || skipped.contains(&path) {
                     return None;
                 }
+                skipped.push(path);
             }
         }
     }

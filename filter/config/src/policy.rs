@@ -1,6 +1,6 @@
 //! From what is written to what is valid: defaults, limits, and what cannot work together.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -34,7 +34,7 @@ const SLOW_OVER_LEAST: Span = Span::secs(1);
 pub(super) fn file(
     tree: &Value,
     file: &File,
-    skipped: &BTreeSet<String>,
+    skipped: &[String],
     problems: &Problems,
     routing: &mut Routing,
 ) {
@@ -46,7 +46,7 @@ pub(super) fn file(
             let problem = format_args!("{other} is unknown: this Seawall reads version {VERSION}");
             version.refuse_as(problem);
         }
-        None if skipped.contains("version") => {}
+        None if skipped.iter().any(|path| path == "version") => {}
         None => version.refuse_as(format_args!("missing: write \"version\": {VERSION}")),
     }
     let policies = at!(file.policies);
@@ -74,11 +74,11 @@ pub(super) fn file(
 fn policies<'a>(
     written: &At<'a, BTreeMap<&'a str, RawPolicy<'a>>>,
     tree: &Map<String, Value>,
-    skipped: &BTreeSet<String>,
+    skipped: &[String],
     problems: &Problems,
 ) -> Vec<Policy> {
     let mut policies = Vec::new();
-    let mut wrong: BTreeMap<&str, Vec<Error>> = BTreeMap::new();
+    let mut wrong: Vec<(&str, Vec<Error>)> = Vec::new();
     let mut chains = Vec::new();
     for (name, at) in written.entries() {
         let Some(chain) = merge::chain(written, tree, name) else {
@@ -94,9 +94,8 @@ fn policies<'a>(
             // It extends nothing, and was read with the file.
             Some(raw) if chain.len() == 1 => take(raw),
             _ => {
-                let nothing = BTreeSet::new();
                 let merged = merge::merged(tree, &chain);
-                match RawPolicy::deserialize(Reader::new(&merged, *path, &nothing)) {
+                match RawPolicy::deserialize(Reader::new(&merged, *path, &[])) {
                     Ok(raw) => take(&raw),
                     Err(error) => {
                         found.add(error.into());
@@ -104,13 +103,21 @@ fn policies<'a>(
                 }
             }
         }
-        wrong.insert(name, found.into_all());
+        wrong.push((name, found.into_all()));
         chains.push(chain);
     }
+    // They came in the order of their names.
+    let found_in = |name: &str| {
+        let place = wrong.binary_search_by(|(known, _)| (*known).cmp(name));
+        place
+            .ok()
+            .and_then(|place| wrong.get(place))
+            .map(|(_, found)| found)
+    };
     for chain in chains {
         let mut names = chain.into_iter();
-        let own = names.next().and_then(|name| wrong.get(name));
-        let inherits = names.any(|name| wrong.get(name).is_some_and(|found| !found.is_empty()));
+        let own = names.next().and_then(&found_in);
+        let inherits = names.any(|name| found_in(name).is_some_and(|found| !found.is_empty()));
         for error in own.into_iter().flatten().filter(|_| !inherits) {
             problems.add(error.clone());
         }
@@ -119,7 +126,7 @@ fn policies<'a>(
 }
 
 /// Whether something in a policy was skipped, so that nothing more can be said of it.
-fn is_skipped(skipped: &BTreeSet<String>, name: &str) -> bool {
+fn is_skipped(skipped: &[String], name: &str) -> bool {
     let rest = |path: &str| {
         let rest = path.strip_prefix("policies.")?;
         rest.strip_prefix(name)

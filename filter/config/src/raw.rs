@@ -41,7 +41,7 @@ pub struct File<'a> {
     pub page: Option<RawPage<'a>>,
 }
 
-/// The state page: what this process knows of every upstream, as JSON.
+/// The state page: what this process knows of every upstream, as JSON or HTML.
 #[derive(Debug, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -52,6 +52,9 @@ pub struct RawPage<'a> {
     /// Who may read it; for everybody else it does not exist.
     #[serde(borrow)]
     pub trust: Option<RawTrust<'a>>,
+    /// Who may also force upstreams open or closed, or reset them: by identity, or by address and the page's token (nobody).
+    #[serde(borrow)]
+    pub force: Option<RawTrust<'a>>,
 }
 
 /// Whose marks are believed.

@@ -8,7 +8,6 @@
 //! The derived code ends at the first error. What is skipped is as if it was not there, so that a check reads again
 //! without what was wrong, and finds the next error.
 
-use std::collections::BTreeSet;
 use std::fmt::Display;
 
 use serde::de::value::{BorrowedStrDeserializer, StrDeserializer};
@@ -24,15 +23,11 @@ use seawall_policy::json::Path;
 pub(super) struct Reader<'a, 'de> {
     value: &'de Value,
     path: Path<'a>,
-    skipped: &'a BTreeSet<String>,
+    skipped: &'a [String],
 }
 
 impl<'a, 'de> Reader<'a, 'de> {
-    pub(super) const fn new(
-        value: &'de Value,
-        path: Path<'a>,
-        skipped: &'a BTreeSet<String>,
-    ) -> Self {
+    pub(super) const fn new(value: &'de Value, path: Path<'a>, skipped: &'a [String]) -> Self {
         Self {
             value,
             path,

@@ -154,13 +154,19 @@ pub(super) fn enforcement(
 
 /// The state page.
 pub(super) fn page(raw: &At<'_, RawPage<'_>>) -> StatePage {
-    let trust = trust(&at!(raw.trust));
-    if trust.is_empty() {
+    let (reads, force) = (trust(&at!(raw.trust)), trust(&at!(raw.force)));
+    if reads.is_empty() && force.is_empty() {
         at!(raw.trust).refuse("empty: write who may read it, by \"addresses\" or \"identities\"");
     }
+    let path = location(&at!(raw.path));
+    if path.contains('?') && !force.is_empty() {
+        at!(raw.path)
+            .refuse("with \"force\" the path has no \"?\": what is asked stands behind it");
+    }
     StatePage {
-        path: location(&at!(raw.path)),
-        trust,
+        path,
+        trust: reads,
+        force,
     }
 }
 

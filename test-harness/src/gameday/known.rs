@@ -1,11 +1,13 @@
 //! What of the filter a team can look at, by its name. The tests hold this against the documentation.
 
 /// Its metrics.
-pub(super) const METRICS: [&str; 31] = [
+pub(super) const METRICS: [&str; 33] = [
     "seawall_control_headers_removed",
     "seawall_decisions",
     "seawall_failovers_misrouted",
     "seawall_fallbacks",
+    "seawall_force_refused",
+    "seawall_forced",
     "seawall_half_open_starved",
     "seawall_hedges_not_allowed",
     "seawall_host_errors",

@@ -152,3 +152,142 @@ fn a_name_that_looks_like_markup_is_a_name() {
     assert_eq!(page["upstreams"][0]["upstream"], json!(name));
     assert_eq!(page["upstreams"].as_array().map(Vec::len), Some(1));
 }
+
+/// The same page, by which whoever sits on a listed address may force upstreams.
+fn forcing(workers: usize) -> Process {
+    let mut whole: Value = serde_json::from_str(PAGE).expect("JSON");
+    whole["page"]["force"] = json!({"addresses": ["10.1.2.3"]});
+    process(workers, &whole.to_string())
+}
+
+fn post(process: &Process, query: &str, more: &[(&str, &str)]) -> Option<LocalReply> {
+    let mut properties = properties();
+    properties.insert("source\0address".to_owned(), b"10.1.2.3:4711".to_vec());
+    let stream = process.open(1, properties);
+    let path = format!("/seawall?{query}");
+    let mut lines = vec![
+        (":method", "POST"),
+        (":path", path.as_str()),
+        (":scheme", "http"),
+        (":authority", "10.0.0.1"),
+    ];
+    lines.extend(more);
+    let flow = process.request_headers(stream, headers(&lines), false);
+    process.close(stream);
+    match flow {
+        Flow::Reply(reply) => Some(reply),
+        Flow::Continue | Flow::Pause => None,
+    }
+}
+
+#[test]
+fn what_one_worker_is_told_to_force_holds_at_all_of_them_and_a_body_is_not_waited_for() {
+    let process = forcing(4);
+    for worker in [0, 1, 2, 0, 1, 2] {
+        let stream = ask(&process, worker).expect("closed passes");
+        end(&process, stream, "200");
+    }
+    let token = page(&process)["force"]["token"]
+        .as_str()
+        .expect("a token")
+        .to_owned();
+    let order = format!("policy=default&upstream=upstream&token={token}");
+    let refused = post(
+        &process,
+        &format!("{order}&do=open&for=1m"),
+        &[("origin", "http://evil.example")],
+    );
+    assert_eq!(refused.expect("an answer").status, 403);
+    for (action, passes) in [
+        ("open&for=1m", false),
+        ("closed&for=1m", true),
+        ("open&for=1m", false),
+        ("reset", true),
+    ] {
+        let answer = post(&process, &format!("{order}&do={action}"), &[]).expect("an answer");
+        assert_eq!(
+            answer.status,
+            200,
+            "{}",
+            String::from_utf8_lossy(&answer.body)
+        );
+        for worker in 0..4 {
+            let stream = ask(&process, worker);
+            assert_eq!(stream.is_some(), passes, "worker {worker} after {action}");
+            if let Some(stream) = stream {
+                end(&process, stream, "200");
+            }
+        }
+    }
+    assert_eq!(traps(&process), Vec::<String>::new());
+}
+
+#[test]
+fn any_query_of_a_post_is_answered_and_forces_nothing() {
+    let process = forcing(2);
+    let stream = ask(&process, 0).expect("closed passes");
+    end(&process, stream, "200");
+    let token = page(&process)["force"]["token"]
+        .as_str()
+        .expect("a token")
+        .to_owned();
+    let long = "%41".repeat(4_000);
+    for query in [
+        "",
+        "?",
+        "&",
+        "=",
+        "do",
+        "do=",
+        "do=open&do=open",
+        "%",
+        "policy=%f",
+        "upstream=%ff%00",
+        "for=1e9y",
+        &long,
+    ] {
+        let answer = post(&process, &format!("{query}&token={token}"), &[]).expect("an answer");
+        assert_eq!(answer.status, 400, "{query}");
+    }
+    let stream = ask(&process, 1).expect("closed passes");
+    end(&process, stream, "200");
+    assert_eq!(traps(&process), Vec::<String>::new());
+}
+
+#[test]
+fn a_browser_gets_a_page_without_script_in_which_a_name_is_a_name() {
+    let process = forcing(1);
+    let mut of_upstream = properties();
+    let name = "\"><script>alert(1)</script>&do=open";
+    of_upstream.insert("xds\0cluster_name".to_owned(), name.as_bytes().to_vec());
+    let stream = process.open(0, of_upstream);
+    process.request_headers(stream, headers(&[(":method", "GET"), (":path", "/")]), true);
+    end(&process, stream, "200");
+    let mut of_page = properties();
+    of_page.insert("source\0address".to_owned(), b"10.1.2.3:4711".to_vec());
+    let stream = process.open(0, of_page);
+    let asked = [
+        (":method", "GET"),
+        (":path", "/seawall"),
+        ("accept", "text/html"),
+    ];
+    let Flow::Reply(reply) = process.request_headers(stream, headers(&asked), true) else {
+        panic!("no page");
+    };
+    let html = String::from_utf8(reply.body.clone()).expect("UTF-8");
+    assert!(
+        !html.contains("<script") && html.contains("&lt;script&gt;alert(1)"),
+        "{html}"
+    );
+    assert!(
+        html.contains(
+            "&amp;upstream=%22%3E%3Cscript%3Ealert%281%29%3C%2Fscript%3E%26do%3Dopen&amp;"
+        ),
+        "{html}"
+    );
+    let header = |name| seawall_harness::abi::stream::value(&reply.headers, name);
+    assert!(
+        header("content-security-policy")
+            .is_some_and(|policy| policy.starts_with("default-src 'none'"))
+    );
+}

@@ -45,6 +45,8 @@ fn rows() -> Vec<Row> {
         ("/page.path", page(), json!(["/", "/seawall"])),
         ("/page.trust.identities", page(), json!([["spiffe://a/*"]])),
         ("/page.trust.addresses", page(), json!([["10.1.2.3"]])),
+        ("/page.force.identities", page(), json!([["spiffe://a/*"]])),
+        ("/page.force.addresses", page(), json!([[], ["10.1.2.3"]])),
         (
             "/upstreams[].cluster",
             upstream(),

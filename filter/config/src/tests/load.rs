@@ -178,6 +178,15 @@ fn a_state_page_is_for_somebody() {
     let read = page_of(json!({"path": "/seawall", "trust": {"addresses": ["10.0.0.0/8"]}}));
     let read = read.unwrap();
     assert!(read.path == "/seawall" && read.trust.reaches("10.1.2.3:4", &Forwarded::Absent));
+    assert!(read.force.is_empty(), "who may read may not force");
+    let ops = json!({"identities": ["spiffe://a/ns/ops/*"]});
+    let forcing = page_of(json!({"path": "/seawall", "force": ops})).unwrap();
+    assert!(forcing.trust.is_empty() && forcing.force.knows("spiffe://a/ns/ops/sa/x"));
+    let query = page_of(json!({"path": "/seawall?x", "force": ops})).unwrap_err();
+    assert_eq!(
+        query,
+        "page.path: with \"force\" the path has no \"?\": what is asked stands behind it"
+    );
     let nobody = page_of(json!({"path": "/seawall"})).unwrap_err();
     assert_eq!(
         nobody,

@@ -3,8 +3,12 @@
 //! **Architecture invariant:** what cannot be decided passes, except half-open, where a permit that could not be stored
 //! is no permit. Whoever calls counts what was undecided.
 
+mod operator;
+
+pub use operator::{force, reset};
+
 use crate::breaker::{
-    Admission, Asker, Counted, Force, Forced, LastWord, Lot, Mode, Moment, Permit, Phase, Refusal,
+    Admission, Asker, Counted, Force, LastWord, Lot, Mode, Moment, Permit, Phase, Refusal,
     Settings, Transitions, Verdict,
 };
 use crate::fallback::Cause;
@@ -268,19 +272,6 @@ fn forced(store: &impl SharedState, key: &Key<Record>, now: Timestamp) -> Option
     let forced = store.view(key).ok()?.record?.forced?;
     let holds = forced.is_on(now) && !forced.is_too_far_ahead(now);
     holds.then_some(forced.force())
-}
-
-/// An operator asks something of an upstream, or nothing any more. It holds once it stands in shared data.
-pub fn force(
-    store: &impl SharedState,
-    upstream: &GovernedUpstream<'_>,
-    forced: Option<&Forced>,
-    moment: Moment,
-) -> StepReport {
-    update_record(store, upstream, moment, &mut |record| {
-        record.forced = forced.cloned().map(Box::new);
-        (Transitions::new(), Change::Store)
-    })
 }
 
 /// The decision that follows from what the breaker said and from whether that is stored.

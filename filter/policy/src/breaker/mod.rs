@@ -324,8 +324,13 @@ impl Breaker {
         }
     }
 
-    /// Starts closed and empty, in a new generation; says so where it was not closed.
-    pub fn restart(&mut self, geometry: Geometry, now: Timestamp) -> Option<Transition> {
+    /// Starts closed and empty, in a new generation; says so, and why, where it was not closed.
+    pub fn restart(
+        &mut self,
+        geometry: Geometry,
+        now: Timestamp,
+        cause: Cause,
+    ) -> Option<Transition> {
         self.geometry = geometry;
         self.last = self.last.max(now);
         self.trips = 0;
@@ -336,7 +341,7 @@ impl Breaker {
                 self.state = closed;
                 None
             }
-            Phase::Open | Phase::HalfOpen => Some(self.enter(closed, now, Cause::Reconfigured)),
+            Phase::Open | Phase::HalfOpen => Some(self.enter(closed, now, cause)),
         }
     }
 

@@ -80,6 +80,8 @@ pub enum Cause {
     },
     /// A later configuration made it start anew.
     Reconfigured,
+    /// An operator reset it.
+    Operator,
 }
 
 impl fmt::Display for Cause {
@@ -105,6 +107,7 @@ impl fmt::Display for Cause {
             ),
             Self::OwnProbes { good } => write!(f, "own_probes_good={good}"),
             Self::Reconfigured => write!(f, "configuration=new"),
+            Self::Operator => write!(f, "operator=reset"),
         }
     }
 }

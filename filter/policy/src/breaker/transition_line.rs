@@ -148,6 +148,7 @@ mod tests {
                 Cause::Reconfigured,
                 vec![("configuration", "new".to_owned())]
             )),
+            Just((Cause::Operator, vec![("operator", "reset".to_owned())])),
         ]
     }
 

@@ -194,8 +194,8 @@ impl<H: HeaderMap> HttpRequest<H> {
     ) -> Action {
         self.complete = end_of_stream;
         let pairs = facts.headers();
-        if let Some(json) = worker.page(&pairs, facts) {
-            out.reply(state_page::reply(json));
+        if let Some(answer) = worker.page(&pairs, facts) {
+            out.reply(state_page::reply(answer));
             return self.await_reply(Pending::Page);
         }
         self.read_headers(worker, facts, pairs, out)

@@ -1,38 +1,74 @@
 //! The state page: answered before anything else where it is asked for by a peer that may. To all others it does not
 //! exist: their request goes its way.
 
-use super::propagation::{forwarded, is_trusted};
+use super::propagation::forwarded;
 use crate::environment::effects::Reply;
-use crate::environment::facts::RequestPhase;
+use crate::environment::facts::{RequestPhase, StreamFact};
 use crate::environment::headers::HeaderMap;
-use crate::response_facts::FactCache;
 use crate::state_page::StatePage;
+use crate::state_page::permission::Standing;
+use crate::trust::{Trust, host_and_port};
+use seawall_page::Answer;
 
-/// Whether a request asks for this page, and may.
-pub(crate) fn is_asked(
-    page: &StatePage,
-    pairs: &impl HeaderMap,
-    facts: &impl RequestPhase,
-) -> bool {
-    pairs.value(":path") == Some(page.path.as_bytes())
-        && pairs.value(":method") == Some(b"GET")
-        && is_trusted(
-            &page.trust,
-            &forwarded(pairs),
-            facts,
-            &mut FactCache::default(),
-        )
+/// Whether a request is for this path, whatever its query.
+#[inline]
+pub(crate) fn is_there(page: &StatePage, pairs: &impl HeaderMap) -> bool {
+    let path = pairs.value(":path").unwrap_or_default();
+    let rest = path.strip_prefix(page.path.as_bytes());
+    rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'?')))
 }
 
-/// The page as a local reply.
-pub(crate) fn reply(json: Vec<u8>) -> Reply {
+/// A peer that the page's lists know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Peer {
+    /// How.
+    pub(crate) standing: Standing,
+    /// Its identity, or its address without the port.
+    pub(crate) name: String,
+}
+
+impl Peer {
+    /// The peer of a request, if it may read the page.
+    pub(crate) fn known(
+        page: &StatePage,
+        pairs: &impl HeaderMap,
+        facts: &impl RequestPhase,
+    ) -> Option<Self> {
+        let identity = facts.text(StreamFact::PeerUriSan);
+        // Without a certificate no pattern fits, not even `*`.
+        let identity = identity.filter(|identity| !identity.is_empty());
+        let address = facts.text(StreamFact::PeerAddress).unwrap_or_default();
+        let forwarded = forwarded(pairs);
+        let knows = |trust: &Trust| identity.as_ref().is_some_and(|known| trust.knows(known));
+        let standing = if knows(&page.force) {
+            Standing::Identity
+        } else if page.force.reaches(&address, &forwarded) {
+            Standing::Address
+        } else if knows(&page.trust) || page.trust.reaches(&address, &forwarded) {
+            Standing::Reader
+        } else {
+            return None;
+        };
+        let name = match (standing, identity) {
+            (Standing::Identity, Some(identity)) => identity,
+            _ => host_and_port(&address)
+                .map_or("", |(host, _)| host)
+                .to_owned(),
+        };
+        Some(Self { standing, name })
+    }
+}
+
+/// An answer as a local reply.
+pub(crate) fn reply(answer: Answer) -> Reply {
     let mut reply = Reply {
-        status: 200,
+        status: answer.status,
         details: "seawall_page".into(),
-        body: json,
+        body: answer.body.into_bytes(),
         ..Reply::default()
     };
-    reply.header("content-type", "application/json");
-    reply.header("cache-control", "no-store");
+    for (name, value) in answer.headers {
+        reply.header(name, value);
+    }
     reply
 }

@@ -14,6 +14,7 @@ use crate::shared::store::SharedStore;
 use crate::shared::store::tests::Memory;
 use crate::shedding::reported_load;
 use crate::time::Span;
+use seawall_page::{BYTES_MAX, Page, Viewer};
 
 static KEY: Key<Record> = Key::test("seawall/v1/p/c");
 static PLACES: Key<InFlightSlots> = Key::test("places");
@@ -44,6 +45,7 @@ fn upstream(policy: &Policy) -> UpstreamView<'_> {
     UpstreamView {
         policy,
         cluster: "c",
+        part: None,
         key: Some(&KEY),
         places: None,
         position: "present",
@@ -93,9 +95,9 @@ fn record(policy: &Policy, outcomes: &[Outcome]) -> Record {
 }
 
 fn shown(store: &Memory, upstream: &UpstreamView<'_>, millis: u64) -> Value {
-    let mut json = begin(PendingWork::default());
-    assert!(add(&mut json, store, upstream, at(millis)));
-    let page: Value = serde_json::from_slice(&end(json, 0)).expect("JSON");
+    let mut page = Page::new(&PendingWork::default().row(), Viewer::default());
+    page.add(&row(store, upstream, at(millis)));
+    let page: Value = serde_json::from_str(&page.end(0).body).expect("JSON");
     page["upstreams"][0].clone()
 }
 
@@ -190,39 +192,42 @@ fn places_show_what_is_in_flight_and_how_loaded_the_upstream_is() {
 }
 
 #[test]
-fn a_page_is_bounded_and_says_what_is_missing() {
+fn a_page_is_bounded_and_shows_what_could_not_be_stored() {
     let (store, policy) = (Memory::default(), policy());
     let upstream = upstream(&policy);
-    let mut json = begin(PendingWork {
+    let pending = PendingWork {
         parked: 3,
         ..PendingWork::default()
-    });
-    let added = (0..10_000)
-        .filter(|_| add(&mut json, &store, &upstream, at(0)))
-        .count();
-    let page = end(json, 10_000 - added);
-    assert!(page.len() < BYTES_MAX + 2_000, "{}", page.len());
-    let page: Value = serde_json::from_slice(&page).expect("JSON");
-    assert_eq!(page["upstreams"].as_array().map(Vec::len), Some(added));
-    assert_eq!(page["omitted"], json!(10_000 - added));
-    assert_eq!(page["worker"]["hedges_parked"], json!(3));
+    };
+    for html in [false, true] {
+        let viewer = Viewer {
+            html,
+            ..Viewer::default()
+        };
+        let mut page = Page::new(&pending.row(), viewer);
+        while page.has_room() {
+            page.add(&row(&store, &upstream, at(0)));
+        }
+        let whole = page.end(7).body;
+        assert!(whole.len() < BYTES_MAX + 2_000, "{}", whole.len());
+        if !html {
+            let page: Value = serde_json::from_str(&whole).expect("JSON");
+            assert_eq!(page["worker"]["hedges_parked"], json!(3));
+        }
+    }
+}
+
+#[test]
+fn a_part_of_a_cluster_is_shown() {
+    let (store, policy) = (Memory::default(), policy());
+    let upstream = UpstreamView {
+        part: Some(("route", "r")),
+        ..upstream(&policy)
+    };
+    check(&shown(&store, &upstream, 0), json!({"route": "r"}));
 }
 
 proptest! {
-    #[test]
-    fn a_name_stays_a_name(cluster in any::<String>(), name in any::<String>()) {
-        let (store, mut policy) = (Memory::default(), policy());
-        policy.name = name.clone();
-        let upstream = UpstreamView { cluster: &cluster, ..upstream(&policy) };
-        let mut json = begin(PendingWork::default());
-        add(&mut json, &store, &upstream, at(0));
-        let page = end(json, 0);
-        prop_assert!(page.trim_ascii_end().iter().all(|byte| *byte >= b' ' && *byte != b'<'));
-        let page: Value = serde_json::from_slice(&page).expect("JSON");
-        prop_assert_eq!(&page["upstreams"][0]["upstream"], &json!(cluster));
-        prop_assert_eq!(&page["upstreams"][0]["policy"], &json!(name));
-    }
-
     #[test]
     fn whatever_stands_in_shared_data_a_page_is_json(
         bytes in prop::collection::vec(any::<u8>(), 0..200),

@@ -30,6 +30,8 @@ pub(crate) enum Event {
     Transition(Phase, Phase),
     /// An own probe was answered, well or not.
     Probe(bool),
+    /// An operator forced it, or took that back.
+    Forced(&'static str),
     /// Half-open, requests and no verdict for `half_open.wait`.
     HalfOpenStarved,
     /// A retry was paid for.
@@ -55,6 +57,7 @@ impl Event {
             Self::Ignored(why) => (&families::IGNORED, [why.name(), ""]),
             Self::MarkedOutcome(outcome) => (&families::SHADOW_OUTCOMES, [outcome.name(), ""]),
             Self::Fallback(rung, cause) => (&families::FALLBACKS, [rung, cause.name()]),
+            Self::Forced(action) => (&families::FORCED, [action, ""]),
             Self::HalfOpenStarved => (&families::HALF_OPEN_STARVED, ["", ""]),
             Self::Probe(true) => (&families::PROBES, ["good", ""]),
             Self::Probe(false) => (&families::PROBES, ["bad", ""]),
@@ -97,6 +100,8 @@ pub(crate) enum InternalEvent {
     Misrouted,
     /// What became of an answer that was to be kept for stale ones.
     Stale(&'static str),
+    /// What somebody asked who may read the state page was not done, and why.
+    ForceRefused(&'static str),
     /// A call of the host failed.
     HostError(&'static str),
 }
@@ -118,6 +123,7 @@ impl InternalEvent {
             Self::Crowded => (&families::SLOTS_UNCOUNTED, ""),
             Self::Misrouted => (&families::FAILOVERS_MISROUTED, ""),
             Self::Stale(result) => (&families::STALE, result),
+            Self::ForceRefused(problem) => (&families::FORCE_REFUSED, problem),
             Self::HostError(call) => (&families::HOST_ERRORS, call),
         }
     }

@@ -32,6 +32,7 @@ families! {
     FALLBACKS: Counter "fallbacks" ["policy", "upstream", "rung", "reason"];
     TRANSITIONS: Counter "transitions" ["policy", "upstream", "from", "to"];
     RECORD_CHANGES: Counter "record_changes" ["policy", "upstream"];
+    FORCED: Counter "forced" ["policy", "upstream", "to"];
     HALF_OPEN_STARVED: Counter "half_open_starved" ["policy", "upstream"];
     PROBES: Counter "probes" ["policy", "upstream", "outcome"];
     RETRIES: Counter "retries" ["policy", "upstream", "decision", "reason"];
@@ -53,6 +54,7 @@ families! {
     SLOTS_UNCOUNTED: Counter "slots_uncounted" [];
     FAILOVERS_MISROUTED: Counter "failovers_misrouted" [];
     STALE: Counter "stale" ["outcome"];
+    FORCE_REFUSED: Counter "force_refused" ["reason"];
     HOST_ERRORS: Counter "host_errors" ["call"];
     UPSTREAMS: Gauge "upstreams" [];
     SLOTS_WATCHED: Gauge "slots_watched" [];

@@ -128,6 +128,27 @@ impl UpstreamSeries {
         );
     }
 
+    /// Counts what an operator did, and says what and who: it is in nobody's configuration.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn operated(
+        &mut self,
+        env: &impl Metrics,
+        action: &'static str,
+        lasts: Option<Span>,
+        by: &str,
+    ) {
+        self.count(Event::Forced(action));
+        let [policy, upstream] = &self.labels;
+        let (millis, by) = (lasts.map_or(0, Span::as_millis), label(by));
+        env.log(
+            log::Level::Warn,
+            format_args!(
+                "seawall: policy={policy} upstream={upstream} operator={action} for={millis}ms by={by}"
+            ),
+        );
+    }
+
     /// Shows what the retry budget holds, in retries, rounded down.
     pub(crate) fn budget(&mut self, env: &impl Metrics, retries: u64) {
         let family = &families::RETRY_BUDGET;

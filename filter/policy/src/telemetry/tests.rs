@@ -43,6 +43,7 @@ fn every_event_has_a_value_for_each_label_of_its_family() {
         Event::Transition(Phase::Closed, Phase::Open),
         Event::Probe(true),
         Event::Probe(false),
+        Event::Forced("open"),
         Event::HalfOpenStarved,
         Event::RetryGranted,
         Event::RetryDenied(Denial::Attempts),
@@ -71,6 +72,7 @@ fn every_event_has_a_value_for_each_label_of_its_family() {
         InternalEvent::Crowded,
         InternalEvent::Misrouted,
         InternalEvent::Stale("kept"),
+        InternalEvent::ForceRefused("token"),
         InternalEvent::HostError("log"),
     ];
     for event in own {

@@ -118,7 +118,7 @@ impl<E: Environment> Worker<E> {
                 }
             }
         }
-        for (_, (directory, numbers, known)) in all.iter() {
+        for (directory, numbers, known) in all.iter() {
             match renew(&self.env, directory, known, moment.now) {
                 Ok(lost) => {
                     for number in lost.iter().filter_map(|place| numbers.get(*place)) {

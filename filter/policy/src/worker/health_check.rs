@@ -42,7 +42,7 @@ impl<E: Environment> Worker<E> {
         else {
             return;
         };
-        let host = settings.host(&entry.cluster, entry.authority.as_deref());
+        let host = settings.host(&entry.cluster, entry.authority());
         let call = self
             .env
             .get(&entry.cluster, host, &settings.path, settings.timeout);

@@ -3,8 +3,6 @@
 //! The state itself stands in shared data. Here stands what belongs to this VM: which permits it holds, what it counted since
 //! the last tick.
 
-use std::collections::BTreeMap;
-
 use crate::breaker::Phase;
 use crate::latency::Histogram;
 use crate::outcome::broken_stream::BrokenStreams;
@@ -16,6 +14,7 @@ use crate::shared::record::Record;
 use crate::shared::state::Key;
 use crate::time::{Span, Timestamp};
 
+use super::by_name::Numbers;
 use super::handover::{Deposits, Link};
 use super::local_leases::LocalHoldings;
 use super::record_cache::RecordCache;
@@ -65,8 +64,7 @@ impl Name<'_> {
 
     /// The authority, where one parts its state from others.
     pub(crate) fn authority(&self) -> Option<&str> {
-        let (kind, part) = self.part?;
-        (kind == AUTHORITY && part != LONG).then_some(part)
+        authority_of(self.part)
     }
 
     /// The name in metrics and logs.
@@ -76,6 +74,11 @@ impl Name<'_> {
             None => self.cluster.to_owned(),
         }
     }
+}
+
+fn authority_of<'a>(part: Option<(&'static str, &'a str)>) -> Option<&'a str> {
+    let (kind, part) = part?;
+    (kind == AUTHORITY && part != LONG).then_some(part)
 }
 
 /// What this VM knows of the watch over broken streams of one upstream.
@@ -109,8 +112,8 @@ pub(crate) struct Upstream {
     pub(crate) policy: usize,
     /// Its cluster.
     pub(crate) cluster: String,
-    /// The authority that its state is for, where the cluster has a state for each.
-    pub(crate) authority: Option<String>,
+    /// The route or the authority that its state is for, where the cluster has a state for each.
+    part: Option<(&'static str, String)>,
     /// The slot of that authority.
     pub(crate) owned: Option<AuthorityEntry>,
     /// Where its state stands; `None` where it has none.
@@ -179,6 +182,17 @@ pub(crate) enum Position {
 }
 
 impl Upstream {
+    /// The route or the authority that its state is for, where the cluster has a state for each.
+    pub(crate) fn part(&self) -> Option<(&'static str, &str)> {
+        let part = self.part.as_ref();
+        part.map(|(kind, part)| (*kind, part.as_str()))
+    }
+
+    /// The authority that its state is for; nothing for all that are too long.
+    pub(crate) fn authority(&self) -> Option<&str> {
+        authority_of(self.part())
+    }
+
     /// A request pays into the retry budget.
     pub(super) fn add_deposit(&self) {
         self.deposits.set(self.deposits.get().saturating_add(1));
@@ -223,7 +237,7 @@ pub(crate) fn others(scope: &str) -> String {
 pub(crate) struct Upstreams {
     entries: Vec<Upstream>,
     /// By key; the key holds the policy's name.
-    index: BTreeMap<String, usize>,
+    index: Numbers,
     /// How many of them have a state and are no slots of authorities, which have bounds of their own.
     ordinary: usize,
     /// How many of them are slots of authorities.
@@ -259,7 +273,7 @@ impl Upstreams {
 
     /// The number of an upstream by its key, or of what stands for all others of a policy.
     pub(crate) fn find(&self, key: &str) -> Option<usize> {
-        self.index.get(key).copied()
+        self.index.get(key)
     }
 
     /// Adds an upstream.
@@ -352,7 +366,7 @@ fn upstream(
     Upstream {
         policy: name.policy,
         cluster: name.cluster.to_owned(),
-        authority: name.authority().map(str::to_owned),
+        part: name.part.map(|(kind, part)| (kind, part.to_owned())),
         owned: None,
         key,
         holding: LocalLease::none(instance),

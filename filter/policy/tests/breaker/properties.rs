@@ -154,6 +154,7 @@ fn made(transition: &Transition) -> Made {
             Cause::ProbesBad { .. } => Why::ProbesBad,
             Cause::OwnProbes { .. } => Why::OwnProbes,
             Cause::Reconfigured => unreachable!("no configuration changes here"),
+            Cause::Operator => unreachable!("no operator is here"),
         },
         at: transition.at.as_nanos(),
         open_for: transition.open_for.map(Span::as_nanos),

@@ -1,5 +1,7 @@
 //! The state page in a real Envoy.
 
+mod forced;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 

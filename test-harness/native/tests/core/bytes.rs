@@ -6,6 +6,8 @@ mod by_route;
 mod credits;
 #[path = "fallback.rs"]
 mod fallback;
+#[path = "forced.rs"]
+mod forced;
 #[path = "handover.rs"]
 mod handover;
 #[path = "hedges.rs"]

@@ -2,6 +2,8 @@
 
 #[path = "fallback.rs"]
 mod fallback;
+#[path = "forced.rs"]
+mod forced;
 #[path = "handover.rs"]
 mod handover;
 #[path = "hedges.rs"]

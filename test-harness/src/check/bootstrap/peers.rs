@@ -15,13 +15,14 @@ pub(super) fn check(
     routing: &Routing,
 ) {
     let marks = (!routing.trust.networks.is_empty()).then_some("trust");
-    let page = routing.page.as_ref();
-    let page = page.filter(|page| !page.trust.networks.is_empty());
+    let page = routing.page.iter();
+    let pages = page.flat_map(|page| [("page.trust", &page.trust), ("page.force", &page.force)]);
+    let pages = pages.filter(|(_, trust)| !trust.networks.is_empty());
     let own = chain.owner.get("use_remote_address");
     if own.and_then(Value::as_bool) == Some(true) {
         return;
     }
-    for key in marks.into_iter().chain(page.map(|_| "page.trust")) {
+    for key in marks.into_iter().chain(pages.map(|(key, _)| key)) {
         let problem = format!(
             "use_remote_address is not true in {}: who sends x-forwarded-for has the address that it says, which is \
              nobody's here; where a proxy before Envoy writes that header, use identities",

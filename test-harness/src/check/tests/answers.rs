@@ -98,6 +98,10 @@ fn addresses_are_believed_where_no_header_says_them() {
             format!(r#""page":{{"path":"/seawall","trust":{networks}}}"#),
             "page.trust.addresses",
         ),
+        (
+            format!(r#""page":{{"path":"/seawall","force":{networks}}}"#),
+            "page.force.addresses",
+        ),
     ] {
         let paths = [format!("{configuration}: {key}")];
         for manager in ["stat_prefix: a", "use_remote_address: false"] {

@@ -128,3 +128,37 @@ fn what_is_over_leaves_the_record_and_what_lasts_longer_than_it_can_is_damage() 
     let (decision, report) = admit(&store, &upstream(&enforced), &request(0), at(1));
     assert!(matches!(decision, Decision::Admit(Some(_))) && report.repaired);
 }
+
+#[test]
+fn a_reset_takes_back_what_is_forced_and_lets_the_breaker_begin_closed_and_empty() {
+    let enforced = policy(Mode::Enforce(Share::ALL));
+    let upstream = upstream(&enforced);
+    for store in stores() {
+        set(&store, Some(Force::Open), 100);
+        let was = store_phase(&store);
+        let generation = UpstreamView::of(&stored(&store), &upstream, at(100).now).generation;
+        let report = super::reset(&store, &upstream, at(200));
+        assert!(report.is_committed() && report.moved, "every worker looks");
+        let made: Vec<_> = report
+            .transitions
+            .iter()
+            .map(|made| (made.from, made.to))
+            .collect();
+        match was {
+            Phase::Closed => assert_eq!(made, []),
+            _ => assert_eq!(made, [(was, Phase::Closed)]),
+        }
+        let record = stored(&store);
+        assert!(record.forced.is_none() && record.breaker.generation > generation);
+        assert_eq!(store_phase(&store), Phase::Closed);
+        assert!(matches!(
+            ask(&store, enforced.breaker.mode, 201),
+            Decision::Admit(Some(_))
+        ));
+    }
+}
+
+fn stored(store: &Memory) -> Record {
+    let bytes = store.load(K.as_str()).unwrap().expect("a record").bytes;
+    Record::decode(&bytes).expect("a record")
+}

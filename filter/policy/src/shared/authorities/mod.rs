@@ -197,6 +197,12 @@ pub fn claim(
     }
 }
 
+/// Whether an authority has a slot, as far as can be told.
+pub fn has(state: &impl SharedState, key: &Key<Directory>, id: u64) -> bool {
+    let directory = state.view(key).ok().and_then(|stored| stored.record);
+    directory.is_some_and(|directory| directory.of(id).is_some())
+}
+
 /// What a VM remembers of a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Remembered {
@@ -270,8 +276,15 @@ pub fn empty(
     Ok(unless_later(stands, false)? && !matters)
 }
 
-/// Whether a breaker is closed, and its window holds no failure and no slow call.
+/// Whether a breaker is closed, its window holds no failure and no slow call, and no operator asks for anything.
 fn is_empty(record: &mut Record, now: Timestamp) -> bool {
+    if record
+        .forced
+        .as_ref()
+        .is_some_and(|forced| forced.is_on(now))
+    {
+        return false;
+    }
     match &mut record.breaker.state {
         State::Closed(closed) => {
             let counts = closed.window.counts(now);

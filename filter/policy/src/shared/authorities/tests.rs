@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::breaker::window::Geometry;
+use crate::breaker::{Force, Forced};
 use crate::shared::keys::{self, Part};
 use crate::shared::store::SharedStore;
 use crate::shared::store::tests::Memory;
@@ -101,7 +102,11 @@ fn a_slot_whose_state_matters_is_kept_for_longer() {
             closed.consecutive = 3;
         }
     };
-    let changes: [&dyn Fn(&mut Record); 2] = [&open, &counting];
+    let forced = |record: &mut Record| {
+        let asked = Forced::new(Force::Closed, Span::secs(3_600), "ops", START);
+        record.forced = Some(Box::new(asked));
+    };
+    let changes: [&dyn Fn(&mut Record); 3] = [&open, &counting, &forced];
     for change in changes {
         let store = Memory::default();
         let found = ask(&store, 1, 1, START).unwrap();

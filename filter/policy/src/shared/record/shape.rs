@@ -2,7 +2,7 @@
 
 use super::Record;
 use crate::breaker::window::Geometry;
-use crate::breaker::{Phase, State, Transition};
+use crate::breaker::{Cause, Phase, State, Transition};
 use crate::retry_budget::Budget;
 use crate::time::{Span, Timestamp};
 
@@ -89,7 +89,7 @@ impl Record {
             changed = true;
             // What is open though nobody seemed to count was opened by somebody all the same.
             if shapes || self.breaker.phase() == Phase::Closed {
-                transition = self.breaker.restart(geometry, now);
+                transition = self.breaker.restart(geometry, now, Cause::Reconfigured);
             }
         } else if geometry != self.breaker.geometry {
             self.breaker.reshape(geometry);

@@ -262,6 +262,7 @@ fn gust(random: &mut impl Rng, hosts: usize) -> Gust {
             Kind::Slow => random.random_range(5..=50),
             _ => 100,
         },
+        toxic: None,
         service: None,
         hosts: is_part.then_some((some, some)),
         attempts: None,

@@ -43,7 +43,7 @@ pub(super) struct Playing {
     #[arg(long)]
     recorded_outcomes: bool,
     /// What goes wrong: `KIND,at=TIME,for=TIME[,share=PERCENT][,by=TIME][,jitter=TIME][,left=PERCENT][,attempts=COUNT][,service=NAME][,hosts=FIRST-LAST]`; may be given
-    /// several times. docs/worlds.md has the kinds.
+    /// several times. docs/worlds.md has the kinds, and what else some of them take.
     #[arg(long, value_name = "FAULT")]
     fault: Vec<Fault>,
     /// The route's limit of a request, such as 15s. [default: Envoy's 15s, or more where a request of the trace takes as

@@ -67,7 +67,8 @@ impl Run<'_> {
         if let Some(sent) = self.attempt_of(key, attempt) {
             sent.stream = Some(stream);
         }
-        match process.request_headers(stream, shown, true) {
+        let is_all = self.services.get(service).like.body.request == 0;
+        match process.request_headers(stream, shown, is_all) {
             Flow::Pause => {
                 self.parked.insert((key, Some(attempt)));
             }
@@ -130,6 +131,8 @@ impl Run<'_> {
         {
             // What the filter changes here, the next attempt has too.
             flight.headers = process.header_map(stream, REQUEST_HEADERS);
+            let service = flight.service;
+            self.request_body(process, stream, service);
         }
         self.ask_for_place(now, key, attempt);
     }
@@ -223,10 +226,14 @@ impl Run<'_> {
 
     /// The end of an attempt is back in Envoy.
     pub(super) fn ended(&mut self, now: u64, number: u64) {
-        let Some(job) = self.jobs.remove(&number) else {
+        let Some(mut job) = self.jobs.remove(&number) else {
             return;
         };
         let (key, attempt, end) = (job.key, job.attempt, job.end);
+        let body = job.body.take();
+        if body.as_ref().is_some_and(|body| body.begun) {
+            return self.broke(now, key, attempt);
+        }
         let flight = self.in_flight.get(&key);
         let Some(sent) = flight.and_then(|flight| flight.attempts.get(&attempt)) else {
             return;
@@ -245,20 +252,32 @@ impl Run<'_> {
         }
         let mut answer = headers(&[(":status", &status.to_string())]);
         if let Some((process, stream)) = self.process(now, envoy).zip(stream) {
-            if let Flow::Reply(reply) = process.response_headers(stream, answer, true) {
+            let is_all = body.is_none();
+            if let Flow::Reply(reply) = process.response_headers(stream, answer, is_all) {
                 self.answered_by_attempt(now, key, &reply);
                 return;
             }
             answer = process.header_map(stream, RESPONSE_HEADERS);
         }
         let status = code(&answer).unwrap_or(status);
+        if body.is_some()
+            && let Some(flight) = self.in_flight.get_mut(&key)
+        {
+            flight.begins = Some(attempt);
+        }
         self.with_machine(now, key, |machine, retries| {
             machine.answered(attempt, status, answer, retries)
         });
+        if let Some(body) = body {
+            self.comes(now, number, job, body);
+        }
     }
 
-    /// The limit of an attempt passed.
+    /// The limit of an attempt passed. Once an answer goes to the client it counts no more.
     pub(super) fn attempt_limit(&mut self, now: u64, key: Key, attempt: u32) {
+        if self.passes(key) {
+            return;
+        }
         self.host_told(now, key, attempt, None);
         self.with_machine(now, key, |machine, retries| {
             machine.attempt_timed_out(attempt, retries)

@@ -14,6 +14,7 @@ use seawall_policy::environment::facts::{ResponseFact, RouteFact, StreamFact};
 use seawall_policy::time::Span;
 
 use super::Filter;
+use super::filter::FILLER;
 use crate::abi::stream::{HeaderMap, LocalReply, REQUEST_HEADERS, RESPONSE_HEADERS};
 use crate::abi::{EPOCH, LogLine};
 use crate::process::{Flow, Properties, StreamId};
@@ -151,6 +152,17 @@ impl Filter for Core {
             stream.flow(went)
         });
         flow.unwrap_or(Flow::Continue)
+    }
+
+    fn request_body(&self, id: StreamId, _bytes: usize) {
+        self.with(id, |stream, worker| stream.call.request_ended(worker));
+    }
+
+    fn response_body(&self, id: StreamId, bytes: usize, end: bool) -> bool {
+        self.with(id, |stream, worker| {
+            stream.call.response_body(worker, &vec![FILLER; bytes], end);
+        });
+        true
     }
 
     fn header_map(&self, id: StreamId, number: u32) -> HeaderMap {

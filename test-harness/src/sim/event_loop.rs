@@ -71,6 +71,7 @@ fn run<'a>(
         next_call: CALLS,
         active: START,
         touched: None,
+        has_toxics: scenario.has_toxics(),
     };
     for process in 0..lane.envoys.len() {
         let due = START + TICK + phase(scenario.seed, process);
@@ -138,6 +139,7 @@ impl<'a> Run<'a> {
             Event::Reach(job) => self.reach(now, job),
             Event::Served(job) => self.served(now, job),
             Event::Ended(job) => self.ended(now, job),
+            Event::Piece(job) => self.piece(now, job),
             Event::Crash(fault) => self.crash(now, fault),
             Event::Harm(kind) => self.harm(now, kind),
             Event::Tick(process) => self.tick(now, process),

@@ -97,8 +97,9 @@ impl Fate {
                 work: fault.by,
                 takes: Takes::Time,
             },
-            // These are of hosts and of Envoys.
+            // These are of hosts, of Envoys and of the bytes of connections.
             Kind::Slow | Kind::KillVm | Kind::CorruptState | Kind::Clock => self,
+            Kind::Bandwidth | Kind::SlowClose | Kind::Slicer | Kind::LimitData => self,
             Kind::Hang => Self {
                 end: End::TimedOut,
                 takes: Takes::Forever,

@@ -3,8 +3,11 @@
 //! [`Process`] runs the real `.wasm`. [`super::Core`] runs the core natively, for searches that play a trace many times.
 
 use crate::abi::LogLine;
-use crate::abi::stream::HeaderMap;
+use crate::abi::stream::{Action, HeaderMap, REQUEST_BODY, RESPONSE_BODY};
 use crate::process::{Flow, Process, Properties, StreamId};
+
+/// What bodies are made of.
+pub(super) const FILLER: u8 = b'.';
 
 /// The filter of one Envoy.
 pub trait Filter {
@@ -25,6 +28,12 @@ pub trait Filter {
 
     /// The headers of the answer.
     fn response_headers(&self, id: StreamId, headers: HeaderMap, end: bool) -> Flow;
+
+    /// All of a request's body, which ends it.
+    fn request_body(&self, id: StreamId, bytes: usize);
+
+    /// Some bytes of an answer's body. Whether the stream goes on.
+    fn response_body(&self, id: StreamId, bytes: usize, end: bool) -> bool;
 
     /// A header map as it is now.
     fn header_map(&self, id: StreamId, number: u32) -> HeaderMap;
@@ -77,6 +86,21 @@ impl Filter for Process {
 
     fn response_headers(&self, id: StreamId, headers: HeaderMap, end: bool) -> Flow {
         Self::response_headers(self, id, headers, end)
+    }
+
+    fn request_body(&self, id: StreamId, bytes: usize) {
+        Self::request_body(self, id, &vec![FILLER; bytes], false);
+        Self::request_body(self, id, &[], true);
+        self.take_body(id, REQUEST_BODY);
+    }
+
+    fn response_body(&self, id: StreamId, bytes: usize, end: bool) -> bool {
+        Self::response_body(self, id, &vec![FILLER; bytes], end);
+        self.take_body(id, RESPONSE_BODY);
+        let actions = self.take_actions(id);
+        !actions
+            .iter()
+            .any(|action| matches!(action, Action::ResetRequest | Action::ResetResponse))
     }
 
     fn header_map(&self, id: StreamId, number: u32) -> HeaderMap {

@@ -7,7 +7,6 @@ use rand::RngExt;
 use super::START;
 use super::fate::{Fate, Takes};
 use super::key::Key;
-use super::scenario::Reached;
 use super::state::{Caller, ClientRequest, Event, Run, UpstreamJob};
 use super::upstream::Arrival;
 use crate::random::chance;
@@ -71,7 +70,8 @@ impl Run<'_> {
         if lost {
             return;
         }
-        let job = UpstreamJob {
+        let body = like.body;
+        let mut job = UpstreamJob {
             key,
             attempt,
             request,
@@ -85,8 +85,10 @@ impl Run<'_> {
             back,
             work,
             end: End::Answer(200),
+            body: None,
         };
         self.next_job += 1;
+        let there = there.saturating_add(self.sending(now, &mut job, body, &concern));
         self.jobs.insert(self.next_job, job);
         if there == 0 {
             self.reach(now, self.next_job);
@@ -102,14 +104,12 @@ impl Run<'_> {
             return;
         };
         let request: &Request = &job.request;
+        if job.end != End::Answer(200) {
+            // Its connection was closed before all of the request was there.
+            return self.goes_back(now, number);
+        }
         let running = self.services.get(job.service);
-        let at = Reached {
-            service: &running.name,
-            host: job.host,
-            number: job.number,
-            draw: job.draw,
-            work: job.work,
-        };
+        let at = job.reached(&running.name);
         // The trace says what became of what it asked, and nothing of what that led to.
         let recorded = (job.key.request == job.origin).then_some(request);
         let fate = self.scenario.fate(now, recorded, &at);
@@ -126,7 +126,6 @@ impl Run<'_> {
         let Some(job) = self.jobs.get_mut(&number) else {
             return;
         };
-        let back = now.saturating_add(job.back);
         match fate.takes {
             Takes::Forever => {
                 let held = (job.key, job.attempt);
@@ -143,15 +142,15 @@ impl Run<'_> {
                     Arrival::Queued => {}
                     Arrival::Full => {
                         job.end = End::Answer(503);
-                        self.queue.push(back, Event::Ended(number));
+                        self.goes_back(now, number);
                     }
                 }
             }
             Takes::Time => {
-                let due = back.saturating_add(job.work);
-                self.queue.push(due, Event::Ended(number));
+                let left = now.saturating_add(job.work);
+                self.goes_back(left, number);
             }
-            Takes::Nothing => self.queue.push(back, Event::Ended(number)),
+            Takes::Nothing => self.goes_back(now, number),
         }
     }
 
@@ -185,7 +184,7 @@ impl Run<'_> {
         let good = matches!(job.end, End::Answer(status) if status < 500);
         if job.calls == 0 || !good {
             job.calls = 0;
-            self.over(now, number);
+            self.goes_back(now, number);
             self.next_in_line(now, place);
             return;
         }
@@ -210,16 +209,8 @@ impl Run<'_> {
         for dropped in dropped {
             if let Some(job) = self.jobs.get_mut(&dropped) {
                 job.end = End::Answer(503);
-                self.over(now, dropped);
+                self.goes_back(now, dropped);
             }
-        }
-    }
-
-    /// A host is done with an attempt, which goes back.
-    fn over(&mut self, now: u64, number: u64) {
-        if let Some(job) = self.jobs.get(&number) {
-            let back = now.saturating_add(job.back);
-            self.queue.push(back, Event::Ended(number));
         }
     }
 
@@ -281,7 +272,7 @@ impl Run<'_> {
             }
             return;
         }
-        self.over(now, caller.job);
+        self.goes_back(now, caller.job);
         if like.holds_server {
             self.next_in_line(now, place);
         }
@@ -308,11 +299,11 @@ impl Run<'_> {
             let name = &self.services.get(job.service).name;
             if !job.lost && fault.hits(name, job.host) {
                 (job.lost, job.end) = (true, End::Reset);
-                cut.push((now.saturating_add(job.back), *number));
+                cut.push(*number);
             }
         }
-        for (due, number) in cut {
-            self.queue.push(due, Event::Ended(number));
+        for number in cut {
+            self.goes_back(now, number);
         }
     }
 }

@@ -15,6 +15,7 @@ mod hosts;
 mod job;
 mod key;
 mod lane;
+mod passing;
 mod pool;
 mod queue;
 mod request;
@@ -22,6 +23,7 @@ mod scenario;
 mod service;
 mod state;
 mod upstream;
+mod wire;
 
 use crate::fault::Fault;
 use crate::measure::Measure;
@@ -36,7 +38,7 @@ pub use lane::{Lane, Sidecar};
 pub use pool::{Native, Outliers};
 pub use queue::Queue;
 pub use scenario::{CLUSTER, RecordedOutage, Scenario};
-pub use service::{Cache, Call, ColdStart, Network, Pauses, Service, ServiceTime};
+pub use service::{Body, Cache, Call, ColdStart, Network, Pauses, Service, ServiceTime};
 pub use upstream::{Arrival, ControlledDelay, Order, Servers};
 
 /// The process is older than the trace by this, so that no time is 0; in nanoseconds.

@@ -6,9 +6,9 @@ use std::rc::Rc;
 use rand::RngExt;
 use seawall_policy::priority::{Priority, Settings};
 
-use super::START;
 use super::key::Key;
 use super::state::{Event, InFlight, Run};
+use super::{Filter, START};
 use crate::abi::stream::{
     HeaderMap, LocalReply, REQUEST_HEADERS, RESPONSE_HEADERS, headers, value,
 };
@@ -44,6 +44,8 @@ impl Run<'_> {
             headers,
             machine: None,
             attempts: BTreeMap::new(),
+            begins: None,
+            passing: None,
         };
         if let Some(patience) = patience {
             self.queue
@@ -59,7 +61,8 @@ impl Run<'_> {
         let cluster = Rc::clone(&self.services.get(service).name);
         let stream = process.open(worker, properties(&cluster, origin));
         flight.stream = Some(stream);
-        let flow = process.request_headers(stream, flight.headers.clone(), true);
+        let is_all = self.services.get(service).like.body.request == 0;
+        let flow = process.request_headers(stream, flight.headers.clone(), is_all);
         self.in_flight.insert(key, flight);
         match flow {
             Flow::Pause => {
@@ -97,6 +100,8 @@ impl Run<'_> {
         }
         if let Some(flight) = self.in_flight.get_mut(&key) {
             flight.headers = process.header_map(stream, REQUEST_HEADERS);
+            let service = flight.service;
+            self.request_body(process, stream, service);
         }
         self.release(now, key);
     }
@@ -126,6 +131,8 @@ impl Run<'_> {
             match step {
                 Step::Send(attempt) => self.send(now, key, attempt),
                 Step::Wait(wait) => self.queue.push(now.saturating_add(wait), Event::Retry(key)),
+                // Its answer has a body still, and goes to the client.
+                Step::End(attempt) if self.begins(key, attempt) && answers(&steps) => {}
                 Step::End(attempt) => self.end_attempt(now, key, attempt),
                 Step::Answer(answer) => self.answer(now, key, answer),
             }
@@ -134,6 +141,9 @@ impl Run<'_> {
 
     /// The limit of a request passed.
     pub(super) fn limit(&mut self, now: u64, key: Key) {
+        if self.passes(key) {
+            return self.passed_too_long(now, key);
+        }
         let attempts = self.in_flight.get(&key).map(|flight| &flight.attempts);
         let sent: Vec<u32> = attempts.map_or_else(Vec::new, |all| all.keys().copied().collect());
         for attempt in sent {
@@ -204,6 +214,10 @@ impl Run<'_> {
     }
 
     fn answer(&mut self, now: u64, key: Key, answer: Downstream) {
+        let flight = self.in_flight.get_mut(&key);
+        if let Some(attempt) = flight.and_then(|flight| flight.begins.take()) {
+            return self.begin_answer(now, key, attempt, answer);
+        }
         if let Some(flight) = self.remove(key) {
             let outcome = self.through_answer_side(now, &flight, answer);
             self.client_try_over(now, key, outcome);
@@ -221,13 +235,7 @@ impl Run<'_> {
         let Some((process, stream)) = process.zip(flight.stream) else {
             return self.outcome_of(now, &answer.headers, u32::from(answer.status));
         };
-        let set = |path: &str, value: &[u8]| process.set_property(stream, path, value.to_vec());
-        set("response\0flags", &answer.flags.to_le_bytes());
-        set("response\0code_details", answer.details.as_bytes());
-        let attempts = flight.machine.as_ref().map_or(0, Machine::attempts);
-        upstream_properties(attempts, (flight.service, flight.host))
-            .iter()
-            .for_each(|(path, value)| set(path, value));
+        tell(process, stream, flight, &answer);
         let status = u32::from(answer.status);
         let (headers, status) = match process.response_headers(stream, answer.headers, true) {
             Flow::Reply(reply) => (reply.headers, reply.status),
@@ -252,7 +260,7 @@ impl Run<'_> {
         Some((flight, streams))
     }
 
-    fn remove(&mut self, key: Key) -> Option<InFlight> {
+    pub(super) fn remove(&mut self, key: Key) -> Option<InFlight> {
         if !self.parked.is_empty() {
             self.parked.retain(|(of, _)| *of != key);
         }
@@ -266,7 +274,12 @@ impl Run<'_> {
     }
 
     /// What a client gets with these headers. The reason of a refusal is counted.
-    fn outcome_of(&mut self, now: u64, headers: &HeaderMap, status: u32) -> ClientOutcome {
+    pub(super) fn outcome_of(
+        &mut self,
+        now: u64,
+        headers: &HeaderMap,
+        status: u32,
+    ) -> ClientOutcome {
         let reason = value(headers, "x-seawall-reason");
         if let Some(reason) = &reason {
             self.measure.refused(now - START, reason);
@@ -281,6 +294,22 @@ impl Run<'_> {
             ClientOutcome::Good
         }
     }
+}
+
+/// Whether the last step is an answer.
+fn answers(steps: &VecDeque<Step>) -> bool {
+    matches!(steps.back(), Some(Step::Answer(_)))
+}
+
+/// What the filter can read of an answer before its headers come.
+pub(super) fn tell(process: &dyn Filter, stream: StreamId, of: &InFlight, answer: &Downstream) {
+    let set = |path: &str, value: &[u8]| process.set_property(stream, path, value.to_vec());
+    set("response\0flags", &answer.flags.to_le_bytes());
+    set("response\0code_details", answer.details.as_bytes());
+    let attempts = of.machine.as_ref().map_or(0, Machine::attempts);
+    upstream_properties(attempts, (of.service, of.host))
+        .iter()
+        .for_each(|(path, value)| set(path, value));
 }
 
 fn request(number: usize, request: &Request) -> HeaderMap {

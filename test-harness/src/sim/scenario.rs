@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use super::fate::Fate;
 use super::service::Service;
+use super::wire::{Delivery, Wire};
 use super::{Clients, Environment, START};
-use crate::fault::{Fault, Kind};
+use crate::fault::{Direction, Fault, Kind};
+use crate::random::chance;
 use crate::trace::{Outage, Request};
 
 /// An environment with its details.
@@ -67,6 +69,15 @@ pub(super) struct Reached<'a> {
     pub(super) work: u64,
 }
 
+impl Reached<'_> {
+    /// Whether a fault is at this host, and this attempt is among those that it hits.
+    fn is_hit(&self, fault: &Fault) -> bool {
+        fault.hits(self.service, self.host)
+            && self.draw < fault.share
+            && fault.attempts.is_none_or(|first| self.number <= first)
+    }
+}
+
 impl From<Environment> for Scenario {
     /// Clients that never try again, a short network, an upstream of even speed.
     fn from(environment: Environment) -> Self {
@@ -109,12 +120,59 @@ impl Scenario {
             fault.holds(now - START)
                 && fault.kind != Kind::Slow
                 && !fault.kind.is_of_envoys()
-                && fault.hits(at.service, at.host)
-                && at.draw < fault.share
-                && fault.attempts.is_none_or(|first| at.number <= first)
+                && !fault.kind.is_of_bytes()
+                && at.is_hit(fault)
         };
         let fault = self.faults.iter().find(holds);
         fault.map_or(fate, |fault| fate.with(fault, at.draw))
+    }
+
+    /// Whether something may go wrong with the bytes of connections.
+    pub(super) fn has_toxics(&self) -> bool {
+        self.faults.iter().any(|fault| fault.kind.is_of_bytes())
+    }
+
+    /// The faults that hit the bytes of an attempt that go this way now.
+    fn toxics<'a>(
+        &'a self,
+        now: u64,
+        stream: Direction,
+        at: &'a Reached<'_>,
+    ) -> impl Iterator<Item = &'a Fault> {
+        let since = now.saturating_sub(START);
+        self.faults.iter().filter(move |fault| {
+            fault.toxic.is_some_and(|toxic| toxic.stream == stream)
+                && fault.holds(since)
+                && at.is_hit(fault)
+        })
+    }
+
+    /// A message that is sent now, through what goes wrong with its bytes.
+    pub(super) fn sent(
+        &self,
+        now: u64,
+        stream: Direction,
+        at: &Reached<'_>,
+        wire: Wire,
+        concern: &str,
+    ) -> Delivery {
+        let mut wire = wire;
+        for fault in self.toxics(now, stream, at) {
+            let ends = fault.end().saturating_sub(now.saturating_sub(START));
+            let mut random = chance(self.seed, &format!("{concern} {}", fault.at));
+            wire = wire.through(fault, ends, &mut random);
+        }
+        wire.delivery()
+    }
+
+    /// When it is seen that a connection was closed now that had nothing to carry.
+    pub(super) fn close_seen(&self, now: u64, at: &Reached<'_>) -> u64 {
+        let toxics = self.toxics(now, Direction::Downstream, at);
+        let slow = toxics.filter(|fault| fault.kind == Kind::SlowClose);
+        slow.fold(now, |seen, fault| {
+            let ends = START.saturating_add(fault.end());
+            seen.saturating_add(fault.by).min(ends.max(seen))
+        })
     }
 
     /// How long work takes that starts now at a host, with what slows it.

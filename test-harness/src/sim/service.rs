@@ -29,6 +29,8 @@ pub struct Service {
     pub crowding: u64,
     /// The way there and back.
     pub network: Network,
+    /// What goes there and comes back behind the headers.
+    pub body: Body,
     /// How all work of a host stops now and then.
     pub pauses: Option<Pauses>,
     /// How slow a host is after its start.
@@ -77,6 +79,17 @@ pub struct Network {
     pub jitter: u64,
     /// So many percent of the attempts are lost: nothing ever comes back.
     pub loss: f64,
+}
+
+/// What stands behind the headers of requests and of good answers, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Body {
+    /// Of a request.
+    pub request: u64,
+    /// Of an answer with a status of 200 to 299.
+    pub answer: u64,
+    /// Whether an answer lasts until its host closes the connection, and says no length.
+    pub until_close: bool,
 }
 
 /// All work of a host stops, as for a collection of garbage.
@@ -196,6 +209,7 @@ impl Service {
             time: ServiceTime::Trace,
             crowding: 0,
             network: Network::default(),
+            body: Body::default(),
             pauses: None,
             cold_start: None,
             cache: None,

@@ -1,6 +1,6 @@
 //! The state of one run: its events, the requests on their way, and what the upstream has to do.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
 use super::arrivals::Arrivals;
@@ -9,10 +9,11 @@ use super::hosts::Services;
 use super::key::Key;
 use super::pool::Pool;
 use super::queue::Queue;
+use super::wire::Piece;
 use super::{Lane, Scenario};
 use crate::abi::stream::HeaderMap;
 use crate::fault::Kind;
-use crate::measure::Measure;
+use crate::measure::{ClientOutcome, Measure};
 use crate::process::StreamId;
 use crate::router::{End, Machine};
 use crate::trace::Request;
@@ -36,6 +37,8 @@ pub(super) enum Event {
     Served(u64),
     /// A job's end is back in Envoy.
     Ended(u64),
+    /// The next bytes of a job's answer are in Envoy, or its end.
+    Piece(u64),
     /// Hosts crash, by this fault.
     Crash(usize),
     /// Something happens to the Envoys that have the filter.
@@ -64,6 +67,30 @@ pub(super) struct UpstreamJob {
     pub(super) back: u64,
     pub(super) work: u64,
     pub(super) end: End,
+    /// What comes behind the headers of its answer, if anything does.
+    pub(super) body: Option<Box<Coming>>,
+}
+
+/// The body of an answer, as it comes to Envoy.
+#[derive(Debug)]
+pub(super) struct Coming {
+    /// Pieces that are not there yet, by the clock of the run.
+    pub(super) pieces: VecDeque<Piece>,
+    /// When it is over.
+    pub(super) end: u64,
+    /// Whether it is whole then.
+    pub(super) whole: bool,
+    /// Whether its headers went to the client.
+    pub(super) begun: bool,
+}
+
+/// An answer that goes to the client, and is not over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Passing {
+    /// Whose.
+    pub(super) attempt: u32,
+    /// What the client gets, if all of it comes.
+    pub(super) outcome: ClientOutcome,
 }
 
 /// What a user wants, or a service of another one.
@@ -138,6 +165,8 @@ pub(super) struct Run<'a> {
     pub(super) active: u64,
     /// The filter that the present event came to.
     pub(super) touched: Option<usize>,
+    /// Whether something may go wrong with the bytes of connections.
+    pub(super) has_toxics: bool,
 }
 
 /// A request on its way.
@@ -158,4 +187,8 @@ pub(super) struct InFlight {
     pub(super) machine: Option<Machine>,
     /// Attempts that are not over.
     pub(super) attempts: BTreeMap<u32, Attempt>,
+    /// The attempt whose answer has a body, while the router is told of its headers.
+    pub(super) begins: Option<u32>,
+    /// The answer that goes to the client.
+    pub(super) passing: Option<Passing>,
 }

@@ -7,8 +7,11 @@ use super::HOSTS_MAX;
 use super::units::{Percent, Time};
 use crate::document::{DocumentError, wrong};
 use crate::sim::{
-    Cache, Call, ColdStart, ControlledDelay, Network, Order, Pauses, Service, ServiceTime,
+    Body, Cache, Call, ColdStart, ControlledDelay, Network, Order, Pauses, Service, ServiceTime,
 };
+
+/// Bytes of a body, at most.
+const BODY_MAX: u64 = 16_000_000;
 
 /// A service.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -26,6 +29,8 @@ pub struct ServiceSpec {
     pub slower_for_each: Option<Time>,
     /// The way from Envoy and back.
     pub network: NetworkSpec,
+    /// What stands behind the headers of requests and of good answers.
+    pub body: BodySpec,
     /// How all work of a host stops now and then.
     pub pauses: Option<PausesSpec>,
     /// How slow a host is after a crash.
@@ -125,6 +130,18 @@ pub struct NetworkSpec {
     pub loss: Percent,
 }
 
+/// Bodies.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct BodySpec {
+    /// The bytes of a request's.
+    pub request: u64,
+    /// The bytes of that of an answer with a status of 200 to 299.
+    pub answer: u64,
+    /// Whether an answer lasts until its host closes the connection, and says no length.
+    pub until_close: bool,
+}
+
 /// Pauses.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -189,6 +206,7 @@ impl Default for ServiceSpec {
             time: TimeSpec::Trace,
             slower_for_each: None,
             network: NetworkSpec::default(),
+            body: BodySpec::default(),
             pauses: None,
             cold_start: None,
             cache: None,
@@ -230,6 +248,12 @@ impl ServiceSpec {
             if !(1..=most).contains(&value) {
                 let problem = format!("{value}: expected 1 to {most}");
                 return Err(wrong(format!("{path}.{key}"), problem));
+            }
+        }
+        for (key, bytes) in [("request", self.body.request), ("answer", self.body.answer)] {
+            if bytes > BODY_MAX {
+                let problem = format!("{bytes}: expected {BODY_MAX} bytes at most");
+                return Err(wrong(format!("{path}.body.{key}"), problem));
             }
         }
         if let Some(pauses) = self.pauses
@@ -286,6 +310,11 @@ impl ServiceSpec {
                 round_trip: self.network.round_trip.0,
                 jitter: self.network.jitter.0,
                 loss: self.network.loss.0,
+            },
+            body: Body {
+                request: self.body.request,
+                answer: self.body.answer,
+                until_close: self.body.until_close,
             },
             pauses: self.pauses.map(|pauses| Pauses {
                 every: pauses.every.0,

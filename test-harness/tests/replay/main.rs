@@ -10,6 +10,7 @@ mod shadow;
 #[path = "../shipped/mod.rs"]
 mod shipped;
 mod streamed;
+mod toxics;
 mod worlds;
 
 use std::process::{Command, Output};

@@ -5,7 +5,7 @@ use seawall_harness::measure::{Figures, Measure};
 use seawall_harness::process::{Process, ProcessOptions};
 use seawall_harness::router::BackOff;
 use seawall_harness::sim::{
-    Clients, Core, Environment, Filter, Lane, START, Scenario, Service, play,
+    Body, Clients, Core, Environment, Filter, Lane, START, Scenario, Service, play,
 };
 use seawall_harness::trace::{Request, poisson, with_priorities};
 use seawall_policy::priority::Priority;
@@ -95,12 +95,27 @@ fn a_run_with_the_core_natively_has_the_figures_of_the_wasm() {
             ],
         ),
         (SHADOW, &["errors,at=10s,for=8s,share=70"]),
+        (
+            FULL,
+            &[
+                "limit_data,at=10s,for=6s,bytes=3000,share=70",
+                "bandwidth,at=20s,for=5s,rate=9",
+                "slicer,at=26s,for=5s,average_size=64,size_variation=9,by=300us",
+            ],
+        ),
     ]
     .into_iter()
     .enumerate()
     {
         let seed = 11 + number as u64;
-        let (trace, scenario) = (trace(seed), scenario(faults, seed));
+        let (trace, mut scenario) = (trace(seed), scenario(faults, seed));
+        if scenario.faults.iter().any(|fault| fault.kind.is_of_bytes()) {
+            scenario.service.body = Body {
+                request: 1_000,
+                answer: 4_000,
+                until_close: false,
+            };
+        }
         let workers = 1 + number % 4;
         let wasm = || {
             let options = ProcessOptions {

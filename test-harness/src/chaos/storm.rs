@@ -264,6 +264,8 @@ fn gust(random: &mut impl Rng, hosts: usize) -> Gust {
         },
         toxic: None,
         service: None,
+        zone: None,
+        from: None,
         hosts: is_part.then_some((some, some)),
         attempts: None,
     })

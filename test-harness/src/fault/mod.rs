@@ -42,6 +42,8 @@ pub enum Kind {
     CorruptState,
     /// The wall clocks of all Envoys are ahead by `by`; at the end they jump back.
     Clock,
+    /// Nothing passes between a zone and another one, or all others: connections time out after `by`.
+    Partition,
     /// A connection carries so many bytes a second.
     Bandwidth,
     /// That a connection is closed is seen later, by `by`.
@@ -101,6 +103,12 @@ pub struct Fault {
     /// At these hosts alone, from the first to the last; they count from 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hosts: Option<(usize, usize)>,
+    /// At hosts of this zone alone; with partition, the zone that is cut off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
+    /// On attempts that come from this zone alone; with partition, the other side.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
     /// On the first so many attempts of a request alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempts: Option<u32>,
@@ -124,18 +132,39 @@ impl Fault {
         (self.at..self.end()).contains(&now)
     }
 
-    /// Whether it is at this host of this service.
-    pub fn hits(&self, service: &str, host: usize) -> bool {
+    /// Whether it is at this host of this service, which is in this zone.
+    pub fn hits(&self, service: &str, host: usize, zone: Option<&str>) -> bool {
         self.service.as_ref().is_none_or(|name| name == service)
             && self
                 .hosts
                 .is_none_or(|(first, last)| (first..=last).contains(&host))
+            && (self.kind == Kind::Partition || is_in(self.zone.as_deref(), zone))
+    }
+
+    /// Whether it is on what goes from one zone to another.
+    pub fn is_between(&self, from: Option<&str>, to: Option<&str>) -> bool {
+        if self.kind != Kind::Partition {
+            return is_in(self.from.as_deref(), from);
+        }
+        let parted = |one: Option<&str>, other: Option<&str>| {
+            let is_other = match self.from.as_deref() {
+                None => other != self.zone.as_deref(),
+                side => other == side,
+            };
+            one == self.zone.as_deref() && is_other
+        };
+        parted(from, to) || parted(to, from)
     }
 
     /// When it ends.
     pub fn end(&self) -> u64 {
         self.at.saturating_add(self.length)
     }
+}
+
+/// Whether something is in the zone that is asked for, if any is.
+fn is_in(asked: Option<&str>, zone: Option<&str>) -> bool {
+    asked.is_none() || asked == zone
 }
 
 #[cfg(test)]

@@ -26,6 +26,9 @@ fn a_fault_is_read_and_a_wrong_one_says_how() {
         "slow_close,at=1s,for=1s,share=100,by=2s",
         "slicer,at=1s,for=1s,share=100,by=10us,average_size=64,size_variation=32",
         "limit_data,at=1s,for=1s,share=100,by=1s,bytes=0,hosts=0-1",
+        "errors,at=1s,for=1s,share=100,by=1s,service=db,zone=a,from=b",
+        "partition,at=1s,for=1s,share=100,by=1s,zone=a",
+        "partition,at=1s,for=1s,share=100,by=250ms,zone=a,from=b",
     ] {
         let fault: Fault = text.parse().unwrap();
         assert_eq!(fault.to_string(), text);
@@ -47,6 +50,11 @@ fn a_fault_is_read_and_a_wrong_one_says_how() {
             "share= is given twice",
         ),
         ("errors,at=1s,for=0s", "hits nothing"),
+        ("partition,at=1s,for=1s", "partition needs zone="),
+        ("partition,at=1s,for=1s,zone=a,from=a", "the other side"),
+        ("partition,at=1s,for=1s,zone=a,by=0s", "delays nothing"),
+        ("clock,at=1s,for=1s,zone=a", "of all Envoys"),
+        ("crash,at=1s,for=1s,from=a", "of whole hosts"),
         ("bandwidth,at=1s,for=1s", "bandwidth needs it"),
         ("bandwidth,at=1s,for=1s,rate=0", "of 1 or more"),
         ("errors,at=1s,for=1s,rate=5", "belongs to bandwidth"),
@@ -87,5 +95,24 @@ fn a_fault_is_read_and_a_wrong_one_says_how() {
         "errors,at",
     ] {
         assert!(text.parse::<Fault>().is_err(), "{text}");
+    }
+}
+
+#[test]
+fn a_fault_is_in_its_zones_alone() {
+    let fault = |text: &str| -> Fault { format!("{text},at=0s,for=1s").parse().unwrap() };
+    let (a, b, c) = (Some("a"), Some("b"), Some("c"));
+    for (text, hit) in [
+        ("errors,zone=a", [true, false, false, true, false]),
+        ("errors,zone=a,from=b", [true, false, false, false, false]),
+        ("errors,from=a", [false, true, true, true, false]),
+        ("partition,zone=a", [true, true, true, false, false]),
+        ("partition,zone=a,from=b", [true, true, false, false, false]),
+        ("partition,zone=c", [false, false, true, false, true]),
+    ] {
+        let ways = [(b, a), (a, b), (a, c), (a, a), (None, c)];
+        let fault = fault(text);
+        let found = ways.map(|(from, to)| fault.hits("db", 0, to) && fault.is_between(from, to));
+        assert_eq!(found, hit, "{text}");
     }
 }

@@ -8,11 +8,11 @@ use seawall_policy::time::{Span, parse_duration};
 use super::{Direction, Fault, Kind, Toxic};
 
 const HOW: &str = "write KIND,at=TIME,for=TIME[,share=PERCENT][,by=TIME][,jitter=TIME][,left=PERCENT][,attempts=COUNT]\
-                   [,service=NAME][,hosts=FIRST-LAST], where KIND is errors, refuse, hang, reset, refuse_stream, reset_stream, latency, \
-                   not_found, slow, crash, blackhole, garbage, kill_vm, corrupt_state or clock; or bandwidth with rate=KB/S, slow_close, \
+                   [,service=NAME][,hosts=FIRST-LAST][,zone=NAME][,from=ZONE], where KIND is errors, refuse, hang, reset, refuse_stream, reset_stream, latency, \
+                   not_found, slow, crash, blackhole, garbage, kill_vm, corrupt_state, clock or, with zone=NAME, partition; or bandwidth with rate=KB/S, slow_close, \
                    slicer with average_size=BYTES[,size_variation=BYTES], or limit_data with bytes=BYTES, each with [,stream=upstream]";
 
-const KINDS: [(&str, Kind); 19] = [
+const KINDS: [(&str, Kind); 20] = [
     ("errors", Kind::Errors),
     ("refuse", Kind::Refuse),
     ("hang", Kind::Hang),
@@ -28,6 +28,7 @@ const KINDS: [(&str, Kind); 19] = [
     ("kill_vm", Kind::KillVm),
     ("corrupt_state", Kind::CorruptState),
     ("clock", Kind::Clock),
+    ("partition", Kind::Partition),
     ("bandwidth", Kind::Bandwidth),
     ("slow_close", Kind::SlowClose),
     ("slicer", Kind::Slicer),
@@ -62,8 +63,14 @@ impl fmt::Display for Fault {
         if let Some(service) = &self.service {
             write!(f, ",service={service}")?;
         }
-        match self.hosts {
-            Some((first, last)) => write!(f, ",hosts={first}-{last}"),
+        if let Some((first, last)) = self.hosts {
+            write!(f, ",hosts={first}-{last}")?;
+        }
+        if let Some(zone) = &self.zone {
+            write!(f, ",zone={zone}")?;
+        }
+        match &self.from {
+            Some(zone) => write!(f, ",from={zone}"),
             None => Ok(()),
         }
     }
@@ -110,6 +117,8 @@ struct Line {
     attempts: Option<u32>,
     service: Option<String>,
     hosts: Option<(usize, usize)>,
+    zone: Option<String>,
+    from: Option<String>,
     stream: Option<Direction>,
     rate: Option<u64>,
     average_size: Option<u64>,
@@ -126,6 +135,8 @@ impl Line {
             "by" => self.by = Some(span()?),
             "jitter" => self.jitter = span()?,
             "service" => self.service = Some(value.to_owned()),
+            "zone" => self.zone = Some(value.to_owned()),
+            "from" => self.from = Some(value.to_owned()),
             "hosts" => self.hosts = Some(range(value)?),
             "left" => {
                 let percent = value.trim_end_matches('%').parse().ok();
@@ -235,7 +246,7 @@ impl FromStr for Fault {
         });
         let needs_time = matches!(
             kind,
-            Kind::Latency | Kind::Blackhole | Kind::Clock | Kind::SlowClose
+            Kind::Latency | Kind::Blackhole | Kind::Partition | Kind::Clock | Kind::SlowClose
         );
         if needs_time && by.as_nanos() == 0 {
             return Err("by=0s delays nothing: expected a time above 0".to_owned());
@@ -244,15 +255,27 @@ impl FromStr for Fault {
             return Err(format!("jitter= belongs to latency: {HOW}"));
         }
         let is_part = share < 100.0 || line.attempts.is_some();
-        if kind.is_of_envoys() && (is_part || line.service.is_some() || line.hosts.is_some()) {
+        let is_somewhere = line.service.is_some() || line.hosts.is_some() || line.zone.is_some();
+        if kind.is_of_envoys() && (is_part || is_somewhere || line.from.is_some()) {
             return Err(format!(
-                "{name} is of all Envoys: share=, attempts=, service= and hosts= do not belong to it"
+                "{name} is of all Envoys: share=, attempts=, service=, hosts=, zone= and from= do not belong to it"
             ));
         }
-        if kind.is_of_hosts() && is_part {
+        if kind.is_of_hosts() && (is_part || line.from.is_some()) {
             return Err(format!(
-                "{name} is of whole hosts: hosts= says which, and share= and attempts= do not belong to it"
+                "{name} is of whole hosts: hosts= and zone= say which, and share=, attempts= and from= do not belong to it"
             ));
+        }
+        if kind == Kind::Partition && line.zone.is_none() {
+            return Err(format!(
+                "partition needs zone=, the zone that is cut off: {HOW}"
+            ));
+        }
+        if kind == Kind::Partition && line.zone == line.from {
+            return Err(
+                "from= is the zone itself: expected the other side, or nothing for all others"
+                    .to_owned(),
+            );
         }
         if line.jitter > by {
             return Err(format!("jitter={} is more than by={by}", line.jitter));
@@ -272,6 +295,8 @@ impl FromStr for Fault {
             toxic: line.toxic(kind)?,
             service: line.service,
             hosts: line.hosts,
+            zone: line.zone,
+            from: line.from,
             attempts: line.attempts,
         })
     }

@@ -33,6 +33,11 @@ impl Run<'_> {
         };
         flight.host = host;
         flight.tried.push(host);
+        if self.services.zone(flight.service, host).is_some()
+            && let Some(call) = self.requests.get_mut(&key.request)
+        {
+            call.asked = Some(host);
+        }
         let sent = Attempt {
             stream: None,
             at: now,
@@ -102,9 +107,23 @@ impl Run<'_> {
         if well.is_empty() {
             return None;
         }
-        let concern = format!("{} host {attempt}", self.concern(key));
+        let client = self.sessions.keeps_host(self.requests.get(&key.request));
+        if attempt == 1
+            && let Some(kept) = client.and_then(|client| self.sessions.host(client, place.1))
+            && well.contains(&kept)
+        {
+            return Some(kept);
+        }
+        let concern = match client.filter(|_| attempt == 1) {
+            Some(client) => format!("client {client} host of {name}"),
+            None => format!("{} host {attempt}", self.concern(key)),
+        };
         let drawn = chance(self.scenario.seed, &concern).random_range(0..well.len());
-        well.get(drawn).copied()
+        let host = well.get(drawn).copied();
+        if let Some((client, host)) = client.zip(host) {
+            self.sessions.keep(client, place.1, host);
+        }
+        host
     }
 
     /// There is no host: Envoy answers by itself.

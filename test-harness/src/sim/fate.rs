@@ -92,7 +92,7 @@ impl Fate {
                 }
             }
             Kind::Garbage => quick(End::Garbage),
-            Kind::Blackhole => Self {
+            Kind::Blackhole | Kind::Partition => Self {
                 end: End::Refused,
                 work: fault.by,
                 takes: Takes::Time,

@@ -7,7 +7,8 @@ use rand::RngExt;
 use super::START;
 use super::fate::{Fate, Takes};
 use super::key::Key;
-use super::state::{Caller, ClientRequest, Event, Run, UpstreamJob};
+use super::passing::reached;
+use super::state::{Asker, Caller, ClientRequest, Event, Run, UpstreamJob};
 use super::upstream::Arrival;
 use crate::random::chance;
 use crate::router::End;
@@ -45,6 +46,10 @@ impl Run<'_> {
             return;
         };
         let (origin, request) = (call.origin, Rc::clone(&call.request));
+        let asker = match &call.caller {
+            Some(caller) => Asker::Host(caller.at.0, caller.at.1),
+            None => Asker::Edge(flight.envoy),
+        };
         let number = self.count_attempt(key);
         let concern = format!("{} attempt {number}", self.name(key));
         let mut random = chance(self.scenario.seed, &concern);
@@ -78,6 +83,7 @@ impl Run<'_> {
             origin,
             service,
             host,
+            asker,
             calls,
             lost: false,
             number,
@@ -109,7 +115,8 @@ impl Run<'_> {
             return self.goes_back(now, number);
         }
         let running = self.services.get(job.service);
-        let at = job.reached(&running.name);
+        let name = Rc::clone(&running.name);
+        let at = reached(self.scenario, &self.services, job, &name);
         // The trace says what became of what it asked, and nothing of what that led to.
         let recorded = (job.key.request == job.origin).then_some(request);
         let fate = self.scenario.fate(now, recorded, &at);
@@ -130,9 +137,7 @@ impl Run<'_> {
             Takes::Forever => {
                 let held = (job.key, job.attempt);
                 self.jobs.remove(&number);
-                if self.waits(held) {
-                    self.hanging.insert(held);
-                }
+                self.hangs(held);
             }
             Takes::Server => {
                 let running = self.services.get(job.service);
@@ -154,10 +159,12 @@ impl Run<'_> {
         }
     }
 
-    /// Whether Envoy still waits for an attempt.
-    fn waits(&self, (key, attempt): (Key, u32)) -> bool {
-        let flight = self.in_flight.get(&key);
-        flight.is_some_and(|flight| flight.attempts.contains_key(&attempt))
+    /// Nothing comes of an attempt, as long as Envoy waits for it.
+    pub(super) fn hangs(&mut self, held: (Key, u32)) {
+        let flight = self.in_flight.get(&held.0);
+        if flight.is_some_and(|flight| flight.attempts.contains_key(&held.1)) {
+            self.hanging.insert(held);
+        }
     }
 
     fn serve(&mut self, now: u64, number: u64) {
@@ -232,8 +239,11 @@ impl Run<'_> {
             origin: job.origin,
             service: self.services.number(self.scenario, &spec.service),
             patience: spec.patience,
+            client: None,
+            asked: None,
             caller: Some(Caller {
                 job: number,
+                at: (job.service, job.host),
                 optional: spec.optional,
                 envoy: self.lane.sidecar(&name),
                 tries: spec.tries.max(1),
@@ -289,7 +299,7 @@ impl Run<'_> {
         for (service, name) in names.into_iter().enumerate() {
             let running = self.services.get(service);
             for (number, host) in running.hosts.iter_mut().enumerate() {
-                if fault.hits(&name, number) {
+                if self.scenario.hits(fault, &name, number) {
                     host.crash(up);
                 }
             }
@@ -297,7 +307,7 @@ impl Run<'_> {
         let mut cut = Vec::new();
         for (number, job) in &mut self.jobs {
             let name = &self.services.get(job.service).name;
-            if !job.lost && fault.hits(name, job.host) {
+            if !job.lost && self.scenario.hits(fault, name, job.host) {
                 (job.lost, job.end) = (true, End::Reset);
                 cut.push(*number);
             }

@@ -21,6 +21,7 @@ mod queue;
 mod request;
 mod scenario;
 mod service;
+mod sessions;
 mod state;
 mod upstream;
 mod wire;
@@ -30,7 +31,7 @@ use crate::measure::Measure;
 use crate::process::Process;
 use crate::trace::Request;
 
-pub use clients::{Clients, Tokens};
+pub use clients::{Clients, Keeps, Tokens};
 pub use core::Core;
 pub use event_loop::play;
 pub use filter::Filter;

@@ -4,12 +4,15 @@
 //! the headers of an answer went to the client nothing is tried again: as in Envoy what breaks then, or lasts too long, ends in
 //! a reset of the client's stream, and the filter hears of it when the stream is logged.
 
+use std::rc::Rc;
+
 use super::filter::Filter;
+use super::hosts::Services;
 use super::key::Key;
 use super::request::tell;
-use super::scenario::Reached;
+use super::scenario::{Reached, Scenario};
 use super::service::Body;
-use super::state::{Coming, Event, Passing, Run, UpstreamJob};
+use super::state::{Asker, Coming, Event, Passing, Run, UpstreamJob};
 use super::wire::{Piece, Wire};
 use crate::abi::stream::RESPONSE_HEADERS;
 use crate::fault::Direction;
@@ -22,16 +25,24 @@ const BROKEN: &str = "upstream_reset_after_response_started{connection_terminati
 /// What is logged of an answer that the request's time limit ended.
 const TOO_LONG: &str = "response_timeout";
 
-impl UpstreamJob {
-    /// What a fault is asked about it.
-    pub(super) fn reached<'a>(&self, service: &'a str) -> Reached<'a> {
-        Reached {
-            service,
-            host: self.host,
-            number: self.number,
-            draw: self.draw,
-            work: self.work,
-        }
+/// What a fault is asked about a job.
+pub(super) fn reached<'a>(
+    scenario: &'a Scenario,
+    services: &Services<'a>,
+    job: &UpstreamJob,
+    service: &'a str,
+) -> Reached<'a> {
+    Reached {
+        service,
+        host: job.host,
+        zone: services.zone(job.service, job.host),
+        from: match job.asker {
+            Asker::Edge(envoy) => scenario.edge_zone(envoy),
+            Asker::Host(service, host) => services.zone(service, host),
+        },
+        number: job.number,
+        draw: job.draw,
+        work: job.work,
     }
 }
 
@@ -48,7 +59,9 @@ impl Run<'_> {
             return 0;
         }
         let running = self.services.get(job.service);
-        let (at, wire) = (job.reached(&running.name), Wire::of(body.request, false));
+        let name = Rc::clone(&running.name);
+        let at = reached(self.scenario, &self.services, job, &name);
+        let wire = Wire::of(body.request, false);
         let concern = format!("{concern} request");
         let sent = self
             .scenario
@@ -75,14 +88,20 @@ impl Run<'_> {
         let running = self.services.get(job.service);
         let body = running.like.body;
         let back = left.saturating_add(job.back);
-        let at = job.reached(&running.name);
+        let name = Rc::clone(&running.name);
+        let at = reached(self.scenario, &self.services, job, &name);
+        if self.has_partitions && job.end != End::Refused && self.scenario.is_parted(left, &at) {
+            let held = (job.key, job.attempt);
+            self.jobs.remove(&number);
+            return self.hangs(held);
+        }
         let has_body = matches!(job.end, End::Answer(200..=299)) && body.answer > 0;
         let due = match job.end {
             End::Answer(_) if self.has_toxics || has_body => {
                 let bytes = if has_body { body.answer } else { 0 };
                 let wire = Wire::of(bytes, has_body && body.until_close);
                 // The same in each lane, so not by the number of the job.
-                let (origin, name, attempt) = (job.origin, &running.name, job.number);
+                let (origin, attempt) = (job.origin, job.number);
                 let concern = format!("request {origin} {name} attempt {attempt} answer");
                 let sent = self
                     .scenario

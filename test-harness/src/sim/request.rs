@@ -30,8 +30,9 @@ impl Run<'_> {
         let (service, origin, patience) = (call.service, call.origin, call.patience);
         let envoy = match &call.caller {
             Some(caller) => caller.envoy,
-            None => origin % self.lane.edge(),
+            None => self.envoy_of(call),
         };
+        let client = call.client;
         let concern = self.concern(key);
         let headers = request(origin, &call.request);
         let mut flight = InFlight {
@@ -56,10 +57,16 @@ impl Run<'_> {
             self.release(now, key);
             return;
         };
+        // A client that keeps its connection stays with its worker.
+        let concern = client.map_or(concern, |client| format!("client {client} worker"));
         let mut random = chance(self.scenario.seed, &concern);
         let worker = random.random_range(0..process.workers());
         let cluster = Rc::clone(&self.services.get(service).name);
-        let stream = process.open(worker, properties(&cluster, origin));
+        let address = match client {
+            Some(client) => format!("10.1.{}.{}:50000", client / 250 % 250, client % 250),
+            None => format!("10.1.0.{}:50000", origin % CLIENTS),
+        };
+        let stream = process.open(worker, properties(&cluster, address));
         flight.stream = Some(stream);
         let is_all = self.services.get(service).like.body.request == 0;
         let flow = process.request_headers(stream, flight.headers.clone(), is_all);
@@ -332,16 +339,12 @@ pub(super) fn id(number: usize) -> String {
 }
 
 /// What the downstream position can read from the start.
-fn properties(cluster: &str, request: usize) -> Properties {
+fn properties(cluster: &str, address: String) -> Properties {
     const OUTBOUND: u64 = 2;
-    let client = request % CLIENTS;
     BTreeMap::from([
         ("xds\0cluster_name".to_owned(), cluster.into()),
         ("xds\0route_name".to_owned(), b"default".to_vec()),
-        (
-            "source\0address".to_owned(),
-            format!("10.1.0.{client}:50000").into(),
-        ),
+        ("source\0address".to_owned(), address.into()),
         (
             "xds\0listener_direction".to_owned(),
             OUTBOUND.to_le_bytes().to_vec(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::fate::Fate;
-use super::service::Service;
+use super::service::{Service, in_turn};
 use super::wire::{Delivery, Wire};
 use super::{Clients, Environment, START};
 use crate::fault::{Direction, Fault, Kind};
@@ -23,6 +23,8 @@ pub struct Scenario {
     pub clients: Clients,
     /// Services by name. The name is that of the cluster.
     pub services: BTreeMap<String, Service>,
+    /// The zones that the Envoys at the edge are in, in turn; none are in none.
+    pub edge_zones: Vec<String>,
     /// What any other cluster is like.
     pub service: Service,
     /// The cluster of requests that name none.
@@ -61,6 +63,9 @@ pub const CLUSTER: &str = "upstream";
 pub(super) struct Reached<'a> {
     pub(super) service: &'a str,
     pub(super) host: usize,
+    /// The zone of the host, and that of who asks.
+    pub(super) zone: Option<&'a str>,
+    pub(super) from: Option<&'a str>,
     /// Its number, counted over all tries of the request.
     pub(super) number: u32,
     /// What it drew, from 0 to 100.
@@ -72,7 +77,8 @@ pub(super) struct Reached<'a> {
 impl Reached<'_> {
     /// Whether a fault is at this host, and this attempt is among those that it hits.
     fn is_hit(&self, fault: &Fault) -> bool {
-        fault.hits(self.service, self.host)
+        fault.hits(self.service, self.host, self.zone)
+            && fault.is_between(self.from, self.zone)
             && self.draw < fault.share
             && fault.attempts.is_none_or(|first| self.number <= first)
     }
@@ -87,6 +93,7 @@ impl From<Environment> for Scenario {
             seed: environment.seed,
             clients: Clients::default(),
             services: BTreeMap::new(),
+            edge_zones: Vec::new(),
             service: Service::new(environment.servers, environment.queue),
             cluster: CLUSTER.to_owned(),
             recorded: None,
@@ -127,9 +134,26 @@ impl Scenario {
         fault.map_or(fate, |fault| fate.with(fault, at.draw))
     }
 
+    /// Whether a fault is at this host of this service.
+    pub(super) fn hits(&self, fault: &Fault, service: &str, host: usize) -> bool {
+        fault.hits(service, host, self.service(service).zone(host))
+    }
+
+    /// Whether nothing comes back now from a host that a request has reached.
+    pub(super) fn is_parted(&self, now: u64, at: &Reached<'_>) -> bool {
+        let since = now.saturating_sub(START);
+        let mut faults = self.faults.iter();
+        faults.any(|fault| fault.kind == Kind::Partition && fault.holds(since) && at.is_hit(fault))
+    }
+
     /// Whether something may go wrong with the bytes of connections.
     pub(super) fn has_toxics(&self) -> bool {
         self.faults.iter().any(|fault| fault.kind.is_of_bytes())
+    }
+
+    /// Whether there is a fault of this kind.
+    pub(super) fn has(&self, kind: Kind) -> bool {
+        self.faults.iter().any(|fault| fault.kind == kind)
     }
 
     /// The faults that hit the bytes of an attempt that go this way now.
@@ -175,6 +199,11 @@ impl Scenario {
         })
     }
 
+    /// The zone of an Envoy at the edge.
+    pub(super) fn edge_zone(&self, envoy: usize) -> Option<&str> {
+        in_turn(&self.edge_zones, envoy)
+    }
+
     /// How long work takes that starts now at a host, with what slows it.
     pub(super) fn work(&self, now: u64, at: (&str, usize), work: (u64, usize, Option<u64>)) -> u64 {
         let (service, host) = at;
@@ -182,7 +211,7 @@ impl Scenario {
         let since = now - START;
         let mut faults = self.faults.iter();
         let slow = faults.find(|fault| {
-            fault.kind == Kind::Slow && fault.holds(since) && fault.hits(service, host)
+            fault.kind == Kind::Slow && fault.holds(since) && self.hits(fault, service, host)
         });
         let work = slow.map_or(work, |slow| super::service::slower(work, slow.left));
         self.service(service).work(since, work, busy, up)

@@ -15,6 +15,8 @@ const P99_DEVIATIONS: f64 = 2.326_347_874_040_841;
 pub struct Service {
     /// Hosts, at least one. An attempt goes to any of them.
     pub hosts: usize,
+    /// The zones that its hosts are in, in turn; none are in none.
+    pub zones: Vec<String>,
     /// Servers of each host: so many requests are in work at the same time.
     pub servers: usize,
     /// Requests that may wait at a host.
@@ -90,6 +92,12 @@ pub struct Body {
     pub answer: u64,
     /// Whether an answer lasts until its host closes the connection, and says no length.
     pub until_close: bool,
+}
+
+/// The zone of the one with this number, where they are in zones in turn.
+pub(super) fn in_turn(zones: &[String], number: usize) -> Option<&str> {
+    let zone = zones.get(number.checked_rem(zones.len())?)?;
+    Some(zone)
 }
 
 /// All work of a host stops, as for a collection of garbage.
@@ -198,10 +206,16 @@ impl ServiceTime {
 }
 
 impl Service {
+    /// The zone of a host.
+    pub fn zone(&self, host: usize) -> Option<&str> {
+        in_turn(&self.zones, host)
+    }
+
     /// One host with so many servers and so many places to wait, which does what the trace says.
     pub fn new(servers: usize, queue: usize) -> Self {
         Self {
             hosts: 1,
+            zones: Vec::new(),
             servers,
             queue,
             order: Order::Fifo,

@@ -9,6 +9,7 @@ use super::hosts::Services;
 use super::key::Key;
 use super::pool::Pool;
 use super::queue::Queue;
+use super::sessions::Sessions;
 use super::wire::Piece;
 use super::{Lane, Scenario};
 use crate::abi::stream::HeaderMap;
@@ -57,6 +58,7 @@ pub(super) struct UpstreamJob {
     pub(super) origin: usize,
     pub(super) service: usize,
     pub(super) host: usize,
+    pub(super) asker: Asker,
     /// Calls of other services that it waits for, or has still to make.
     pub(super) calls: usize,
     /// Its host crashed meanwhile.
@@ -69,6 +71,15 @@ pub(super) struct UpstreamJob {
     pub(super) end: End,
     /// What comes behind the headers of its answer, if anything does.
     pub(super) body: Option<Box<Coming>>,
+}
+
+/// Whose Envoy sends a request to its host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asker {
+    /// That of the clients: an Envoy at the edge.
+    Edge(usize),
+    /// That of a host, by its service.
+    Host(usize, usize),
 }
 
 /// The body of an answer, as it comes to Envoy.
@@ -103,6 +114,10 @@ pub(super) struct ClientRequest {
     pub(super) origin: usize,
     pub(super) service: usize,
     pub(super) patience: Option<u64>,
+    /// Whose it is, where clients keep what they have.
+    pub(super) client: Option<usize>,
+    /// The host that was asked last, where its service has zones.
+    pub(super) asked: Option<usize>,
     /// Who waits for it; none is a user.
     pub(super) caller: Option<Caller>,
 }
@@ -110,6 +125,8 @@ pub(super) struct ClientRequest {
 /// The work of a service that called another one.
 pub(super) struct Caller {
     pub(super) job: u64,
+    /// Its service and host.
+    pub(super) at: (usize, usize),
     /// Whether its own answer is good without this one's.
     pub(super) optional: bool,
     /// The Envoy that it calls through.
@@ -155,6 +172,8 @@ pub(super) struct Run<'a> {
     pub(super) parked: BTreeSet<(Key, Option<u32>)>,
     pub(super) measure: Measure,
     pub(super) requests: BTreeMap<usize, ClientRequest>,
+    /// The clients: what they keep, and when closed ones ask next.
+    pub(super) sessions: Sessions,
     /// What the clients may still spend on trying again.
     pub(super) buckets: Buckets,
     /// Requests of the trace that came and are not over.
@@ -167,6 +186,8 @@ pub(super) struct Run<'a> {
     pub(super) touched: Option<usize>,
     /// Whether something may go wrong with the bytes of connections.
     pub(super) has_toxics: bool,
+    /// Whether zones may be parted.
+    pub(super) has_partitions: bool,
 }
 
 /// A request on its way.

@@ -19,6 +19,8 @@ const BODY_MAX: u64 = 16_000_000;
 pub struct ServiceSpec {
     /// Hosts. An attempt goes to any of them.
     pub hosts: usize,
+    /// The zones that its hosts are in, in turn.
+    pub zones: Vec<String>,
     /// Servers of each host: so many requests are in work at the same time.
     pub servers: usize,
     /// Where requests wait for a server.
@@ -201,6 +203,7 @@ impl Default for ServiceSpec {
     fn default() -> Self {
         Self {
             hosts: 1,
+            zones: Vec::new(),
             servers: 256,
             queue: QueueSpec::default(),
             time: TimeSpec::Trace,
@@ -268,22 +271,13 @@ impl ServiceSpec {
             let problem = format!("{}: expected 1 to 100 percent", cold.speed.0);
             return Err(wrong(format!("{path}.cold_start.speed"), problem));
         }
-        match self.time {
-            TimeSpec::LogNormal { median, p99 } if p99.0 < median.0 => {
-                let problem = "expected the median or more";
-                Err(wrong(format!("{path}.time.log_normal.p99"), problem))
-            }
-            TimeSpec::Pareto { shape, .. } if !(shape > 0.0 && shape.is_finite()) => {
-                let problem = format!("{shape}: expected a number above 0");
-                Err(wrong(format!("{path}.time.pareto.shape"), problem))
-            }
-            _ => Ok(()),
-        }
+        self.time.check(&format!("{path}.time"))
     }
 
     pub(super) fn service(&self) -> Service {
         Service {
             hosts: self.hosts,
+            zones: self.zones.clone(),
             order: match self.queue.order {
                 OrderSpec::Fifo => Order::Fifo,
                 OrderSpec::Lifo => Order::Lifo,
@@ -292,19 +286,7 @@ impl ServiceSpec {
                 target: delay.target.0,
                 interval: delay.interval.0,
             }),
-            time: match self.time {
-                TimeSpec::Trace => ServiceTime::Trace,
-                TimeSpec::Constant(time) => ServiceTime::Constant(time.0),
-                TimeSpec::Exponential(mean) => ServiceTime::Exponential(mean.0),
-                TimeSpec::LogNormal { median, p99 } => ServiceTime::LogNormal {
-                    median: median.0,
-                    p99: p99.0,
-                },
-                TimeSpec::Pareto { least, shape } => ServiceTime::Pareto {
-                    least: least.0,
-                    shape,
-                },
-            },
+            time: self.time.time(),
             crowding: self.slower_for_each.map_or(0, |time| time.0),
             network: Network {
                 round_trip: self.network.round_trip.0,
@@ -333,6 +315,38 @@ impl ServiceSpec {
             fan_out: self.fan_out,
             holds_server: self.holds_server,
             ..Service::new(self.servers, self.queue.places)
+        }
+    }
+}
+
+impl TimeSpec {
+    pub(super) fn check(&self, path: &str) -> Result<(), DocumentError> {
+        match self {
+            Self::LogNormal { median, p99 } if p99.0 < median.0 => {
+                let problem = "expected the median or more";
+                Err(wrong(format!("{path}.log_normal.p99"), problem))
+            }
+            Self::Pareto { shape, .. } if !(*shape > 0.0 && shape.is_finite()) => {
+                let problem = format!("{shape}: expected a number above 0");
+                Err(wrong(format!("{path}.pareto.shape"), problem))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn time(self) -> ServiceTime {
+        match self {
+            Self::Trace => ServiceTime::Trace,
+            Self::Constant(time) => ServiceTime::Constant(time.0),
+            Self::Exponential(mean) => ServiceTime::Exponential(mean.0),
+            Self::LogNormal { median, p99 } => ServiceTime::LogNormal {
+                median: median.0,
+                p99: p99.0,
+            },
+            Self::Pareto { least, shape } => ServiceTime::Pareto {
+                least: least.0,
+                shape,
+            },
         }
     }
 }

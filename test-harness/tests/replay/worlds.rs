@@ -312,6 +312,22 @@ fn the_shipped_world_is_one_and_bad_ones_say_what_would_be_right() {
         ),
         ("version: 1\nclients: {patience: 5}", "patience"),
         (
+            "version: 1\nclients: {think: trace}",
+            "clients.think: a trace does not say how long users think",
+        ),
+        (
+            "version: 1\nclients: {think: {log_normal: {median: 2s, p99: 1s}}}",
+            "clients.think.log_normal.p99: expected the median or more",
+        ),
+        (
+            "version: 1\nservices: {a: {zones: [x, y]}}\nfaults: ['errors,at=1s,for=1s,zone=z']",
+            "faults[0]: there is no zone z: expected one of x, y",
+        ),
+        (
+            "version: 1\nservices: {a: {}}\nfaults: ['errors,at=1s,for=1s,from=z']",
+            "faults[0]: there is no zone z: expected `zones` at services, or at the edge",
+        ),
+        (
             "version: 1\nservices: {a: {body: {answer: 17000000}}}",
             "services.a.body.answer: 17000000: expected 16000000 bytes at most",
         ),

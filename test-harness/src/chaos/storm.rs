@@ -94,7 +94,7 @@ impl Gust {
 impl Storm {
     /// Draws a storm. The same numbers are the same storm.
     pub fn draw(seed: u64, number: u64) -> Self {
-        let mut random = chance(seed, &format!("storm {number}"));
+        let mut random = chance(seed, format_args!("storm {number}"));
         let hosts = random.random_range(1..=4);
         let rate = random.random_range(30..=90);
         let service_ms = random.random_range(5..=40);

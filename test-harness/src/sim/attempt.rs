@@ -6,11 +6,11 @@ use rand::RngExt;
 
 use super::key::Key;
 use super::pool::{Place, Pool};
-use super::request::{id, upstream_properties};
+use super::shown::{id, upstream_properties};
 use super::state::{Attempt, Event, Holds, Run};
 use crate::abi::stream::{HeaderMap, REQUEST_HEADERS, RESPONSE_HEADERS, headers, value};
-use crate::process::{Flow, Properties};
-use crate::random::chance;
+use crate::process::Flow;
+use crate::random::Seed;
 use crate::router::{End, Machine, Retries, flag};
 
 impl Run<'_> {
@@ -53,13 +53,13 @@ impl Run<'_> {
             let due = now.saturating_add(limit);
             self.queue.push(due, Event::AttemptLimit(key, attempt));
         }
-        orders.tell_expected(&mut flight.headers, now - flight.released);
+        orders.tell_expected(Rc::make_mut(&mut flight.headers), now - flight.released);
         let (envoy, service, parent) = (flight.envoy, flight.service, flight.stream);
         if !self.lane.upstream || parent.is_none() {
             self.ask_for_place(now, key, attempt);
             return;
         }
-        let shown = flight.headers.clone();
+        let shown = Rc::clone(&flight.headers);
         let origin = self
             .requests
             .get(&key.request)
@@ -68,7 +68,7 @@ impl Run<'_> {
             return;
         };
         let known = properties(origin, attempt, (service, host));
-        let stream = process.open_attempt(parent, known);
+        let stream = process.open_attempt(parent, &known);
         if let Some(sent) = self.attempt_of(key, attempt) {
             sent.stream = Some(stream);
         }
@@ -114,11 +114,12 @@ impl Run<'_> {
         {
             return Some(kept);
         }
+        let seed = self.scenario.seed;
         let concern = match client.filter(|_| attempt == 1) {
-            Some(client) => format!("client {client} host of {name}"),
-            None => format!("{} host {attempt}", self.concern(key)),
+            Some(client) => Seed::of(seed, format_args!("client {client} host of {name}")),
+            None => Seed::of(seed, format_args!("{} host {attempt}", self.concern(key))),
         };
-        let drawn = chance(self.scenario.seed, &concern).random_range(0..well.len());
+        let drawn = concern.start().random_range(0..well.len());
         let host = well.get(drawn).copied();
         if let Some((client, host)) = client.zip(host) {
             self.sessions.keep(client, place.1, host);
@@ -269,7 +270,7 @@ impl Run<'_> {
         if let Some(flight) = self.in_flight.get_mut(&key) {
             flight.host = job.host;
         }
-        let mut answer = headers(&[(":status", &status.to_string())]);
+        let mut answer = Rc::new(headers(&[(":status", &status.to_string())]));
         if let Some((process, stream)) = self.process(now, envoy).zip(stream) {
             let is_all = body.is_none();
             if let Flow::Reply(reply) = process.response_headers(stream, answer, is_all) {
@@ -285,7 +286,7 @@ impl Run<'_> {
             flight.begins = Some(attempt);
         }
         self.with_machine(now, key, |machine, retries| {
-            machine.answered(attempt, status, answer, retries)
+            machine.answered(attempt, status, Rc::unwrap_or_clone(answer), retries)
         });
         if let Some(body) = body {
             self.comes(now, number, job, body);
@@ -353,8 +354,12 @@ fn code(answer: &HeaderMap) -> Option<u16> {
 }
 
 /// What the upstream position can read beyond what the downstream position can.
-fn properties(origin: usize, attempt: u32, host: (usize, usize)) -> Properties {
-    let own = upstream_properties(attempt, host).map(|(path, value)| (path.to_owned(), value));
-    let id = ("request\0id".to_owned(), id(origin).into_bytes());
-    own.into_iter().chain([id]).collect()
+fn properties(origin: usize, attempt: u32, host: (usize, usize)) -> [(&'static str, Vec<u8>); 4] {
+    let [address, port, count] = upstream_properties(attempt, host);
+    [
+        address,
+        port,
+        count,
+        ("request\0id", id(origin).into_bytes()),
+    ]
 }

@@ -114,7 +114,7 @@ impl Buckets {
             }
             *left -= 1.0;
         }
-        let mut random = chance(seed, &format!("request {request} wait {failed}"));
+        let mut random = chance(seed, format_args!("request {request} wait {failed}"));
         let back_off = self.clients.back_off;
         Some(back_off.map_or(0, |back_off| back_off.wait(failed, &mut random)))
     }
@@ -129,6 +129,6 @@ impl Buckets {
 
 /// The client of so many whose request this is, where requests come by the trace.
 pub(super) fn client_of(seed: u64, request: usize, all: usize) -> usize {
-    let mut random = chance(seed, &format!("request {request} client"));
+    let mut random = chance(seed, format_args!("request {request} client"));
     random.random_range(0..all.max(1))
 }

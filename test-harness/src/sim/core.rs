@@ -107,48 +107,50 @@ impl Filter for Core {
         self.workers.borrow().len().saturating_sub(1)
     }
 
-    fn open(&self, worker: usize, properties: Properties) -> StreamId {
+    fn open(&self, worker: usize, properties: Rc<Properties>) -> StreamId {
         let mut known = StreamFacts::default();
         let arrived = self.process.wall().to_le_bytes().to_vec();
         known.route.insert(RouteFact::ArrivedAt, arrived);
         let flags = 0_u64.to_le_bytes().to_vec();
         known.answer.insert(ResponseFact::Flags, flags);
-        for (path, value) in properties {
-            learn(&mut known, &path, value);
+        for (path, value) in properties.iter() {
+            learn(&mut known, path, value.clone());
         }
         let worker = worker % self.workers() + 1;
         self.put(worker, false, Request::with(&self.process, known))
     }
 
-    fn open_attempt(&self, parent: StreamId, properties: Properties) -> StreamId {
+    fn open_attempt(&self, parent: StreamId, properties: &[(&'static str, Vec<u8>)]) -> StreamId {
         let call = self.with(parent, |stream, _| (stream.worker, stream.call.attempt(0)));
         let Some((worker, call)) = call else {
             return parent;
         };
         for (path, value) in properties {
-            learn(&mut call.known.borrow_mut(), &path, value);
+            learn(&mut call.known.borrow_mut(), path, value.clone());
         }
         self.put(worker, true, call)
     }
 
-    fn request_headers(&self, id: StreamId, headers: HeaderMap, end: bool) -> Flow {
+    fn request_headers(&self, id: StreamId, headers: Rc<HeaderMap>, end: bool) -> Flow {
         let flow = self.with(id, |stream, worker| {
-            stream.call.known.borrow_mut().request = Headers::from(headers);
+            stream.call.known.borrow_mut().request = Headers::from(Rc::unwrap_or_clone(headers));
             let went = stream.call.send(worker, end);
             stream.flow(went)
         });
         flow.unwrap_or(Flow::Continue)
     }
 
-    fn response_headers(&self, id: StreamId, headers: HeaderMap, end: bool) -> Flow {
+    fn response_headers(&self, id: StreamId, headers: Rc<HeaderMap>, end: bool) -> Flow {
         let flow = self.with(id, |stream, worker| {
             let mut known = stream.call.known.borrow_mut();
             let details = known.answer.entry(ResponseFact::Details);
             details.or_insert_with(|| VIA_UPSTREAM.to_vec());
             drop(known);
-            let went = stream
-                .call
-                .response_headers(worker, Headers::from(headers), end);
+            let went = stream.call.response_headers(
+                worker,
+                Headers::from(Rc::unwrap_or_clone(headers)),
+                end,
+            );
             stream.flow(went)
         });
         flow.unwrap_or(Flow::Continue)
@@ -165,20 +167,20 @@ impl Filter for Core {
         true
     }
 
-    fn header_map(&self, id: StreamId, number: u32) -> HeaderMap {
+    fn header_map(&self, id: StreamId, number: u32) -> Rc<HeaderMap> {
         let streams = self.streams.borrow();
         let Some(stream) = streams.get(&id.context()) else {
-            return HeaderMap::new();
+            return Rc::default();
         };
         let known = stream.call.known.borrow();
         match number {
-            REQUEST_HEADERS => known.request.lines().to_vec(),
-            RESPONSE_HEADERS => known.response.lines().to_vec(),
-            _ => HeaderMap::new(),
+            REQUEST_HEADERS => Rc::new(known.request.lines().to_vec()),
+            RESPONSE_HEADERS => Rc::new(known.response.lines().to_vec()),
+            _ => Rc::default(),
         }
     }
 
-    fn set_property(&self, id: StreamId, path: &str, value: Vec<u8>) {
+    fn set_property(&self, id: StreamId, path: &'static str, value: Vec<u8>) {
         self.with(id, |stream, _| {
             learn(&mut stream.call.known.borrow_mut(), path, value);
         });

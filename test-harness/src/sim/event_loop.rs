@@ -1,6 +1,6 @@
 //! One run: events in the order of their time, until nothing is left to happen.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 
 use rand::RngExt;
@@ -61,6 +61,7 @@ fn run<'a>(
         services: Services::default(),
         pools: BTreeMap::new(),
         in_flight: BTreeMap::new(),
+        known: HashMap::new(),
         jobs: BTreeMap::new(),
         next_job: 0,
         hanging: BTreeSet::new(),
@@ -125,7 +126,7 @@ fn phase(seed: u64, envoy: usize) -> u64 {
     if envoy == 0 {
         return 0;
     }
-    chance(seed, &format!("envoy {envoy} tick")).random_range(0..TICK)
+    chance(seed, format_args!("envoy {envoy} tick")).random_range(0..TICK)
 }
 
 impl<'a> Run<'a> {

@@ -2,6 +2,9 @@
 //!
 //! [`Process`] runs the real `.wasm`. [`super::Core`] runs the core natively, for searches that play a trace many times.
 
+use std::borrow::Cow;
+use std::rc::Rc;
+
 use crate::abi::LogLine;
 use crate::abi::stream::{Action, HeaderMap, REQUEST_BODY, RESPONSE_BODY};
 use crate::process::{Flow, Process, Properties, StreamId};
@@ -18,16 +21,16 @@ pub trait Filter {
     fn workers(&self) -> usize;
 
     /// Opens a request's stream on a worker, counted from 0.
-    fn open(&self, worker: usize, properties: Properties) -> StreamId;
+    fn open(&self, worker: usize, properties: Rc<Properties>) -> StreamId;
 
     /// Opens an attempt's stream for a request.
-    fn open_attempt(&self, parent: StreamId, properties: Properties) -> StreamId;
+    fn open_attempt(&self, parent: StreamId, properties: &[(&'static str, Vec<u8>)]) -> StreamId;
 
     /// The headers of the request.
-    fn request_headers(&self, id: StreamId, headers: HeaderMap, end: bool) -> Flow;
+    fn request_headers(&self, id: StreamId, headers: Rc<HeaderMap>, end: bool) -> Flow;
 
     /// The headers of the answer.
-    fn response_headers(&self, id: StreamId, headers: HeaderMap, end: bool) -> Flow;
+    fn response_headers(&self, id: StreamId, headers: Rc<HeaderMap>, end: bool) -> Flow;
 
     /// All of a request's body, which ends it.
     fn request_body(&self, id: StreamId, bytes: usize);
@@ -36,10 +39,10 @@ pub trait Filter {
     fn response_body(&self, id: StreamId, bytes: usize, end: bool) -> bool;
 
     /// A header map as it is now.
-    fn header_map(&self, id: StreamId, number: u32) -> HeaderMap;
+    fn header_map(&self, id: StreamId, number: u32) -> Rc<HeaderMap>;
 
     /// Sets a property that the filter can read, its path's parts separated by NUL.
-    fn set_property(&self, id: StreamId, path: &str, value: Vec<u8>);
+    fn set_property(&self, id: StreamId, path: &'static str, value: Vec<u8>);
 
     /// What a callback elsewhere made of a stream that waits at its request headers; `None` if it still waits.
     fn woken(&self, id: StreamId) -> Option<Flow>;
@@ -72,20 +75,22 @@ impl Filter for Process {
         Self::workers(self)
     }
 
-    fn open(&self, worker: usize, properties: Properties) -> StreamId {
-        Self::open(self, worker, properties)
+    fn open(&self, worker: usize, properties: Rc<Properties>) -> StreamId {
+        self.open_with(worker, properties)
     }
 
-    fn open_attempt(&self, parent: StreamId, properties: Properties) -> StreamId {
-        Self::open_attempt(self, parent, properties)
+    fn open_attempt(&self, parent: StreamId, properties: &[(&'static str, Vec<u8>)]) -> StreamId {
+        let own = properties.iter();
+        let own = own.map(|(path, value)| (Cow::Borrowed(*path), value.clone()));
+        self.open_attempt_with(parent, own)
     }
 
-    fn request_headers(&self, id: StreamId, headers: HeaderMap, end: bool) -> Flow {
-        Self::request_headers(self, id, headers, end)
+    fn request_headers(&self, id: StreamId, headers: Rc<HeaderMap>, end: bool) -> Flow {
+        self.shared_request_headers(id, headers, end)
     }
 
-    fn response_headers(&self, id: StreamId, headers: HeaderMap, end: bool) -> Flow {
-        Self::response_headers(self, id, headers, end)
+    fn response_headers(&self, id: StreamId, headers: Rc<HeaderMap>, end: bool) -> Flow {
+        self.shared_response_headers(id, headers, end)
     }
 
     fn request_body(&self, id: StreamId, bytes: usize) {
@@ -103,12 +108,12 @@ impl Filter for Process {
             .any(|action| matches!(action, Action::ResetRequest | Action::ResetResponse))
     }
 
-    fn header_map(&self, id: StreamId, number: u32) -> HeaderMap {
-        Self::header_map(self, id, number)
+    fn header_map(&self, id: StreamId, number: u32) -> Rc<HeaderMap> {
+        self.shared_map(id, number)
     }
 
-    fn set_property(&self, id: StreamId, path: &str, value: Vec<u8>) {
-        Self::set_property(self, id, path, value);
+    fn set_property(&self, id: StreamId, path: &'static str, value: Vec<u8>) {
+        self.set_known(id, Cow::Borrowed(path), value);
     }
 
     fn woken(&self, id: StreamId) -> Option<Flow> {

@@ -6,7 +6,7 @@ use rand::RngExt;
 
 use super::START;
 use super::fate::{Fate, Takes};
-use super::key::Key;
+use super::key::{Key, Name};
 use super::passing::reached;
 use super::state::{Asker, Caller, ClientRequest, Event, Run, UpstreamJob};
 use super::upstream::Arrival;
@@ -27,11 +27,11 @@ impl Run<'_> {
     }
 
     /// What names a request, so that it draws the same in each lane.
-    pub(super) fn name(&self, key: Key) -> String {
+    pub(super) fn name(&self, key: Key) -> Name<'_> {
         let call = self.requests.get(&key.request);
         match call.and_then(|call| call.caller.as_ref()) {
-            Some(caller) => caller.concern.clone(),
-            None => format!("request {}", key.request),
+            Some(caller) => Name::Call(&caller.concern),
+            None => Name::Request(key.request),
         }
     }
 
@@ -51,8 +51,9 @@ impl Run<'_> {
             None => Asker::Edge(flight.envoy),
         };
         let number = self.count_attempt(key);
-        let concern = format!("{} attempt {number}", self.name(key));
-        let mut random = chance(self.scenario.seed, &concern);
+        let concern = format_args!("{} attempt {number}", self.name(key));
+        let mut random = chance(self.scenario.seed, concern);
+        let concern = self.has_toxics.then(|| concern.to_string());
         let draw = random.random_range(0.0..100.0);
         let like = self.services.get(service).like;
         let (there, back) = like.network.ways(&mut random);
@@ -94,7 +95,7 @@ impl Run<'_> {
             body: None,
         };
         self.next_job += 1;
-        let there = there.saturating_add(self.sending(now, &mut job, body, &concern));
+        let there = there.saturating_add(self.sending(now, &mut job, body, concern));
         self.jobs.insert(self.next_job, job);
         if there == 0 {
             self.reach(now, self.next_job);

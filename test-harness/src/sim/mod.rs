@@ -22,6 +22,7 @@ mod request;
 mod scenario;
 mod service;
 mod sessions;
+mod shown;
 mod state;
 mod upstream;
 mod wire;

@@ -9,9 +9,9 @@ use std::rc::Rc;
 use super::filter::Filter;
 use super::hosts::Services;
 use super::key::Key;
-use super::request::tell;
 use super::scenario::{Reached, Scenario};
 use super::service::Body;
+use super::shown::tell;
 use super::state::{Asker, Coming, Event, Passing, Run, UpstreamJob};
 use super::wire::{Piece, Wire};
 use crate::abi::stream::RESPONSE_HEADERS;
@@ -53,11 +53,11 @@ impl Run<'_> {
         now: u64,
         job: &mut UpstreamJob,
         body: Body,
-        concern: &str,
+        concern: Option<String>,
     ) -> u64 {
-        if !self.has_toxics {
+        let Some(concern) = concern else {
             return 0;
-        }
+        };
         let running = self.services.get(job.service);
         let name = Rc::clone(&running.name);
         let at = reached(self.scenario, &self.services, job, &name);
@@ -157,16 +157,18 @@ impl Run<'_> {
         };
         let (envoy, stream) = (flight.envoy, flight.stream);
         let process = self.process(now, envoy);
-        let (mut headers, mut status) = (answer.headers.clone(), u32::from(answer.status));
+        let mut headers = Rc::new(answer.headers.clone());
+        let mut status = u32::from(answer.status);
         let mut is_whole = false;
         if let Some((process, stream)) = process.zip(stream)
             && let Some(flight) = self.in_flight.get(&key)
         {
             tell(process, stream, flight, &answer);
-            match process.response_headers(stream, answer.headers, false) {
+            match process.response_headers(stream, Rc::clone(&headers), false) {
                 Flow::Reply(reply) => {
                     // The filter's own answer takes its place, and the upstream's is awaited no more.
-                    (headers, status, is_whole) = (reply.headers, reply.status, true);
+                    (headers, status) = (Rc::new(reply.headers), reply.status);
+                    is_whole = true;
                 }
                 Flow::Continue | Flow::Pause => {
                     headers = process.header_map(stream, RESPONSE_HEADERS);

@@ -183,7 +183,7 @@ impl Scenario {
         let mut wire = wire;
         for fault in self.toxics(now, stream, at) {
             let ends = fault.end().saturating_sub(now.saturating_sub(START));
-            let mut random = chance(self.seed, &format!("{concern} {}", fault.at));
+            let mut random = chance(self.seed, format_args!("{concern} {}", fault.at));
             wire = wire.through(fault, ends, &mut random);
         }
         wire.delivery()

@@ -1,6 +1,6 @@
 //! The state of one run: its events, the requests on their way, and what the upstream has to do.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::rc::Rc;
 
 use super::arrivals::Arrivals;
@@ -15,7 +15,7 @@ use super::{Lane, Scenario};
 use crate::abi::stream::HeaderMap;
 use crate::fault::Kind;
 use crate::measure::{ClientOutcome, Measure};
-use crate::process::StreamId;
+use crate::process::{Properties, StreamId};
 use crate::router::{End, Machine};
 use crate::trace::Request;
 
@@ -163,7 +163,9 @@ pub(super) struct Run<'a> {
     pub(super) services: Services<'a>,
     /// By Envoy and service.
     pub(super) pools: BTreeMap<(usize, usize), Pool>,
-    pub(super) in_flight: BTreeMap<Key, InFlight>,
+    pub(super) in_flight: BTreeMap<Key, Box<InFlight>>,
+    /// What the downstream position can read from the start, by service and client.
+    pub(super) known: HashMap<(usize, usize), Rc<Properties>>,
     pub(super) jobs: BTreeMap<u64, UpstreamJob>,
     pub(super) next_job: u64,
     /// Attempts that the upstream took and never answers, until Envoy ends them.
@@ -203,7 +205,7 @@ pub(super) struct InFlight {
     /// When the router got it.
     pub(super) released: u64,
     /// Its headers as the last position left them.
-    pub(super) headers: HeaderMap,
+    pub(super) headers: Rc<HeaderMap>,
     /// None before the filter let it go.
     pub(super) machine: Option<Machine>,
     /// Attempts that are not over.

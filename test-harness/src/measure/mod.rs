@@ -166,6 +166,11 @@ impl Measure {
         self.slots.level(at, in_flight as u64, waiting as u64);
     }
 
+    /// So many attempts may be at the upstream, by the filter's word. Called in the order of time.
+    pub fn limit(&mut self, at: u64, limit: Option<u64>) {
+        self.slots.limit(at, limit);
+    }
+
     /// What the workers of all Envoys share is overwritten: their breakers are as new, and no line of theirs says so.
     pub fn overwritten(&mut self, at_ms: u64) {
         for (envoy, upstream) in self.not_closed.clone() {

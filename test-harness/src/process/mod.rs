@@ -235,6 +235,11 @@ impl Process {
         self.inner.common.now.set(nanos);
     }
 
+    /// The configuration of its plugin.
+    pub fn configuration(&self) -> Vec<u8> {
+        self.inner.configuration.borrow().clone()
+    }
+
     /// How many workers there are.
     pub fn workers(&self) -> usize {
         self.inner.options.workers

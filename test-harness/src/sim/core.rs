@@ -4,7 +4,7 @@
 //! What the host adds by itself for a module (the flags and details of a response, the time of a request) is added here.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use seawall_config::Error;
@@ -27,6 +27,7 @@ const EARLIER_STARTS: u64 = 2;
 /// One process with the core in it.
 pub struct Core {
     process: Rc<Native>,
+    configuration: String,
     /// The main thread's and the workers'.
     workers: RefCell<Vec<Worker>>,
     streams: RefCell<HashMap<u32, Stream>>,
@@ -54,6 +55,7 @@ impl Core {
         process.take_log();
         Ok(Self {
             process,
+            configuration: configuration.to_owned(),
             workers: RefCell::new(workers),
             streams: RefCell::default(),
         })
@@ -212,6 +214,16 @@ impl Filter for Core {
 
     fn tick(&self) {
         self.workers.borrow_mut().iter_mut().for_each(Worker::tick);
+    }
+
+    fn configuration(&self) -> Vec<u8> {
+        self.configuration.clone().into_bytes()
+    }
+
+    fn gauges(&self, begin: &str) -> BTreeMap<String, u64> {
+        let mut all = self.process.metrics();
+        all.retain(|name, _| name.starts_with(begin));
+        all
     }
 
     fn take_log(&self) -> Vec<LogLine> {

@@ -11,6 +11,7 @@ use super::arrivals::Arrivals;
 use super::clients::Buckets;
 use super::hosts::Services;
 use super::key::Key;
+use super::limits::Limits;
 use super::pool::Pool;
 use super::queue::Queue;
 use super::sessions::Sessions;
@@ -74,6 +75,7 @@ fn run<'a>(
         next_call: CALLS,
         active: START,
         touched: None,
+        limits: Limits::of(&lane.envoys),
         has_toxics: scenario.has_toxics(),
         has_partitions: scenario.has(Kind::Partition),
     };
@@ -267,6 +269,10 @@ impl<'a> Run<'a> {
             process.set_now(now);
             self.touched = Some(number);
             process.tick();
+            if self.limits.is_any() {
+                let limit = self.limits.told(number, *process);
+                self.measure.limit(now.saturating_sub(START), limit);
+            }
         }
         if self.is_open() {
             let next = now + TICK * self.ticks_to_next(now);

@@ -3,6 +3,7 @@
 //! [`Process`] runs the real `.wasm`. [`super::Core`] runs the core natively, for searches that play a trace many times.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use crate::abi::LogLine;
@@ -52,6 +53,12 @@ pub trait Filter {
 
     /// A tick of the main thread and of each worker.
     fn tick(&self);
+
+    /// Its configuration.
+    fn configuration(&self) -> Vec<u8>;
+
+    /// Metrics whose names begin so, with their values.
+    fn gauges(&self, begin: &str) -> BTreeMap<String, u64>;
 
     /// What was logged since the last time.
     fn take_log(&self) -> Vec<LogLine>;
@@ -126,6 +133,17 @@ impl Filter for Process {
 
     fn tick(&self) {
         Self::tick(self);
+    }
+
+    fn configuration(&self) -> Vec<u8> {
+        Self::configuration(self)
+    }
+
+    fn gauges(&self, begin: &str) -> BTreeMap<String, u64> {
+        let metrics = self.common().metrics.borrow();
+        let named = metrics.values().range(begin.to_owned()..);
+        let named = named.take_while(|(name, _)| name.starts_with(begin));
+        named.map(|(name, value)| (name.clone(), *value)).collect()
     }
 
     fn take_log(&self) -> Vec<LogLine> {

@@ -15,6 +15,7 @@ mod hosts;
 mod job;
 mod key;
 mod lane;
+mod limits;
 mod passing;
 mod pool;
 mod queue;

@@ -7,6 +7,7 @@ use super::arrivals::Arrivals;
 use super::clients::Buckets;
 use super::hosts::Services;
 use super::key::Key;
+use super::limits::Limits;
 use super::pool::Pool;
 use super::queue::Queue;
 use super::sessions::Sessions;
@@ -186,6 +187,8 @@ pub(super) struct Run<'a> {
     pub(super) active: u64,
     /// The filter that the present event came to.
     pub(super) touched: Option<usize>,
+    /// How many may be in flight by the filter's word.
+    pub(super) limits: Limits,
     /// Whether something may go wrong with the bytes of connections.
     pub(super) has_toxics: bool,
     /// Whether zones may be parted.

@@ -107,7 +107,8 @@ impl Run<'_> {
         if well.is_empty() {
             return None;
         }
-        let client = self.sessions.keeps_host(self.requests.get(&key.request));
+        let call = self.requests.get(&key.request);
+        let client = self.sessions.keeps_host(call.and_then(|call| call.client));
         if attempt == 1
             && let Some(kept) = client.and_then(|client| self.sessions.host(client, place.1))
             && well.contains(&kept)

@@ -8,7 +8,6 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
 use super::clients::{Clients, Keeps, client_of};
-use super::state::ClientRequest;
 use super::{START, ServiceTime};
 use crate::random::chance;
 
@@ -67,10 +66,9 @@ impl Sessions {
         }
     }
 
-    /// The client of a request that goes back to the host of its last one.
-    pub(super) fn keeps_host(&self, call: Option<&ClientRequest>) -> Option<usize> {
-        let call = call.filter(|_| self.clients.keeps == Keeps::Host)?;
-        call.client
+    /// The client of a request, if it goes back to the host of its last one.
+    pub(super) fn keeps_host(&self, client: Option<usize>) -> Option<usize> {
+        client.filter(|_| self.clients.keeps == Keeps::Host)
     }
 
     /// The host of a service that a client reached last.

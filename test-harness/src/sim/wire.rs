@@ -215,5 +215,4 @@ fn halve(bytes: u64, size: (u64, u64), random: &mut impl Rng, give: &mut impl Fn
 }
 
 #[cfg(test)]
-#[path = "wire_tests.rs"]
 mod tests;

@@ -82,6 +82,9 @@ async function figures(page, what) {
       verdict: text("#verdict"), criteria: report.criteria?.length ?? 0, rows: document.querySelectorAll("#verdict tbody tr").length,
       lanes: report.lanes.map((lane) => lane.lane), figures: text("#figures thead"), figureRows: document.querySelectorAll("#figures tbody tr").length,
       run: text("#run"), seed: String(report.seed), digest: report.wasm_sha256, reproduce: report.reproduce,
+      limited: report.lanes.filter((lane) => lane.series.limit?.length).map((lane) => `${lane.lane}: limit`), inFlight: text("#chart-in-flight .readout"), points: report.trade_off?.points, aims: report.trade_off?.aims.length,
+      tried: { rows: document.querySelectorAll("#trade-off tbody tr").length, dots: document.querySelectorAll("#trade-off svg circle").length, words: text("#trade-off"), name: document.querySelector("#trade-off svg")?.getAttribute("aria-label") ?? "" },
+      hidden: document.querySelector("#trade-off").hidden,
       charts: document.querySelectorAll("#charts canvas").length, empty: document.querySelectorAll("#charts .empty:not([hidden])").length,
       markup: document.querySelectorAll("main img, main script, main iframe").length,
       ends: document.documentElement.outerHTML.split("</script").length - 1, scripts: document.scripts.length,
@@ -92,6 +95,14 @@ async function figures(page, what) {
   check(`${what}: every lane has its figures`, seen.lanes.every((lane) => seen.figures.includes(lane)), seen.figures);
   check(`${what}: the key figures are there`, seen.figureRows >= 18, String(seen.figureRows));
   check(`${what}: all charts are drawn, or say that they have nothing`, seen.charts + seen.empty === 6, `${seen.charts} and ${seen.empty}`);
+  check(`${what}: every limit is a line beside what is in flight`, seen.limited.every((label) => seen.inFlight.includes(label)), seen.inFlight);
+  check(`${what}: what a search tried is shown where there was one`, seen.hidden === !seen.points, `hidden: ${seen.hidden}`);
+  if (seen.points) {
+    const drawn = seen.points.filter((point) => point.values[0] != null && point.values[1] != null).length;
+    check(`${what}: every policy of the trade-off is a row`, seen.tried.rows === seen.points.length, `${seen.tried.rows} of ${seen.points.length}`);
+    check(`${what}: and a dot of the picture, which has a name`, seen.tried.dots === drawn && / against /.test(seen.tried.name), `${seen.tried.dots} of ${drawn}: ${seen.tried.name}`);
+    check(`${what}: the default and the proposal are named`, ["Shipped default", "Proposed"].every((role) => seen.tried.words.includes(role)));
+  }
   check(`${what}: seed, digest and command are there`, [seen.seed, seen.digest, seen.reproduce].every((part) => seen.run.includes(part)));
   check(`${what}: no name became markup`, seen.markup === 0 && seen.ends === seen.scripts, `${seen.markup} elements, ${seen.ends} ends of ${seen.scripts} scripts`);
 }

@@ -80,6 +80,26 @@ replay "${outage[@]}" --policy examples/policies/start.yaml --out "$work/earlier
     replay --trace trace.jsonl --policy policy.yaml --wasm seawall.wasm "${outage[@]:2}" --compare-with report.json \
         --criteria 'success>=75%' --criteria 'p99<500ms' --criteria 'amplification<=1.1' --html outage.html
 )
+# A limit and a bulkhead, which are shown beside what is in flight.
+cat >"$work/limits.yaml" <<'END'
+version: 1
+policies:
+  default:
+    bulkhead: {max_concurrent: 40}
+    shedding: {limit: adaptive}
+END
+"$seawall" trace generate --rate 200 --for 60s -o "$work/busy.jsonl" 2>/dev/null
+replay --trace "$work/busy.jsonl" --fault latency,at=20s,for=20s,by=300ms --policy "$work/limits.yaml" --html "$work/limits.html"
+grep -q '"limit":\[' "$work/limits.html" || {
+    echo "report: the page with a limit has none"
+    exit 1
+}
+# What a search tried.
+"$seawall" trace generate --rate 50 --for 60s -o "$work/tuned.jsonl" 2>/dev/null
+"$seawall" tune --trace "$work/tuned.jsonl" --fault errors,at=20s,for=15s --budget 40 --out "$work/tuned" >"$work/said" 2>&1 || [ $? = 1 ] || {
+    cat "$work/said"
+    exit 1
+}
 # Nothing goes wrong, and nothing is asked for.
 "$seawall" trace generate --rate 50 --for 20s -o "$work/well.jsonl" 2>/dev/null
 replay --trace "$work/well.jsonl" --policy examples/policies/start.yaml --html "$work/well.html"
@@ -95,4 +115,5 @@ grep -q 'u003cimg src=x onerror' "$work/hostile.html" || {
 
 picture=()
 if [ "${1:-}" = --screenshot ]; then picture=(--screenshot docs/report.png); fi
-node scripts/report-page.mjs "$tools" "$(executable)" "${picture[@]}" "$work/outage.html" "$work/well.html" "$work/hostile.html"
+node scripts/report-page.mjs "$tools" "$(executable)" "${picture[@]}" "$work/outage.html" "$work/well.html" "$work/hostile.html" \
+    "$work/limits.html" "$work/tuned/report.html"

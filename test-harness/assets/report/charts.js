@@ -14,6 +14,10 @@ const charts = [];
 /// One line for each lane that is switched on.
 const ofLanes = (values) => lanes.map((lane, index) => ({ label: lane.lane, ...laneStyle(index), values: values(lane.series), lane: index }));
 
+/// The limits on what is in flight, of lanes that have any.
+const limits = () => (view.load !== "in_flight" ? [] : lanes.map((lane, index) => [lane, index]).filter(([lane]) => lane.series.limit?.length).map(([lane, index]) => (
+  { label: `${lane.lane}: limit`, ...laneStyle(index), dash: [1, 4], values: lane.series.limit, lane: index })));
+
 /// What each chart shows: its lines, made anew whenever the view changes.
 const CHARTS = [
   {
@@ -43,8 +47,8 @@ const CHARTS = [
   },
   {
     id: "in-flight", title: "In flight", unit: "", choice: ["load", "Where", [["in_flight", "at the upstream"], ["waiting", "users who wait"]]],
-    lines: () => ofLanes((series) => series[view.load]),
-    means: "The most at one time in each slot. At the upstream: attempts that it has, also those that nobody waits for any more. Users who wait: requests without an answer yet.",
+    lines: () => [...ofLanes((series) => series[view.load]), ...limits()],
+    means: "The most at one time in each slot. At the upstream: attempts that it has, also those that nobody waits for any more. Limit: how many may be there by limits and bulkheads of the policy, over all Envoys and upstreams that have one. Users who wait: requests without an answer yet.",
   },
 ];
 

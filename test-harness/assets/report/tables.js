@@ -98,6 +98,9 @@ function users() {
   for (const lane of shed) {
     section.append(table(`By priority, the most important first: “${lane.lane}”`, head, lane.answers_by_priority.map((of) => row(of.priority, of.answers))));
   }
+  for (const lane of lanes.filter((lane) => (lane.answers_by_zone || []).length)) {
+    section.append(table(`By zone: “${lane.lane}”`, head, lane.answers_by_zone.map((of) => row(of.zone, of.answers))));
+  }
   if (!shed.length) section.append(make("p", { class: "empty" }, "No request of the trace named a priority, so nobody was preferred."));
 }
 
@@ -126,6 +129,7 @@ const FIGURES = {
   blast_requests: { name: "Blast radius: requests", unit: "%", of: (lane) => 100 * lane.blast_radius.requests, means: "Requests that did not get the upstream's own answer, of all requests." },
   blast_upstreams: { name: "Blast radius: upstreams", unit: "%", of: (lane) => 100 * lane.blast_radius.upstreams, means: "Upstreams with one such request in a hundred or more, of all upstreams of the trace." },
   blast_priorities: { name: "Blast radius: priorities", unit: "%", of: (lane) => (lane.blast_radius.priorities == null ? null : 100 * lane.blast_radius.priorities), means: "Priorities with one such request in a hundred or more, of those that requests named." },
+  blast_zones: { name: "Blast radius: zones", unit: "%", of: (lane) => (lane.blast_radius.zones == null ? null : 100 * lane.blast_radius.zones), means: "Zones with one such request in a hundred or more: those where users are, or, where the Envoys at the edge have none, those of the hosts that were asked last." },
   degraded_to_failed: { name: "Degraded : failed", unit: "", of: (lane) => lane.degraded_to_failed, means: "Answers of the fallback ladder for each request that ended in a refusal or an error. More is better; a dash where there was neither." },
 };
 

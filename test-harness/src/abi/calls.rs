@@ -34,7 +34,8 @@ pub(super) fn run(
 /// The stream that the guest speaks for.
 pub(super) fn stream<'a>(caller: &'a mut Call<'_>) -> Answer<&'a mut Stream> {
     let guest = caller.data_mut();
-    guest.streams.get_mut(&guest.context).ok_or(BAD_ARGUMENT)
+    let stream = guest.streams.get_mut(&guest.context);
+    stream.map(|stream| &mut **stream).ok_or(BAD_ARGUMENT)
 }
 
 pub(super) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {

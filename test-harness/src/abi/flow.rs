@@ -35,7 +35,7 @@ fn act(caller: &mut Call<'_>, kind: u32, actions: &[Action]) -> Answer {
         _ => return Ok(()),
     };
     // The request is out of the guest's reach, whichever side goes on; so is a body that waited.
-    stream.open.retain(|map| *map > REQUEST_TRAILERS);
+    stream.open.retain(|map| map > REQUEST_TRAILERS);
     if let Some(went) = stream.bodies.remove(&resumed) {
         stream.passed.entry(resumed).or_default().extend(went);
     }

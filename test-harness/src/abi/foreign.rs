@@ -93,7 +93,7 @@ fn set_filter_state(guest: &mut Guest, bytes: &[u8]) -> Answer<Vec<u8>> {
     let value = proto::bytes(&fields, 2).unwrap_or_default().to_vec();
     let stream = guest.streams.get_mut(&guest.context).ok_or(NOT_FOUND)?;
     let path = format!("filter_state\0{path}");
-    stream.properties.insert(path, value);
+    stream.properties.insert(path.into(), value);
     Ok(Vec::new())
 }
 

@@ -30,7 +30,7 @@ fn readable<'a>(caller: &'a Call<'_>, number: u32) -> Answer<Option<&'a HeaderMa
 /// A map that can be changed now. A change of the request's headers lets the route be chosen anew.
 fn writable<'a>(caller: &'a mut Call<'_>, number: u32) -> Answer<&'a mut HeaderMap> {
     let stream = stream(caller)?;
-    stream.route_cleared |= number == REQUEST_HEADERS && stream.open.contains(&number);
+    stream.route_cleared |= number == REQUEST_HEADERS && stream.open.contains(number);
     stream.writable(number).ok_or(BAD_ARGUMENT)
 }
 

@@ -38,7 +38,8 @@ pub fn read(caller: &mut Caller<'_, Guest>, pointer: u32, size: u32) -> Answer<V
 
 /// Text of the guest; bytes that are none are replaced.
 pub fn text(caller: &mut Caller<'_, Guest>, pointer: u32, size: u32) -> Answer<String> {
-    Ok(String::from_utf8_lossy(&read(caller, pointer, size)?).into_owned())
+    let text = String::from_utf8(read(caller, pointer, size)?);
+    Ok(text.unwrap_or_else(|bytes| String::from_utf8_lossy(bytes.as_bytes()).into_owned()))
 }
 
 /// Writes bytes where the guest said.

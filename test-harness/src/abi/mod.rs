@@ -210,7 +210,7 @@ pub struct Guest {
     /// The context that the guest speaks for: the one that runs, unless it said otherwise.
     pub context: u32,
     /// Its requests, attempts and connections.
-    pub streams: BTreeMap<u32, Stream>,
+    pub streams: BTreeMap<u32, Box<Stream>>,
     /// The configuration that is being taken.
     pub configuration: Vec<u8>,
     /// Whether one is being taken: only then it can be read.

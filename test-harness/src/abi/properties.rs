@@ -123,7 +123,7 @@ fn of_request(stream: &Stream, now: u64, part: &str, rest: Option<&str>) -> Opti
 }
 
 fn of_response(stream: &Stream, part: &str, rest: Option<&str>) -> Option<Vec<u8>> {
-    let begun = stream.maps.get(&RESPONSE_HEADERS);
+    let begun = stream.maps.get(RESPONSE_HEADERS);
     let headers = stream.readable(RESPONSE_HEADERS);
     let trailers = stream.readable(RESPONSE_TRAILERS);
     let body = stream.bytes[RESPONSE_BODY as usize];
@@ -175,14 +175,15 @@ fn of_stream(stream: &Stream, now: u64, parts: &[&str]) -> Option<Vec<u8>> {
 }
 
 /// Whether a property that the test gave is in reach in this phase.
-fn in_reach(stream: &Stream, parts: &[&str]) -> bool {
-    let gone = match *parts {
-        ["request", part, ..] => {
+fn in_reach(stream: &Stream, path: &str) -> bool {
+    let mut parts = path.split('\0');
+    let gone = match (parts.next(), parts.next()) {
+        (Some("request"), Some(part)) => {
             part == "headers" || FROM_HEADERS.iter().any(|(known, _)| *known == part)
         }
         _ => false,
     };
-    !gone || stream.logs || stream.open.contains(&REQUEST_HEADERS)
+    !gone || stream.logs || stream.open.contains(REQUEST_HEADERS)
 }
 
 /// Looks a property up, its path's parts separated by NUL.
@@ -195,13 +196,13 @@ pub(crate) fn lookup(guest: &Guest, path: &str) -> Answer<Vec<u8>> {
         return Ok(value);
     }
     let stream = guest.streams.get(&guest.context).ok_or(NOT_FOUND)?;
-    let parts: Vec<&str> = path.split('\0').collect();
     if let Some(value) = stream.properties.get(path)
-        && in_reach(stream, &parts)
+        && in_reach(stream, path)
     {
         return Ok(value.clone());
     }
-    let has_upstream = stream.properties.contains_key("upstream\0address");
+    let parts: Vec<&str> = path.split('\0').collect();
+    let has_upstream = stream.properties.get("upstream\0address").is_some();
     if TREES.contains(&path) || (has_upstream && OF_HOST.contains(&path)) {
         return Err(SERIALIZATION_FAILURE);
     }

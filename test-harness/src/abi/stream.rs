@@ -1,7 +1,8 @@
 //! One request as the guest sees it: header maps, properties, and the answer that the guest gives itself.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// What guests set as properties: one for a request and all its attempts.
@@ -71,15 +72,128 @@ pub enum Held {
     Body,
 }
 
+/// Header maps of a stream, by their number in the interface. Who reads one shares it; who changes it has one of its own.
+#[derive(Clone, Debug, Default)]
+pub struct Maps([Option<Rc<HeaderMap>>; 4]);
+
+impl Maps {
+    /// A map.
+    pub fn get(&self, number: u32) -> Option<&HeaderMap> {
+        self.shared(number).map(|map| &**map)
+    }
+
+    /// The same, for who keeps it.
+    pub fn shared(&self, number: u32) -> Option<&Rc<HeaderMap>> {
+        self.0.get(number as usize)?.as_ref()
+    }
+
+    /// A map, to change it.
+    pub fn get_mut(&mut self, number: u32) -> Option<&mut HeaderMap> {
+        self.0.get_mut(number as usize)?.as_mut().map(Rc::make_mut)
+    }
+
+    /// Lays a map there.
+    pub fn insert(&mut self, number: u32, map: Rc<HeaderMap>) {
+        if let Some(there) = self.0.get_mut(number as usize) {
+            *there = Some(map);
+        }
+    }
+}
+
+/// Numbers of header maps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Open(u8);
+
+impl Open {
+    fn bit(number: u32) -> u8 {
+        1_u8.checked_shl(number).unwrap_or(0)
+    }
+
+    /// Whether a number is among them.
+    pub fn contains(self, number: u32) -> bool {
+        self.0 & Self::bit(number) != 0
+    }
+
+    /// Adds one.
+    pub fn insert(&mut self, number: u32) {
+        self.0 |= Self::bit(number);
+    }
+
+    /// Takes one out.
+    pub fn remove(&mut self, number: u32) {
+        self.0 &= !Self::bit(number);
+    }
+
+    /// Takes all out but these.
+    pub fn retain(&mut self, stays: impl Fn(u32) -> bool) {
+        (0..8)
+            .filter(|number| !stays(*number))
+            .for_each(|number| self.remove(number));
+    }
+
+    /// Takes all out.
+    pub fn clear(&mut self) {
+        self.0 = 0;
+    }
+}
+
+/// What a stream can read beyond what follows from its headers: what was known when it was opened, which streams share, and
+/// what came later.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    given: Rc<BTreeMap<String, Vec<u8>>>,
+    /// A few, each once; none is what is not known any more.
+    later: Vec<(Cow<'static, str>, Option<Vec<u8>>)>,
+}
+
+impl From<Rc<BTreeMap<String, Vec<u8>>>> for Known {
+    fn from(given: Rc<BTreeMap<String, Vec<u8>>>) -> Self {
+        Self {
+            given,
+            later: Vec::new(),
+        }
+    }
+}
+
+impl Known {
+    /// A property by its path.
+    pub fn get(&self, path: &str) -> Option<&Vec<u8>> {
+        let later = self.later.iter().find(|(known, _)| known == path);
+        match later {
+            Some((_, value)) => value.as_ref(),
+            None => self.given.get(path),
+        }
+    }
+
+    /// Sets a property.
+    pub fn insert(&mut self, path: Cow<'static, str>, value: Vec<u8>) {
+        self.put(path, Some(value));
+    }
+
+    /// A property is not known any more.
+    pub fn remove(&mut self, path: &'static str) {
+        if self.get(path).is_some() {
+            self.put(Cow::Borrowed(path), None);
+        }
+    }
+
+    fn put(&mut self, path: Cow<'static, str>, value: Option<Vec<u8>>) {
+        match self.later.iter_mut().find(|(known, _)| *known == path) {
+            Some(there) => there.1 = value,
+            None => self.later.push((path, value)),
+        }
+    }
+}
+
 /// One request in the downstream position, or one attempt in the upstream position.
 #[derive(Clone, Debug, Default)]
 pub struct Stream {
     /// The root that it belongs to.
     pub root: u32,
     /// Header maps by their number in the interface.
-    pub maps: BTreeMap<u32, HeaderMap>,
+    pub maps: Maps,
     /// Maps that the guest can read and change now: those that have not gone on yet.
-    pub open: BTreeSet<u32>,
+    pub open: Open,
     /// Whether it is being logged: then all maps can be read, and none be changed.
     pub logs: bool,
     /// Bodies by their number in the interface, as far as they wait.
@@ -89,7 +203,7 @@ pub struct Stream {
     /// What the guest asked for.
     pub actions: Vec<Action>,
     /// Properties by their path, parts separated by NUL.
-    pub properties: BTreeMap<String, Vec<u8>>,
+    pub properties: Known,
     /// What the guest set as properties, shared by a request and its attempts.
     pub state: FilterState,
     /// Whether it is an attempt, in the upstream position: that one is never logged.
@@ -120,8 +234,8 @@ impl Stream {
     /// A map that can be read in this phase.
     pub fn readable(&self, number: u32) -> Option<&HeaderMap> {
         let logged = self.logs && number != REQUEST_TRAILERS;
-        let open = logged || (!self.logs && self.open.contains(&number));
-        self.maps.get(&number).filter(|_| open)
+        let open = logged || (!self.logs && self.open.contains(number));
+        self.maps.get(number).filter(|_| open)
     }
 
     /// A map that can be changed in this phase.
@@ -129,10 +243,10 @@ impl Stream {
         if self.may_add == Some(number) {
             self.may_add = None;
             self.open.insert(number);
-            self.maps.insert(number, HeaderMap::new());
+            self.maps.insert(number, Rc::default());
         }
-        let open = self.open.contains(&number);
-        self.maps.get_mut(&number).filter(|_| open)
+        let open = self.open.contains(number);
+        self.maps.get_mut(number).filter(|_| open)
     }
 }
 
@@ -205,5 +319,43 @@ mod tests {
         assert_eq!(deserialise(&bytes[..bytes.len() - 2]), None);
         assert_eq!(deserialise(&[255; 20]), None);
         assert_eq!(deserialise(&[]), Some(HeaderMap::new()));
+    }
+
+    #[test]
+    fn what_came_later_hides_what_was_given_and_others_do_not_see_it() {
+        let given = BTreeMap::from([("a".to_owned(), vec![1]), ("b".to_owned(), vec![2])]);
+        let parent = Known::from(Rc::new(given));
+        let mut child = parent.clone();
+        child.insert("a".into(), vec![3]);
+        child.insert("c".into(), vec![4]);
+        child.remove("b");
+        child.remove("nothing");
+        let all = |known: &Known| ["a", "b", "c"].map(|path| known.get(path).cloned());
+        assert_eq!(all(&child), [Some(vec![3]), None, Some(vec![4])]);
+        assert_eq!(all(&parent), [Some(vec![1]), Some(vec![2]), None]);
+        child.insert("b".into(), vec![5]);
+        assert_eq!(child.get("b"), Some(&vec![5]));
+    }
+
+    #[test]
+    fn a_map_that_is_changed_is_another_one_for_who_kept_it() {
+        let mut maps = Maps::default();
+        let kept = Rc::new(headers(&[("x", "1")]));
+        maps.insert(REQUEST_HEADERS, Rc::clone(&kept));
+        maps.get_mut(REQUEST_HEADERS).unwrap().clear();
+        assert_eq!(
+            (kept.len(), maps.get(REQUEST_HEADERS).unwrap().len()),
+            (1, 0)
+        );
+        assert!(maps.get(9).is_none() && maps.get_mut(9).is_none());
+        let mut open = Open::default();
+        for number in [0, 2, 9] {
+            open.insert(number);
+        }
+        open.retain(|number| number > 1);
+        assert_eq!(
+            [0, 1, 2, 9].map(|number| open.contains(number)),
+            [false, false, true, false]
+        );
     }
 }

@@ -94,7 +94,7 @@ impl Gust {
 impl Storm {
     /// Draws a storm. The same numbers are the same storm.
     pub fn draw(seed: u64, number: u64) -> Self {
-        let mut random = chance(seed, &format!("storm {number}"));
+        let mut random = chance(seed, format_args!("storm {number}"));
         let hosts = random.random_range(1..=4);
         let rate = random.random_range(30..=90);
         let service_ms = random.random_range(5..=40);
@@ -262,7 +262,10 @@ fn gust(random: &mut impl Rng, hosts: usize) -> Gust {
             Kind::Slow => random.random_range(5..=50),
             _ => 100,
         },
+        toxic: None,
         service: None,
+        zone: None,
+        from: None,
         hosts: is_part.then_some((some, some)),
         attempts: None,
     })

@@ -77,7 +77,7 @@ impl Workload {
         all.retain(|request| request.at_us < end);
         let mut more = Vec::new();
         for (number, surge) in timeline.surges.iter().enumerate() {
-            let mut random = chance(seed, &format!("surge {number}"));
+            let mut random = chance(seed, format_args!("surge {number}"));
             let (from, to) = (surge.at / 1_000, surge.end() / 1_000);
             for request in all
                 .iter()

@@ -1,6 +1,7 @@
 //! `seawall host run`: any Proxy-Wasm filter between requests and an upstream that come from files.
 
 mod around;
+mod expectations;
 mod outcome;
 
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use crate::host::{Bytes, Host, Options, Request, Rule};
 use crate::module::Module;
 use crate::process::{FailurePolicy, ProcessOptions};
 use around::Around;
+use expectations::Expectations;
 use outcome::Outcome;
 
 use super::stdout::say;
@@ -33,11 +35,13 @@ pub(super) enum HostCommand {
   --requests  [{"method": "POST", "path": "/a", "headers": [["x-name", "value"]], "body": "text", "at_ms": 0}, ...]
               All but the path may be left out. One after the other, but where at_ms says when. What is no text:
               "body_base64": "/w==", "headers_base64": [["x-name", "/w=="]], in rules of the upstream too.
+              "expect": {"status": 401, "headers": {"x-a": "1", "x-b": {"absent": true}}, "body": {"regex": "^no"},
+              "log": ["a whole line"], "metrics": {"refused": 1}, "upstream": false} says what it must lead to.
   --upstream  [{"path_prefix": "/a", "status": 503, "headers": [["retry-after", "1"]], "body": "", "delay_ms": 20}, ...]
               The first that fits; {"reset": true} breaks the connection. Without one: 200, text/plain.
 
-Exit codes: 0 the listener was up and the requests went through; 1 the module or its configuration was refused;
-2 bad usage, unreadable files.
+Exit codes: 0 the listener was up and the requests went through, as expected; 1 the module or its configuration was
+refused, or something did not come as expected; 2 bad usage, unreadable files.
 
 Example:
   echo '[{"path": "/"}, {"path": "/", "headers": [["x-api-key", "k"]]}]' > requests.json
@@ -85,6 +89,9 @@ pub(super) struct Run {
     /// Prints every call between host and guest, in the words of Envoy's wasm:trace.
     #[arg(long)]
     trace: bool,
+    /// Writes each request with expectations as a test, in JUnit's XML.
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
     /// Prints everything as JSON.
     #[arg(long)]
     json: bool,
@@ -141,6 +148,11 @@ impl Run {
             );
             let bytes = request.body_base64.as_ref();
             one_body(&self.requests, number, &request.body, bytes)?;
+            if let Some(expect) = &request.expect {
+                let checked = expect.check().map_err(anyhow::Error::msg);
+                checked
+                    .with_context(|| format!("{}: [{number}].expect", self.requests.display()))?;
+            }
         }
         let options = self.options()?;
         let outcome = match Module::from_bytes(&bytes) {
@@ -158,7 +170,13 @@ impl Run {
         if let Some(reason) = &outcome.refused {
             eprintln!("seawall: {}: {reason}", self.module.display());
         }
-        let failed = outcome.refused.is_some();
+        if let Some(file) = &self.junit {
+            let name = self.module.display().to_string();
+            let refused = outcome.refused.as_deref();
+            let text = outcome.expectations.junit(&name, self.seed, refused)?;
+            super::outputs::store(file, &text)?;
+        }
+        let failed = outcome.refused.is_some() || !outcome.expectations.are_met();
         Ok(ExitCode::from(if failed { super::FAILED } else { 0 }))
     }
 
@@ -205,12 +223,12 @@ impl Run {
             Ok(host) => host,
             Err(refusal) => return Outcome::refused(*refusal),
         };
-        let responses = host.run(requests);
+        let (expectations, responses) = Expectations::run(&mut host, requests);
         if let Some(until) = self.until {
             host.pass(until.saturating_sub(host.elapsed()));
         }
         host.stop();
-        Outcome::of(&mut host, responses)
+        Outcome::of(&mut host, responses, expectations)
     }
 }
 

@@ -42,8 +42,8 @@ pub(super) struct Playing {
     /// What the log says failed fails, as its status and flags say, after the time that it says, on every attempt.
     #[arg(long)]
     recorded_outcomes: bool,
-    /// What goes wrong: `KIND,at=TIME,for=TIME[,share=PERCENT][,by=TIME][,jitter=TIME][,left=PERCENT][,attempts=COUNT][,service=NAME][,hosts=FIRST-LAST]`; may be given
-    /// several times. docs/worlds.md has the kinds.
+    /// What goes wrong: `KIND,at=TIME,for=TIME[,share=PERCENT][,by=TIME][,jitter=TIME][,left=PERCENT][,attempts=COUNT][,service=NAME][,hosts=FIRST-LAST][,zone=NAME][,from=ZONE]`; may be given
+    /// several times. docs/worlds.md has the kinds, and what else some of them take.
     #[arg(long, value_name = "FAULT")]
     fault: Vec<Fault>,
     /// The route's limit of a request, such as 15s. [default: Envoy's 15s, or more where a request of the trace takes as
@@ -184,6 +184,12 @@ impl Playing {
                 })
             },
         };
+        for fault in &self.fault {
+            if fault.zone.is_some() || fault.from.is_some() {
+                let known = world.knows(fault);
+                known.map_err(|problem| anyhow::anyhow!("--fault {fault}: {problem}"))?;
+            }
+        }
         scenario.faults.extend(self.fault.iter().cloned());
         scenario.recorded = recorded;
         Ok(scenario)

@@ -4,6 +4,7 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::bytes::Bytes;
+use super::expect::Expect;
 use crate::abi::stream::HeaderMap;
 
 /// Names and values, in order.
@@ -40,6 +41,9 @@ pub struct Request {
     /// The worker that it comes to, counted from 0; without it, they take turns.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker: Option<usize>,
+    /// What it should lead to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expect: Option<Expect>,
 }
 
 fn get() -> String {
@@ -63,6 +67,7 @@ impl Request {
             trailers: Headers::new(),
             at_ms: None,
             worker: None,
+            expect: None,
         }
     }
 

@@ -22,6 +22,8 @@ mod bytes;
 mod calls;
 mod envoy;
 mod exchange;
+mod expect;
+mod judge;
 mod message;
 pub(crate) mod metadata;
 mod properties;
@@ -43,6 +45,8 @@ use crate::process::{FailurePolicy, Process, ProcessOptions};
 pub use bytes::Bytes;
 use calls::{Answering, Arrivals};
 use exchange::Exchange;
+pub use expect::{AtUpstream, Expect, UpstreamRequest, Wanted, WantedRule};
+pub use judge::Came;
 pub use message::{Headers, Request, Response, Rule, Seen};
 pub use properties::Known;
 pub use refusal::Refusal;
@@ -214,6 +218,15 @@ impl Host {
 
     /// Sends requests, one after the other but where they say when, and lets time pass until all are answered.
     pub fn run(&mut self, requests: Vec<Request>) -> Vec<Response> {
+        self.run_told(requests, |_, _, _| {})
+    }
+
+    /// As [`Self::run`], and tells of each answer, with its number, as soon as it is there.
+    pub fn run_told(
+        &mut self,
+        requests: Vec<Request>,
+        mut tell: impl FnMut(&mut Self, usize, &Response),
+    ) -> Vec<Response> {
         let begin = self.now;
         let mut waiting: Vec<(u64, usize, Request)> = Vec::new();
         let mut in_turn: Vec<(usize, Request)> = Vec::new();
@@ -232,7 +245,11 @@ impl Host {
         waiting.reverse();
         let mut answers: Vec<Option<Response>> = vec![None; count];
         loop {
-            self.collect(&mut answers);
+            for number in self.collect(&mut answers) {
+                if let Some(Some(answer)) = answers.get(number) {
+                    tell(self, number, answer);
+                }
+            }
             if waiting.last().is_some_and(|(at, _, _)| *at <= self.now) {
                 if let Some((_, number, request)) = waiting.pop() {
                     self.begin(number, request);
@@ -369,15 +386,18 @@ impl Host {
         }
     }
 
-    fn collect(&mut self, answers: &mut [Option<Response>]) {
+    fn collect(&mut self, answers: &mut [Option<Response>]) -> Vec<usize> {
         let (ended, open): (Vec<_>, Vec<_>) = std::mem::take(&mut self.exchanges)
             .into_iter()
             .partition(|exchange| exchange.answer.is_some());
         self.exchanges = open;
+        let mut numbers = Vec::new();
         for exchange in ended {
+            numbers.push(exchange.number);
             if let Some(slot) = answers.get_mut(exchange.number) {
                 *slot = exchange.answer;
             }
         }
+        numbers
     }
 }

@@ -18,6 +18,9 @@ pub struct Figures {
     /// What users got by what their requests said of their priority, the most important first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub answers_by_priority: Vec<OfPriority>,
+    /// What users got by their zone: that of the Envoy at the edge, or, where these have none, that of the host that was asked last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub answers_by_zone: Vec<OfZone>,
     /// Attempts that reached the upstream.
     pub reached_upstream: u64,
     /// Attempts that reached the upstream while the fault held.
@@ -72,6 +75,9 @@ pub struct BlastRadius {
     pub upstreams: f64,
     /// Of priorities that requests named, by the same rule; null if none named one.
     pub priorities: Option<f64>,
+    /// Of zones, by the same rule; null if there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zones: Option<f64>,
 }
 
 /// What users got of one priority.
@@ -79,6 +85,15 @@ pub struct BlastRadius {
 pub struct OfPriority {
     /// Its name.
     pub priority: String,
+    /// What its users got.
+    pub answers: Counts,
+}
+
+/// What users got of one zone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OfZone {
+    /// Its name.
+    pub zone: String,
     /// What its users got.
     pub answers: Counts,
 }

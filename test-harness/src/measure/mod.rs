@@ -11,7 +11,7 @@ use hdrhistogram::Histogram;
 use seawall_policy::priority::Priority;
 
 pub use counts::{ClientOutcome, Counts};
-pub use figures::{BlastRadius, Figures, Latency, OfPriority, Transition};
+pub use figures::{BlastRadius, Figures, Latency, OfPriority, OfZone, Transition};
 pub use slots::{SLOTS_MAX, Series};
 
 use slots::Slots;
@@ -36,6 +36,8 @@ pub struct Answer<'a> {
     pub cluster: &'a str,
     /// How important it said it was.
     pub priority: Option<Priority>,
+    /// The zone where its user is, or the host that was asked last.
+    pub zone: Option<&'a str>,
     /// Whether the fault held when it came.
     pub in_fault: bool,
 }
@@ -58,6 +60,7 @@ pub struct Measure {
     in_fault: Counts,
     by_priority: BTreeMap<Priority, Counts>,
     by_cluster: BTreeMap<String, Counts>,
+    by_zone: BTreeMap<String, Counts>,
     reached: u64,
     reached_in_fault: u64,
     latency_us: Histogram<u64>,
@@ -84,6 +87,7 @@ impl Default for Measure {
             in_fault: Counts::default(),
             by_priority: BTreeMap::new(),
             by_cluster: BTreeMap::new(),
+            by_zone: BTreeMap::new(),
             reached: 0,
             reached_in_fault: 0,
             latency_us: histogram(),
@@ -125,12 +129,9 @@ impl Measure {
         if let Some(priority) = answer.priority {
             self.by_priority.entry(priority).or_default().add(outcome);
         }
-        match self.by_cluster.get_mut(cluster) {
-            Some(counts) => counts.add(outcome),
-            None => {
-                let counts = self.by_cluster.entry(cluster.to_owned());
-                counts.or_default().add(outcome);
-            }
+        add_to(&mut self.by_cluster, cluster, outcome);
+        if let Some(zone) = answer.zone {
+            add_to(&mut self.by_zone, zone, outcome);
         }
         self.latency_us.saturating_record(latency / 1_000);
         if outcome == ClientOutcome::Good {
@@ -163,6 +164,11 @@ impl Measure {
     /// So many attempts are at the upstream, and so many users wait for an answer. Called in the order of time.
     pub fn level(&mut self, at: u64, in_flight: usize, waiting: usize) {
         self.slots.level(at, in_flight as u64, waiting as u64);
+    }
+
+    /// So many attempts may be at the upstream, by the filter's word. Called in the order of time.
+    pub fn limit(&mut self, at: u64, limit: Option<u64>) {
+        self.slots.limit(at, limit);
     }
 
     /// What the workers of all Envoys share is overwritten: their breakers are as new, and no line of theirs says so.
@@ -294,6 +300,7 @@ impl Measure {
                 requests: self.counts.share(self.counts.hit()),
                 upstreams: hit(self.by_cluster.values()).unwrap_or(0.0),
                 priorities: hit(self.by_priority.values()),
+                zones: hit(self.by_zone.values()),
             },
             degraded_to_failed: (errors > 0).then(|| self.counts.degraded as f64 / errors as f64),
             answers_by_priority: by_priority
@@ -301,6 +308,11 @@ impl Measure {
                     priority: priority.name().to_owned(),
                     answers: *answers,
                 })
+                .collect(),
+            answers_by_zone: self
+                .by_zone
+                .into_iter()
+                .map(|(zone, answers)| OfZone { zone, answers })
                 .collect(),
             transitions: self.transitions,
             transitions_left_out: self.transitions_left_out,
@@ -324,6 +336,13 @@ fn hit<'a>(all: impl Iterator<Item = &'a Counts>) -> Option<f64> {
         (hit + u32::from(counts.is_hit()), all + 1)
     });
     (all > 0).then(|| f64::from(hit) / f64::from(all))
+}
+
+fn add_to(all: &mut BTreeMap<String, Counts>, name: &str, outcome: ClientOutcome) {
+    match all.get_mut(name) {
+        Some(counts) => counts.add(outcome),
+        None => all.entry(name.to_owned()).or_default().add(outcome),
+    }
 }
 
 fn histogram() -> Histogram<u64> {

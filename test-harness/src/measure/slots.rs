@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::LATENCY_MAX_US;
 use super::counts::{ClientOutcome, Counts};
+use levels::{Join, Latest, Level, join, limits};
 
 /// No run has more slots.
 pub const SLOTS_MAX: usize = 1_000;
@@ -31,6 +32,7 @@ pub(super) struct Slots {
     latency_us: Vec<Option<Histogram<u32>>>,
     in_flight: Level,
     waiting: Level,
+    limit: Vec<Latest>,
     refusals: BTreeMap<String, Vec<u64>>,
 }
 
@@ -59,6 +61,10 @@ pub struct Series {
     pub p99_ms: Vec<Option<f64>>,
     /// The most attempts that the upstream had at one time, also those that nobody waits for any more.
     pub in_flight: Vec<u64>,
+    /// How many attempts might be there at the end of the slot, by limits and bulkheads of the policy, over all Envoys and upstreams; null
+    /// before the filter said so. Left out where no policy has either.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub limit: Vec<Option<u64>>,
     /// The most users who waited for an answer at one time.
     pub waiting: Vec<u64>,
     /// Answers of the filter in the upstream's place, refusals and degraded ones, by the reason that they name.
@@ -75,6 +81,7 @@ impl Default for Slots {
             latency_us: Vec::new(),
             in_flight: Level::default(),
             waiting: Level::default(),
+            limit: Vec::new(),
             refusals: BTreeMap::new(),
         }
     }
@@ -125,6 +132,21 @@ impl Slots {
             let slot = self.slot(at);
             self.in_flight.set(slot, in_flight);
             self.waiting.set(slot, waiting);
+        }
+    }
+
+    /// So many attempts may be at the upstream. Called in the order of time.
+    pub(super) fn limit(&mut self, at: u64, limit: Option<u64>) {
+        let Some(limit) = limit else {
+            return;
+        };
+        let slot = self.slot(at);
+        let before = self.limit.last().copied().unwrap_or_default();
+        while self.limit.len() <= slot {
+            self.limit.push(before);
+        }
+        if let Some(last) = self.limit.get_mut(slot) {
+            *last = Latest(Some(limit));
         }
     }
 
@@ -232,6 +254,7 @@ impl Slots {
             reached_upstream: self.reached,
             in_flight: self.in_flight.padded(count),
             waiting: self.waiting.padded(count),
+            limit: limits(self.limit, count),
             refusals: self.refusals,
         }
     }
@@ -259,84 +282,11 @@ impl Slots {
         join(&mut self.latency_us, times);
         join(&mut self.in_flight.most, times);
         join(&mut self.waiting.most, times);
+        join(&mut self.limit, times);
         for counts in self.refusals.values_mut() {
             join(counts, times);
         }
     }
-}
-
-/// A number that goes up and down, and the most that it was in each slot.
-#[derive(Debug, Default)]
-struct Level {
-    now: u64,
-    most: Vec<Most>,
-}
-
-/// The larger one counts where two are joined.
-#[derive(Clone, Copy, Debug, Default)]
-struct Most(u64);
-
-impl Level {
-    fn set(&mut self, slot: usize, level: u64) {
-        while self.most.len() <= slot {
-            self.most.push(Most(self.now));
-        }
-        self.most[slot].join(Most(level));
-        self.now = level;
-    }
-
-    fn padded(mut self, count: usize) -> Vec<u64> {
-        self.most.resize(count, Most(self.now));
-        self.most.into_iter().map(|most| most.0).collect()
-    }
-}
-
-/// What two slots have that become one.
-trait Join {
-    fn join(&mut self, other: Self);
-}
-
-impl Join for u64 {
-    fn join(&mut self, other: Self) {
-        *self += other;
-    }
-}
-
-impl Join for Most {
-    fn join(&mut self, other: Self) {
-        self.0 = self.0.max(other.0);
-    }
-}
-
-impl Join for Counts {
-    fn join(&mut self, other: Self) {
-        self.good += other.good;
-        self.degraded += other.degraded;
-        self.refused += other.refused;
-        self.failed += other.failed;
-    }
-}
-
-impl Join for Option<Histogram<u32>> {
-    fn join(&mut self, other: Self) {
-        match (self.as_mut(), other) {
-            (_, None) => {}
-            (None, other) => *self = other,
-            // Neither holds more than the bound of both, so the larger one fits.
-            (Some(one), Some(other)) => one.add(other).unwrap_or_default(),
-        }
-    }
-}
-
-fn join<T: Join>(slots: &mut Vec<T>, times: usize) {
-    let mut joined: Vec<T> = Vec::with_capacity(slots.len().div_ceil(times));
-    for (number, slot) in std::mem::take(slots).into_iter().enumerate() {
-        match joined.last_mut().filter(|_| number % times > 0) {
-            Some(last) => last.join(slot),
-            None => joined.push(slot),
-        }
-    }
-    *slots = joined;
 }
 
 fn entry<T: Default>(slots: &mut Vec<T>, slot: usize) -> &mut T {
@@ -357,5 +307,6 @@ fn millis(micros: u64) -> f64 {
     (micros as f64 / 10.0).round() / 100.0
 }
 
+mod levels;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,8 @@
 //! A connection as a network filter sees it. Data that waits is shown whole with the next; a connection that is closed on
 //! the client's side is done, logged and deleted, in this order.
 
+use std::rc::Rc;
+
 use super::{Flow, Process, Properties, StreamId};
 use crate::abi::stream::{DOWNSTREAM_DATA, Stream, UPSTREAM_DATA};
 
@@ -19,7 +21,7 @@ impl Process {
     /// Opens a connection on a worker (counted from 0).
     pub fn connect(&self, worker: usize, properties: Properties) -> (StreamId, Flow) {
         let stream = Stream {
-            properties,
+            properties: Rc::new(properties).into(),
             connection: true,
             ..Stream::default()
         };

@@ -24,6 +24,7 @@
 //! ```
 
 mod connections;
+mod contents;
 mod events;
 mod positions;
 mod raw_call;
@@ -34,7 +35,7 @@ mod vm;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use crate::abi::stream::{Action, HeaderMap, LocalReply};
+use crate::abi::stream::LocalReply;
 use crate::abi::trace::Trace;
 use crate::abi::{Common, LogLine, Settings};
 use crate::module::{HostError, Module};
@@ -234,49 +235,14 @@ impl Process {
         self.inner.common.now.set(nanos);
     }
 
+    /// The configuration of its plugin.
+    pub fn configuration(&self) -> Vec<u8> {
+        self.inner.configuration.borrow().clone()
+    }
+
     /// How many workers there are.
     pub fn workers(&self) -> usize {
         self.inner.options.workers
-    }
-
-    /// Sets a property that the filter can read, its path's parts separated by NUL.
-    pub fn set_property(&self, id: StreamId, path: &str, value: Vec<u8>) {
-        self.with(id, |stream| {
-            stream.properties.insert(path.to_owned(), value)
-        });
-    }
-
-    /// What the filter set as a property.
-    pub fn filter_state(&self, id: StreamId, path: &str) -> Option<String> {
-        let value = self
-            .with(id, |stream| stream.state.borrow().get(path).cloned())
-            .flatten()?;
-        Some(String::from_utf8_lossy(&value).into_owned())
-    }
-
-    /// What the filter asked for since the last time: to go on, or to be cut off.
-    pub fn take_actions(&self, id: StreamId) -> Vec<Action> {
-        self.with(id, |stream| std::mem::take(&mut stream.actions))
-            .unwrap_or_default()
-    }
-
-    /// What went on of a body (by its number in the interface) since the last time.
-    pub fn take_body(&self, id: StreamId, number: u32) -> Vec<u8> {
-        self.with(id, |stream| stream.passed.remove(&number))
-            .flatten()
-            .unwrap_or_default()
-    }
-
-    /// A header map as it is now.
-    pub fn header_map(&self, id: StreamId, number: u32) -> HeaderMap {
-        self.with(id, |stream| stream.maps.get(&number).cloned())
-            .flatten()
-            .unwrap_or_default()
-    }
-
-    /// Lays another map in a header map's place, as what stands behind the filter changes it.
-    pub(crate) fn set_header_map(&self, id: StreamId, number: u32, map: HeaderMap) {
-        self.with(id, |stream| stream.maps.insert(number, map));
     }
 
     /// A tick in the main thread's VM and in each worker's.

@@ -3,7 +3,9 @@
 //! Both stand under the newest root of the same worker's VM. What the filter sets as a property in one position is read
 //! in the other under the same name. An attempt's local reply answers the whole request, past the attempt's own answer side.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use super::{Flow, Process, StreamId};
 use crate::abi::stream::{Action, HeaderMap, LocalReply, Stream};
@@ -14,8 +16,13 @@ pub type Properties = BTreeMap<String, Vec<u8>>;
 impl Process {
     /// Opens a request's stream on a worker (counted from 0). A worker whose VM is dead may get a new one here.
     pub fn open(&self, worker: usize, properties: Properties) -> StreamId {
+        self.open_with(worker, Rc::new(properties))
+    }
+
+    /// As [`Self::open`], with properties that streams share.
+    pub fn open_with(&self, worker: usize, properties: Rc<Properties>) -> StreamId {
         let stream = Stream {
-            properties,
+            properties: properties.into(),
             ..Stream::default()
         };
         self.put(worker % self.workers() + 1, stream)
@@ -24,11 +31,23 @@ impl Process {
     /// Opens an attempt's stream for a request, on the same worker: its filter state is the request's, its properties are
     /// the request's and these.
     pub fn open_attempt(&self, parent: StreamId, properties: Properties) -> StreamId {
+        let own = properties.into_iter();
+        self.open_attempt_with(parent, own.map(|(path, value)| (path.into(), value)))
+    }
+
+    /// As [`Self::open_attempt`].
+    pub fn open_attempt_with(
+        &self,
+        parent: StreamId,
+        properties: impl IntoIterator<Item = (Cow<'static, str>, Vec<u8>)>,
+    ) -> StreamId {
         let inherited = self.with(parent, |stream| {
             (stream.properties.clone(), stream.state.clone())
         });
         let (mut all, state) = inherited.unwrap_or_default();
-        all.extend(properties);
+        for (path, value) in properties {
+            all.insert(path, value);
+        }
         let stream = Stream {
             properties: all,
             state,
@@ -88,7 +107,10 @@ impl Process {
         (id.vm, id.context) = (vm.start, context);
         stream.root = root;
         stream.opened = inner.common.now.get();
-        vm.store.data_mut().streams.insert(context, stream);
+        vm.store
+            .data_mut()
+            .streams
+            .insert(context, Box::new(stream));
         inner.call::<_, ()>(&mut vm, context, "proxy_on_context_create", (context, root));
         id
     }

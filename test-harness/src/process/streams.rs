@@ -5,6 +5,7 @@
 //! place of an upstream's answer goes straight to the client; after the headers went out the stream is cut off.
 
 use std::fmt::Debug;
+use std::rc::Rc;
 
 use wasmtime::WasmParams;
 
@@ -34,6 +35,16 @@ enum Answer {
 impl Process {
     /// The headers of the request.
     pub fn request_headers(&self, id: StreamId, headers: HeaderMap, end: bool) -> Flow {
+        self.shared_request_headers(id, Rc::new(headers), end)
+    }
+
+    /// As [`Self::request_headers`], with headers that somebody keeps.
+    pub(crate) fn shared_request_headers(
+        &self,
+        id: StreamId,
+        headers: Rc<HeaderMap>,
+        end: bool,
+    ) -> Flow {
         let count = headers.len() as u32;
         let map = REQUEST_HEADERS;
         self.with(id, |stream| {
@@ -60,6 +71,16 @@ impl Process {
 
     /// The headers of the answer. The request's headers and `request.*` are gone if they went on.
     pub fn response_headers(&self, id: StreamId, headers: HeaderMap, end: bool) -> Flow {
+        self.shared_response_headers(id, Rc::new(headers), end)
+    }
+
+    /// As [`Self::response_headers`], with headers that somebody keeps.
+    pub(crate) fn shared_response_headers(
+        &self,
+        id: StreamId,
+        headers: Rc<HeaderMap>,
+        end: bool,
+    ) -> Flow {
         let count = headers.len() as u32;
         let map = RESPONSE_HEADERS;
         self.show(id, map, headers);
@@ -176,13 +197,13 @@ impl Process {
         answer: Answer,
     ) -> Flow {
         let count = trailers.len() as u32;
-        self.show(id, number, trailers);
+        self.show(id, number, Rc::new(trailers));
         let action = self.callback(id, name, (id.context, count));
         self.went(id, action, number, answer)
     }
 
     /// Lays a map before the guest.
-    fn show(&self, id: StreamId, number: u32, map: HeaderMap) {
+    fn show(&self, id: StreamId, number: u32, map: Rc<HeaderMap>) {
         self.with(id, |stream| {
             stream.maps.insert(number, map);
             stream.open.insert(number);
@@ -193,7 +214,7 @@ impl Process {
     fn went(&self, id: StreamId, action: Option<u32>, map: u32, answer: Answer) -> Flow {
         let flow = self.outcome(id, action, answer);
         if flow == Flow::Continue {
-            self.with(id, |stream| stream.open.remove(&map));
+            self.with(id, |stream| stream.open.remove(map));
         }
         flow
     }
@@ -233,8 +254,8 @@ impl Process {
     pub(super) fn replaced(&self, id: StreamId, reply: &LocalReply) {
         self.with(id, |stream| {
             stream.details = Some(reply.details.clone());
-            for part in ["code", "code_details"] {
-                stream.properties.remove(&format!("response\0{part}"));
+            for part in ["response\0code", "response\0code_details"] {
+                stream.properties.remove(part);
             }
         });
     }
@@ -269,8 +290,8 @@ impl Process {
     fn answer_side(&self, id: StreamId, reply: &LocalReply) {
         let (headers, body) = self.completed(id, reply);
         let count = headers.len() as u32;
-        let close = |stream: &mut Stream| stream.open.retain(|map| *map <= REQUEST_TRAILERS);
-        self.show(id, RESPONSE_HEADERS, headers);
+        let close = |stream: &mut Stream| stream.open.retain(|map| map <= REQUEST_TRAILERS);
+        self.show(id, RESPONSE_HEADERS, Rc::new(headers));
         let action = self.headers(id, "proxy_on_response_headers", count, body.is_empty());
         let second = self.with(id, |stream| stream.reply.take()).flatten();
         if action == Some(PAUSE) && second.is_none() {
@@ -282,7 +303,7 @@ impl Process {
             let (headers, body) = self.completed(id, &second);
             self.with(id, |stream| {
                 stream.details = Some(second.details);
-                stream.maps.insert(RESPONSE_HEADERS, headers);
+                stream.maps.insert(RESPONSE_HEADERS, Rc::new(headers));
                 stream.passed.insert(RESPONSE_BODY, body);
             });
         } else if !body.is_empty() {
@@ -335,6 +356,7 @@ impl Process {
         if vm.start != id.vm {
             return None;
         }
-        vm.store.data_mut().streams.get_mut(&id.context).map(run)
+        let stream = vm.store.data_mut().streams.get_mut(&id.context);
+        stream.map(|stream| run(stream))
     }
 }

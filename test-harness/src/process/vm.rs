@@ -1,7 +1,6 @@
 //! One VM: how it starts, what runs in it, how it dies and is replaced.
 
 use std::any::Any;
-use std::collections::HashMap;
 use std::fmt::Debug;
 use std::rc::Rc;
 
@@ -22,7 +21,7 @@ pub(super) struct Vm {
     pub(super) store: Store<Guest>,
     instance: Instance,
     /// Exports that were called, each with the type that it was called with.
-    functions: HashMap<String, Box<dyn Any>>,
+    functions: Vec<(String, Box<dyn Any>)>,
     pub(super) roots: Vec<u32>,
     pub(super) dead_since: Option<u64>,
     pub(super) fuel: u64,
@@ -32,20 +31,24 @@ pub(super) struct Vm {
     loaded: u64,
 }
 
+/// An export of this type, if there is one.
+type Export<P, R> = Option<Rc<TypedFunc<P, R>>>;
+
 impl Vm {
     /// An export of this name and type, if there is one.
     fn function<P: WasmParams + 'static, R: WasmResults + 'static>(
         &mut self,
         name: &str,
-    ) -> Option<TypedFunc<P, R>> {
-        let known = self.functions.get(name);
-        if let Some(known) = known.and_then(|known| known.downcast_ref::<Option<TypedFunc<P, R>>>())
-        {
+    ) -> Option<Rc<TypedFunc<P, R>>> {
+        let mut known = self.functions.iter().filter(|(known, _)| known == name);
+        let known = known.find_map(|(_, known)| known.downcast_ref::<Export<P, R>>());
+        if let Some(known) = known {
             return known.clone();
         }
-        let found = self.instance.get_typed_func(&mut self.store, name).ok();
+        let found = self.instance.get_typed_func(&mut self.store, name);
+        let found: Export<P, R> = found.ok().map(Rc::new);
         self.functions
-            .insert(name.to_owned(), Box::new(found.clone()));
+            .push((name.to_owned(), Box::new(found.clone())));
         found
     }
 
@@ -101,7 +104,7 @@ impl Inner {
         let mut vm = Vm {
             store,
             instance,
-            functions: HashMap::new(),
+            functions: Vec::new(),
             roots: Vec::new(),
             dead_since: None,
             fuel: 0,
@@ -208,7 +211,7 @@ impl Inner {
         if vm.dead_since.is_some() {
             return None;
         }
-        let function: TypedFunc<P, R> = vm.function(name)?;
+        let function: Rc<TypedFunc<P, R>> = vm.function(name)?;
         let limit = self.options.fuel_per_callback;
         let guest = vm.store.data_mut();
         (guest.running, guest.context) = (context, context);

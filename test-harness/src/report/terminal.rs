@@ -7,7 +7,7 @@ use comfy_table::{CellAlignment, Table};
 
 use super::Report;
 use super::words::counted;
-use crate::measure::Figures;
+use crate::measure::{Counts, Figures};
 
 /// The report as text.
 pub fn table(report: &Report) -> String {
@@ -33,18 +33,18 @@ pub fn table(report: &Report) -> String {
             refused.to_string()
         });
     }
-    let mut priorities: Vec<&str> = Vec::new();
-    for of in report
-        .lanes
-        .iter()
-        .flat_map(|lane| &lane.answers_by_priority)
-    {
-        if !priorities.contains(&of.priority.as_str()) {
-            priorities.push(&of.priority);
+    for (what, parts) in [("", by_priority as Parts), ("zone ", by_zone)] {
+        let mut names: Vec<&str> = Vec::new();
+        for (name, _) in report.lanes.iter().flat_map(parts) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
         }
-    }
-    for priority in priorities {
-        row(&format!("good, {priority}"), &|lane| share(lane, priority));
+        for name in names {
+            row(&format!("good, {what}{name}"), &|lane| {
+                share(&parts(lane), name)
+            });
+        }
     }
     row("good p50 / p99 ms", &|lane| {
         let good = lane.good_latency;
@@ -157,13 +157,26 @@ fn spared((without, with): (u64, u64)) -> String {
     }
 }
 
-/// How many of a priority's requests were good.
-fn share(lane: &Figures, priority: &str) -> String {
-    let mut all = lane.answers_by_priority.iter();
-    all.find(|of| of.priority == priority).map_or_else(
+/// A lane's answers in parts, each with its name.
+type Parts = for<'a> fn(&'a Figures) -> Vec<(&'a str, Counts)>;
+
+fn by_priority(lane: &Figures) -> Vec<(&str, Counts)> {
+    let all = lane.answers_by_priority.iter();
+    all.map(|of| (of.priority.as_str(), of.answers)).collect()
+}
+
+fn by_zone(lane: &Figures) -> Vec<(&str, Counts)> {
+    let all = lane.answers_by_zone.iter();
+    all.map(|of| (of.zone.as_str(), of.answers)).collect()
+}
+
+/// How many of a part's requests were good.
+fn share(parts: &[(&str, Counts)], name: &str) -> String {
+    let of = parts.iter().find(|(known, _)| *known == name);
+    of.map_or_else(
         || "-".to_owned(),
-        |of| {
-            let (good, all) = (of.answers.good, of.answers.all());
+        |(_, answers)| {
+            let (good, all) = (answers.good, answers.all());
             format!("{good} ({:.1} %)", 100.0 * good as f64 / all as f64)
         },
     )

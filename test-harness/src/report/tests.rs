@@ -26,6 +26,7 @@ fn measured(seconds: u64, per_second: u64) -> Measure {
             },
             cluster: HOSTILE,
             priority: None,
+            zone: None,
             in_fault: false,
         });
         if failed {
@@ -198,6 +199,7 @@ fn it_recovered_if_its_breakers_are_closed_and_the_last_ten_seconds_were_good() 
         outcome,
         cluster: "c",
         priority: None,
+        zone: None,
         in_fault: false,
     };
     let transition = |change: &str| Transition {

@@ -9,6 +9,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{Downstream, End, Orders, flag};
 use crate::abi::stream::HeaderMap;
+use crate::random::Seed;
 
 /// Retries of one cluster in one Envoy that are on their way, and how many there may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +66,9 @@ enum Decision {
 #[derive(Clone, Debug)]
 pub struct Machine {
     orders: Orders,
-    random: ChaCha8Rng,
+    seed: Seed,
+    /// Made when the first back-off is drawn.
+    random: Option<Box<ChaCha8Rng>>,
     /// Attempts whose end is awaited, and whether the next one was started beside them already.
     live: BTreeMap<u32, bool>,
     started: u32,
@@ -78,12 +81,13 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// A request with these orders; back-off is drawn from `random`.
-    pub fn new(orders: Orders, random: ChaCha8Rng) -> Self {
+    /// A request with these orders; back-off is drawn from this seed.
+    pub fn new(orders: Orders, seed: Seed) -> Self {
         Self {
             retries_left: orders.retries,
             orders,
-            random,
+            seed,
+            random: None,
             live: BTreeMap::new(),
             started: 0,
             pending: 0,
@@ -240,8 +244,12 @@ impl Machine {
         self.holds = true;
         self.retries_left -= 1;
         let retry = self.orders.retries - self.retries_left;
-        let back_off = self.orders.back_off;
-        Decision::Retry(back_off.map_or(0, |back_off| back_off.wait(retry, &mut self.random)))
+        let Some(back_off) = self.orders.back_off else {
+            return Decision::Retry(0);
+        };
+        let seed = self.seed;
+        let random = self.random.get_or_insert_with(|| Box::new(seed.start()));
+        Decision::Retry(back_off.wait(retry, random.as_mut()))
     }
 
     fn release(&mut self, retries: &mut Retries) {

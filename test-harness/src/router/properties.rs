@@ -5,7 +5,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use super::*;
 use crate::abi::stream::headers;
-use crate::random::chance;
+use crate::random::Seed;
 
 #[derive(Clone, Copy, Debug)]
 enum Happens {
@@ -75,7 +75,7 @@ fn whatever_happens_attempts_end_once_and_places_come_back() {
         route.hedge = hedge;
         route.retry.per_try = Some(1_000_000);
         let orders = Orders::take(&route, &mut headers(&[]));
-        let mut machine = Machine::new(orders, chance(1, "property"));
+        let mut machine = Machine::new(orders, Seed::of(1, "property"));
         let mut retries = Retries::limited(limit);
         let mut steps = machine.start();
         for what in events {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::abi::stream::{HeaderMap, headers, value};
-use crate::random::chance;
+use crate::random::{Seed, chance};
 
 const MILLI: u64 = 1_000_000;
 
@@ -12,7 +12,7 @@ fn orders(route: &Route, pairs: &[(&str, &str)]) -> (Orders, HeaderMap) {
 }
 
 fn machine(route: &Route, pairs: &[(&str, &str)]) -> Machine {
-    let mut machine = Machine::new(orders(route, pairs).0, chance(1, "test"));
+    let mut machine = Machine::new(orders(route, pairs).0, Seed::of(1, "test"));
     assert_eq!(machine.start(), [Step::Send(1)]);
     machine
 }

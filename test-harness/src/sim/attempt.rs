@@ -6,11 +6,11 @@ use rand::RngExt;
 
 use super::key::Key;
 use super::pool::{Place, Pool};
-use super::request::{id, upstream_properties};
+use super::shown::{id, upstream_properties};
 use super::state::{Attempt, Event, Holds, Run};
 use crate::abi::stream::{HeaderMap, REQUEST_HEADERS, RESPONSE_HEADERS, headers, value};
-use crate::process::{Flow, Properties};
-use crate::random::chance;
+use crate::process::Flow;
+use crate::random::Seed;
 use crate::router::{End, Machine, Retries, flag};
 
 impl Run<'_> {
@@ -33,6 +33,11 @@ impl Run<'_> {
         };
         flight.host = host;
         flight.tried.push(host);
+        if self.services.zone(flight.service, host).is_some()
+            && let Some(call) = self.requests.get_mut(&key.request)
+        {
+            call.asked = Some(host);
+        }
         let sent = Attempt {
             stream: None,
             at: now,
@@ -48,13 +53,13 @@ impl Run<'_> {
             let due = now.saturating_add(limit);
             self.queue.push(due, Event::AttemptLimit(key, attempt));
         }
-        orders.tell_expected(&mut flight.headers, now - flight.released);
+        orders.tell_expected(Rc::make_mut(&mut flight.headers), now - flight.released);
         let (envoy, service, parent) = (flight.envoy, flight.service, flight.stream);
         if !self.lane.upstream || parent.is_none() {
             self.ask_for_place(now, key, attempt);
             return;
         }
-        let shown = flight.headers.clone();
+        let shown = Rc::clone(&flight.headers);
         let origin = self
             .requests
             .get(&key.request)
@@ -63,11 +68,12 @@ impl Run<'_> {
             return;
         };
         let known = properties(origin, attempt, (service, host));
-        let stream = process.open_attempt(parent, known);
+        let stream = process.open_attempt(parent, &known);
         if let Some(sent) = self.attempt_of(key, attempt) {
             sent.stream = Some(stream);
         }
-        match process.request_headers(stream, shown, true) {
+        let is_all = self.services.get(service).like.body.request == 0;
+        match process.request_headers(stream, shown, is_all) {
             Flow::Pause => {
                 self.parked.insert((key, Some(attempt)));
             }
@@ -101,9 +107,25 @@ impl Run<'_> {
         if well.is_empty() {
             return None;
         }
-        let concern = format!("{} host {attempt}", self.concern(key));
-        let drawn = chance(self.scenario.seed, &concern).random_range(0..well.len());
-        well.get(drawn).copied()
+        let call = self.requests.get(&key.request);
+        let client = self.sessions.keeps_host(call.and_then(|call| call.client));
+        if attempt == 1
+            && let Some(kept) = client.and_then(|client| self.sessions.host(client, place.1))
+            && well.contains(&kept)
+        {
+            return Some(kept);
+        }
+        let seed = self.scenario.seed;
+        let concern = match client.filter(|_| attempt == 1) {
+            Some(client) => Seed::of(seed, format_args!("client {client} host of {name}")),
+            None => Seed::of(seed, format_args!("{} host {attempt}", self.concern(key))),
+        };
+        let drawn = concern.start().random_range(0..well.len());
+        let host = well.get(drawn).copied();
+        if let Some((client, host)) = client.zip(host) {
+            self.sessions.keep(client, place.1, host);
+        }
+        host
     }
 
     /// There is no host: Envoy answers by itself.
@@ -130,6 +152,8 @@ impl Run<'_> {
         {
             // What the filter changes here, the next attempt has too.
             flight.headers = process.header_map(stream, REQUEST_HEADERS);
+            let service = flight.service;
+            self.request_body(process, stream, service);
         }
         self.ask_for_place(now, key, attempt);
     }
@@ -223,10 +247,14 @@ impl Run<'_> {
 
     /// The end of an attempt is back in Envoy.
     pub(super) fn ended(&mut self, now: u64, number: u64) {
-        let Some(job) = self.jobs.remove(&number) else {
+        let Some(mut job) = self.jobs.remove(&number) else {
             return;
         };
         let (key, attempt, end) = (job.key, job.attempt, job.end);
+        let body = job.body.take();
+        if body.as_ref().is_some_and(|body| body.begun) {
+            return self.broke(now, key, attempt);
+        }
         let flight = self.in_flight.get(&key);
         let Some(sent) = flight.and_then(|flight| flight.attempts.get(&attempt)) else {
             return;
@@ -243,22 +271,34 @@ impl Run<'_> {
         if let Some(flight) = self.in_flight.get_mut(&key) {
             flight.host = job.host;
         }
-        let mut answer = headers(&[(":status", &status.to_string())]);
+        let mut answer = Rc::new(headers(&[(":status", &status.to_string())]));
         if let Some((process, stream)) = self.process(now, envoy).zip(stream) {
-            if let Flow::Reply(reply) = process.response_headers(stream, answer, true) {
+            let is_all = body.is_none();
+            if let Flow::Reply(reply) = process.response_headers(stream, answer, is_all) {
                 self.answered_by_attempt(now, key, &reply);
                 return;
             }
             answer = process.header_map(stream, RESPONSE_HEADERS);
         }
         let status = code(&answer).unwrap_or(status);
+        if body.is_some()
+            && let Some(flight) = self.in_flight.get_mut(&key)
+        {
+            flight.begins = Some(attempt);
+        }
         self.with_machine(now, key, |machine, retries| {
-            machine.answered(attempt, status, answer, retries)
+            machine.answered(attempt, status, Rc::unwrap_or_clone(answer), retries)
         });
+        if let Some(body) = body {
+            self.comes(now, number, job, body);
+        }
     }
 
-    /// The limit of an attempt passed.
+    /// The limit of an attempt passed. Once an answer goes to the client it counts no more.
     pub(super) fn attempt_limit(&mut self, now: u64, key: Key, attempt: u32) {
+        if self.passes(key) {
+            return;
+        }
         self.host_told(now, key, attempt, None);
         self.with_machine(now, key, |machine, retries| {
             machine.attempt_timed_out(attempt, retries)
@@ -315,8 +355,12 @@ fn code(answer: &HeaderMap) -> Option<u16> {
 }
 
 /// What the upstream position can read beyond what the downstream position can.
-fn properties(origin: usize, attempt: u32, host: (usize, usize)) -> Properties {
-    let own = upstream_properties(attempt, host).map(|(path, value)| (path.to_owned(), value));
-    let id = ("request\0id".to_owned(), id(origin).into_bytes());
-    own.into_iter().chain([id]).collect()
+fn properties(origin: usize, attempt: u32, host: (usize, usize)) -> [(&'static str, Vec<u8>); 4] {
+    let [address, port, count] = upstream_properties(attempt, host);
+    [
+        address,
+        port,
+        count,
+        ("request\0id", id(origin).into_bytes()),
+    ]
 }

@@ -5,6 +5,7 @@
 
 use rand::RngExt;
 
+use super::ServiceTime;
 use crate::random::chance;
 use crate::router::BackOff;
 
@@ -19,6 +20,23 @@ pub struct Clients {
     pub back_off: Option<BackOff>,
     /// A budget of retries for each client.
     pub tokens: Option<Tokens>,
+    /// What stays the same from one request of a client to its next one.
+    pub keeps: Keeps,
+    /// Closed clients: after an answer each thinks for so long, and then sends the trace's next request. None are open: requests
+    /// come when the trace says so.
+    pub think: Option<ServiceTime>,
+}
+
+/// What stays the same from one request of a client to its next one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Keeps {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// Its connection: the Envoy, its worker, the client's address.
+    Connection,
+    /// That, and the host of each service that it reached last, as with a cookie.
+    Host,
 }
 
 /// A client's budget of retries.
@@ -38,6 +56,8 @@ impl Default for Clients {
             tries: 1,
             back_off: None,
             tokens: None,
+            keeps: Keeps::Nothing,
+            think: None,
         }
     }
 }
@@ -69,34 +89,46 @@ impl Buckets {
     }
 
     /// A request's first try.
-    pub(super) fn first(&mut self, seed: u64, request: usize) {
+    pub(super) fn first(&mut self, seed: u64, request: usize, client: Option<usize>) {
         if let Some(tokens) = self.clients.tokens {
-            let left = self.of(seed, request);
+            let left = self.of(seed, request, client);
             *left = (*left + tokens.deposit).min(tokens.size);
         }
     }
 
     /// Whether a request that failed so many times is tried again, and after how many nanoseconds.
-    pub(super) fn again(&mut self, seed: u64, request: usize, failed: u32) -> Option<u64> {
+    pub(super) fn again(
+        &mut self,
+        seed: u64,
+        request: usize,
+        client: Option<usize>,
+        failed: u32,
+    ) -> Option<u64> {
         if failed >= self.clients.tries {
             return None;
         }
         if self.clients.tokens.is_some() {
-            let left = self.of(seed, request);
+            let left = self.of(seed, request, client);
             if *left <= 1.0 {
                 return None;
             }
             *left -= 1.0;
         }
-        let mut random = chance(seed, &format!("request {request} wait {failed}"));
+        let mut random = chance(seed, format_args!("request {request} wait {failed}"));
         let back_off = self.clients.back_off;
         Some(back_off.map_or(0, |back_off| back_off.wait(failed, &mut random)))
     }
 
     /// The bucket of the client whose request this is.
-    fn of(&mut self, seed: u64, request: usize) -> &mut f64 {
-        let mut random = chance(seed, &format!("request {request} client"));
-        let client = random.random_range(0..self.tokens.len());
-        &mut self.tokens[client]
+    fn of(&mut self, seed: u64, request: usize, client: Option<usize>) -> &mut f64 {
+        let all = self.tokens.len();
+        let client = client.unwrap_or_else(|| client_of(seed, request, all));
+        &mut self.tokens[client % all]
     }
+}
+
+/// The client of so many whose request this is, where requests come by the trace.
+pub(super) fn client_of(seed: u64, request: usize, all: usize) -> usize {
+    let mut random = chance(seed, format_args!("request {request} client"));
+    random.random_range(0..all.max(1))
 }

@@ -4,7 +4,7 @@
 //! What the host adds by itself for a module (the flags and details of a response, the time of a request) is added here.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use seawall_config::Error;
@@ -14,6 +14,7 @@ use seawall_policy::environment::facts::{ResponseFact, RouteFact, StreamFact};
 use seawall_policy::time::Span;
 
 use super::Filter;
+use super::filter::FILLER;
 use crate::abi::stream::{HeaderMap, LocalReply, REQUEST_HEADERS, RESPONSE_HEADERS};
 use crate::abi::{EPOCH, LogLine};
 use crate::process::{Flow, Properties, StreamId};
@@ -26,6 +27,7 @@ const EARLIER_STARTS: u64 = 2;
 /// One process with the core in it.
 pub struct Core {
     process: Rc<Native>,
+    configuration: String,
     /// The main thread's and the workers'.
     workers: RefCell<Vec<Worker>>,
     streams: RefCell<HashMap<u32, Stream>>,
@@ -53,6 +55,7 @@ impl Core {
         process.take_log();
         Ok(Self {
             process,
+            configuration: configuration.to_owned(),
             workers: RefCell::new(workers),
             streams: RefCell::default(),
         })
@@ -106,67 +109,80 @@ impl Filter for Core {
         self.workers.borrow().len().saturating_sub(1)
     }
 
-    fn open(&self, worker: usize, properties: Properties) -> StreamId {
+    fn open(&self, worker: usize, properties: Rc<Properties>) -> StreamId {
         let mut known = StreamFacts::default();
         let arrived = self.process.wall().to_le_bytes().to_vec();
         known.route.insert(RouteFact::ArrivedAt, arrived);
         let flags = 0_u64.to_le_bytes().to_vec();
         known.answer.insert(ResponseFact::Flags, flags);
-        for (path, value) in properties {
-            learn(&mut known, &path, value);
+        for (path, value) in properties.iter() {
+            learn(&mut known, path, value.clone());
         }
         let worker = worker % self.workers() + 1;
         self.put(worker, false, Request::with(&self.process, known))
     }
 
-    fn open_attempt(&self, parent: StreamId, properties: Properties) -> StreamId {
+    fn open_attempt(&self, parent: StreamId, properties: &[(&'static str, Vec<u8>)]) -> StreamId {
         let call = self.with(parent, |stream, _| (stream.worker, stream.call.attempt(0)));
         let Some((worker, call)) = call else {
             return parent;
         };
         for (path, value) in properties {
-            learn(&mut call.known.borrow_mut(), &path, value);
+            learn(&mut call.known.borrow_mut(), path, value.clone());
         }
         self.put(worker, true, call)
     }
 
-    fn request_headers(&self, id: StreamId, headers: HeaderMap, end: bool) -> Flow {
+    fn request_headers(&self, id: StreamId, headers: Rc<HeaderMap>, end: bool) -> Flow {
         let flow = self.with(id, |stream, worker| {
-            stream.call.known.borrow_mut().request = Headers::from(headers);
+            stream.call.known.borrow_mut().request = Headers::from(Rc::unwrap_or_clone(headers));
             let went = stream.call.send(worker, end);
             stream.flow(went)
         });
         flow.unwrap_or(Flow::Continue)
     }
 
-    fn response_headers(&self, id: StreamId, headers: HeaderMap, end: bool) -> Flow {
+    fn response_headers(&self, id: StreamId, headers: Rc<HeaderMap>, end: bool) -> Flow {
         let flow = self.with(id, |stream, worker| {
             let mut known = stream.call.known.borrow_mut();
             let details = known.answer.entry(ResponseFact::Details);
             details.or_insert_with(|| VIA_UPSTREAM.to_vec());
             drop(known);
-            let went = stream
-                .call
-                .response_headers(worker, Headers::from(headers), end);
+            let went = stream.call.response_headers(
+                worker,
+                Headers::from(Rc::unwrap_or_clone(headers)),
+                end,
+            );
             stream.flow(went)
         });
         flow.unwrap_or(Flow::Continue)
     }
 
-    fn header_map(&self, id: StreamId, number: u32) -> HeaderMap {
+    fn request_body(&self, id: StreamId, _bytes: usize) {
+        self.with(id, |stream, worker| stream.call.request_ended(worker));
+    }
+
+    fn response_body(&self, id: StreamId, bytes: usize, end: bool) -> bool {
+        self.with(id, |stream, worker| {
+            stream.call.response_body(worker, &vec![FILLER; bytes], end);
+        });
+        true
+    }
+
+    fn header_map(&self, id: StreamId, number: u32) -> Rc<HeaderMap> {
         let streams = self.streams.borrow();
         let Some(stream) = streams.get(&id.context()) else {
-            return HeaderMap::new();
+            return Rc::default();
         };
         let known = stream.call.known.borrow();
         match number {
-            REQUEST_HEADERS => known.request.lines().to_vec(),
-            RESPONSE_HEADERS => known.response.lines().to_vec(),
-            _ => HeaderMap::new(),
+            REQUEST_HEADERS => Rc::new(known.request.lines().to_vec()),
+            RESPONSE_HEADERS => Rc::new(known.response.lines().to_vec()),
+            _ => Rc::default(),
         }
     }
 
-    fn set_property(&self, id: StreamId, path: &str, value: Vec<u8>) {
+    fn set_property(&self, id: StreamId, path: &'static str, value: Vec<u8>) {
         self.with(id, |stream, _| {
             learn(&mut stream.call.known.borrow_mut(), path, value);
         });
@@ -198,6 +214,16 @@ impl Filter for Core {
 
     fn tick(&self) {
         self.workers.borrow_mut().iter_mut().for_each(Worker::tick);
+    }
+
+    fn configuration(&self) -> Vec<u8> {
+        self.configuration.clone().into_bytes()
+    }
+
+    fn gauges(&self, begin: &str) -> BTreeMap<String, u64> {
+        let mut all = self.process.metrics();
+        all.retain(|name, _| name.starts_with(begin));
+        all
     }
 
     fn take_log(&self) -> Vec<LogLine> {

@@ -1,6 +1,6 @@
 //! One run: events in the order of their time, until nothing is left to happen.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 
 use rand::RngExt;
@@ -11,8 +11,10 @@ use super::arrivals::Arrivals;
 use super::clients::Buckets;
 use super::hosts::Services;
 use super::key::Key;
+use super::limits::Limits;
 use super::pool::Pool;
 use super::queue::Queue;
+use super::sessions::Sessions;
 use super::state::{ClientRequest, Event, Run};
 use super::{Filter, Lane, START, Scenario};
 use crate::fault::Kind;
@@ -60,17 +62,22 @@ fn run<'a>(
         services: Services::default(),
         pools: BTreeMap::new(),
         in_flight: BTreeMap::new(),
+        known: HashMap::new(),
         jobs: BTreeMap::new(),
         next_job: 0,
         hanging: BTreeSet::new(),
         parked: BTreeSet::new(),
         measure: Measure::default(),
         requests: BTreeMap::new(),
+        sessions: Sessions::new(scenario.clients, scenario.seed),
         buckets: Buckets::new(scenario.clients),
         users: 0,
         next_call: CALLS,
         active: START,
         touched: None,
+        limits: Limits::of(&lane.envoys),
+        has_toxics: scenario.has_toxics(),
+        has_partitions: scenario.has(Kind::Partition),
     };
     for process in 0..lane.envoys.len() {
         let due = START + TICK + phase(scenario.seed, process);
@@ -91,7 +98,7 @@ fn run<'a>(
     }
     loop {
         // A request comes before what else is due at the same time.
-        let request = run.arrivals.due();
+        let request = run.next_request();
         let due = run.queue.due();
         // What goes on at hosts after the last answer is no part of the run as users see it.
         let is_open = run.is_open();
@@ -121,7 +128,7 @@ fn phase(seed: u64, envoy: usize) -> u64 {
     if envoy == 0 {
         return 0;
     }
-    chance(seed, &format!("envoy {envoy} tick")).random_range(0..TICK)
+    chance(seed, format_args!("envoy {envoy} tick")).random_range(0..TICK)
 }
 
 impl<'a> Run<'a> {
@@ -138,6 +145,7 @@ impl<'a> Run<'a> {
             Event::Reach(job) => self.reach(now, job),
             Event::Served(job) => self.served(now, job),
             Event::Ended(job) => self.ended(now, job),
+            Event::Piece(job) => self.piece(now, job),
             Event::Crash(fault) => self.crash(now, fault),
             Event::Harm(kind) => self.harm(now, kind),
             Event::Tick(process) => self.tick(now, process),
@@ -159,6 +167,7 @@ impl<'a> Run<'a> {
             return;
         };
         self.users += 1;
+        let client = self.sessions.comes(self.scenario.seed, number);
         let cluster = self.scenario.cluster_of(&request);
         let service = self.services.number(self.scenario, cluster);
         self.measure.offered(now - START);
@@ -169,10 +178,12 @@ impl<'a> Run<'a> {
             origin: number,
             service,
             patience: self.scenario.patience,
+            client,
+            asked: None,
             caller: None,
         };
         self.requests.insert(number, call);
-        self.buckets.first(self.scenario.seed, number);
+        self.buckets.first(self.scenario.seed, number, client);
         let key = Key {
             request: number,
             client_try: 1,
@@ -192,13 +203,22 @@ impl<'a> Run<'a> {
                 .push(now.saturating_add(wait), Event::ClientTry(next));
             return;
         }
-        let Some(call) = self.requests.remove(&key.request) else {
+        let Some(mut call) = self.requests.remove(&key.request) else {
             return;
         };
-        if let Some(caller) = call.caller {
+        if let Some(caller) = call.caller.take() {
             return self.called(now, &caller, !bad);
         }
         self.users -= 1;
+        self.sessions
+            .is_over(self.scenario.seed, key.request, call.client, now);
+        let zones = &self.scenario.edge_zones;
+        let zone = match zones.is_empty() {
+            true => call
+                .asked
+                .and_then(|host| self.services.zone(call.service, host)),
+            false => self.scenario.edge_zone(self.envoy_of(&call)),
+        };
         let request = &call.request;
         self.measure.answered(Answer {
             at: call.at - START,
@@ -206,18 +226,37 @@ impl<'a> Run<'a> {
             outcome,
             cluster: self.scenario.cluster_of(request),
             priority: request.priority,
+            zone,
             in_fault: self.scenario.in_fault(call.at, request),
         });
     }
 
     /// After how many nanoseconds a try that failed is followed by another one, if it is.
     fn next_try(&mut self, key: Key) -> Option<u64> {
-        match &self.requests.get(&key.request)?.caller {
+        let call = self.requests.get(&key.request)?;
+        let client = call.client;
+        match &call.caller {
             Some(caller) => (key.client_try < caller.tries).then_some(0),
-            None => self
-                .buckets
-                .again(self.scenario.seed, key.request, key.client_try),
+            None => {
+                let seed = self.scenario.seed;
+                self.buckets
+                    .again(seed, key.request, client, key.client_try)
+            }
         }
+    }
+
+    /// When the next request comes: by the trace, or from the closed client that is ready first.
+    fn next_request(&self) -> Option<u64> {
+        let by_trace = self.arrivals.due()?;
+        match self.sessions.is_closed() {
+            true => self.sessions.due(),
+            false => Some(by_trace),
+        }
+    }
+
+    /// The Envoy that a user's request comes to.
+    pub(super) fn envoy_of(&self, call: &ClientRequest) -> usize {
+        call.client.unwrap_or(call.origin) % self.lane.edge()
     }
 
     /// Whether requests of the trace are on their way, or more will come.
@@ -230,6 +269,10 @@ impl<'a> Run<'a> {
             process.set_now(now);
             self.touched = Some(number);
             process.tick();
+            if self.limits.is_any() {
+                let limit = self.limits.told(number, *process);
+                self.measure.limit(now.saturating_sub(START), limit);
+            }
         }
         if self.is_open() {
             let next = now + TICK * self.ticks_to_next(now);
@@ -242,7 +285,7 @@ impl<'a> Run<'a> {
     fn ticks_to_next(&self, now: u64) -> u64 {
         let idle = self.requests.is_empty() && self.jobs.is_empty() && self.parked.is_empty();
         let rested = now.saturating_sub(self.active) >= REST;
-        let Some(request) = self.arrivals.due().filter(|_| idle && rested) else {
+        let Some(request) = self.next_request().filter(|_| idle && rested) else {
             return 1;
         };
         if !self.scenario.skips_idle {

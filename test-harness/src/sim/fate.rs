@@ -92,13 +92,14 @@ impl Fate {
                 }
             }
             Kind::Garbage => quick(End::Garbage),
-            Kind::Blackhole => Self {
+            Kind::Blackhole | Kind::Partition => Self {
                 end: End::Refused,
                 work: fault.by,
                 takes: Takes::Time,
             },
-            // These are of hosts and of Envoys.
+            // These are of hosts, of Envoys and of the bytes of connections.
             Kind::Slow | Kind::KillVm | Kind::CorruptState | Kind::Clock => self,
+            Kind::Bandwidth | Kind::SlowClose | Kind::Slicer | Kind::LimitData => self,
             Kind::Hang => Self {
                 end: End::TimedOut,
                 takes: Takes::Forever,

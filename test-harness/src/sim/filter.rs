@@ -2,9 +2,16 @@
 //!
 //! [`Process`] runs the real `.wasm`. [`super::Core`] runs the core natively, for searches that play a trace many times.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
 use crate::abi::LogLine;
-use crate::abi::stream::HeaderMap;
+use crate::abi::stream::{Action, HeaderMap, REQUEST_BODY, RESPONSE_BODY};
 use crate::process::{Flow, Process, Properties, StreamId};
+
+/// What bodies are made of.
+pub(super) const FILLER: u8 = b'.';
 
 /// The filter of one Envoy.
 pub trait Filter {
@@ -15,22 +22,28 @@ pub trait Filter {
     fn workers(&self) -> usize;
 
     /// Opens a request's stream on a worker, counted from 0.
-    fn open(&self, worker: usize, properties: Properties) -> StreamId;
+    fn open(&self, worker: usize, properties: Rc<Properties>) -> StreamId;
 
     /// Opens an attempt's stream for a request.
-    fn open_attempt(&self, parent: StreamId, properties: Properties) -> StreamId;
+    fn open_attempt(&self, parent: StreamId, properties: &[(&'static str, Vec<u8>)]) -> StreamId;
 
     /// The headers of the request.
-    fn request_headers(&self, id: StreamId, headers: HeaderMap, end: bool) -> Flow;
+    fn request_headers(&self, id: StreamId, headers: Rc<HeaderMap>, end: bool) -> Flow;
 
     /// The headers of the answer.
-    fn response_headers(&self, id: StreamId, headers: HeaderMap, end: bool) -> Flow;
+    fn response_headers(&self, id: StreamId, headers: Rc<HeaderMap>, end: bool) -> Flow;
+
+    /// All of a request's body, which ends it.
+    fn request_body(&self, id: StreamId, bytes: usize);
+
+    /// Some bytes of an answer's body. Whether the stream goes on.
+    fn response_body(&self, id: StreamId, bytes: usize, end: bool) -> bool;
 
     /// A header map as it is now.
-    fn header_map(&self, id: StreamId, number: u32) -> HeaderMap;
+    fn header_map(&self, id: StreamId, number: u32) -> Rc<HeaderMap>;
 
     /// Sets a property that the filter can read, its path's parts separated by NUL.
-    fn set_property(&self, id: StreamId, path: &str, value: Vec<u8>);
+    fn set_property(&self, id: StreamId, path: &'static str, value: Vec<u8>);
 
     /// What a callback elsewhere made of a stream that waits at its request headers; `None` if it still waits.
     fn woken(&self, id: StreamId) -> Option<Flow>;
@@ -40,6 +53,12 @@ pub trait Filter {
 
     /// A tick of the main thread and of each worker.
     fn tick(&self);
+
+    /// Its configuration.
+    fn configuration(&self) -> Vec<u8>;
+
+    /// Metrics whose names begin so, with their values.
+    fn gauges(&self, begin: &str) -> BTreeMap<String, u64>;
 
     /// What was logged since the last time.
     fn take_log(&self) -> Vec<LogLine>;
@@ -63,28 +82,45 @@ impl Filter for Process {
         Self::workers(self)
     }
 
-    fn open(&self, worker: usize, properties: Properties) -> StreamId {
-        Self::open(self, worker, properties)
+    fn open(&self, worker: usize, properties: Rc<Properties>) -> StreamId {
+        self.open_with(worker, properties)
     }
 
-    fn open_attempt(&self, parent: StreamId, properties: Properties) -> StreamId {
-        Self::open_attempt(self, parent, properties)
+    fn open_attempt(&self, parent: StreamId, properties: &[(&'static str, Vec<u8>)]) -> StreamId {
+        let own = properties.iter();
+        let own = own.map(|(path, value)| (Cow::Borrowed(*path), value.clone()));
+        self.open_attempt_with(parent, own)
     }
 
-    fn request_headers(&self, id: StreamId, headers: HeaderMap, end: bool) -> Flow {
-        Self::request_headers(self, id, headers, end)
+    fn request_headers(&self, id: StreamId, headers: Rc<HeaderMap>, end: bool) -> Flow {
+        self.shared_request_headers(id, headers, end)
     }
 
-    fn response_headers(&self, id: StreamId, headers: HeaderMap, end: bool) -> Flow {
-        Self::response_headers(self, id, headers, end)
+    fn response_headers(&self, id: StreamId, headers: Rc<HeaderMap>, end: bool) -> Flow {
+        self.shared_response_headers(id, headers, end)
     }
 
-    fn header_map(&self, id: StreamId, number: u32) -> HeaderMap {
-        Self::header_map(self, id, number)
+    fn request_body(&self, id: StreamId, bytes: usize) {
+        Self::request_body(self, id, &vec![FILLER; bytes], false);
+        Self::request_body(self, id, &[], true);
+        self.take_body(id, REQUEST_BODY);
     }
 
-    fn set_property(&self, id: StreamId, path: &str, value: Vec<u8>) {
-        Self::set_property(self, id, path, value);
+    fn response_body(&self, id: StreamId, bytes: usize, end: bool) -> bool {
+        Self::response_body(self, id, &vec![FILLER; bytes], end);
+        self.take_body(id, RESPONSE_BODY);
+        let actions = self.take_actions(id);
+        !actions
+            .iter()
+            .any(|action| matches!(action, Action::ResetRequest | Action::ResetResponse))
+    }
+
+    fn header_map(&self, id: StreamId, number: u32) -> Rc<HeaderMap> {
+        self.shared_map(id, number)
+    }
+
+    fn set_property(&self, id: StreamId, path: &'static str, value: Vec<u8>) {
+        self.set_known(id, Cow::Borrowed(path), value);
     }
 
     fn woken(&self, id: StreamId) -> Option<Flow> {
@@ -97,6 +133,17 @@ impl Filter for Process {
 
     fn tick(&self) {
         Self::tick(self);
+    }
+
+    fn configuration(&self) -> Vec<u8> {
+        Self::configuration(self)
+    }
+
+    fn gauges(&self, begin: &str) -> BTreeMap<String, u64> {
+        let metrics = self.common().metrics.borrow();
+        let named = metrics.values().range(begin.to_owned()..);
+        let named = named.take_while(|(name, _)| name.starts_with(begin));
+        named.map(|(name, value)| (name.clone(), *value)).collect()
     }
 
     fn take_log(&self) -> Vec<LogLine> {

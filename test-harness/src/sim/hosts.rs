@@ -56,6 +56,11 @@ impl<'a> Services<'a> {
         &mut self.all[number]
     }
 
+    /// The zone of a host.
+    pub(super) fn zone(&self, service: usize, host: usize) -> Option<&'a str> {
+        self.all.get(service)?.like.zone(host)
+    }
+
     /// All of them.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Running<'a>> {
         self.all.iter()

@@ -6,9 +6,9 @@ use rand::RngExt;
 
 use super::START;
 use super::fate::{Fate, Takes};
-use super::key::Key;
-use super::scenario::Reached;
-use super::state::{Caller, ClientRequest, Event, Run, UpstreamJob};
+use super::key::{Key, Name};
+use super::passing::reached;
+use super::state::{Asker, Caller, ClientRequest, Event, Run, UpstreamJob};
 use super::upstream::Arrival;
 use crate::random::chance;
 use crate::router::End;
@@ -27,11 +27,11 @@ impl Run<'_> {
     }
 
     /// What names a request, so that it draws the same in each lane.
-    pub(super) fn name(&self, key: Key) -> String {
+    pub(super) fn name(&self, key: Key) -> Name<'_> {
         let call = self.requests.get(&key.request);
         match call.and_then(|call| call.caller.as_ref()) {
-            Some(caller) => caller.concern.clone(),
-            None => format!("request {}", key.request),
+            Some(caller) => Name::Call(&caller.concern),
+            None => Name::Request(key.request),
         }
     }
 
@@ -46,9 +46,14 @@ impl Run<'_> {
             return;
         };
         let (origin, request) = (call.origin, Rc::clone(&call.request));
+        let asker = match &call.caller {
+            Some(caller) => Asker::Host(caller.at.0, caller.at.1),
+            None => Asker::Edge(flight.envoy),
+        };
         let number = self.count_attempt(key);
-        let concern = format!("{} attempt {number}", self.name(key));
-        let mut random = chance(self.scenario.seed, &concern);
+        let concern = format_args!("{} attempt {number}", self.name(key));
+        let mut random = chance(self.scenario.seed, concern);
+        let concern = self.has_toxics.then(|| concern.to_string());
         let draw = random.random_range(0.0..100.0);
         let like = self.services.get(service).like;
         let (there, back) = like.network.ways(&mut random);
@@ -71,13 +76,15 @@ impl Run<'_> {
         if lost {
             return;
         }
-        let job = UpstreamJob {
+        let body = like.body;
+        let mut job = UpstreamJob {
             key,
             attempt,
             request,
             origin,
             service,
             host,
+            asker,
             calls,
             lost: false,
             number,
@@ -85,8 +92,10 @@ impl Run<'_> {
             back,
             work,
             end: End::Answer(200),
+            body: None,
         };
         self.next_job += 1;
+        let there = there.saturating_add(self.sending(now, &mut job, body, concern));
         self.jobs.insert(self.next_job, job);
         if there == 0 {
             self.reach(now, self.next_job);
@@ -102,14 +111,13 @@ impl Run<'_> {
             return;
         };
         let request: &Request = &job.request;
+        if job.end != End::Answer(200) {
+            // Its connection was closed before all of the request was there.
+            return self.goes_back(now, number);
+        }
         let running = self.services.get(job.service);
-        let at = Reached {
-            service: &running.name,
-            host: job.host,
-            number: job.number,
-            draw: job.draw,
-            work: job.work,
-        };
+        let name = Rc::clone(&running.name);
+        let at = reached(self.scenario, &self.services, job, &name);
         // The trace says what became of what it asked, and nothing of what that led to.
         let recorded = (job.key.request == job.origin).then_some(request);
         let fate = self.scenario.fate(now, recorded, &at);
@@ -126,14 +134,11 @@ impl Run<'_> {
         let Some(job) = self.jobs.get_mut(&number) else {
             return;
         };
-        let back = now.saturating_add(job.back);
         match fate.takes {
             Takes::Forever => {
                 let held = (job.key, job.attempt);
                 self.jobs.remove(&number);
-                if self.waits(held) {
-                    self.hanging.insert(held);
-                }
+                self.hangs(held);
             }
             Takes::Server => {
                 let running = self.services.get(job.service);
@@ -143,22 +148,24 @@ impl Run<'_> {
                     Arrival::Queued => {}
                     Arrival::Full => {
                         job.end = End::Answer(503);
-                        self.queue.push(back, Event::Ended(number));
+                        self.goes_back(now, number);
                     }
                 }
             }
             Takes::Time => {
-                let due = back.saturating_add(job.work);
-                self.queue.push(due, Event::Ended(number));
+                let left = now.saturating_add(job.work);
+                self.goes_back(left, number);
             }
-            Takes::Nothing => self.queue.push(back, Event::Ended(number)),
+            Takes::Nothing => self.goes_back(now, number),
         }
     }
 
-    /// Whether Envoy still waits for an attempt.
-    fn waits(&self, (key, attempt): (Key, u32)) -> bool {
-        let flight = self.in_flight.get(&key);
-        flight.is_some_and(|flight| flight.attempts.contains_key(&attempt))
+    /// Nothing comes of an attempt, as long as Envoy waits for it.
+    pub(super) fn hangs(&mut self, held: (Key, u32)) {
+        let flight = self.in_flight.get(&held.0);
+        if flight.is_some_and(|flight| flight.attempts.contains_key(&held.1)) {
+            self.hanging.insert(held);
+        }
     }
 
     fn serve(&mut self, now: u64, number: u64) {
@@ -185,7 +192,7 @@ impl Run<'_> {
         let good = matches!(job.end, End::Answer(status) if status < 500);
         if job.calls == 0 || !good {
             job.calls = 0;
-            self.over(now, number);
+            self.goes_back(now, number);
             self.next_in_line(now, place);
             return;
         }
@@ -210,16 +217,8 @@ impl Run<'_> {
         for dropped in dropped {
             if let Some(job) = self.jobs.get_mut(&dropped) {
                 job.end = End::Answer(503);
-                self.over(now, dropped);
+                self.goes_back(now, dropped);
             }
-        }
-    }
-
-    /// A host is done with an attempt, which goes back.
-    fn over(&mut self, now: u64, number: u64) {
-        if let Some(job) = self.jobs.get(&number) {
-            let back = now.saturating_add(job.back);
-            self.queue.push(back, Event::Ended(number));
         }
     }
 
@@ -241,8 +240,11 @@ impl Run<'_> {
             origin: job.origin,
             service: self.services.number(self.scenario, &spec.service),
             patience: spec.patience,
+            client: None,
+            asked: None,
             caller: Some(Caller {
                 job: number,
+                at: (job.service, job.host),
                 optional: spec.optional,
                 envoy: self.lane.sidecar(&name),
                 tries: spec.tries.max(1),
@@ -281,7 +283,7 @@ impl Run<'_> {
             }
             return;
         }
-        self.over(now, caller.job);
+        self.goes_back(now, caller.job);
         if like.holds_server {
             self.next_in_line(now, place);
         }
@@ -298,7 +300,7 @@ impl Run<'_> {
         for (service, name) in names.into_iter().enumerate() {
             let running = self.services.get(service);
             for (number, host) in running.hosts.iter_mut().enumerate() {
-                if fault.hits(&name, number) {
+                if self.scenario.hits(fault, &name, number) {
                     host.crash(up);
                 }
             }
@@ -306,13 +308,13 @@ impl Run<'_> {
         let mut cut = Vec::new();
         for (number, job) in &mut self.jobs {
             let name = &self.services.get(job.service).name;
-            if !job.lost && fault.hits(name, job.host) {
+            if !job.lost && self.scenario.hits(fault, name, job.host) {
                 (job.lost, job.end) = (true, End::Reset);
-                cut.push((now.saturating_add(job.back), *number));
+                cut.push(*number);
             }
         }
-        for (due, number) in cut {
-            self.queue.push(due, Event::Ended(number));
+        for number in cut {
+            self.goes_back(now, number);
         }
     }
 }

@@ -15,20 +15,25 @@ mod hosts;
 mod job;
 mod key;
 mod lane;
+mod limits;
+mod passing;
 mod pool;
 mod queue;
 mod request;
 mod scenario;
 mod service;
+mod sessions;
+mod shown;
 mod state;
 mod upstream;
+mod wire;
 
 use crate::fault::Fault;
 use crate::measure::Measure;
 use crate::process::Process;
 use crate::trace::Request;
 
-pub use clients::{Clients, Tokens};
+pub use clients::{Clients, Keeps, Tokens};
 pub use core::Core;
 pub use event_loop::play;
 pub use filter::Filter;
@@ -36,7 +41,7 @@ pub use lane::{Lane, Sidecar};
 pub use pool::{Native, Outliers};
 pub use queue::Queue;
 pub use scenario::{CLUSTER, RecordedOutage, Scenario};
-pub use service::{Cache, Call, ColdStart, Network, Pauses, Service, ServiceTime};
+pub use service::{Body, Cache, Call, ColdStart, Network, Pauses, Service, ServiceTime};
 pub use upstream::{Arrival, ControlledDelay, Order, Servers};
 
 /// The process is older than the trace by this, so that no time is 0; in nanoseconds.

@@ -4,22 +4,23 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 use rand::RngExt;
-use seawall_policy::priority::{Priority, Settings};
 
 use super::START;
-use super::key::Key;
+use super::key::{Concern, Key};
+use super::shown::{properties, request, tell};
 use super::state::{Event, InFlight, Run};
 use crate::abi::stream::{
     HeaderMap, LocalReply, REQUEST_HEADERS, RESPONSE_HEADERS, headers, value,
 };
 use crate::measure::ClientOutcome;
 use crate::process::{Flow, Properties, StreamId};
-use crate::random::chance;
+use crate::random::Seed;
 use crate::router::{Downstream, Machine, Orders, Step, flag};
-use crate::trace::Request;
 
 /// Requests come from so many clients in turn, each with an address of its own.
 const CLIENTS: usize = 64;
+/// What so many of them have in common with a service is kept.
+const KNOWN_MAX: usize = 4_096;
 
 impl Run<'_> {
     /// A client asks.
@@ -30,9 +31,14 @@ impl Run<'_> {
         let (service, origin, patience) = (call.service, call.origin, call.patience);
         let envoy = match &call.caller {
             Some(caller) => caller.envoy,
-            None => origin % self.lane.edge(),
+            None => self.envoy_of(call),
         };
-        let concern = self.concern(key);
+        let client = call.client;
+        // A client that keeps its connection stays with its worker.
+        let seed = match client {
+            Some(client) => Seed::of(self.scenario.seed, format_args!("client {client} worker")),
+            None => Seed::of(self.scenario.seed, self.concern(key)),
+        };
         let headers = request(origin, &call.request);
         let mut flight = InFlight {
             envoy,
@@ -41,26 +47,34 @@ impl Run<'_> {
             tried: Vec::new(),
             stream: None,
             released: now,
-            headers,
+            headers: Rc::new(headers),
             machine: None,
             attempts: BTreeMap::new(),
+            begins: None,
+            passing: None,
         };
         if let Some(patience) = patience {
             self.queue
                 .push(now.saturating_add(patience), Event::GaveUp(key));
         }
         let Some(process) = self.process(now, envoy) else {
-            self.in_flight.insert(key, flight);
+            self.in_flight.insert(key, Box::new(flight));
             self.release(now, key);
             return;
         };
-        let mut random = chance(self.scenario.seed, &concern);
-        let worker = random.random_range(0..process.workers());
-        let cluster = Rc::clone(&self.services.get(service).name);
-        let stream = process.open(worker, properties(&cluster, origin));
+        let worker = seed.start().random_range(0..process.workers());
+        let known = match client {
+            Some(client) => {
+                let address = format!("10.1.{}.{}:50000", client / 250 % 250, client % 250);
+                Rc::new(properties(&self.services.get(service).name, address))
+            }
+            None => self.known(service, origin % CLIENTS),
+        };
+        let stream = process.open(worker, known);
         flight.stream = Some(stream);
-        let flow = process.request_headers(stream, flight.headers.clone(), true);
-        self.in_flight.insert(key, flight);
+        let is_all = self.services.get(service).like.body.request == 0;
+        let flow = process.request_headers(stream, Rc::clone(&flight.headers), is_all);
+        self.in_flight.insert(key, Box::new(flight));
         match flow {
             Flow::Pause => {
                 self.parked.insert((key, None));
@@ -69,12 +83,23 @@ impl Run<'_> {
         }
     }
 
+    /// What the downstream position can read from the start, made once for each service and client.
+    fn known(&mut self, service: usize, client: usize) -> Rc<Properties> {
+        if self.known.len() > KNOWN_MAX {
+            self.known.clear();
+        }
+        let known = self.known.entry((service, client)).or_insert_with(|| {
+            let address = format!("10.1.0.{client}:50000");
+            Rc::new(properties(&self.services.get(service).name, address))
+        });
+        Rc::clone(known)
+    }
+
     /// What a try of a client draws from.
-    pub(super) fn concern(&self, key: Key) -> String {
-        let name = self.name(key);
-        match key.client_try {
-            1 => name,
-            client_try => format!("{name} turn {client_try}"),
+    pub(super) fn concern(&self, key: Key) -> Concern<'_> {
+        Concern {
+            name: self.name(key),
+            client_try: key.client_try,
         }
     }
 
@@ -97,22 +122,25 @@ impl Run<'_> {
         }
         if let Some(flight) = self.in_flight.get_mut(&key) {
             flight.headers = process.header_map(stream, REQUEST_HEADERS);
+            let service = flight.service;
+            self.request_body(process, stream, service);
         }
         self.release(now, key);
     }
 
     /// The router gets a request.
     fn release(&mut self, now: u64, key: Key) {
-        let concern = format!("{} router", self.concern(key));
+        let concern = format_args!("{} router", self.concern(key));
+        let seed = Seed::of(self.scenario.seed, concern);
         let Some(flight) = self.in_flight.get_mut(&key) else {
             return;
         };
-        let orders = Orders::take(&self.lane.route, &mut flight.headers);
+        let orders = Orders::take(&self.lane.route, Rc::make_mut(&mut flight.headers));
         if let Some(total) = orders.total {
             self.queue
                 .push(now.saturating_add(total), Event::Limit(key));
         }
-        let mut machine = Machine::new(orders, chance(self.scenario.seed, &concern));
+        let mut machine = Machine::new(orders, seed);
         let steps = machine.start();
         flight.released = now;
         flight.machine = Some(machine);
@@ -126,6 +154,8 @@ impl Run<'_> {
             match step {
                 Step::Send(attempt) => self.send(now, key, attempt),
                 Step::Wait(wait) => self.queue.push(now.saturating_add(wait), Event::Retry(key)),
+                // Its answer has a body still, and goes to the client.
+                Step::End(attempt) if self.begins(key, attempt) && answers(&steps) => {}
                 Step::End(attempt) => self.end_attempt(now, key, attempt),
                 Step::Answer(answer) => self.answer(now, key, answer),
             }
@@ -134,6 +164,9 @@ impl Run<'_> {
 
     /// The limit of a request passed.
     pub(super) fn limit(&mut self, now: u64, key: Key) {
+        if self.passes(key) {
+            return self.passed_too_long(now, key);
+        }
         let attempts = self.in_flight.get(&key).map(|flight| &flight.attempts);
         let sent: Vec<u32> = attempts.map_or_else(Vec::new, |all| all.keys().copied().collect());
         for attempt in sent {
@@ -204,6 +237,10 @@ impl Run<'_> {
     }
 
     fn answer(&mut self, now: u64, key: Key, answer: Downstream) {
+        let flight = self.in_flight.get_mut(&key);
+        if let Some(attempt) = flight.and_then(|flight| flight.begins.take()) {
+            return self.begin_answer(now, key, attempt, answer);
+        }
         if let Some(flight) = self.remove(key) {
             let outcome = self.through_answer_side(now, &flight, answer);
             self.client_try_over(now, key, outcome);
@@ -221,16 +258,11 @@ impl Run<'_> {
         let Some((process, stream)) = process.zip(flight.stream) else {
             return self.outcome_of(now, &answer.headers, u32::from(answer.status));
         };
-        let set = |path: &str, value: &[u8]| process.set_property(stream, path, value.to_vec());
-        set("response\0flags", &answer.flags.to_le_bytes());
-        set("response\0code_details", answer.details.as_bytes());
-        let attempts = flight.machine.as_ref().map_or(0, Machine::attempts);
-        upstream_properties(attempts, (flight.service, flight.host))
-            .iter()
-            .for_each(|(path, value)| set(path, value));
+        tell(process, stream, flight, &answer);
         let status = u32::from(answer.status);
-        let (headers, status) = match process.response_headers(stream, answer.headers, true) {
-            Flow::Reply(reply) => (reply.headers, reply.status),
+        let answered = Rc::new(answer.headers);
+        let (headers, status) = match process.response_headers(stream, answered, true) {
+            Flow::Reply(reply) => (Rc::new(reply.headers), reply.status),
             Flow::Continue | Flow::Pause => (process.header_map(stream, RESPONSE_HEADERS), status),
         };
         process.close(stream);
@@ -238,7 +270,7 @@ impl Run<'_> {
     }
 
     /// Takes a request out that ends otherwise than by its router, with the streams of its attempts.
-    fn abandon(&mut self, now: u64, key: Key) -> Option<(InFlight, Vec<StreamId>)> {
+    fn abandon(&mut self, now: u64, key: Key) -> Option<(Box<InFlight>, Vec<StreamId>)> {
         let mut flight = self.remove(key)?;
         let place = (flight.envoy, flight.service);
         if let Some(machine) = flight.machine.as_mut() {
@@ -252,7 +284,7 @@ impl Run<'_> {
         Some((flight, streams))
     }
 
-    fn remove(&mut self, key: Key) -> Option<InFlight> {
+    pub(super) fn remove(&mut self, key: Key) -> Option<Box<InFlight>> {
         if !self.parked.is_empty() {
             self.parked.retain(|(of, _)| *of != key);
         }
@@ -266,7 +298,12 @@ impl Run<'_> {
     }
 
     /// What a client gets with these headers. The reason of a refusal is counted.
-    fn outcome_of(&mut self, now: u64, headers: &HeaderMap, status: u32) -> ClientOutcome {
+    pub(super) fn outcome_of(
+        &mut self,
+        now: u64,
+        headers: &HeaderMap,
+        status: u32,
+    ) -> ClientOutcome {
         let reason = value(headers, "x-seawall-reason");
         if let Some(reason) = &reason {
             self.measure.refused(now - START, reason);
@@ -283,61 +320,7 @@ impl Run<'_> {
     }
 }
 
-fn request(number: usize, request: &Request) -> HeaderMap {
-    let id = id(number);
-    let mut shown = vec![
-        (":method", request.method.as_deref().unwrap_or("GET")),
-        (":scheme", "http"),
-        (":authority", "upstream"),
-        (":path", request.path.as_str()),
-        ("x-request-id", id.as_str()),
-    ];
-    let priority = request.priority.map(Priority::name);
-    shown.extend(priority.map(|name| (Settings::HEADER, name)));
-    headers(&shown)
-}
-
-/// The id of a request.
-pub(super) fn id(number: usize) -> String {
-    format!("{number:08x}")
-}
-
-/// What the downstream position can read from the start.
-fn properties(cluster: &str, request: usize) -> Properties {
-    const OUTBOUND: u64 = 2;
-    let client = request % CLIENTS;
-    BTreeMap::from([
-        ("xds\0cluster_name".to_owned(), cluster.into()),
-        ("xds\0route_name".to_owned(), b"default".to_vec()),
-        (
-            "source\0address".to_owned(),
-            format!("10.1.0.{client}:50000").into(),
-        ),
-        (
-            "xds\0listener_direction".to_owned(),
-            OUTBOUND.to_le_bytes().to_vec(),
-        ),
-        // Before the router Envoy's count is there, and reads 0.
-        (
-            "upstream\0request_attempt_count".to_owned(),
-            0_u64.to_le_bytes().to_vec(),
-        ),
-    ])
-}
-
-/// What is known of the upstream when so many attempts have been made, the last one at this host of this service.
-pub(super) fn upstream_properties(
-    attempts: u32,
-    (service, host): (usize, usize),
-) -> [(&'static str, Vec<u8>); 3] {
-    let port: u64 = 80;
-    let address = format!("10.0.{service}.{}:{port}", host + 1);
-    [
-        ("upstream\0address", address.into()),
-        ("upstream\0port", port.to_le_bytes().to_vec()),
-        (
-            "upstream\0request_attempt_count",
-            u64::from(attempts).to_le_bytes().to_vec(),
-        ),
-    ]
+/// Whether the last step is an answer.
+fn answers(steps: &VecDeque<Step>) -> bool {
+    matches!(steps.back(), Some(Step::Answer(_)))
 }

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::fate::Fate;
-use super::service::Service;
+use super::service::{Service, in_turn};
+use super::wire::{Delivery, Wire};
 use super::{Clients, Environment, START};
-use crate::fault::{Fault, Kind};
+use crate::fault::{Direction, Fault, Kind};
+use crate::random::chance;
 use crate::trace::{Outage, Request};
 
 /// An environment with its details.
@@ -21,6 +23,8 @@ pub struct Scenario {
     pub clients: Clients,
     /// Services by name. The name is that of the cluster.
     pub services: BTreeMap<String, Service>,
+    /// The zones that the Envoys at the edge are in, in turn; none are in none.
+    pub edge_zones: Vec<String>,
     /// What any other cluster is like.
     pub service: Service,
     /// The cluster of requests that name none.
@@ -59,12 +63,25 @@ pub const CLUSTER: &str = "upstream";
 pub(super) struct Reached<'a> {
     pub(super) service: &'a str,
     pub(super) host: usize,
+    /// The zone of the host, and that of who asks.
+    pub(super) zone: Option<&'a str>,
+    pub(super) from: Option<&'a str>,
     /// Its number, counted over all tries of the request.
     pub(super) number: u32,
     /// What it drew, from 0 to 100.
     pub(super) draw: f64,
     /// Its work.
     pub(super) work: u64,
+}
+
+impl Reached<'_> {
+    /// Whether a fault is at this host, and this attempt is among those that it hits.
+    fn is_hit(&self, fault: &Fault) -> bool {
+        fault.hits(self.service, self.host, self.zone)
+            && fault.is_between(self.from, self.zone)
+            && self.draw < fault.share
+            && fault.attempts.is_none_or(|first| self.number <= first)
+    }
 }
 
 impl From<Environment> for Scenario {
@@ -76,6 +93,7 @@ impl From<Environment> for Scenario {
             seed: environment.seed,
             clients: Clients::default(),
             services: BTreeMap::new(),
+            edge_zones: Vec::new(),
             service: Service::new(environment.servers, environment.queue),
             cluster: CLUSTER.to_owned(),
             recorded: None,
@@ -109,12 +127,81 @@ impl Scenario {
             fault.holds(now - START)
                 && fault.kind != Kind::Slow
                 && !fault.kind.is_of_envoys()
-                && fault.hits(at.service, at.host)
-                && at.draw < fault.share
-                && fault.attempts.is_none_or(|first| at.number <= first)
+                && !fault.kind.is_of_bytes()
+                && at.is_hit(fault)
         };
         let fault = self.faults.iter().find(holds);
         fault.map_or(fate, |fault| fate.with(fault, at.draw))
+    }
+
+    /// Whether a fault is at this host of this service.
+    pub(super) fn hits(&self, fault: &Fault, service: &str, host: usize) -> bool {
+        fault.hits(service, host, self.service(service).zone(host))
+    }
+
+    /// Whether nothing comes back now from a host that a request has reached.
+    pub(super) fn is_parted(&self, now: u64, at: &Reached<'_>) -> bool {
+        let since = now.saturating_sub(START);
+        let mut faults = self.faults.iter();
+        faults.any(|fault| fault.kind == Kind::Partition && fault.holds(since) && at.is_hit(fault))
+    }
+
+    /// Whether something may go wrong with the bytes of connections.
+    pub(super) fn has_toxics(&self) -> bool {
+        self.faults.iter().any(|fault| fault.kind.is_of_bytes())
+    }
+
+    /// Whether there is a fault of this kind.
+    pub(super) fn has(&self, kind: Kind) -> bool {
+        self.faults.iter().any(|fault| fault.kind == kind)
+    }
+
+    /// The faults that hit the bytes of an attempt that go this way now.
+    fn toxics<'a>(
+        &'a self,
+        now: u64,
+        stream: Direction,
+        at: &'a Reached<'_>,
+    ) -> impl Iterator<Item = &'a Fault> {
+        let since = now.saturating_sub(START);
+        self.faults.iter().filter(move |fault| {
+            fault.toxic.is_some_and(|toxic| toxic.stream == stream)
+                && fault.holds(since)
+                && at.is_hit(fault)
+        })
+    }
+
+    /// A message that is sent now, through what goes wrong with its bytes.
+    pub(super) fn sent(
+        &self,
+        now: u64,
+        stream: Direction,
+        at: &Reached<'_>,
+        wire: Wire,
+        concern: &str,
+    ) -> Delivery {
+        let mut wire = wire;
+        for fault in self.toxics(now, stream, at) {
+            let ends = fault.end().saturating_sub(now.saturating_sub(START));
+            let mut random = chance(self.seed, format_args!("{concern} {}", fault.at));
+            wire = wire.through(fault, ends, &mut random);
+        }
+        wire.delivery()
+    }
+
+    /// When it is seen that a connection was closed now that had nothing to carry.
+    pub(super) fn close_seen(&self, now: u64, at: &Reached<'_>) -> u64 {
+        let toxics = self.toxics(now, Direction::Downstream, at);
+        let slow = toxics.filter(|fault| fault.kind == Kind::SlowClose);
+        slow.fold(now, |seen, fault| {
+            let ends = START.saturating_add(fault.end());
+            seen.saturating_add(fault.by).min(ends.max(seen))
+        })
+    }
+
+    /// The zone of an Envoy at the edge.
+    pub(super) fn edge_zone(&self, envoy: usize) -> Option<&str> {
+        in_turn(&self.edge_zones, envoy)
     }
 
     /// How long work takes that starts now at a host, with what slows it.
@@ -124,7 +211,7 @@ impl Scenario {
         let since = now - START;
         let mut faults = self.faults.iter();
         let slow = faults.find(|fault| {
-            fault.kind == Kind::Slow && fault.holds(since) && fault.hits(service, host)
+            fault.kind == Kind::Slow && fault.holds(since) && self.hits(fault, service, host)
         });
         let work = slow.map_or(work, |slow| super::service::slower(work, slow.left));
         self.service(service).work(since, work, busy, up)

@@ -15,6 +15,8 @@ const P99_DEVIATIONS: f64 = 2.326_347_874_040_841;
 pub struct Service {
     /// Hosts, at least one. An attempt goes to any of them.
     pub hosts: usize,
+    /// The zones that its hosts are in, in turn; none are in none.
+    pub zones: Vec<String>,
     /// Servers of each host: so many requests are in work at the same time.
     pub servers: usize,
     /// Requests that may wait at a host.
@@ -29,6 +31,8 @@ pub struct Service {
     pub crowding: u64,
     /// The way there and back.
     pub network: Network,
+    /// What goes there and comes back behind the headers.
+    pub body: Body,
     /// How all work of a host stops now and then.
     pub pauses: Option<Pauses>,
     /// How slow a host is after its start.
@@ -77,6 +81,23 @@ pub struct Network {
     pub jitter: u64,
     /// So many percent of the attempts are lost: nothing ever comes back.
     pub loss: f64,
+}
+
+/// What stands behind the headers of requests and of good answers, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Body {
+    /// Of a request.
+    pub request: u64,
+    /// Of an answer with a status of 200 to 299.
+    pub answer: u64,
+    /// Whether an answer lasts until its host closes the connection, and says no length.
+    pub until_close: bool,
+}
+
+/// The zone of the one with this number, where they are in zones in turn.
+pub(super) fn in_turn(zones: &[String], number: usize) -> Option<&str> {
+    let zone = zones.get(number.checked_rem(zones.len())?)?;
+    Some(zone)
 }
 
 /// All work of a host stops, as for a collection of garbage.
@@ -185,10 +206,16 @@ impl ServiceTime {
 }
 
 impl Service {
+    /// The zone of a host.
+    pub fn zone(&self, host: usize) -> Option<&str> {
+        in_turn(&self.zones, host)
+    }
+
     /// One host with so many servers and so many places to wait, which does what the trace says.
     pub fn new(servers: usize, queue: usize) -> Self {
         Self {
             hosts: 1,
+            zones: Vec::new(),
             servers,
             queue,
             order: Order::Fifo,
@@ -196,6 +223,7 @@ impl Service {
             time: ServiceTime::Trace,
             crowding: 0,
             network: Network::default(),
+            body: Body::default(),
             pauses: None,
             cold_start: None,
             cache: None,

@@ -1,19 +1,22 @@
 //! The state of one run: its events, the requests on their way, and what the upstream has to do.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::rc::Rc;
 
 use super::arrivals::Arrivals;
 use super::clients::Buckets;
 use super::hosts::Services;
 use super::key::Key;
+use super::limits::Limits;
 use super::pool::Pool;
 use super::queue::Queue;
+use super::sessions::Sessions;
+use super::wire::Piece;
 use super::{Lane, Scenario};
 use crate::abi::stream::HeaderMap;
 use crate::fault::Kind;
-use crate::measure::Measure;
-use crate::process::StreamId;
+use crate::measure::{ClientOutcome, Measure};
+use crate::process::{Properties, StreamId};
 use crate::router::{End, Machine};
 use crate::trace::Request;
 
@@ -36,6 +39,8 @@ pub(super) enum Event {
     Served(u64),
     /// A job's end is back in Envoy.
     Ended(u64),
+    /// The next bytes of a job's answer are in Envoy, or its end.
+    Piece(u64),
     /// Hosts crash, by this fault.
     Crash(usize),
     /// Something happens to the Envoys that have the filter.
@@ -54,6 +59,7 @@ pub(super) struct UpstreamJob {
     pub(super) origin: usize,
     pub(super) service: usize,
     pub(super) host: usize,
+    pub(super) asker: Asker,
     /// Calls of other services that it waits for, or has still to make.
     pub(super) calls: usize,
     /// Its host crashed meanwhile.
@@ -64,6 +70,39 @@ pub(super) struct UpstreamJob {
     pub(super) back: u64,
     pub(super) work: u64,
     pub(super) end: End,
+    /// What comes behind the headers of its answer, if anything does.
+    pub(super) body: Option<Box<Coming>>,
+}
+
+/// Whose Envoy sends a request to its host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asker {
+    /// That of the clients: an Envoy at the edge.
+    Edge(usize),
+    /// That of a host, by its service.
+    Host(usize, usize),
+}
+
+/// The body of an answer, as it comes to Envoy.
+#[derive(Debug)]
+pub(super) struct Coming {
+    /// Pieces that are not there yet, by the clock of the run.
+    pub(super) pieces: VecDeque<Piece>,
+    /// When it is over.
+    pub(super) end: u64,
+    /// Whether it is whole then.
+    pub(super) whole: bool,
+    /// Whether its headers went to the client.
+    pub(super) begun: bool,
+}
+
+/// An answer that goes to the client, and is not over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Passing {
+    /// Whose.
+    pub(super) attempt: u32,
+    /// What the client gets, if all of it comes.
+    pub(super) outcome: ClientOutcome,
 }
 
 /// What a user wants, or a service of another one.
@@ -76,6 +115,10 @@ pub(super) struct ClientRequest {
     pub(super) origin: usize,
     pub(super) service: usize,
     pub(super) patience: Option<u64>,
+    /// Whose it is, where clients keep what they have.
+    pub(super) client: Option<usize>,
+    /// The host that was asked last, where its service has zones.
+    pub(super) asked: Option<usize>,
     /// Who waits for it; none is a user.
     pub(super) caller: Option<Caller>,
 }
@@ -83,6 +126,8 @@ pub(super) struct ClientRequest {
 /// The work of a service that called another one.
 pub(super) struct Caller {
     pub(super) job: u64,
+    /// Its service and host.
+    pub(super) at: (usize, usize),
     /// Whether its own answer is good without this one's.
     pub(super) optional: bool,
     /// The Envoy that it calls through.
@@ -119,7 +164,9 @@ pub(super) struct Run<'a> {
     pub(super) services: Services<'a>,
     /// By Envoy and service.
     pub(super) pools: BTreeMap<(usize, usize), Pool>,
-    pub(super) in_flight: BTreeMap<Key, InFlight>,
+    pub(super) in_flight: BTreeMap<Key, Box<InFlight>>,
+    /// What the downstream position can read from the start, by service and client.
+    pub(super) known: HashMap<(usize, usize), Rc<Properties>>,
     pub(super) jobs: BTreeMap<u64, UpstreamJob>,
     pub(super) next_job: u64,
     /// Attempts that the upstream took and never answers, until Envoy ends them.
@@ -128,6 +175,8 @@ pub(super) struct Run<'a> {
     pub(super) parked: BTreeSet<(Key, Option<u32>)>,
     pub(super) measure: Measure,
     pub(super) requests: BTreeMap<usize, ClientRequest>,
+    /// The clients: what they keep, and when closed ones ask next.
+    pub(super) sessions: Sessions,
     /// What the clients may still spend on trying again.
     pub(super) buckets: Buckets,
     /// Requests of the trace that came and are not over.
@@ -138,6 +187,12 @@ pub(super) struct Run<'a> {
     pub(super) active: u64,
     /// The filter that the present event came to.
     pub(super) touched: Option<usize>,
+    /// How many may be in flight by the filter's word.
+    pub(super) limits: Limits,
+    /// Whether something may go wrong with the bytes of connections.
+    pub(super) has_toxics: bool,
+    /// Whether zones may be parted.
+    pub(super) has_partitions: bool,
 }
 
 /// A request on its way.
@@ -153,9 +208,13 @@ pub(super) struct InFlight {
     /// When the router got it.
     pub(super) released: u64,
     /// Its headers as the last position left them.
-    pub(super) headers: HeaderMap,
+    pub(super) headers: Rc<HeaderMap>,
     /// None before the filter let it go.
     pub(super) machine: Option<Machine>,
     /// Attempts that are not over.
     pub(super) attempts: BTreeMap<u32, Attempt>,
+    /// The attempt whose answer has a body, while the router is told of its headers.
+    pub(super) begins: Option<u32>,
+    /// The answer that goes to the client.
+    pub(super) passing: Option<Passing>,
 }

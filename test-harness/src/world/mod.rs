@@ -3,6 +3,7 @@
 //! [`World`] is what a file says; [`World::scenario`] is what the simulation plays. The schema for editors is made of the same
 //! types.
 
+mod clients;
 mod services;
 mod units;
 
@@ -13,8 +14,8 @@ use serde::Deserialize;
 
 use crate::document::{DocumentError, wrong};
 use crate::fault::Fault;
-use crate::router::BackOff;
-use crate::sim::{CLUSTER, Clients, Environment, Scenario, Service, Sidecar, Tokens};
+use crate::sim::{CLUSTER, Environment, Scenario, Service, Sidecar};
+pub use clients::{ClientsSpec, TokensSpec, Wait};
 pub use services::{Beside, ServiceSpec};
 pub use units::{Percent, Time};
 
@@ -22,8 +23,6 @@ pub use units::{Percent, Time};
 const ENVOYS_MAX: usize = 1_000;
 /// Tries of a request or a call, at most.
 const TRIES_MAX: usize = 100;
-/// Waits between tries, at most, in nanoseconds: an hour.
-const WAIT_MAX: u64 = 3_600_000_000_000;
 /// Calls that one request leads to, at most, if none fails.
 const CALLS_MAX: u64 = 10_000;
 /// Services, at most.
@@ -51,42 +50,6 @@ pub struct World {
     pub faults: Vec<String>,
 }
 
-/// Who asks, and how stubbornly.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct ClientsSpec {
-    /// So many clients share the trace; only budgets tell them apart.
-    pub count: usize,
-    /// Tries of one request, the first one included.
-    pub tries: u32,
-    /// Waits before further tries: anything below a bound that doubles from `base` to `max`.
-    pub back_off: Option<Wait>,
-    /// A budget of further tries for each client.
-    pub tokens: Option<TokensSpec>,
-    /// How long a client waits for an answer.
-    pub patience: Option<Time>,
-}
-
-/// The bounds of a back-off.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Wait {
-    /// The first bound.
-    pub base: Time,
-    /// The last one.
-    pub max: Time,
-}
-
-/// A budget of retries.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct TokensSpec {
-    /// No client has more; it begins with as many.
-    pub size: f64,
-    /// What a first try adds. A further one takes 1.
-    pub deposit: f64,
-}
-
 /// The Envoys that the clients reach.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -97,19 +60,8 @@ pub struct Edge {
     pub workers: usize,
     /// Whether Seawall is in them, in the lanes that have it.
     pub seawall: bool,
-}
-
-impl Default for ClientsSpec {
-    fn default() -> Self {
-        let clients = Clients::default();
-        Self {
-            count: clients.count,
-            tries: clients.tries,
-            back_off: None,
-            tokens: None,
-            patience: None,
-        }
-    }
+    /// The zones that they are in, in turn.
+    pub zones: Vec<String>,
 }
 
 impl Default for Edge {
@@ -118,6 +70,7 @@ impl Default for Edge {
             envoys: 1,
             workers: 4,
             seawall: true,
+            zones: Vec::new(),
         }
     }
 }
@@ -160,29 +113,7 @@ impl World {
                 return Err(wrong(path, format!("{value}: expected 1 to {most}")));
             }
         }
-        if self
-            .clients
-            .patience
-            .is_some_and(|patience| patience.0 == 0)
-        {
-            return Err(wrong(
-                "clients.patience",
-                "expected a time above 0, such as 2s",
-            ));
-        }
-        if self
-            .clients
-            .back_off
-            .is_some_and(|wait| wait.max.0 > WAIT_MAX || wait.base.0 > wait.max.0)
-        {
-            let problem = "expected `base` of at most `max`, and `max` of at most 1h";
-            return Err(wrong("clients.back_off", problem));
-        }
-        if let Some(tokens) = &self.clients.tokens
-            && !(tokens.size >= 0.0 && tokens.deposit >= 0.0)
-        {
-            return Err(wrong("clients.tokens", "expected numbers of 0 or more"));
-        }
+        self.clients.check()?;
         if self.services.len() > SERVICES_MAX {
             let problem = format!("{}: expected {SERVICES_MAX} at most", self.services.len());
             return Err(wrong("services", problem));
@@ -310,23 +241,44 @@ impl World {
         for (number, text) in self.faults.iter().enumerate() {
             let path = format!("faults[{number}]");
             let fault: Fault = text.parse().map_err(|error: String| wrong(&path, error))?;
-            if let Some(service) = &fault.service
-                && !self.services.contains_key(service)
-            {
-                return Err(wrong(path, format!("there is no service {service}")));
-            }
-            let of = |name: &String| fault.service.as_ref().is_none_or(|service| service == name);
-            let hosts = self.services.iter().filter(|(name, _)| of(name));
-            let most = hosts.map(|(_, service)| service.hosts).max();
-            if let (Some((_, last)), Some(most)) = (fault.hosts, most)
-                && last >= most
-            {
-                let problem = format!("host {last}: there are {most}, which count from 0");
-                return Err(wrong(path, problem));
-            }
+            self.knows(&fault).map_err(|problem| wrong(path, problem))?;
             faults.push(fault);
         }
         Ok(faults)
+    }
+
+    /// Whether a fault is about what there is here.
+    ///
+    /// # Errors
+    /// If it names a service, a host or a zone that is not here.
+    pub fn knows(&self, fault: &Fault) -> Result<(), String> {
+        if let Some(service) = &fault.service
+            && !self.services.contains_key(service)
+        {
+            return Err(format!("there is no service {service}"));
+        }
+        let of = |name: &String| fault.service.as_ref().is_none_or(|service| service == name);
+        let hosts = self.services.iter().filter(|(name, _)| of(name));
+        let most = hosts.map(|(_, service)| service.hosts).max();
+        if let (Some((_, last)), Some(most)) = (fault.hosts, most)
+            && last >= most
+        {
+            return Err(format!("host {last}: there are {most}, which count from 0"));
+        }
+        let zones = self.services.values().flat_map(|service| &service.zones);
+        let zones: BTreeSet<&String> = zones.chain(&self.edge.zones).collect();
+        let named = [&fault.zone, &fault.from].into_iter().flatten();
+        match named.into_iter().find(|zone| !zones.contains(zone)) {
+            None => Ok(()),
+            Some(zone) if zones.is_empty() => Err(format!(
+                "there is no zone {zone}: expected `zones` at services, or at the edge"
+            )),
+            Some(zone) => {
+                let known: Vec<&str> = zones.iter().map(|zone| zone.as_str()).collect();
+                let known = known.join(", ");
+                Err(format!("there is no zone {zone}: expected one of {known}"))
+            }
+        }
     }
 
     /// The service of requests that name none.
@@ -355,18 +307,8 @@ impl World {
         let of = |(name, spec): (&String, &ServiceSpec)| (name.clone(), spec.service());
         let services: BTreeMap<String, Service> = self.services.iter().map(of).collect();
         Ok(Scenario {
-            clients: Clients {
-                count: clients.count,
-                tries: clients.tries,
-                back_off: clients.back_off.map(|wait| BackOff {
-                    base: wait.base.0,
-                    max: wait.max.0,
-                }),
-                tokens: clients.tokens.map(|tokens| Tokens {
-                    size: tokens.size,
-                    deposit: tokens.deposit,
-                }),
-            },
+            clients: clients.clients(),
+            edge_zones: self.edge.zones.clone(),
             services,
             service: others.service(),
             cluster: self.entry().to_owned(),

@@ -7,8 +7,11 @@ use super::HOSTS_MAX;
 use super::units::{Percent, Time};
 use crate::document::{DocumentError, wrong};
 use crate::sim::{
-    Cache, Call, ColdStart, ControlledDelay, Network, Order, Pauses, Service, ServiceTime,
+    Body, Cache, Call, ColdStart, ControlledDelay, Network, Order, Pauses, Service, ServiceTime,
 };
+
+/// Bytes of a body, at most.
+const BODY_MAX: u64 = 16_000_000;
 
 /// A service.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -16,6 +19,8 @@ use crate::sim::{
 pub struct ServiceSpec {
     /// Hosts. An attempt goes to any of them.
     pub hosts: usize,
+    /// The zones that its hosts are in, in turn.
+    pub zones: Vec<String>,
     /// Servers of each host: so many requests are in work at the same time.
     pub servers: usize,
     /// Where requests wait for a server.
@@ -26,6 +31,8 @@ pub struct ServiceSpec {
     pub slower_for_each: Option<Time>,
     /// The way from Envoy and back.
     pub network: NetworkSpec,
+    /// What stands behind the headers of requests and of good answers.
+    pub body: BodySpec,
     /// How all work of a host stops now and then.
     pub pauses: Option<PausesSpec>,
     /// How slow a host is after a crash.
@@ -125,6 +132,18 @@ pub struct NetworkSpec {
     pub loss: Percent,
 }
 
+/// Bodies.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct BodySpec {
+    /// The bytes of a request's.
+    pub request: u64,
+    /// The bytes of that of an answer with a status of 200 to 299.
+    pub answer: u64,
+    /// Whether an answer lasts until its host closes the connection, and says no length.
+    pub until_close: bool,
+}
+
 /// Pauses.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -184,11 +203,13 @@ impl Default for ServiceSpec {
     fn default() -> Self {
         Self {
             hosts: 1,
+            zones: Vec::new(),
             servers: 256,
             queue: QueueSpec::default(),
             time: TimeSpec::Trace,
             slower_for_each: None,
             network: NetworkSpec::default(),
+            body: BodySpec::default(),
             pauses: None,
             cold_start: None,
             cache: None,
@@ -232,6 +253,12 @@ impl ServiceSpec {
                 return Err(wrong(format!("{path}.{key}"), problem));
             }
         }
+        for (key, bytes) in [("request", self.body.request), ("answer", self.body.answer)] {
+            if bytes > BODY_MAX {
+                let problem = format!("{bytes}: expected {BODY_MAX} bytes at most");
+                return Err(wrong(format!("{path}.body.{key}"), problem));
+            }
+        }
         if let Some(pauses) = self.pauses
             && pauses.length.0 >= pauses.every.0
         {
@@ -244,22 +271,13 @@ impl ServiceSpec {
             let problem = format!("{}: expected 1 to 100 percent", cold.speed.0);
             return Err(wrong(format!("{path}.cold_start.speed"), problem));
         }
-        match self.time {
-            TimeSpec::LogNormal { median, p99 } if p99.0 < median.0 => {
-                let problem = "expected the median or more";
-                Err(wrong(format!("{path}.time.log_normal.p99"), problem))
-            }
-            TimeSpec::Pareto { shape, .. } if !(shape > 0.0 && shape.is_finite()) => {
-                let problem = format!("{shape}: expected a number above 0");
-                Err(wrong(format!("{path}.time.pareto.shape"), problem))
-            }
-            _ => Ok(()),
-        }
+        self.time.check(&format!("{path}.time"))
     }
 
     pub(super) fn service(&self) -> Service {
         Service {
             hosts: self.hosts,
+            zones: self.zones.clone(),
             order: match self.queue.order {
                 OrderSpec::Fifo => Order::Fifo,
                 OrderSpec::Lifo => Order::Lifo,
@@ -268,24 +286,17 @@ impl ServiceSpec {
                 target: delay.target.0,
                 interval: delay.interval.0,
             }),
-            time: match self.time {
-                TimeSpec::Trace => ServiceTime::Trace,
-                TimeSpec::Constant(time) => ServiceTime::Constant(time.0),
-                TimeSpec::Exponential(mean) => ServiceTime::Exponential(mean.0),
-                TimeSpec::LogNormal { median, p99 } => ServiceTime::LogNormal {
-                    median: median.0,
-                    p99: p99.0,
-                },
-                TimeSpec::Pareto { least, shape } => ServiceTime::Pareto {
-                    least: least.0,
-                    shape,
-                },
-            },
+            time: self.time.time(),
             crowding: self.slower_for_each.map_or(0, |time| time.0),
             network: Network {
                 round_trip: self.network.round_trip.0,
                 jitter: self.network.jitter.0,
                 loss: self.network.loss.0,
+            },
+            body: Body {
+                request: self.body.request,
+                answer: self.body.answer,
+                until_close: self.body.until_close,
             },
             pauses: self.pauses.map(|pauses| Pauses {
                 every: pauses.every.0,
@@ -304,6 +315,38 @@ impl ServiceSpec {
             fan_out: self.fan_out,
             holds_server: self.holds_server,
             ..Service::new(self.servers, self.queue.places)
+        }
+    }
+}
+
+impl TimeSpec {
+    pub(super) fn check(&self, path: &str) -> Result<(), DocumentError> {
+        match self {
+            Self::LogNormal { median, p99 } if p99.0 < median.0 => {
+                let problem = "expected the median or more";
+                Err(wrong(format!("{path}.log_normal.p99"), problem))
+            }
+            Self::Pareto { shape, .. } if !(*shape > 0.0 && shape.is_finite()) => {
+                let problem = format!("{shape}: expected a number above 0");
+                Err(wrong(format!("{path}.pareto.shape"), problem))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn time(self) -> ServiceTime {
+        match self {
+            Self::Trace => ServiceTime::Trace,
+            Self::Constant(time) => ServiceTime::Constant(time.0),
+            Self::Exponential(mean) => ServiceTime::Exponential(mean.0),
+            Self::LogNormal { median, p99 } => ServiceTime::LogNormal {
+                median: median.0,
+                p99: p99.0,
+            },
+            Self::Pareto { least, shape } => ServiceTime::Pareto {
+                least: least.0,
+                shape,
+            },
         }
     }
 }

@@ -53,30 +53,30 @@ const GUEST: &str = r#"(module
         (drop (call $set_buffer (i32.const 0) (local.get 1) (i32.const 0) (i32.const 66) (i32.const 1)))
         (i32.const 0)))"#;
 
-struct Place {
+pub(crate) struct Place {
     files: TempDir,
 }
 
 impl Place {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let files = tempfile::tempdir().unwrap();
         let place = Self { files };
         place.write("guest.wasm", &wat::parse_str(GUEST).unwrap());
         place
     }
 
-    fn write(&self, name: &str, bytes: &[u8]) -> PathBuf {
+    pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> PathBuf {
         let file = self.path().join(name);
         std::fs::write(&file, bytes).unwrap();
         file
     }
 
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.files.path()
     }
 
     /// Runs the program there; its exit code, what it printed, what it complained of.
-    fn run(&self, arguments: &[&str]) -> (i32, String, String) {
+    pub(crate) fn run(&self, arguments: &[&str]) -> (i32, String, String) {
         let output = Command::new(env!("CARGO_BIN_EXE_seawall"))
             .args(["host", "run"])
             .args(arguments)
@@ -88,7 +88,7 @@ impl Place {
         (code, text(output.stdout), text(output.stderr))
     }
 
-    fn json(&self, arguments: &[&str]) -> (i32, Value) {
+    pub(crate) fn json(&self, arguments: &[&str]) -> (i32, Value) {
         let (code, printed, _) = self.run(&[arguments, &["--json"]].concat());
         (code, serde_json::from_str(&printed).unwrap())
     }

@@ -5,6 +5,7 @@ mod around;
 mod bench;
 mod check;
 mod compare;
+mod expectations;
 mod host;
 mod printing;
 mod report;

@@ -121,7 +121,7 @@ impl<'a> World<'a> {
         let mut source = Source {
             who,
             pace,
-            random: chance(self.seed, &format!("{who:?} {number}")),
+            random: chance(self.seed, format_args!("{who:?} {number}")),
             asked: 0,
             on: true,
         };

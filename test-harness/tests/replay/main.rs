@@ -6,11 +6,14 @@ mod logs;
 mod native;
 mod overload;
 mod recorded;
+mod sessions;
 mod shadow;
 #[path = "../shipped/mod.rs"]
 mod shipped;
 mod streamed;
+mod toxics;
 mod worlds;
+mod zones;
 
 use std::process::{Command, Output};
 

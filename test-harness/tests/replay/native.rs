@@ -5,7 +5,7 @@ use seawall_harness::measure::{Figures, Measure};
 use seawall_harness::process::{Process, ProcessOptions};
 use seawall_harness::router::BackOff;
 use seawall_harness::sim::{
-    Clients, Core, Environment, Filter, Lane, START, Scenario, Service, play,
+    Body, Clients, Core, Environment, Filter, Lane, START, Scenario, Service, play,
 };
 use seawall_harness::trace::{Request, poisson, with_priorities};
 use seawall_policy::priority::Priority;
@@ -66,7 +66,7 @@ fn played<F: Filter>(scenario: &Scenario, trace: &[Request], envoys: &[F]) -> Fi
 
 #[test]
 fn a_run_with_the_core_natively_has_the_figures_of_the_wasm() {
-    let (mut changes, mut degraded, mut refused) = (0, 0, 0);
+    let (mut changes, mut degraded, mut refused, mut limits) = (0, 0, 0, 0);
     for (number, (policy, faults)) in [
         (DEFAULTS, &["errors,at=10s,for=8s"][..]),
         (
@@ -95,12 +95,27 @@ fn a_run_with_the_core_natively_has_the_figures_of_the_wasm() {
             ],
         ),
         (SHADOW, &["errors,at=10s,for=8s,share=70"]),
+        (
+            FULL,
+            &[
+                "limit_data,at=10s,for=6s,bytes=3000,share=70",
+                "bandwidth,at=20s,for=5s,rate=9",
+                "slicer,at=26s,for=5s,average_size=64,size_variation=9,by=300us",
+            ],
+        ),
     ]
     .into_iter()
     .enumerate()
     {
         let seed = 11 + number as u64;
-        let (trace, scenario) = (trace(seed), scenario(faults, seed));
+        let (trace, mut scenario) = (trace(seed), scenario(faults, seed));
+        if scenario.faults.iter().any(|fault| fault.kind.is_of_bytes()) {
+            scenario.service.body = Body {
+                request: 1_000,
+                answer: 4_000,
+                until_close: false,
+            };
+        }
         let workers = 1 + number % 4;
         let wasm = || {
             let options = ProcessOptions {
@@ -119,6 +134,11 @@ fn a_run_with_the_core_natively_has_the_figures_of_the_wasm() {
         changes += there.transitions.len();
         degraded += there.answers.degraded;
         refused += there.answers.refused;
+        limits += there.series.limit.iter().flatten().count();
+        let limited = there.series.limit.iter().any(Option::is_some);
+        assert_eq!(limited, policy == FULL, "{policy}");
+        let most = there.series.limit.iter().flatten().max();
+        assert!(most <= Some(&120), "two bulkheads of 60: {most:?}");
         let text = |figures: &Figures| serde_json::to_string_pretty(figures).expect("JSON");
         let (there, here) = (text(&there), text(&here));
         let differing = there.lines().zip(here.lines()).find(|(a, b)| a != b);
@@ -126,10 +146,10 @@ fn a_run_with_the_core_natively_has_the_figures_of_the_wasm() {
         assert!(there == here);
     }
     // Equal runs in which nothing happens would prove nothing.
-    let happened = (changes > 15, degraded > 50, refused > 500);
+    let happened = (changes > 15, degraded > 50, refused > 500, limits > 60);
     assert_eq!(
         happened,
-        (true, true, true),
-        "{changes} changes, {degraded} degraded, {refused} refused"
+        (true, true, true, true),
+        "{changes} changes, {degraded} degraded, {refused} refused, {limits} seconds with a limit"
     );
 }

@@ -167,7 +167,7 @@ fn play(process: &Process, seed: u64) -> Vec<Seen> {
         process.set_now(now);
         match event {
             Event::Ask(number) => {
-                let mut random = chance(seed, &format!("request {number}"));
+                let mut random = chance(seed, format_args!("request {number}"));
                 let stream = ask(process, random.random_range(0..WORKERS));
                 let state = process.filter_state(stream, "seawall.decision");
                 seen.push(Seen {

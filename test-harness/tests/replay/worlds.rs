@@ -10,7 +10,7 @@ use seawall_harness::world::World;
 use crate::shipped;
 
 /// So many requests a second for so many seconds.
-fn even(rate: u64, seconds: u64) -> Vec<Request> {
+pub(crate) fn even(rate: u64, seconds: u64) -> Vec<Request> {
     let request = |number: u64| Request {
         at_us: number * 1_000_000 / rate,
         service_us: 1_000,
@@ -23,13 +23,13 @@ fn world(text: &str) -> World {
     World::read(&format!("version: 1\n{text}")).expect("a world")
 }
 
-fn run(text: &str, trace: &[Request], lane: &Lane<'_>) -> Measure {
+pub(crate) fn run(text: &str, trace: &[Request], lane: &Lane<'_>) -> Measure {
     let scenario = world(text).scenario(1).expect("a scenario");
     play(&scenario, trace, lane, || ())
 }
 
 /// A bare Envoy at the edge and beside each service that calls others.
-fn bare(text: &str, trace: &[Request]) -> Measure {
+pub(crate) fn bare(text: &str, trace: &[Request]) -> Measure {
     let lane = Lane {
         sidecars: world(text).sidecars(false),
         ..Lane::default()
@@ -38,12 +38,12 @@ fn bare(text: &str, trace: &[Request]) -> Measure {
 }
 
 #[track_caller]
-fn near(found: f64, expected: f64, tolerance: f64) {
+pub(crate) fn near(found: f64, expected: f64, tolerance: f64) {
     let off = (found - expected).abs();
     assert!(off <= tolerance, "{found} is not {expected}");
 }
 
-fn success(measure: &Measure) -> f64 {
+pub(crate) fn success(measure: &Measure) -> f64 {
     measure.success()
 }
 
@@ -311,6 +311,26 @@ fn the_shipped_world_is_one_and_bad_ones_say_what_would_be_right() {
             "host 3: there are 3",
         ),
         ("version: 1\nclients: {patience: 5}", "patience"),
+        (
+            "version: 1\nclients: {think: trace}",
+            "clients.think: a trace does not say how long users think",
+        ),
+        (
+            "version: 1\nclients: {think: {log_normal: {median: 2s, p99: 1s}}}",
+            "clients.think.log_normal.p99: expected the median or more",
+        ),
+        (
+            "version: 1\nservices: {a: {zones: [x, y]}}\nfaults: ['errors,at=1s,for=1s,zone=z']",
+            "faults[0]: there is no zone z: expected one of x, y",
+        ),
+        (
+            "version: 1\nservices: {a: {}}\nfaults: ['errors,at=1s,for=1s,from=z']",
+            "faults[0]: there is no zone z: expected `zones` at services, or at the edge",
+        ),
+        (
+            "version: 1\nservices: {a: {body: {answer: 17000000}}}",
+            "services.a.body.answer: 17000000: expected 16000000 bytes at most",
+        ),
     ] {
         let told = World::read(text).expect_err(text).to_string();
         assert!(told.contains(why), "{text}: {told}");
@@ -354,7 +374,7 @@ fn a_metastable_failure_ends_with_seawall_and_not_by_itself() {
 }
 
 /// A filter with every default in front of one service.
-fn filtered(text: &str, trace: &[Request]) -> Measure {
+pub(crate) fn filtered(text: &str, trace: &[Request]) -> Measure {
     let options = ProcessOptions {
         configuration: br#"{"version":1,"policies":{"default":{}}}"#.to_vec(),
         ..ProcessOptions::default()

@@ -127,6 +127,7 @@ fn retry_tokens_of_10_percent_hold_the_load_down() {
             size: 5.0,
             deposit: 0.1,
         }),
+        ..Clients::default()
     };
     let measure = play(&scenario, even(1_000, 10, 1_000), &Lane::default(), || ());
     near("load", measure.load(), 1.14, 0.01);

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::expectations::Expectations;
+
 use crate::abi::LogLine;
 use crate::abi::trace::TraceLine;
 use crate::host::{Host, Refusal, Response, Seen};
@@ -19,17 +21,27 @@ pub(super) struct Outcome {
     seen: Vec<Seen>,
     log: Vec<LogLine>,
     metrics: BTreeMap<String, u64>,
+    pub(super) expectations: Expectations,
     trace: Vec<TraceLine>,
 }
 
 impl Outcome {
     /// What came out of a host.
-    pub(super) fn of(host: &mut Host, responses: Vec<Response>) -> Self {
+    pub(super) fn of(
+        host: &mut Host,
+        responses: Vec<Response>,
+        mut expectations: Expectations,
+    ) -> Self {
+        let mut seen = std::mem::take(&mut expectations.seen);
+        let mut log = std::mem::take(&mut expectations.log);
+        seen.extend(host.take_seen());
+        log.extend(host.take_log());
         Self {
             refused: None,
             responses,
-            seen: host.take_seen(),
-            log: host.take_log(),
+            seen,
+            log,
+            expectations,
             metrics: host.metrics(),
             trace: host.take_trace(),
         }
@@ -71,6 +83,9 @@ impl Outcome {
             let lines = self.trace.iter().map(|line| line.text.as_str());
             all["trace"] = lines.collect();
         }
+        if let Some(expectations) = self.expectations.json() {
+            all["expectations"] = expectations;
+        }
         if let Some(reason) = &self.refused {
             all["reason"] = json!(reason);
         }
@@ -104,6 +119,7 @@ impl Outcome {
         for (name, value) in &self.metrics {
             say!("{name} = {value}");
         }
+        self.expectations.print();
     }
 }
 

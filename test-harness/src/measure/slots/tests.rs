@@ -89,3 +89,27 @@ fn a_day_keeps_less_than_20_megabytes() {
     assert!(bytes < 20_000_000, "{bytes}");
     println!("{bytes} bytes in histograms");
 }
+
+#[test]
+fn a_limit_holds_until_the_next_one_and_is_nothing_where_nobody_said_so() {
+    let mut slots = Slots::default();
+    slots.offered(9 * SECOND);
+    slots.limit(SECOND, None);
+    slots.limit(2 * SECOND, Some(40));
+    slots.limit(2 * SECOND + 1, Some(30));
+    slots.limit(5 * SECOND, Some(10));
+    let (none, some) = (None, Some);
+    let expected = [none, none, some(30), some(30), some(30), some(10), some(10)];
+    let mut longer = Slots::default();
+    longer.limit(3 * SECOND, Some(7));
+    longer.offered(1_500 * SECOND);
+    let series = slots.into_series();
+    assert_eq!(series.limit[..7], expected);
+    assert_eq!(series.limit.len(), 10);
+    let longer = longer.into_series();
+    assert_eq!(
+        (longer.limit[0], longer.limit[1], longer.limit[700]),
+        (none, some(7), some(7))
+    );
+    assert!(Slots::default().into_series().limit.is_empty());
+}

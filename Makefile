@@ -1,6 +1,6 @@
 # Seawall. `make` lists what can be made; `make demo` and `make test` get what they need themselves.
 .DEFAULT_GOAL := help
-.PHONY: help setup wasm module envoy harness lint test e2e properties bench bench-envoy chaos demo replay matrix docs oci dist clean
+.PHONY: help setup wasm module envoy harness lint test e2e properties bench bench-envoy chaos chaos-envoy demo replay matrix docs oci dist clean
 CARGO := cargo
 OUT := out
 
@@ -18,7 +18,7 @@ module: ## dist/libseawall.so: the filter as an Envoy dynamic module (docs/modul
 envoy:
 	@scripts/envoy.sh >/dev/null
 
-harness: ## the programs seawall, seawall-upstream, seawall-demo and seawall-bench-envoy, in target/release
+harness: ## the programs seawall, seawall-upstream, seawall-demo, seawall-bench-envoy and seawall-chaos-envoy, in target/release
 	$(CARGO) build --workspace --release --locked --bins
 
 lint: ## formatting, clippy without warnings, shell scripts, licences
@@ -42,6 +42,9 @@ bench-envoy: setup module harness ## what a request costs in a real Envoy, 8 min
 
 chaos: wasm harness ## all chaos experiments in the simulation: with Seawall, without it, with Envoy's own means
 	@target/release/seawall chaos run examples/experiments/*.yaml --out $(OUT)/chaos
+
+chaos-envoy: setup harness ## the same on real Envoys in real time, and whether their verdicts are the simulation's (nine minutes)
+	@target/release/seawall chaos run examples/experiments/*.yaml --on envoy --out $(OUT)/chaos-envoy
 
 demo: setup harness ## a profile page on three lanes while a part of it gets sick (74 seconds)
 	@target/release/seawall-demo

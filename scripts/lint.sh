@@ -41,7 +41,7 @@ if git grep -nE 'seawall_([a-z0-9]+_)*(places?|seats?|debts?|owed)(_[a-z_]+)?\b'
     exit 1
 fi
 # Tests are found by rule: those of the filter have the name of a module of the rules (CONTRIBUTING.md), or are about all rules.
-common=' main support cost hostile positions agreement comparison shipped demo check stand '
+common=' main support cost hostile positions agreement chaos comparison shipped demo check stand '
 misnamed=$(git ls-files 'test-harness/tests/filter/*.rs' 'test-harness/live/tests/e2e/*.rs' |
     sed -E 's,^(test-harness/tests/filter|test-harness/live/tests/e2e)/([a-z0-9_]+).*,\1/\2,' | sort -u |
     while IFS= read -r path; do

@@ -5,7 +5,9 @@
 
 pub mod app;
 pub mod bench;
+pub mod chaos;
 pub mod clock;
+pub mod crash;
 pub mod demo;
 pub mod envoy;
 pub mod listen;

@@ -10,6 +10,7 @@ use super::extension::{self, Extension};
 use super::step::Step;
 use super::tolerance::Tolerance;
 use crate::document::{DocumentError, parse, wrong};
+use crate::world::World;
 
 /// The program that steps call.
 const PROGRAM: &str = "seawall";
@@ -214,6 +215,16 @@ impl Experiment {
     /// How long it runs before the hypothesis is asked first, in nanoseconds.
     pub fn warm_up(&self) -> u64 {
         self.extension.warm_up
+    }
+
+    /// The route's limit of a request, in nanoseconds.
+    pub fn route_timeout(&self) -> u64 {
+        self.extension.route_timeout
+    }
+
+    /// Where it is played.
+    pub fn world(&self) -> &World {
+        &self.extension.world
     }
 
     /// The same with another seed.

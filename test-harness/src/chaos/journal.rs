@@ -6,8 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::ask::Answer;
-use crate::abi::wall;
-use crate::sim::START;
+use super::course::Course;
 
 /// How an experiment ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -27,7 +26,7 @@ pub enum Status {
 #[derive(Clone, Debug, Serialize)]
 pub struct Journal {
     /// Where it was played.
-    pub platform: &'static str,
+    pub platform: String,
     /// By what.
     pub node: &'static str,
     /// What was played.
@@ -96,22 +95,17 @@ impl Entry {
         activity: Value,
         output: Answer,
         (from, to): (u64, u64),
+        course: &Course,
         met: Option<bool>,
     ) -> Self {
         Self {
             activity,
             output,
-            start: time(from),
+            start: course.time(from),
             status: "succeeded",
-            end: time(to),
+            end: course.time(to),
             duration: (to - from) as f64 / 1e9,
             tolerance_met: met,
         }
     }
-}
-
-/// A time of the virtual clock, in nanoseconds since the trace began.
-pub(super) fn time(at: u64) -> String {
-    let nanos = i128::from(wall(START.saturating_add(at)));
-    jiff::Timestamp::from_nanosecond(nanos).map_or_else(|_| String::new(), |time| time.to_string())
 }

@@ -1,17 +1,13 @@
 //! Many experiments: a row for each, with its controls and Envoy's own means beside it, and what they say together.
 
-use std::fmt::Write;
-
-use comfy_table::presets::UTF8_FULL_CONDENSED;
-use comfy_table::{CellAlignment, Table};
-use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
 use serde::Serialize;
 
+use super::course::Course;
 use super::document::Experiment;
 use super::extension::Against;
 use super::healing::Healing;
 use super::journal::{Journal, Status};
-use super::play::{PlayError, Stage};
+use super::play::{PlayError, Played, Stage};
 use crate::lanes::Other;
 use crate::measure::{BlastRadius, Figures, Measure, lanes};
 use crate::module::Module;
@@ -52,6 +48,8 @@ pub struct Row {
     pub title: String,
     /// How it ended.
     pub status: Status,
+    /// Whether a probe was out of its tolerance.
+    pub deviated: bool,
     /// With Seawall.
     pub seawall: Outcome,
     /// How it healed.
@@ -60,8 +58,11 @@ pub struct Row {
     pub controls: Vec<Outcome>,
     /// Controls that did not fail as they should, and which probes did not find them.
     pub controls_held: Vec<String>,
-    /// With Envoy's own means.
-    pub envoy: Outcome,
+    /// With Envoy's own means; null where that was not played.
+    pub envoy: Option<Outcome>,
+    /// How late the latest request was sent, in milliseconds. There is no such figure on a virtual clock.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sent_late_ms: Option<u64>,
     /// Seed of all chance.
     pub seed: u64,
     /// The command that plays it again.
@@ -95,6 +96,38 @@ pub struct Suite {
     pub degraded_to_failed: Option<f64>,
     /// Each of them.
     pub rows: Vec<Row>,
+    /// Journals of experiments that were not played to their end, by their names.
+    #[serde(skip)]
+    pub interrupted: Vec<(String, Journal)>,
+}
+
+/// A lane of an experiment.
+#[derive(Clone, Debug)]
+pub(super) struct Piece {
+    /// The number of the experiment.
+    pub(super) stage: usize,
+    /// Its name.
+    pub(super) name: String,
+    /// What stands there.
+    pub(super) against: Against,
+}
+
+/// The lanes of experiments: Seawall's and the controls.
+pub(super) fn pieces(experiments: &[&Experiment]) -> Vec<Piece> {
+    let mut pieces = Vec::new();
+    for (stage, experiment) in experiments.iter().enumerate() {
+        pieces.push(Piece {
+            stage,
+            name: "Seawall".to_owned(),
+            against: experiment.seawall(),
+        });
+        pieces.extend(experiment.controls().iter().map(|control| Piece {
+            stage,
+            name: control.name.clone(),
+            against: control.against.clone(),
+        }));
+    }
+    pieces
 }
 
 impl Row {
@@ -118,38 +151,70 @@ impl Suite {
             .iter()
             .map(|experiment| Stage::new(experiment, module));
         let stages = stages.collect::<Result<Vec<_>, _>>()?;
-        let mut pieces = Vec::new();
-        for (number, experiment) in experiments.iter().enumerate() {
-            pieces.push((number, "Seawall".to_owned(), experiment.seawall()));
-            for control in experiment.controls() {
-                pieces.push((number, control.name.clone(), control.against.clone()));
-            }
-            let envoy = Against::Other(Other::Envoy);
-            pieces.push((number, Other::Envoy.name().to_owned(), envoy));
-        }
+        let mut pieces = pieces(&experiments.iter().collect::<Vec<_>>());
+        pieces.extend((0..experiments.len()).map(|stage| Piece {
+            stage,
+            name: Other::Envoy.name().to_owned(),
+            against: Against::Other(Other::Envoy),
+        }));
         let played = parallel::each(pieces.len(), cores(), |number| {
-            let (stage, _, against) = &pieces[number];
-            let played = progress().then(|| stages[*stage].run(against, || {}));
+            let piece = &pieces[number];
+            let played = progress().then(|| stages[piece.stage].run(&piece.against, || {}));
             played.transpose()
         });
         let played = played.ok_or(PlayError::Died)?;
-        let mut rows = Vec::new();
-        let mut played = pieces.into_iter().zip(played).peekable();
-        for (number, experiment) in experiments.iter().enumerate() {
-            let mut lanes = Vec::new();
-            while let Some(((_, name, _), played)) = played.next_if(|((at, ..), _)| *at == number) {
-                lanes.push((name, played?));
+        let played = played.into_iter().collect::<Result<Vec<_>, _>>()?;
+        Ok(Self::of_lanes(
+            &stages.iter().collect::<Vec<_>>(),
+            &pieces,
+            played,
+            "",
+        ))
+    }
+
+    /// What became of lanes: a row for each experiment all of whose lanes were played to their end, and else its journal. `target` is what the
+    /// command that plays it again says of where.
+    pub(super) fn of_lanes(
+        stages: &[&Stage<'_>],
+        pieces: &[Piece],
+        played: Vec<Option<Played>>,
+        target: &str,
+    ) -> Self {
+        let mut lanes: Vec<Vec<(String, Option<Played>)>> =
+            stages.iter().map(|_| Vec::new()).collect();
+        for (piece, played) in pieces.iter().zip(played) {
+            lanes[piece.stage].push((piece.name.clone(), played));
+        }
+        let (mut rows, mut interrupted) = (Vec::new(), Vec::new());
+        for (stage, lanes) in stages.iter().zip(lanes) {
+            let stopped = lanes.iter().any(|(_, played)| {
+                let status = played.as_ref().map(|played| played.verdict.journal.status);
+                status.is_none_or(|status| status == Status::Interrupted)
+            });
+            if stopped {
+                // What is tried is Seawall; the controls are no part of the journal.
+                let first = lanes.into_iter().next().and_then(|(_, played)| played);
+                let journal = first.map_or_else(
+                    || {
+                        stage
+                            .judge(&Measure::default(), &Course::never_begun())
+                            .journal
+                    },
+                    |played| played.verdict.journal,
+                );
+                interrupted.push((stage.experiment().name(), journal));
+                continue;
             }
-            let found: Option<Vec<_>> = lanes
+            let whole: Option<Vec<_>> = lanes
                 .into_iter()
                 .map(|(name, played)| Some((name, played?)))
                 .collect();
-            if let Some(found) = found {
-                let row = row(experiment, &stages[number], module, found);
-                rows.extend(row);
-            }
+            rows.extend(whole.and_then(|whole| row(stage, whole, target)));
         }
-        Ok(Self::of(rows))
+        Self {
+            interrupted,
+            ..Self::of(rows)
+        }
     }
 
     fn of(rows: Vec<Row>) -> Self {
@@ -165,13 +230,14 @@ impl Suite {
             )
         });
         Self {
+            interrupted: Vec::new(),
             version: 1,
             experiments: rows.len(),
             passed,
             pass_rate: percent(passed),
             automatic_recovery_rate: percent(count(&|row| row.seawall.recovered)),
             controls_failed_rate: percent(count(&|row| row.controls_held.is_empty())),
-            passed_with_envoy: count(&|row| row.envoy.passed),
+            passed_with_envoy: count(&|row| row.envoy.as_ref().is_some_and(|own| own.passed)),
             degraded_to_failed: (bad > 0).then(|| degraded as f64 / bad as f64),
             rows,
         }
@@ -183,13 +249,9 @@ impl Suite {
     }
 }
 
-/// The row of an experiment whose lanes were played: Seawall's first, Envoy's last.
-fn row(
-    experiment: &Experiment,
-    stage: &Stage<'_>,
-    module: &Module,
-    mut played: Vec<(String, super::play::Played)>,
-) -> Option<Row> {
+/// The row of an experiment whose lanes were played: Seawall's first, then the controls, then Envoy's where it was played.
+fn row(stage: &Stage<'_>, mut played: Vec<(String, Played)>, target: &str) -> Option<Row> {
+    let experiment = stage.experiment();
     // Reports have the lane that is judged last.
     played.rotate_left(1);
     let verdicts: Vec<_> = played.iter().map(|(_, one)| one.verdict.clone()).collect();
@@ -201,7 +263,7 @@ fn row(
         .collect();
     let figures = lanes(measured, stage.trouble());
     let reproduce = format!(
-        "seawall chaos run {} --seed {}",
+        "seawall chaos run {} --seed {}{target}",
         crate::report::words::quoted(&experiment.file.to_string_lossy()),
         experiment.seed()
     );
@@ -211,7 +273,8 @@ fn row(
         .map(|(lane, verdict)| outcome(lane, verdict.passed, &verdict.missed))
         .collect();
     let seawall = outcomes.pop()?;
-    let envoy = outcomes.pop()?;
+    let own = outcomes.len() > experiment.controls().len();
+    let envoy = own.then(|| outcomes.pop()).flatten();
     let verdict = verdicts.into_iter().next_back()?;
     let mut held = Vec::new();
     for (control, outcome) in experiment.controls().iter().zip(&outcomes) {
@@ -227,7 +290,7 @@ fn row(
     }
     let report = Report {
         version: VERSION,
-        wasm_sha256: Some(module.sha256().to_owned()),
+        wasm_sha256: Some(stage.module().sha256().to_owned()),
         reproduce: reproduce.clone(),
         seed: experiment.seed(),
         requests: stage.trace.len(),
@@ -243,11 +306,13 @@ fn row(
         experiment: experiment.name(),
         title: experiment.title.clone(),
         status: verdict.journal.status,
+        deviated: verdict.journal.deviated,
         seawall,
         healing: verdict.healing,
         controls: outcomes,
         controls_held: held,
         envoy,
+        sent_late_ms: verdict.late_ms,
         seed: experiment.seed(),
         reproduce,
         journal: verdict.journal,
@@ -269,140 +334,4 @@ fn outcome(lane: &Figures, passed: bool, missed: &[String]) -> Outcome {
         degraded_to_failed: lane.degraded_to_failed,
         recovered: lane.recovered,
     }
-}
-
-/// The suite as a table.
-pub fn table(suite: &Suite) -> String {
-    let mut table = Table::new();
-    table.load_style(UTF8_FULL_CONDENSED);
-    table.set_header([
-        "experiment",
-        "verdict",
-        "MTTR",
-        "detected",
-        "requests hit",
-        "degraded : failed",
-        "answered",
-        "without it, or badly set",
-        "Envoy's own",
-    ]);
-    let seconds = |millis: Option<u64>| {
-        millis.map_or_else(
-            || "-".to_owned(),
-            |millis| format!("{:.1} s", millis as f64 / 1_000.0),
-        )
-    };
-    for row in &suite.rows {
-        let lane = &row.seawall;
-        let verdict = if lane.passed { "passed" } else { "FAILED" };
-        let controls = match (row.controls.is_empty(), row.controls_held.is_empty()) {
-            (true, _) => "-",
-            (false, true) => "failed, as it should",
-            (false, false) => "HELD",
-        };
-        let envoy = &row.envoy;
-        let recovers = seconds(envoy.time_to_recover_ms);
-        let word = if envoy.passed { "held" } else { "failed" };
-        table.add_row([
-            row.experiment.clone(),
-            verdict.to_owned(),
-            seconds(lane.time_to_recover_ms),
-            seconds(lane.time_to_detect_ms),
-            format!("{:.1} %", 100.0 * lane.blast_radius.requests),
-            lane.degraded_to_failed
-                .map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.1}")),
-            format!("{:.1} %", lane.success_percent),
-            controls.to_owned(),
-            format!("{word}: {:.1} %, MTTR {recovers}", envoy.success_percent),
-        ]);
-    }
-    for column in [2, 3, 4, 5, 6] {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    let mut text = format!("{table}\n");
-    for row in suite.rows.iter().filter(|row| !row.passed()) {
-        for name in &row.seawall.missed {
-            let _ = writeln!(text, "{}: missed: {name}", row.experiment);
-        }
-        if !row.healing.met {
-            let _ = writeln!(text, "{}: {}", row.experiment, healed(&row.healing));
-        }
-        for control in &row.controls_held {
-            let _ = writeln!(
-                text,
-                "{}: its control did not fail as it should: {control}",
-                row.experiment
-            );
-        }
-        let _ = writeln!(text, "again: {}", row.reproduce);
-    }
-    let _ = writeln!(
-        text,
-        "pass rate {:.0} % ({} of {}), automatic recovery {:.0} %, controls that failed as they should {:.0} %; with Envoy's own means {} of {} held",
-        suite.pass_rate,
-        suite.passed,
-        suite.experiments,
-        suite.automatic_recovery_rate,
-        suite.controls_failed_rate,
-        suite.passed_with_envoy,
-        suite.experiments
-    );
-    text
-}
-
-/// What was asked of the healing, and what became of it.
-fn healed(healing: &Healing) -> String {
-    let seconds = |millis: u64| millis as f64 / 1_000.0;
-    let shown = |at: Option<u64>| {
-        at.map_or_else(|| "never".to_owned(), |at| format!("{:.1} s", seconds(at)))
-    };
-    format!(
-        "closed {} after the last fault ({:.1} s allowed), all admitted {} after it ({:.1} s allowed)",
-        shown(healing.closed_ms),
-        seconds(healing.closed_by_ms),
-        shown(healing.admitted_ms),
-        seconds(healing.admitted_by_ms)
-    )
-}
-
-/// The suite as JUnit's XML: each experiment is a test.
-///
-/// # Errors
-/// If it cannot be written.
-pub fn junit(suite: &Suite) -> Result<String, quick_junit::SerializeError> {
-    let mut tests = TestSuite::new("seawall chaos");
-    for row in &suite.rows {
-        let mut problems: Vec<String> = row
-            .seawall
-            .missed
-            .iter()
-            .map(|name| format!("missed: {name}"))
-            .collect();
-        if !row.healing.met {
-            problems.push(healed(&row.healing));
-        }
-        problems.extend(
-            row.controls_held
-                .iter()
-                .map(|control| format!("a control held: {control}")),
-        );
-        let status = if row.passed() {
-            TestCaseStatus::success()
-        } else {
-            let mut failed = TestCaseStatus::non_success(NonSuccessKind::Failure);
-            failed
-                .set_type("experiment")
-                .set_message(problems.join("; "));
-            failed
-        };
-        let mut case = TestCase::new(row.experiment.clone(), status);
-        case.set_classname("seawall chaos")
-            .set_system_out(format!("{}\n{}", row.title, row.reproduce));
-        tests.add_test_case(case);
-    }
-    let mut all = quick_junit::Report::new("seawall chaos");
-    all.add_test_suite(tests);
-    all.to_string()
 }

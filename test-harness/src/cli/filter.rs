@@ -34,6 +34,17 @@ impl Filter {
         self.load(Path::new(BUILT), BUILT_IN)
     }
 
+    /// It, compiled, and its bytes.
+    pub(super) fn module_and_bytes(&self) -> anyhow::Result<(Module, Vec<u8>)> {
+        let module = self.module()?;
+        let bytes = match &self.wasm {
+            Some(named) => std::fs::read(named),
+            None if Path::new(BUILT).is_file() => std::fs::read(BUILT),
+            None => Ok(BUILT_IN.to_vec()),
+        };
+        Ok((module, bytes.context("the filter")?))
+    }
+
     fn load(&self, built: &Path, built_in: &[u8]) -> anyhow::Result<Module> {
         if let Some(named) = &self.wasm {
             return Module::from_file(named)

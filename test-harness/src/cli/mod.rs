@@ -4,6 +4,7 @@
 
 mod bench;
 mod chaos;
+mod chaos_run;
 mod check;
 mod compare;
 mod explore;
@@ -30,6 +31,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+pub use chaos_run::{Settings, chaos_on};
 
 use crate::stdout;
 
@@ -96,6 +99,11 @@ pub fn run() -> ExitCode {
         Command::Trace(trace) => trace.run().map(|()| ExitCode::SUCCESS),
         Command::Tune(tune) => tune.run(),
     };
+    ended(result)
+}
+
+/// How a program ends: an error is told.
+fn ended(result: anyhow::Result<ExitCode>) -> ExitCode {
     result.unwrap_or_else(|error| {
         eprintln!("seawall: {error:#}");
         ExitCode::from(BAD_INPUT)

@@ -32,6 +32,14 @@ pub(super) fn lanes(length: u64) -> ProgressBar {
     bar(Some(length), "{bar:40} {pos}/{len} lanes, {eta} left")
 }
 
+/// A bar of seconds that lanes are played in real time.
+pub(super) fn seconds(length: u64) -> ProgressBar {
+    bar(
+        Some(length),
+        "{bar:40} {pos}/{len} s of all lanes, {eta} left",
+    )
+}
+
 /// A bar of bytes that are read; without a length, a count.
 pub(super) fn bytes(length: Option<u64>) -> ProgressBar {
     match length {

@@ -1,6 +1,7 @@
 //! What users got, counted.
 
 use schemars::JsonSchema;
+use seawall_policy::admission::Reason;
 use serde::{Deserialize, Serialize};
 
 /// What a user got.
@@ -15,6 +16,11 @@ pub enum ClientOutcome {
     Refused,
     /// An error.
     Failed,
+}
+
+/// Whether an answer of the filter with this reason was given before the upstream was asked.
+pub fn is_refusal(reason: &str) -> bool {
+    Reason::ALL.iter().any(|known| known.name() == reason)
 }
 
 /// Counts by what users got.

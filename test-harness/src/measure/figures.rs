@@ -1,6 +1,7 @@
 //! The figures of one lane, as reports have them.
 
 use schemars::JsonSchema;
+use seawall_policy::breaker::TransitionLine;
 use serde::{Deserialize, Serialize};
 
 use super::counts::Counts;
@@ -110,6 +111,16 @@ pub struct Transition {
 }
 
 impl Transition {
+    /// What a line of a filter's log tells at this time; nothing if no transition is logged there.
+    pub fn logged(at_ms: u64, line: &str) -> Option<Self> {
+        let change = TransitionLine::parse(line)?.to_string();
+        Some(Self {
+            at_ms,
+            change,
+            line: line.to_owned(),
+        })
+    }
+
     /// The state that it led to, as in `half_open`.
     pub fn state(&self) -> &str {
         let after = self.change.rsplit_once(' ');

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use hdrhistogram::Histogram;
 use seawall_policy::priority::Priority;
 
-pub use counts::{ClientOutcome, Counts};
+pub use counts::{ClientOutcome, Counts, is_refusal};
 pub use figures::{BlastRadius, Figures, Latency, OfPriority, OfZone, Transition};
 pub use slots::{SLOTS_MAX, Series};
 

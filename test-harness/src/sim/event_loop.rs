@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 
 use rand::RngExt;
-use seawall_policy::breaker::TransitionLine;
 use seawall_policy::worker::TICK_MILLIS;
 
 use super::arrivals::Arrivals;
@@ -328,15 +327,11 @@ impl<'a> Run<'a> {
             if line.text.starts_with(TRAPPED) {
                 self.measure.trapped();
             }
-            let Some(logged) = TransitionLine::parse(&line.text) else {
+            let at_ms = line.at.saturating_sub(START) / 1_000_000;
+            let Some(made) = Transition::logged(at_ms, &line.text) else {
                 continue;
             };
             self.active = self.active.max(line.at);
-            let made = Transition {
-                at_ms: line.at.saturating_sub(START) / 1_000_000,
-                change: logged.to_string(),
-                line: line.text.clone(),
-            };
             self.measure.changed(envoy, made);
         }
     }

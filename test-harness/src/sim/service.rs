@@ -183,7 +183,7 @@ impl Network {
 
 impl ServiceTime {
     /// How long the work takes on a request of which the trace says so much, in nanoseconds.
-    pub(super) fn draw(&self, trace: u64, random: &mut impl Rng) -> u64 {
+    pub fn draw(&self, trace: u64, random: &mut impl Rng) -> u64 {
         match *self {
             Self::Trace => trace,
             Self::Constant(nanos) => nanos,

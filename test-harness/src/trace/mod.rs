@@ -40,9 +40,11 @@ use std::io::{Read, Write};
 use std::rc::Rc;
 
 use seawall_policy::outcome::blame::{Class, ROWS, class_of};
-use seawall_policy::priority::Priority;
+use seawall_policy::priority::{Priority, Settings};
 use serde::{Deserialize, Serialize};
 
+/// The header in which a request says how important it is.
+pub const PRIORITY: &str = Settings::HEADER;
 /// No trace may have more requests.
 pub const REQUESTS_MAX: usize = 10_000_000;
 /// No request may come later after the first, or take longer, in microseconds: a year, as for every length of time.

@@ -1,5 +1,6 @@
 //! The program: steps one by one say what a run in one go says, and a run says the same again.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -139,4 +140,31 @@ fn what_ships_is_listed_and_what_is_wrong_is_told() {
     let said = seawall(place.path(), &["chaos", "run", "nothing.yaml"]);
     assert_eq!(said.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&said.stderr).contains("nothing.yaml"));
+}
+
+#[test]
+fn on_envoy_another_program_plays_that_stands_beside_this_one() {
+    let place = tempfile::tempdir().unwrap();
+    let program = place.path().join("seawall");
+    std::fs::copy(env!("CARGO_BIN_EXE_seawall"), &program).unwrap();
+    let run = || {
+        let arguments = ["chaos", "run", "a.yaml", "--on", "envoy", "--seed", "7"];
+        Command::new(&program).args(arguments).output().unwrap()
+    };
+    let missing = run();
+    let told = String::from_utf8_lossy(&missing.stderr);
+    assert_eq!(missing.status.code(), Some(2));
+    assert!(
+        told.contains("seawall-chaos-envoy") && told.contains("make harness"),
+        "{told}"
+    );
+    let beside = place.path().join("seawall-chaos-envoy");
+    std::fs::write(&beside, "#!/bin/sh\necho \"$@\"\nexit 1\n").unwrap();
+    std::fs::set_permissions(&beside, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let played = run();
+    let said = String::from_utf8_lossy(&played.stdout);
+    assert_eq!(
+        (said.trim(), played.status.code()),
+        ("a.yaml --on envoy --seed 7", Some(1))
+    );
 }

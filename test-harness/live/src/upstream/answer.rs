@@ -64,6 +64,7 @@ pub(super) async fn answer(
 
 async fn work(mut request: Request<Incoming>, shared: Arc<Shared>) -> Result<Response<Body>, Cut> {
     let attempt = shared.stats(|stats| stats.arrived(Arrival::of(&request)));
+    let told = told_work(&request);
     let mut work = InWork {
         shared: Arc::clone(&shared),
         status: None,
@@ -75,9 +76,10 @@ async fn work(mut request: Request<Incoming>, shared: Arc<Shared>) -> Result<Res
     }
     let place = shared.places().acquire_owned().await;
     let knobs = shared.knobs.borrow().clone();
-    if knobs.hang {
+    if knobs.hang || knobs.blackhole {
         let mut changes = shared.knobs.subscribe();
-        let _ = changes.wait_for(|knobs| !knobs.hang).await;
+        let well = |knobs: &Knobs| !knobs.hang && !knobs.blackhole;
+        let _ = changes.wait_for(well).await;
     }
     if request.uri().path() == "/upload" {
         while let Some(Ok(_)) = request.body_mut().frame().await {}
@@ -89,10 +91,11 @@ async fn work(mut request: Request<Incoming>, shared: Arc<Shared>) -> Result<Res
     } else {
         0
     };
-    let latency = knobs.latency_ms + jitter + first;
+    let latency = Duration::from_millis(knobs.latency_ms + jitter + first);
+    let latency = latency + knobs.work(told, shared.up());
     // A sleep of no length lasts until the clock's next millisecond.
-    if latency > 0 {
-        tokio::time::sleep(Duration::from_millis(latency)).await;
+    if !latency.is_zero() {
+        tokio::time::sleep(latency).await;
     }
     if knobs.reset || draw.reset < knobs.reset_rate {
         return Err(Cut);
@@ -116,6 +119,13 @@ async fn work(mut request: Request<Incoming>, shared: Arc<Shared>) -> Result<Res
     work.status = Some(response.status().as_u16());
     response.headers_mut().extend(fields(&knobs.answer_headers));
     Ok(response)
+}
+
+/// How long the work on a request takes, where it says so.
+fn told_work(request: &Request<Incoming>) -> Duration {
+    let told = request.headers().get(super::WORK);
+    let micros = told.and_then(|told| told.to_str().ok()?.parse().ok());
+    micros.map_or(Duration::ZERO, Duration::from_micros)
 }
 
 /// Those of these pairs that are headers.

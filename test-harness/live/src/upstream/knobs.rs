@@ -1,5 +1,7 @@
 //! What can be made sick about an upstream.
 
+use std::time::Duration;
+
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -39,6 +41,14 @@ pub struct Knobs {
     pub cut: bool,
     /// Refuses connections, and cuts those there are.
     pub refuse: bool,
+    /// Answers with what is no HTTP, and cuts the connections there are.
+    pub garbage: bool,
+    /// Packets are lost: connections there are get no answer, and new ones are not made.
+    pub blackhole: bool,
+    /// So much of the speed is left, in percent: for work that starts from now on, as long as the request's [`super::WORK`] says.
+    pub speed: u32,
+    /// How slow it is once it no longer refuses.
+    pub cold_start: Option<ColdStart>,
     /// Answers so many at the same time; the others wait.
     pub capacity: Option<usize>,
     /// Works on, and lets wait, also what nobody waits for any more, as most programs do.
@@ -49,6 +59,25 @@ pub struct Knobs {
     pub answer_headers: Vec<(String, String)>,
     /// The same in the trailers of answers on `/grpc` that have some.
     pub answer_trailers: Vec<(String, String)>,
+}
+
+/// Who was down is slower at first, and gets faster evenly.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ColdStart {
+    /// For how long, in milliseconds.
+    pub for_ms: u64,
+    /// So much of its speed it has at once, in percent.
+    pub speed: u32,
+}
+
+impl ColdStart {
+    /// The speed after so long, as a share.
+    fn after(self, age: Duration) -> f64 {
+        let part = age.as_secs_f64() * 1_000.0 / self.for_ms.max(1) as f64;
+        let least = f64::from(self.speed) / 100.0;
+        (least + (1.0 - least) * part).min(1.0)
+    }
 }
 
 fn status<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
@@ -96,6 +125,10 @@ impl Default for Knobs {
             reset_rate: 0.0,
             cut: false,
             refuse: false,
+            garbage: false,
+            blackhole: false,
+            speed: 100,
+            cold_start: None,
             capacity: None,
             stubborn: false,
             retry_after: None,
@@ -154,6 +187,16 @@ impl Knobs {
         }
     }
 
+    /// How long a piece of work takes on a host that came back so long ago.
+    pub(super) fn work(&self, work: Duration, up: Option<Duration>) -> Duration {
+        let warm = match (self.cold_start, up) {
+            (Some(cold), Some(age)) => cold.after(age),
+            _ => 1.0,
+        };
+        let speed = f64::from(self.speed.max(1)) / 100.0;
+        work.div_f64((speed * warm).max(0.001))
+    }
+
     pub(crate) fn places(&self) -> usize {
         self.capacity.unwrap_or(tokio::sync::Semaphore::MAX_PERMITS)
     }
@@ -184,6 +227,26 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn work_takes_longer_at_a_part_of_the_speed_and_after_a_start() {
+        let secs = Duration::from_secs;
+        let mut knobs = Knobs {
+            speed: 50,
+            ..Knobs::default()
+        };
+        assert_eq!(knobs.work(secs(1), Some(secs(3))), secs(2));
+        knobs.cold_start = Some(ColdStart {
+            for_ms: 10_000,
+            speed: 20,
+        });
+        assert_eq!(knobs.work(secs(1), None), secs(2), "it was never down");
+        let cold = |age| knobs.work(secs(6), Some(secs(age))).as_secs_f64();
+        assert_eq!(
+            [0, 5, 10, 20].map(|age| cold(age).round()),
+            [60.0, 20.0, 12.0, 12.0]
+        );
     }
 
     #[test]

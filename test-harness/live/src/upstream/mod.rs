@@ -9,12 +9,12 @@ mod knobs;
 mod serve;
 mod stats;
 
-pub use knobs::Knobs;
+pub use knobs::{ColdStart, Knobs};
 pub use stats::{Arrival, Snapshot};
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
@@ -22,7 +22,10 @@ use tokio::task::JoinHandle;
 use draws::{Draw, Draws};
 use stats::Stats;
 
-use crate::listen;
+use crate::{clock, listen};
+
+/// The header of a request that says how long the work on it takes, in microseconds.
+pub const WORK: &str = "x-work-us";
 
 /// A running upstream; it ends when it is dropped.
 #[derive(Debug)]
@@ -38,6 +41,8 @@ pub(crate) struct Shared {
     name: String,
     knobs: watch::Sender<Knobs>,
     places: Mutex<Arc<Semaphore>>,
+    /// When it came back after it was down.
+    up: Mutex<Option<Instant>>,
     stats: Mutex<Stats>,
     draws: Mutex<Draws>,
 }
@@ -58,9 +63,25 @@ impl Shared {
         run(&mut self.stats.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// How long ago it came back after it was down.
+    fn up(&self) -> Option<Duration> {
+        let up = *self.up.lock().unwrap_or_else(PoisonError::into_inner);
+        up.map(|up| clock::now().duration_since(up))
+    }
+
     pub(crate) fn set(&self, knobs: Knobs) {
-        let places = Arc::new(Semaphore::new(knobs.places()));
-        *self.places.lock().unwrap_or_else(PoisonError::into_inner) = places;
+        let (places, refuses) = {
+            let before = self.knobs.borrow();
+            (before.places(), before.refuse)
+        };
+        // What is in work keeps its place, unless another number of places is set, or all that was in work is lost.
+        if places != knobs.places() || knobs.refuse {
+            let places = Arc::new(Semaphore::new(knobs.places()));
+            *self.places.lock().unwrap_or_else(PoisonError::into_inner) = places;
+        }
+        if refuses && !knobs.refuse {
+            *self.up.lock().unwrap_or_else(PoisonError::into_inner) = Some(clock::now());
+        }
         self.knobs.send_replace(knobs);
     }
 }
@@ -77,6 +98,7 @@ impl Upstream {
             name: name.to_owned(),
             knobs: watch::Sender::new(Knobs::default()),
             places: Mutex::new(Arc::new(Semaphore::new(Knobs::default().places()))),
+            up: Mutex::new(None),
             stats: Mutex::new(Stats::new()),
             draws: Mutex::new(Draws::new()),
         });

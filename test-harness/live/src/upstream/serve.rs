@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -11,21 +12,60 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::{Knobs, Shared, answer};
-use crate::listen::bind;
+use crate::listen::{self, bind};
+
+/// After so long an address is bound again that was not free.
+const AGAIN: Duration = Duration::from_millis(10);
+
+/// What the knobs make of whoever wants a connection.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Door {
+    /// It is accepted.
+    Open,
+    /// Nobody listens.
+    Closed,
+    /// Packets are lost.
+    Lost,
+}
+
+impl Door {
+    fn of(knobs: &Knobs) -> Self {
+        match (knobs.refuse, knobs.blackhole) {
+            (true, _) => Self::Closed,
+            (false, true) => Self::Lost,
+            (false, false) => Self::Open,
+        }
+    }
+}
 
 /// Accepts as long as the knobs say so; while they say "refuse" nobody listens.
 pub(super) async fn run(listener: TcpListener, address: SocketAddr, shared: Arc<Shared>) {
     let mut knobs = shared.knobs.subscribe();
     let mut listener = Some(listener);
     loop {
-        if knobs.borrow_and_update().refuse {
-            listener = None;
-            if knobs.changed().await.is_err() {
+        let door = Door::of(&knobs.borrow_and_update());
+        if door != Door::Open {
+            drop(listener.take());
+            let lost = match door {
+                Door::Lost => Some(full(address).await),
+                _ => None,
+            };
+            if matches!(lost, Some(Err(_))) {
+                tokio::time::sleep(AGAIN).await;
+                continue;
+            }
+            if knobs
+                .wait_for(|knobs| Door::of(knobs) != door)
+                .await
+                .is_err()
+            {
                 return;
             }
+            drop(lost);
             continue;
         }
         let open = match listener.take() {
@@ -33,7 +73,7 @@ pub(super) async fn run(listener: TcpListener, address: SocketAddr, shared: Arc<
             None => match bind(address).await {
                 Ok(open) => open,
                 Err(_) => {
-                    tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+                    tokio::time::sleep(AGAIN).await;
                     continue;
                 }
             },
@@ -54,22 +94,45 @@ pub(super) async fn run(listener: TcpListener, address: SocketAddr, shared: Arc<
     }
 }
 
+/// A socket that listens and accepts nobody, with as many connections as may wait: Linux drops what asks for another one, as if it were
+/// lost on the way.
+async fn full(address: SocketAddr) -> std::io::Result<(TcpListener, TcpStream)> {
+    let listener = listen::backlog(address, 0)?;
+    let waits = TcpStream::connect(address).await?;
+    Ok((listener, waits))
+}
+
 /// One connection, cut when the upstream goes down.
 async fn connection(stream: TcpStream, shared: Arc<Shared>) {
     let _ = stream.set_nodelay(true);
     let mut knobs = shared.knobs.subscribe();
+    if knobs.borrow().garbage {
+        garbage(stream).await;
+        return;
+    }
     let service = service_fn(move |request| answer::answer(request, Arc::clone(&shared)));
     let builder = auto::Builder::new(TokioExecutor::new());
     let served = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
     tokio::select! {
         _ = served => {}
-        () = down(&mut knobs) => {}
+        () = cut(&mut knobs) => {}
     }
 }
 
-async fn down(knobs: &mut tokio::sync::watch::Receiver<Knobs>) {
-    if knobs.wait_for(|knobs| knobs.refuse).await.is_err() {
+async fn cut(knobs: &mut tokio::sync::watch::Receiver<Knobs>) {
+    let is_cut = |knobs: &Knobs| knobs.refuse || knobs.garbage;
+    if knobs.wait_for(is_cut).await.is_err() {
         std::future::pending::<()>().await;
+    }
+}
+
+/// Waits for the request, and answers with what is no HTTP.
+async fn garbage(mut stream: TcpStream) {
+    let mut request = [0; 4_096];
+    if matches!(stream.read(&mut request).await, Ok(1..)) {
+        let _ = stream
+            .write_all(b"\x00\xffnothing of this is HTTP\r\n\r\n")
+            .await;
     }
 }
 

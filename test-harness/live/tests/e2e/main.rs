@@ -4,6 +4,7 @@
 
 mod agreement;
 mod breaker;
+mod chaos;
 mod check;
 mod comparison;
 mod concurrency;

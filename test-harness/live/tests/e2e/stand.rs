@@ -1,12 +1,17 @@
 //! The stand's own parts do what they are told, without an Envoy: knobs, counts by attempt, and the app between.
 
+use std::net::SocketAddr;
+use std::time::Duration;
+
 use http_body_util::Empty;
 use hyper::Method;
 use seawall_live::app::{App, Counts};
 use seawall_live::pool::{Pool, Protocol};
-use seawall_live::upstream::{Knobs, Upstream};
+use seawall_live::upstream::{Knobs, Upstream, WORK};
+use seawall_live::{clock, raw};
+use tokio::net::TcpStream;
 
-use crate::support::{anywhere, beside_others};
+use crate::support::{anywhere, beside_others, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn first_attempts_fail_by_their_own_share_and_their_retries_do_not() -> anyhow::Result<()> {
@@ -155,4 +160,54 @@ async fn the_app_goes_on_when_its_caller_has_gone() -> anyhow::Result<()> {
         app.counts().answers.get(&200) == Some(&1)
     })
     .await
+}
+
+/// Whether a connection is made within a moment.
+async fn connects(address: SocketAddr) -> bool {
+    const MOMENT: Duration = Duration::from_millis(300);
+    let made = tokio::time::timeout(MOMENT, TcpStream::connect(address)).await;
+    made.is_ok_and(|made| made.is_ok())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upstream_answers_garbage_loses_packets_and_works_as_fast_as_it_is_told()
+-> anyhow::Result<()> {
+    let _turn = beside_others().await;
+    let upstream = Upstream::start("upstream", anywhere()).await?;
+    let address = upstream.address();
+    let pool = Pool::new(address, Protocol::Http1);
+    upstream.set(Knobs {
+        garbage: true,
+        ..Knobs::default()
+    });
+    assert!(pool.send(&Method::GET, "/", &[]).await.is_err());
+    let request = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+    let said = raw::exchange(address, request, Duration::from_secs(5)).await?;
+    assert!(!said.is_empty() && raw::status(&said).is_none(), "{said:?}");
+
+    upstream.set(Knobs {
+        blackhole: true,
+        ..Knobs::default()
+    });
+    until("packets are lost", async || !connects(address).await).await?;
+    upstream.set(Knobs::default());
+    until("packets come", async || connects(address).await).await?;
+
+    upstream.set(Knobs {
+        latency_ms: 0,
+        speed: 50,
+        ..Knobs::default()
+    });
+    let begin = clock::now();
+    assert_eq!(
+        pool.send(&Method::GET, "/", &[(WORK, "50000")])
+            .await?
+            .status,
+        200
+    );
+    assert!(
+        clock::now() - begin >= Duration::from_millis(100),
+        "half as fast"
+    );
+    Ok(())
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use seawall_live::clock;
+use seawall_live::crash;
 use seawall_live::envoy::bootstrap::{Cluster, Listener, Route, bootstrap};
 use seawall_live::envoy::{Envoy, filter};
 use seawall_live::load::{Client, Kind};
@@ -12,7 +13,6 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
-use crate::support::crash;
 use crate::support::{
     Stand, WORKERS, alone, anywhere, assert_no_trap, beside_others, left_out_on_module, policy,
     transitions, until,

@@ -1,8 +1,8 @@
 //! What all these tests start from: upstreams, an Envoy in front of them, a client.
 
 pub(crate) mod chain;
-pub(crate) mod crash;
 pub(crate) mod dynamic;
+pub(crate) mod processes;
 pub(crate) mod trial;
 pub(crate) mod unruly;
 

@@ -7,10 +7,11 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
-use seawall_live::envoy::filter;
+
+use crate::envoy::filter;
 
 /// The header that kills a VM.
-pub(crate) const HEADER: &str = "x-crash";
+pub const HEADER: &str = "x-crash";
 const WRAPPED: &str = "proxy_on_request_headers";
 const READER: &str = "proxy_get_header_map_value";
 /// Addresses that nothing else uses: the far end of the stack.
@@ -23,8 +24,11 @@ const EXPORTS: u8 = 7;
 const CODE: u8 = 10;
 const PREAMBLE: usize = 8;
 
-/// Writes such a module into this directory.
-pub(crate) fn module(directory: &Path) -> anyhow::Result<PathBuf> {
+/// Writes such a module of the filter into this directory.
+///
+/// # Errors
+/// If there is no filter, or it is none that this can be done to.
+pub fn module(directory: &Path) -> anyhow::Result<PathBuf> {
     let bytes = with_crash(&std::fs::read(filter()?)?)?;
     let path = directory.join("crash.wasm");
     std::fs::write(&path, bytes)?;
@@ -144,7 +148,11 @@ fn wrapper(reader: u32, wrapped: u32) -> Vec<u8> {
     code
 }
 
-fn with_crash(module: &[u8]) -> anyhow::Result<Vec<u8>> {
+/// The bytes of such a module, from those of the filter.
+///
+/// # Errors
+/// If it is none that this can be done to.
+pub fn with_crash(module: &[u8]) -> anyhow::Result<Vec<u8>> {
     let mut sections = Vec::new();
     let mut input = Input(module.get(PREAMBLE..).context("no module")?);
     while !input.0.is_empty() {

@@ -26,8 +26,9 @@ impl Plan {
     pub(super) fn knobs(&self, faults: &[Fault], door: Door, now: u64) -> Knobs {
         let mut knobs = self.well.clone();
         let holding = || {
-            let holds =
-                move |fault: &&Fault| fault.holds(now) && fault.hits(&self.cluster, door.host);
+            let holds = move |fault: &&Fault| {
+                fault.holds(now) && fault.hits(&self.cluster, door.host, None)
+            };
             faults.iter().filter(holds)
         };
         if let Some(slow) = holding().find(|fault| fault.kind == Kind::Slow) {
@@ -56,7 +57,12 @@ impl Plan {
             | Kind::ResetStream
             | Kind::KillVm
             | Kind::CorruptState
-            | Kind::Clock => {}
+            | Kind::Clock
+            | Kind::Partition
+            | Kind::Bandwidth
+            | Kind::Slicer
+            | Kind::LimitData
+            | Kind::SlowClose => {}
         }
         knobs
     }

@@ -158,11 +158,20 @@ fn possible(fault: &Fault) -> Result<(), String> {
                 "Envoy speaks HTTP/1 to the upstream program: there are no streams to reset".into(),
             );
         }
+        Kind::Partition => {
+            return Err("all processes are on one machine: there are no zones to part".into());
+        }
+        Kind::Bandwidth | Kind::Slicer | Kind::LimitData | Kind::SlowClose => {
+            return Err("the upstream program cannot spoil the bytes of a connection".into());
+        }
         Kind::Errors | Kind::NotFound | Kind::Reset => false,
         // A tenth of the sockets is the least part.
         Kind::Refuse => fault.share % (100.0 / DOORS as f64) != 0.0,
         _ => true,
     };
+    if fault.zone.is_some() || fault.from.is_some() {
+        return Err("all processes are on one machine: there are no zones".into());
+    }
     if fault.attempts.is_some() {
         return Err("the upstream program cannot tell which attempt it is that fails".into());
     }

@@ -92,6 +92,7 @@ impl Users {
                 outcome,
                 cluster: request.cluster.as_deref().unwrap_or(&self.cluster),
                 priority: request.priority,
+                zone: None,
                 in_fault: self.faults.iter().any(|fault| fault.holds(at)),
             });
         });

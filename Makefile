@@ -43,7 +43,7 @@ bench-envoy: setup module harness ## what a request costs in a real Envoy, 8 min
 chaos: wasm harness ## all chaos experiments in the simulation: with Seawall, without it, with Envoy's own means
 	@target/release/seawall chaos run examples/experiments/*.yaml --out $(OUT)/chaos
 
-chaos-envoy: setup harness ## the same on real Envoys in real time, and whether their verdicts are the simulation's (nine minutes)
+chaos-envoy: setup harness ## the same on real Envoys in real time, and whether their verdicts are the simulation's (ten minutes)
 	@target/release/seawall chaos run examples/experiments/*.yaml --on envoy --out $(OUT)/chaos-envoy
 
 demo: setup harness ## a profile page on three lanes while a part of it gets sick (74 seconds)

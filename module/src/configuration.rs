@@ -117,7 +117,7 @@ impl Configuration {
         })
     }
 
-    /// Does something on a place that is loaded, on the main thread.
+    /// Does something on a place that is loaded, on the main thread. The caller holds [`ticks::no_sending`], without which the place may go.
     pub(crate) fn with_place<T>(&self, run: impl FnOnce(Config) -> Option<T>) -> Option<T> {
         let config = self.places().first().map(|place| place.config)?;
         run(config)
@@ -147,6 +147,7 @@ pub(crate) fn wake_main() -> bool {
 impl Drop for Loaded {
     /// The place goes. With the last one all threads give up their workers: what those have counted and owe is settled first.
     fn drop(&mut self) {
+        let _sending = ticks::no_sending();
         let known = all();
         let is_last = self.configuration.places().len() <= 1;
         if is_last {

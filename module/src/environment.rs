@@ -12,7 +12,7 @@ use seawall_policy::environment::{
 use seawall_policy::shared::state::{Key, SharedRecord, SharedState, Step, Stored, Undecided};
 use seawall_policy::time::{Span, Timestamp};
 
-use crate::abi::Filter;
+use crate::abi::{self, Filter};
 use crate::configuration::Configuration;
 use crate::facts::{AtBody, AtRequest, AtResponse, AtTrailers};
 use crate::headers::Headers;
@@ -95,8 +95,10 @@ impl Module {
         if counts {
             series.add(value);
         }
-        let stream = self.streams.borrow().values().next().copied();
-        let stream = stream.filter(|_| self.here.get());
+        // Only Envoy 1.38 needs one.
+        let needed = self.here.get() && !abi::measures_without_stream();
+        let stream = needed.then(|| self.streams.borrow().values().next().copied());
+        let stream = stream.flatten();
         let told = self.configuration.measure(stream, &series, value);
         errors::succeeded("measure", told);
     }

@@ -154,18 +154,15 @@ impl HttpStream {
 
     /// Envoy destroys the stream. What it holds is given back here, whatever came before: behind the router no other hook tells of the end.
     pub(crate) fn end(&self) {
+        // Whatever panics: nobody may speak to it any more.
+        let _gone = Gone(self);
         let (facts, mut out) = (self.later(), Effects::NONE);
-        let mut inside = self.thread.lock();
-        inside.event(&self.configuration, self.place, |core, worker| {
-            core.done(worker, &facts, &mut out);
-        });
-        inside.end(self.place);
-        let after = inside.tick_if_due();
-        drop(inside);
+        self.thread
+            .lock()
+            .event(&self.configuration, self.place, |core, worker| {
+                core.done(worker, &facts, &mut out);
+            });
         self.apply(out.take());
-        self.is_over.set(true);
-        attempts::forget(self.filter);
-        self.settle(after);
     }
 
     fn apply(&self, effects: Vec<Effect>) {
@@ -173,9 +170,28 @@ impl HttpStream {
     }
 
     fn settle(&self, after: AfterTick) {
-        for (context, filter, mut effects) in after.effects {
-            apply(filter, effects.take(), || self.thread.lock().has(context));
+        for (number, context) in after.parked {
+            let found = self.thread.lock().look_at(number, context);
+            if let Some((filter, mut effects)) = found {
+                apply(filter, effects.take(), || self.thread.lock().has(context));
+            }
         }
+        self.thread.lock().looked_at();
         ticks::queue(&self.thread, after.health_checks);
+    }
+}
+
+/// Takes a stream out of everything that knows it.
+struct Gone<'a>(&'a HttpStream);
+
+impl Drop for Gone<'_> {
+    fn drop(&mut self) {
+        let stream = self.0;
+        stream.is_over.set(true);
+        attempts::forget(stream.filter);
+        let mut inside = stream.thread.lock();
+        inside.end(stream.place);
+        // A tick that this one was woken for is another's now.
+        inside.wake_a_stream();
     }
 }

@@ -8,6 +8,7 @@
 )]
 
 use std::cell::OnceCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -23,7 +24,7 @@ use crate::configuration::{Configuration, Number};
 use crate::environment::{HealthCheck, Module, Streams};
 use crate::facts::{AtRequest, AtResponse};
 use crate::headers::Headers;
-use crate::{process, ticks};
+use crate::{errors, process, ticks};
 
 /// One thread.
 #[derive(Debug)]
@@ -48,9 +49,36 @@ struct Held {
 }
 
 impl Held {
+    fn tick(&mut self, here: bool) -> AfterTick {
+        let worker = &mut self.worker;
+        worker.env().begin(here);
+        let now = worker.env().now();
+        if now.since(self.ticked) < ticks::nearly(Span::millis(worker.env().period().into())) {
+            return AfterTick::default();
+        }
+        self.ticked = now;
+        worker.tick();
+        let parked = match here {
+            true => worker.parked(),
+            false => Vec::new(),
+        };
+        if parked.is_empty() {
+            worker.parked_seen();
+        }
+        let checks = worker.env().take_health_checks().into_iter();
+        AfterTick {
+            parked: parked
+                .into_iter()
+                .map(|context| (self.number, context))
+                .collect(),
+            health_checks: checks.map(|check| (self.number, check)).collect(),
+        }
+    }
+
     fn end(mut self) {
         self.worker.env().begin(false);
-        self.worker.done();
+        let done = catch_unwind(AssertUnwindSafe(|| self.worker.done()));
+        errors::succeeded(errors::PANIC, done.is_ok());
     }
 }
 
@@ -72,8 +100,8 @@ pub(crate) struct Place {
 /// What a tick leaves to be done without a lock.
 #[derive(Debug, Default)]
 pub(crate) struct AfterTick {
-    /// What is to be done on streams that waited.
-    pub(crate) effects: Vec<(u32, Filter, Effects)>,
+    /// Streams that wait, to be looked at one after the other: what is done for one may change what another finds.
+    pub(crate) parked: Vec<(Number, u32)>,
     /// What is to be sent on the main thread.
     pub(crate) health_checks: Vec<(Number, HealthCheck)>,
 }
@@ -165,15 +193,26 @@ impl Inside {
 
     /// The main thread comes by: does the tick where there are no streams, otherwise has the thread do it.
     pub(crate) fn come_by(&mut self) -> AfterTick {
-        let stream = self.filters.borrow().values().next().copied();
-        match stream {
-            None => self.tick(false),
-            Some(filter) => {
-                self.tick_due = true;
-                abi::wake(filter, ticks::EVENT);
-                AfterTick::default()
+        self.tick_due = true;
+        match self.wake_a_stream() {
+            true => AfterTick::default(),
+            false => {
+                self.tick_due = false;
+                self.tick(false)
             }
         }
+    }
+
+    /// Wakes a stream for a tick that is due: not one that is being destroyed, in whose hook nothing else may be done. `false` if there is none.
+    pub(crate) fn wake_a_stream(&self) -> bool {
+        let filters = self.filters.borrow();
+        // The youngest, mostly. A map that was large once is slow to search.
+        let youngest = filters.get(&self.contexts);
+        let stream = youngest.or_else(|| filters.values().next());
+        if let Some(filter) = stream.filter(|_| self.tick_due) {
+            abi::wake(*filter, ticks::EVENT);
+        }
+        stream.is_some()
     }
 
     /// The shortest period that one of its workers wants, in milliseconds.
@@ -193,31 +232,33 @@ impl Inside {
     fn tick(&mut self, here: bool) -> AfterTick {
         let mut after = AfterTick::default();
         for held in &mut self.workers {
-            let worker = &mut held.worker;
-            worker.env().begin(here);
-            let now = worker.env().now();
-            if now.since(held.ticked) < ticks::nearly(Span::millis(worker.env().period().into())) {
-                continue;
+            // A worker that panics takes no other's tick away.
+            if let Ok(one) = catch_unwind(AssertUnwindSafe(|| held.tick(here))) {
+                after.parked.extend(one.parked);
+                after.health_checks.extend(one.health_checks);
+            } else {
+                errors::count(errors::PANIC);
             }
-            held.ticked = now;
-            worker.tick();
-            if here {
-                for context in worker.parked() {
-                    let filter = self.filters.borrow().get(&context).copied();
-                    if let Some(filter) = filter {
-                        let (facts, request) = (AtResponse::later(filter, None), AtRequest(filter));
-                        let mut out = Effects::NONE;
-                        look_at_parked(worker, context, (&facts, &request), &mut out);
-                        after.effects.push((context, filter, out));
-                    }
-                }
-                worker.parked_seen();
-            }
-            let checks = worker.env().take_health_checks().into_iter();
-            let checks = checks.map(|check| (held.number, check));
-            after.health_checks.extend(checks);
         }
         after
+    }
+
+    /// Looks at a stream that waits: what is to be done on it.
+    pub(crate) fn look_at(&mut self, number: Number, context: u32) -> Option<(Filter, Effects)> {
+        let filter = self.filters.borrow().get(&context).copied()?;
+        let held = self.workers.iter_mut().find(|held| held.number == number)?;
+        held.worker.env().begin(true);
+        let (facts, request) = (AtResponse::later(filter, None), AtRequest(filter));
+        let mut out = Effects::NONE;
+        look_at_parked(&mut held.worker, context, (&facts, &request), &mut out);
+        Some((filter, out))
+    }
+
+    /// All streams that waited were looked at.
+    pub(crate) fn looked_at(&mut self) {
+        for held in &mut self.workers {
+            held.worker.parked_seen();
+        }
     }
 
     /// The response to a request of our own is there.

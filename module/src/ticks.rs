@@ -40,6 +40,14 @@ type Caller = (Arc<Thread>, Number, u32);
 static UNSENT: Mutex<Vec<(Arc<Thread>, Number, HealthCheck)>> = Mutex::new(Vec::new());
 static SENT: Mutex<Option<HashMap<(usize, u64), Caller>>> = Mutex::new(None);
 
+/// Held while Envoy sends a request for a place, and while a place goes.
+static SENDING: Mutex<()> = Mutex::new(());
+
+/// While this is held no request is being sent, and no place goes.
+pub(crate) fn no_sending() -> MutexGuard<'static, ()> {
+    lock(&SENDING)
+}
+
 fn lock<T>(mutex: &'static Mutex<T>) -> MutexGuard<'static, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -99,7 +107,12 @@ pub(crate) fn on_main() {
         shortest = shortest.min(visit.period);
         queue(&visit.thread, visit.health_checks);
     }
-    *lock(&WANTED) = shortest;
+    let mut wanted = lock(&WANTED);
+    if *wanted != shortest {
+        *wanted = shortest;
+        CHANGED.notify_one();
+    }
+    drop(wanted);
     send_queued();
 }
 
@@ -109,18 +122,26 @@ pub(crate) fn queue(thread: &Arc<Thread>, checks: Vec<(Number, HealthCheck)>) {
         return;
     }
     let mut unsent = lock(&UNSENT);
+    let mut dropped = Vec::new();
     for (number, check) in checks {
-        if unsent.len() < CHECKS_MAX {
-            unsent.push((Arc::clone(thread), number, check));
+        match unsent.len() < CHECKS_MAX {
+            true => unsent.push((Arc::clone(thread), number, check)),
+            false => dropped.push((number, check.call)),
         }
+    }
+    drop(unsent);
+    for (number, call) in dropped {
+        thread.lock().called(number, call, None);
     }
 }
 
 fn send_queued() {
     let unsent = std::mem::take(&mut *lock(&UNSENT));
     for (thread, number, check) in unsent {
+        let sending = no_sending();
         let sent = configuration::by_number(number)
             .and_then(|found| found.with_place(|config| send(config, &check)));
+        drop(sending);
         let caller = (Arc::clone(&thread), number, check.call);
         let mut waiting = lock(&SENT);
         let waiting = waiting.get_or_insert_default();
@@ -158,7 +179,13 @@ pub(crate) fn answered(config: Config, id: u64, status: Option<&[u8]>) {
 /// A place goes: Envoy drops its requests and says nothing.
 pub(crate) fn forget_place(config: Config) {
     let address = config.address();
-    lock(&SENT)
+    let mut sent = lock(&SENT);
+    let dropped = sent
         .get_or_insert_default()
-        .retain(|(of, _), _| *of != address);
+        .extract_if(|(of, _), _| *of == address);
+    let dropped: Vec<_> = dropped.map(|(_, caller)| caller).collect();
+    drop(sent);
+    for (thread, number, call) in dropped {
+        thread.lock().called(number, call, None);
+    }
 }

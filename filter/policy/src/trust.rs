@@ -95,8 +95,10 @@ pub enum Forwarded {
     /// There is no such header.
     #[default]
     Absent,
-    /// The last element of the last line; empty if it is longer than any address.
+    /// Its one element; empty if it is longer than any address.
     Last(Vec<u8>),
+    /// The last of several elements: somebody sends for somebody else.
+    LastOfSeveral(Vec<u8>),
 }
 
 impl Forwarded {
@@ -110,7 +112,16 @@ impl Forwarded {
         let last = value.rsplit(|byte| *byte == b',').next();
         let last = text::trimmed(last.unwrap_or_default());
         let short = Some(last).filter(|last| last.len() <= Self::BYTES_MAX);
-        *self = Self::Last(short.unwrap_or_default().to_vec());
+        let last = short.unwrap_or_default().to_vec();
+        *self = match *self == Self::Absent && !value.contains(&b',') {
+            true => Self::Last(last),
+            false => Self::LastOfSeveral(last),
+        };
+    }
+
+    /// Whether nothing says that the peer sends for somebody else.
+    pub fn is_direct(&self) -> bool {
+        !matches!(self, Self::LastOfSeveral(_))
     }
 
     /// Whether it leaves no doubt that the connection comes from this address. Byte for byte: another spelling of the same
@@ -122,7 +133,9 @@ impl Forwarded {
         };
         match self {
             Self::Absent => true,
-            Self::Last(last) => last == host.as_bytes() || (is_address(last) && loopback()),
+            Self::Last(last) | Self::LastOfSeveral(last) => {
+                last == host.as_bytes() || (is_address(last) && loopback())
+            }
         }
     }
 }

@@ -46,6 +46,9 @@ fn extension(findings: &mut Findings, at: &str, document: &Value, seats: &mut Ve
         );
         findings.warning(&joined(&path, "failOpen"), problem);
     }
+    if !document["spec"].is_object() {
+        return;
+    }
     for (index, module) in listed(findings, at, document, "dynamicModule") {
         let path = joined(at, &format!("spec.dynamicModule[{index}]"));
         if !is_ours(document, module) {

@@ -42,7 +42,8 @@ impl Peer {
         let knows = |trust: &Trust| identity.as_ref().is_some_and(|known| trust.knows(known));
         let standing = if knows(&page.force) {
             Standing::Identity
-        } else if page.force.reaches(&address, &forwarded) {
+        } else if page.force.reaches(&address, &forwarded) && forwarded.is_direct() {
+            // A proxy at such an address has no right to hand its own on to whoever asks it.
             Standing::Address
         } else if knows(&page.trust) || page.trust.reaches(&address, &forwarded) {
             Standing::Reader

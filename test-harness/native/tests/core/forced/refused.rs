@@ -121,6 +121,33 @@ fn a_token_is_of_one_address_and_of_one_process() {
     assert_eq!(answered.map(|answered| answered.0), Some(403));
 }
 
+/// A proxy at a listed address sends what strangers ask it for, and says so.
+#[test]
+fn through_a_proxy_an_address_has_no_right_to_force() {
+    let page = json!({"force": {"addresses": ["10.0.0.0/24"]}});
+    let mut scene = Scene::with(&page);
+    scene.address = "10.0.0.2:1234";
+    scene.pass("shop", "a", 200);
+    let order = format!("policy=p&upstream=shop&do=reset&token={}", scene.token());
+    for (forwarded, status) in [
+        ("10.0.0.2", Some(200)),
+        ("8.8.8.8, 10.0.0.2", None),
+        ("10.0.0.2,10.0.0.2", None),
+        (",10.0.0.2", None),
+    ] {
+        let more = [PLAIN, &[("x-forwarded-for", forwarded)]].concat();
+        let answered = scene.post(0, &order, &more);
+        assert_eq!(answered.map(|answered| answered.0), status, "{forwarded}");
+    }
+    // Two lines are as good as two elements.
+    let more = [
+        ("x-forwarded-for", "8.8.8.8"),
+        ("x-forwarded-for", "10.0.0.2"),
+    ];
+    let answered = scene.post(0, &order, &[PLAIN, &more].concat());
+    assert_eq!(answered, None);
+}
+
 #[test]
 fn what_cannot_be_done_is_refused_with_its_reason() {
     let mut scene = Scene::new();

@@ -109,7 +109,8 @@ def plugins(resource):
             yield f"{metadata['namespace']}.{metadata['name']}", spec["pluginConfig"]
         case "TrafficExtension":
             yield f"{metadata['namespace']}.{metadata['name']}", spec["wasm"]["pluginConfig"]
-        case "EnvoyExtensionPolicy":
+        # A dynamic module is no plugin of WebAssembly.
+        case "EnvoyExtensionPolicy" if "wasm" in spec:
             yield GATEWAY_FILTER.format(**metadata), spec["wasm"][0]["config"]
 
 

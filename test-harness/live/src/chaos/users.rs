@@ -78,7 +78,7 @@ impl Users {
                 break outcome;
             }
             if let Some(back_off) = self.clients.back_off {
-                let mut random = chance(self.seed, &format!("request {number} wait {failed}"));
+                let mut random = chance(self.seed, format!("request {number} wait {failed}"));
                 let wait = back_off.wait(failed, &mut random);
                 tokio::time::sleep(Duration::from_nanos(wait)).await;
             }
@@ -100,7 +100,7 @@ impl Users {
 
     /// One try.
     async fn once(&self, recorder: &Recorder, number: usize, request: &Request) -> ClientOutcome {
-        let mut random = chance(self.seed, &format!("request {number} work"));
+        let mut random = chance(self.seed, format!("request {number} work"));
         let work = self.time.draw(request.service_us * 1_000, &mut random) / 1_000;
         let (work, id) = (work.to_string(), format!("{number:08x}"));
         let mut headers = vec![(WORK, work.as_str()), ("x-request-id", id.as_str())];

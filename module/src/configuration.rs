@@ -11,7 +11,6 @@ use seawall_policy::route::Routing;
 
 use crate::abi::{Config, Filter, MainScheduler};
 use crate::metrics::{Families, Series};
-use crate::{process, ticks};
 
 /// A number that no two configurations of a process share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,13 +34,6 @@ struct Place {
     scheduler: Option<MainScheduler>,
 }
 
-/// What Envoy holds of a place: it goes with the place.
-#[derive(Debug)]
-pub(crate) struct Loaded {
-    pub(crate) configuration: Arc<Configuration>,
-    config: Config,
-}
-
 /// All of them that are loaded. Held before the lock of a thread and before the lock of places, never after.
 static ALL: Mutex<Vec<Weak<Configuration>>> = Mutex::new(Vec::new());
 
@@ -57,7 +49,7 @@ pub(crate) fn load(
     config: Config,
     name: &[u8],
     written: &[u8],
-) -> Result<Loaded, seawall_config::Error> {
+) -> Result<Arc<Configuration>, seawall_config::Error> {
     static NUMBERS: AtomicU64 = AtomicU64::new(0);
     let mut known = all();
     known.retain(|known| known.strong_count() > 0);
@@ -81,10 +73,7 @@ pub(crate) fn load(
         families: Families::define(config),
         scheduler: MainScheduler::new(config),
     });
-    Ok(Loaded {
-        configuration,
-        config,
-    })
+    Ok(configuration)
 }
 
 impl Configuration {
@@ -117,7 +106,7 @@ impl Configuration {
         })
     }
 
-    /// Does something on a place that is loaded, on the main thread. The caller holds [`ticks::no_sending`], without which the place may go.
+    /// Does something on a place that is loaded, on the main thread. The caller keeps the place from going meanwhile.
     pub(crate) fn with_place<T>(&self, run: impl FnOnce(Config) -> Option<T>) -> Option<T> {
         let config = self.places().first().map(|place| place.config)?;
         run(config)
@@ -144,19 +133,15 @@ pub(crate) fn wake_main() -> bool {
     })
 }
 
-impl Drop for Loaded {
-    /// The place goes. With the last one all threads give up their workers: what those have counted and owe is settled first.
-    fn drop(&mut self) {
-        let _sending = ticks::no_sending();
-        let known = all();
-        let is_last = self.configuration.places().len() <= 1;
-        if is_last {
-            process::forget(self.configuration.number);
-        }
-        self.configuration
-            .places()
-            .retain(|place| place.config != self.config);
-        ticks::forget_place(self.config);
-        drop(known);
+/// A place goes. If it is the last one, `last` is done before.
+pub(crate) fn unload(configuration: &Configuration, config: Config, last: impl FnOnce(Number)) {
+    let known = all();
+    let is_last = configuration.places().len() <= 1;
+    if is_last {
+        last(configuration.number);
     }
+    configuration
+        .places()
+        .retain(|place| place.config != config);
+    drop(known);
 }

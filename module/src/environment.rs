@@ -17,8 +17,8 @@ use crate::configuration::Configuration;
 use crate::facts::{AtBody, AtRequest, AtResponse, AtTrailers};
 use crate::headers::Headers;
 use crate::metrics::{self, Series};
-use crate::process::STATE;
-use crate::{attempts, clock, errors, ticks};
+use crate::state::STATE;
+use crate::{attempts, clock, errors, period};
 
 /// The streams of one thread by their numbers.
 pub(crate) type Streams = Rc<RefCell<HashMap<u32, Filter>>>;
@@ -60,7 +60,7 @@ impl Module {
             here: Cell::new(true),
             now: Cell::new(None),
             series: RefCell::default(),
-            period: Cell::new(ticks::PERIOD_MILLIS),
+            period: Cell::new(period::USUAL_MILLIS),
             health_checks: RefCell::default(),
             calls: Cell::new(0),
         }
@@ -187,7 +187,7 @@ impl Metrics for Module {
 impl Timer for Module {
     fn set_tick_period(&self, millis: u32) -> bool {
         self.period.set(millis);
-        ticks::wanted_every(millis);
+        period::wanted_every(millis);
         true
     }
 }

@@ -12,7 +12,7 @@ use std::rc::Rc;
 use seawall_policy::environment::effects::Action;
 
 use crate::abi::{self, CALLOUT_SUCCESS, Config, EnvoyBuffer, EnvoyHeader, Filter};
-use crate::configuration::{self, Loaded};
+use crate::loaded::Loaded;
 use crate::stream::HttpStream;
 use crate::{errors, logging, ticks};
 
@@ -103,7 +103,7 @@ pub(crate) extern "C" fn envoy_dynamic_module_on_http_filter_config_new(
         let Some(config) = Config::of(config) else {
             return ptr::null();
         };
-        match configuration::load(config, &name.copied(), &written.copied()) {
+        match Loaded::new(config, &name.copied(), &written.copied()) {
             Ok(loaded) => {
                 if !abi::is_validation_mode() {
                     ticks::start();

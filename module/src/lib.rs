@@ -1,7 +1,7 @@
 //! Seawall's second body: the core, `seawall_policy`, joined to Envoy as a dynamic module.
 //!
 //! Envoy loads the library into its own process and calls its hooks ([`exports`]). The core decides; this crate asks Envoy for facts
-//! ([`facts`]), applies effects ([`effects`]), and keeps what all workers share in the memory of the process ([`process`]).
+//! ([`facts`]), applies effects ([`effects`]), and keeps what all workers share in the memory of the process ([`state`]).
 //!
 //! **Architecture invariants:**
 //! * A panic never leaves a hook: the request passes, and the panic is counted.
@@ -30,9 +30,12 @@ mod errors;
 mod exports;
 mod facts;
 mod headers;
+mod loaded;
 mod logging;
 mod metrics;
-mod process;
+mod period;
+mod state;
 mod stream;
 mod thread;
+mod threads;
 mod ticks;

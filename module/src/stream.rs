@@ -19,7 +19,7 @@ use crate::environment::Module;
 use crate::facts::{AtBody, AtRequest, AtResponse, AtTrailers};
 use crate::headers::Headers;
 use crate::thread::{AfterTick, Place, Thread};
-use crate::{attempts, ticks};
+use crate::{attempts, threads, ticks};
 
 /// One stream.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ pub(crate) struct HttpStream {
 impl HttpStream {
     /// A stream that begins on this thread.
     pub(crate) fn new(configuration: &Arc<Configuration>, filter: Filter) -> Self {
-        let thread = Thread::here();
+        let thread = threads::here();
         let place = thread.lock().begin(filter);
         Self {
             configuration: Arc::clone(configuration),

@@ -7,7 +7,6 @@
     reason = "what one lock guards may go from thread to thread"
 )]
 
-use std::cell::OnceCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,7 +23,10 @@ use crate::configuration::{Configuration, Number};
 use crate::environment::{HealthCheck, Module, Streams};
 use crate::facts::{AtRequest, AtResponse};
 use crate::headers::Headers;
-use crate::{errors, process, ticks};
+use crate::{errors, period};
+
+/// The event that wakes a thread for its tick.
+const TICK: u64 = 1;
 
 /// One thread.
 #[derive(Debug)]
@@ -53,7 +55,7 @@ impl Held {
         let worker = &mut self.worker;
         worker.env().begin(here);
         let now = worker.env().now();
-        if now.since(self.ticked) < ticks::nearly(Span::millis(worker.env().period().into())) {
+        if now.since(self.ticked) < period::nearly(Span::millis(worker.env().period().into())) {
             return AfterTick::default();
         }
         self.ticked = now;
@@ -86,10 +88,6 @@ impl Held {
 // and nothing hands one out. So whoever holds the lock has all of them.
 unsafe impl Send for Inside {}
 
-thread_local! {
-    static HERE: OnceCell<Arc<Thread>> = const { OnceCell::new() };
-}
-
 /// A stream by its place in its thread.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place {
@@ -107,15 +105,9 @@ pub(crate) struct AfterTick {
 }
 
 impl Thread {
-    /// The thread that this is called on, known to the process from now on.
-    pub(crate) fn here() -> Arc<Self> {
-        HERE.with(|here| {
-            Arc::clone(here.get_or_init(|| {
-                let new = Arc::new(Self(Mutex::new(Inside::new())));
-                process::add_thread(&new);
-                new
-            }))
-        })
+    /// A thread that has done nothing yet.
+    pub(crate) fn new() -> Self {
+        Self(Mutex::new(Inside::new()))
     }
 
     /// A panic in an event leaves nothing half done that another event would trip over: the core's steps work on copies.
@@ -210,7 +202,7 @@ impl Inside {
         let youngest = filters.get(&self.contexts);
         let stream = youngest.or_else(|| filters.values().next());
         if let Some(filter) = stream.filter(|_| self.tick_due) {
-            abi::wake(*filter, ticks::EVENT);
+            abi::wake(*filter, TICK);
         }
         stream.is_some()
     }
@@ -218,7 +210,7 @@ impl Inside {
     /// The shortest period that one of its workers wants, in milliseconds.
     pub(crate) fn period(&self) -> u32 {
         let periods = self.workers.iter().map(|held| held.worker.env().period());
-        periods.min().unwrap_or(ticks::PERIOD_MILLIS)
+        periods.min().unwrap_or(period::USUAL_MILLIS)
     }
 
     /// Does a tick that is due, on the thread itself.

@@ -5,32 +5,22 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 use std::thread;
-use std::time::Duration;
 
 use seawall_policy::environment::headers::decimal;
-use seawall_policy::time::Span;
-use seawall_policy::worker::TICK_MILLIS;
 
 use crate::abi::{self, Config};
 use crate::configuration::{self, Number};
 use crate::environment::HealthCheck;
-use crate::process;
 use crate::thread::Thread;
+use crate::{period, threads};
 
-/// How often a worker ticks, in milliseconds, unless it says otherwise.
-pub(crate) const PERIOD_MILLIS: u32 = TICK_MILLIS;
-/// The event that wakes a thread for its tick.
-pub(crate) const EVENT: u64 = 1;
 /// The main thread is not woken again while it has not come, for so many periods.
 const PATIENCE: u32 = 5;
 /// The most requests of our own that wait to be sent, and that wait for their response.
 const CHECKS_MAX: usize = 4_096;
 
-/// The shortest period that a worker wants, in milliseconds.
-static WANTED: Mutex<u32> = Mutex::new(PERIOD_MILLIS);
-static CHANGED: Condvar = Condvar::new();
 /// For how many periods the main thread has not come.
 static AWAITED: AtomicU32 = AtomicU32::new(0);
 
@@ -67,11 +57,7 @@ pub(crate) fn start() {
 
 fn run() {
     loop {
-        let wanted = lock(&WANTED);
-        let period = *wanted;
-        let waits = CHANGED.wait_timeout_while(wanted, millis(period), |wanted| *wanted == period);
-        let passed = waits.is_ok_and(|(_, result)| result.timed_out());
-        if passed
+        if period::passes()
             && AWAITED
                 .fetch_add(1, Ordering::AcqRel)
                 .is_multiple_of(PATIENCE)
@@ -81,38 +67,15 @@ fn run() {
     }
 }
 
-const fn millis(period: u32) -> Duration {
-    Duration::from_millis(if period == 0 { 1 } else { period as u64 })
-}
-
-/// A worker wants to tick so often.
-pub(crate) fn wanted_every(millis: u32) {
-    let mut wanted = lock(&WANTED);
-    if millis < *wanted {
-        *wanted = millis;
-        CHANGED.notify_one();
-    }
-}
-
-/// When a tick is due: a bit earlier than the period says, since timers are not exact.
-pub(crate) const fn nearly(period: Span) -> Span {
-    Span::nanos(period.as_nanos().saturating_sub(period.as_nanos() / 16))
-}
-
 /// The main thread was woken.
 pub(crate) fn on_main() {
     AWAITED.store(0, Ordering::Release);
-    let mut shortest = PERIOD_MILLIS;
-    for visit in process::come_by() {
+    let mut shortest = period::USUAL_MILLIS;
+    for visit in threads::come_by() {
         shortest = shortest.min(visit.period);
         queue(&visit.thread, visit.health_checks);
     }
-    let mut wanted = lock(&WANTED);
-    if *wanted != shortest {
-        *wanted = shortest;
-        CHANGED.notify_one();
-    }
-    drop(wanted);
+    period::set(shortest);
     send_queued();
 }
 

@@ -1,15 +1,11 @@
-//! What there is once in a process: the state that all workers share, and the threads.
+//! The threads of the process.
 
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
-
-use seawall_policy::shared::values::ValueState;
+use std::cell::OnceCell;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::configuration::Number;
 use crate::environment::HealthCheck;
 use crate::thread::Thread;
-
-/// The state that all workers share. It outlives configurations, and the module is never unloaded.
-pub(crate) static STATE: LazyLock<ValueState> = LazyLock::new(ValueState::default);
 
 static THREADS: Mutex<Vec<Arc<Thread>>> = Mutex::new(Vec::new());
 
@@ -17,9 +13,19 @@ fn known() -> MutexGuard<'static, Vec<Arc<Thread>>> {
     THREADS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A thread called for the first time.
-pub(crate) fn add_thread(thread: &Arc<Thread>) {
-    known().push(Arc::clone(thread));
+thread_local! {
+    static HERE: OnceCell<Arc<Thread>> = const { OnceCell::new() };
+}
+
+/// The thread that this is called on, known to the process from now on.
+pub(crate) fn here() -> Arc<Thread> {
+    HERE.with(|here| {
+        Arc::clone(here.get_or_init(|| {
+            let new = Arc::new(Thread::new());
+            known().push(Arc::clone(&new));
+            new
+        }))
+    })
 }
 
 /// All threads, and those that have ended since: nobody else has them any more.

@@ -77,11 +77,15 @@ export RUST_BACKTRACE="${RUST_BACKTRACE:-0}"
 # One selection of packages for all, so that nothing is built twice.
 # shellcheck disable=SC2317,SC2329  # suite calls it
 tests() { cargo test --workspace --release --locked "$@"; }
+# A part of the tests in a real Envoy on the other body; `make e2e BODY=module` runs all.
+# shellcheck disable=SC2317,SC2329  # suite calls it
+on_module() { SEAWALL_BODY=module tests --test e2e -- --test-threads=4 "$@"; }
 suite "policies, models, parts" tests --lib --test breaker --test core --test decoders
 suite "host, filter, simulation, replay" tests --test host --test filter --test command --test replay --test retries --test fleet --test limits --test chaos
 suite "properties over random policies" tests --test properties
 aside "interleavings, hostile calls" tests --test explore
 aside "the dynamic module, AddressSanitizer" scripts/test-module.sh
+aside "the dynamic module's library" scripts/build-module.sh
 aside "manifests: Istio, Envoy Gateway, KEDA" scripts/test-istio.sh
 aside "the documentation" scripts/test-docs.sh
 aside "the OCI image" scripts/test-oci.sh
@@ -90,8 +94,9 @@ begun
 suite "another filter in the host" tests --test api_keys
 suite "the host against a real Envoy" tests --test equivalence
 # Most of these wait most of the time.
-suite "a real Envoy" tests --test e2e -- --test-threads=4
+suite "a real Envoy" tests --test e2e -- --test-threads=5
 shown
+suite "a real Envoy, dynamic module" on_module fallback:: hostile:: retry::by_route health_check:: concurrency::slots
 suite "shipped configurations" scripts/test-configurations.sh
 suite "Prometheus: rules, alerts, dashboard" scripts/test-prometheus.sh
 suite "Chaos Toolkit" scripts/test-chaos.sh

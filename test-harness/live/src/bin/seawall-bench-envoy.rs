@@ -21,7 +21,7 @@ const BAD_INPUT: u8 = 2;
 /// Lua, with Envoy's own means, and with Seawall's policies.
 #[derive(Debug, Parser)]
 #[command(
-    after_help = "It takes about 8 minutes, or 2 with --quick, and needs dist/seawall.wasm and .tools/envoy: make setup gets both.
+    after_help = "It takes about 8 minutes, or 2 with --quick, and needs dist/seawall.wasm, dist/libseawall.so and .tools/envoy: make setup module gets them.
 Let nothing else run on the machine.
 
 Examples:

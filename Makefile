@@ -37,7 +37,7 @@ bench: wasm harness ## what a request costs in fuel and host calls, against the 
 	@target/release/seawall bench --baseline test-harness/benches/baseline.json \
 		$(if $(UPDATE),--update --docs docs/performance.md)
 
-bench-envoy: setup module harness ## what a request costs in a real Envoy, 8 minutes (QUICK=1: 2; UPDATE=1 writes docs/performance.md)
+bench-envoy: setup module harness ## what a request costs in a real Envoy, 10 minutes (QUICK=1: 2; UPDATE=1 writes docs/performance.md)
 	@target/release/seawall-bench-envoy $(if $(QUICK),--quick) $(if $(UPDATE),--docs docs/performance.md)
 
 chaos: wasm harness ## all chaos experiments in the simulation: with Seawall, without it, with Envoy's own means

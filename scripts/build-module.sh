@@ -24,7 +24,7 @@ readonly target=${SEAWALL_MODULE_TARGET:-$host}
 flags="-C link-arg=-Wl,-z,now --remap-path-prefix=$PWD=/seawall --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo"
 arguments=(-p seawall-module --lib --profile module --target-dir target/module --locked)
 if [ -n "${SEAWALL_MODULE_GLIBC:-}" ]; then
-    python=$(scripts/python.sh ziglang==0.15.2 cargo-zigbuild==0.20.1)
+    python=$(scripts/python.sh ziglang==0.16.0 cargo-zigbuild==0.24.1)
     PATH="$(dirname "$python"):$PATH" RUSTFLAGS="$flags" \
         cargo zigbuild --quiet "${arguments[@]}" --target "$target.$SEAWALL_MODULE_GLIBC"
 else
@@ -33,14 +33,13 @@ fi
 mkdir -p dist
 cp "target/module/$target/module/libseawall_module.so" "$out.new"
 
-needs() { # the highest version of glibc's symbols that the file asks for
-    { grep -ao 'GLIBC_2\.[0-9]*' "$1" || true; } | sed 's/GLIBC_//' | sort -uV | tail -n 1
-}
-glibc=$(needs "$out.new")
+# The highest version among the symbols of glibc that the library asks for.
+glibc=$(grep -ao 'GLIBC_2\.[0-9]*' "$out.new" | sed 's/GLIBC_//' | sort -uV | tail -n 1) ||
+    die "the library asks for no version of glibc: is $target one that Envoy runs on?"
 size=$(wc -c <"$out.new")
-[ -n "$glibc" ] || die "the library asks for no version of glibc: is $target one that Envoy runs on?"
-[ "$(printf '%s\n' "$glibc" "${SEAWALL_MODULE_GLIBC:-$glibc_max}" | sort -V | tail -n 1)" = "${SEAWALL_MODULE_GLIBC:-$glibc_max}" ] ||
-    die "the library needs glibc $glibc, which is later than ${SEAWALL_MODULE_GLIBC:-$glibc_max}: set SEAWALL_MODULE_GLIBC=2.31"
+readonly most=${SEAWALL_MODULE_GLIBC:-$glibc_max}
+[ "$(printf '%s\n' "$glibc" "$most" | sort -V | tail -n 1)" = "$most" ] ||
+    die "the library needs glibc $glibc, which is later than $most: set SEAWALL_MODULE_GLIBC=2.31"
 [ "$size" -le "$size_max" ] || die "the library has $size bytes, more than $size_max"
 if grep -qaF "$PWD" "$out.new"; then die "the library names a folder of this machine"; fi
 mv "$out.new" "$out"

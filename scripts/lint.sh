@@ -14,7 +14,7 @@ cargo clippy --workspace --all-targets --locked --release -- -D warnings
 # A link in a comment that leads nowhere: what it names was renamed or moved.
 RUSTDOCFLAGS="-D rustdoc::broken_intra_doc_links -A rustdoc::private_intra_doc_links" \
     cargo doc --quiet --release --no-deps --document-private-items --lib --locked \
-    -p seawall-page -p seawall-policy -p seawall-config -p seawall-filter -p seawall-harness -p seawall-live -p seawall-native -p seawall-decoders
+    -p seawall-page -p seawall-policy -p seawall-config -p seawall-filter -p seawall-module -p seawall-harness -p seawall-live -p seawall-native -p seawall-decoders
 if ls "$(rustc --print target-libdir --target wasm32-unknown-unknown)"/libcore-*.rlib >/dev/null 2>&1; then
     cargo clippy -p seawall-filter --locked --target wasm32-unknown-unknown --target-dir target/wasm -- -D warnings
 else
@@ -32,7 +32,7 @@ fi
 # Private words for what the field has names for (ARCHITECTURE.md, "Words"), as names of items and in metrics.
 old='Places?|Seats?|Taken|Holders?|Holding|Sign|Watch|Asked|Asking|Admitted|Selected|Leave|Debts?|Concern|Death|Judged|Notes|Lesson|Offer|Unkept|Kept'
 old="$old|seats?|debts?|owed?|tend|tended|bury|glance|sit|seated|let_go|let_be|hush|came_to|say_whose|elsewhere|teach|fits|mixed|foreseen"
-if git grep -nE "\b(fn|struct|enum|type|trait|mod) ($old)\b" -- 'filter/src/*.rs' 'filter/config/src/*.rs' 'filter/page/src/*.rs' 'filter/policy/src/*.rs' | grep -v '/tests'; then
+if git grep -nE "\b(fn|struct|enum|type|trait|mod) ($old)\b" -- 'filter/src/*.rs' 'filter/config/src/*.rs' 'filter/page/src/*.rs' 'filter/policy/src/*.rs' 'module/src/*.rs' | grep -v '/tests'; then
     echo "lint: a private word above is the name of an item: take the standard term"
     exit 1
 fi

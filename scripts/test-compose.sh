@@ -80,12 +80,14 @@ image() { # name, program, path in the image, directory to copy from and to
     tar -C "$root" -c . | docker import --change 'ENV PATH=/usr/local/bin' - "$1" >/dev/null
 }
 
-ask() { curl -s -m 5 -o /dev/null -w '%{http_code} %header{x-seawall-degraded}' "http://127.0.0.1:$EDGE_PORT/"; }
+ask() { # the status that a client sees, and the rung; 000 where no answer came
+    curl -s -m 5 -o /dev/null -w '%{http_code} %header{x-seawall-degraded}' "http://127.0.0.1:$EDGE_PORT/" || echo " unanswered"
+}
 
 until_is() { # what is expected
     local got=
     for _ in $(seq 200); do
-        got=$(ask || true)
+        got=$(ask)
         [ "$got" = "$1" ] && return
         sleep 0.1
     done
@@ -96,7 +98,7 @@ until_is() { # what is expected
 
 # What clients see: the answers to forty requests, "COUNT x STATUS by the rung RUNG, ...". An error is none that they may see.
 seen() {
-    for _ in $(seq 40); do ask || true; echo; done | sort | uniq -c >"$work/seen"
+    for _ in $(seq 40); do ask; echo; done | sort | uniq -c >"$work/seen"
     awk '{line = line (NR > 1 ? ", " : "") $1 " x " $2 ($3 ? " by the rung " $3 : "")} END {print line}' "$work/seen"
     ! grep -qv ' 200 ' "$work/seen"
 }

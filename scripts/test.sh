@@ -74,9 +74,9 @@ shown() {
 }
 
 export RUST_BACKTRACE="${RUST_BACKTRACE:-0}"
-# One selection of packages for all, so that nothing is built twice.
+# One selection of packages for all, so that nothing is built twice. A failure does not keep the others from running.
 # shellcheck disable=SC2317,SC2329  # suite calls it
-tests() { cargo test --workspace --release --locked "$@"; }
+tests() { cargo test --workspace --release --locked --no-fail-fast "$@"; }
 # A part of the tests in a real Envoy on the other body; `make e2e BODY=module` runs all.
 # shellcheck disable=SC2317,SC2329  # suite calls it
 on_module() { SEAWALL_BODY=module tests --test e2e -- --test-threads=4 "$@"; }

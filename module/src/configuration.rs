@@ -1,6 +1,6 @@
-//! Configurations: what is written once is one, in however many places Envoy loads it.
+//! Configurations: what is written once is one, however often Envoy loads it.
 //!
-//! Envoy makes one object for each place: the listener's filter, and the filter of every cluster behind the router. Places with the same name and
+//! Envoy makes an instance for each filter that it loads: the listener's, and the one behind the router. Instances with the same name and
 //! the same bytes share one [`Configuration`], and so the workers that threads have for it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,24 +24,24 @@ pub(crate) struct Configuration {
     written: Vec<u8>,
     routing: Routing,
     /// Where Envoy has loaded it.
-    places: Mutex<Vec<Place>>,
+    instances: Mutex<Vec<Instance>>,
 }
 
 #[derive(Debug)]
-struct Place {
+struct Instance {
     config: Config,
     families: Families,
     scheduler: Option<MainScheduler>,
 }
 
-/// All of them that are loaded. Held before the lock of a thread and before the lock of places, never after.
+/// All of them that are loaded. Held before the lock of a thread and before the lock of instances, never after.
 static ALL: Mutex<Vec<Weak<Configuration>>> = Mutex::new(Vec::new());
 
 fn all() -> MutexGuard<'static, Vec<Weak<Configuration>>> {
     ALL.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Loads a configuration in one place.
+/// Loads a configuration in a new instance.
 ///
 /// # Errors
 /// What is wrong with it.
@@ -62,13 +62,13 @@ pub(crate) fn load(
                 name: name.to_vec(),
                 written: written.to_vec(),
                 routing: seawall_config::parse(written)?,
-                places: Mutex::default(),
+                instances: Mutex::default(),
             });
             known.push(Arc::downgrade(&new));
             new
         }
     };
-    configuration.places().push(Place {
+    configuration.instances().push(Instance {
         config,
         families: Families::define(config),
         scheduler: MainScheduler::new(config),
@@ -77,8 +77,10 @@ pub(crate) fn load(
 }
 
 impl Configuration {
-    fn places(&self) -> MutexGuard<'_, Vec<Place>> {
-        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    fn instances(&self) -> MutexGuard<'_, Vec<Instance>> {
+        self.instances
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Its number.
@@ -96,19 +98,19 @@ impl Configuration {
         FilterPosition::of_root(&self.name)
     }
 
-    /// Tells Envoy of a measurement, by a place that is loaded: metrics of one name are one in all places.
+    /// Tells Envoy of a measurement, by an instance that is loaded: metrics of one name are one in all instances.
     pub(crate) fn measure(&self, stream: Option<Filter>, series: &Series, value: u64) -> bool {
-        let places = self.places();
-        let place = places.first();
-        place.is_some_and(|place| {
-            let by = (place.config, stream);
-            place.families.measure(by, series, value)
+        let instances = self.instances();
+        let instance = instances.first();
+        instance.is_some_and(|instance| {
+            let by = (instance.config, stream);
+            instance.families.measure(by, series, value)
         })
     }
 
-    /// Does something on a place that is loaded, on the main thread. The caller keeps the place from going meanwhile.
-    pub(crate) fn with_place<T>(&self, run: impl FnOnce(Config) -> Option<T>) -> Option<T> {
-        let config = self.places().first().map(|place| place.config)?;
+    /// Does something on an instance that is loaded, on the main thread. The caller keeps the instance from going meanwhile.
+    pub(crate) fn with_instance<T>(&self, run: impl FnOnce(Config) -> Option<T>) -> Option<T> {
+        let config = self.instances().first().map(|instance| instance.config)?;
         run(config)
     }
 }
@@ -120,12 +122,14 @@ pub(crate) fn by_number(number: Number) -> Option<Arc<Configuration>> {
     known.find(|known| known.number == number)
 }
 
-/// Wakes the main thread; `false` if no place can.
+/// Wakes the main thread; `false` if no instance can.
 pub(crate) fn wake_main() -> bool {
     let known: Vec<_> = all().iter().filter_map(Weak::upgrade).collect();
     known.iter().any(|configuration| {
-        let places = configuration.places();
-        let scheduler = places.iter().find_map(|place| place.scheduler.as_ref());
+        let instances = configuration.instances();
+        let scheduler = instances
+            .iter()
+            .find_map(|instance| instance.scheduler.as_ref());
         scheduler.is_some_and(|scheduler| {
             scheduler.wake(0);
             true
@@ -133,15 +137,15 @@ pub(crate) fn wake_main() -> bool {
     })
 }
 
-/// A place goes. If it is the last one, `last` is done before.
+/// An instance goes. If it is the last one, `last` is done before.
 pub(crate) fn unload(configuration: &Configuration, config: Config, last: impl FnOnce(Number)) {
     let known = all();
-    let is_last = configuration.places().len() <= 1;
+    let is_last = configuration.instances().len() <= 1;
     if is_last {
         last(configuration.number);
     }
     configuration
-        .places()
-        .retain(|place| place.config != config);
+        .instances()
+        .retain(|instance| instance.config != config);
     drop(known);
 }

@@ -37,8 +37,8 @@ fn one(filter: Filter, effect: Effect) {
             abi::set_filter_state(filter, key, value.as_bytes()),
         ),
         Effect::KeepAttempts(bytes) => ("keep_attempts", attempts::keep(filter, &bytes)),
-        Effect::Reply(reply) => ("send_response", send(filter, &reply)),
-        Effect::Resume => ("resume", abi::resume(filter)),
+        Effect::Reply(reply) => return send(filter, &reply),
+        Effect::Resume => return abi::resume(filter),
     };
     errors::succeeded(call, done);
 }
@@ -53,7 +53,7 @@ fn changes_route(effect: &Effect) -> bool {
 }
 
 /// Sends a local reply. Envoy takes a gRPC caller's status from the HTTP status, unless a header says it.
-fn send(filter: Filter, reply: &Reply) -> bool {
+fn send(filter: Filter, reply: &Reply) {
     let lines = reply.headers.iter();
     let mut lines: Vec<(&[u8], &[u8])> = lines
         .map(|(name, value)| (name.as_ref(), value.as_ref()))
@@ -63,7 +63,7 @@ fn send(filter: Filter, reply: &Reply) -> bool {
     if let Some(status) = &grpc {
         lines.push((b"grpc-status", status.as_bytes()));
     }
-    abi::send_response(filter, reply.status, &lines, &reply.body, &reply.details)
+    abi::send_response(filter, reply.status, &lines, &reply.body, &reply.details);
 }
 
 /// Whether the caller speaks gRPC, as Envoy decides it: by the request's content type.

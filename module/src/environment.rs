@@ -44,7 +44,7 @@ pub(crate) struct Module {
     /// The time of this event, once it was asked for.
     now: Cell<Option<u64>>,
     /// The series that this worker uses, by their numbers.
-    series: RefCell<Vec<Arc<Series>>>,
+    series: RefCell<HashMap<u32, Arc<Series>>>,
     /// How often it ticks, in milliseconds.
     period: Cell<u32>,
     health_checks: RefCell<Vec<HealthCheck>>,
@@ -88,8 +88,8 @@ impl Module {
     }
 
     fn measure(&self, metric: MetricId, value: u64, counts: bool) {
-        let series = self.series.borrow().get(metric.0 as usize).map(Arc::clone);
-        let Some(series) = series else {
+        let series = self.series.borrow();
+        let Some(series) = series.get(&metric.0) else {
             return;
         };
         if counts {
@@ -99,7 +99,7 @@ impl Module {
         let needed = self.here.get() && !abi::measures_without_stream();
         let stream = needed.then(|| self.streams.borrow().values().next().copied());
         let stream = stream.flatten();
-        let told = self.configuration.measure(stream, &series, value);
+        let told = self.configuration.measure(stream, series, value);
         errors::succeeded("measure", told);
     }
 }
@@ -153,13 +153,9 @@ impl Entropy for Module {
 impl Metrics for Module {
     fn define(&self, family: &'static MetricFamily, values: &[&str]) -> Option<MetricId> {
         let found = metrics::series(family, values)?;
-        let mut series = self.series.borrow_mut();
-        let known = series.iter().position(|known| Arc::ptr_eq(known, &found));
-        let number = known.unwrap_or_else(|| {
-            series.push(found);
-            series.len().saturating_sub(1)
-        });
-        u32::try_from(number).ok().map(MetricId)
+        let id = found.id;
+        self.series.borrow_mut().insert(id.0, found);
+        Some(id)
     }
 
     fn add(&self, metric: MetricId, count: u64) {
@@ -168,7 +164,7 @@ impl Metrics for Module {
 
     fn counted(&self, metric: MetricId) -> Option<u64> {
         let series = self.series.borrow();
-        series.get(metric.0 as usize).map(|series| series.counted())
+        series.get(&metric.0).map(|series| series.counted())
     }
 
     fn set(&self, metric: MetricId, value: u64) {

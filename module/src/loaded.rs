@@ -1,4 +1,4 @@
-//! A place where Envoy has loaded a configuration, for as long as it has.
+//! One loading of a configuration by Envoy, for as long as it lasts.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use crate::abi::Config;
 use crate::configuration::{self, Configuration};
 use crate::{threads, ticks};
 
-/// What Envoy holds of a place: it goes with the place.
+/// What Envoy holds of an instance, and gives back when the instance goes.
 #[derive(Debug)]
 pub(crate) struct Loaded {
     pub(crate) configuration: Arc<Configuration>,
@@ -14,7 +14,7 @@ pub(crate) struct Loaded {
 }
 
 impl Loaded {
-    /// Loads a configuration in one place.
+    /// Loads a configuration in a new instance.
     ///
     /// # Errors
     /// What is wrong with it.
@@ -32,10 +32,10 @@ impl Loaded {
 }
 
 impl Drop for Loaded {
-    /// With the last place all threads give up their workers: what those have counted and owe is settled first.
+    /// With the last instance all threads give up their workers: what those have counted and owe is settled first.
     fn drop(&mut self) {
         let _sending = ticks::no_sending();
         configuration::unload(&self.configuration, self.config, threads::forget);
-        ticks::forget_place(self.config);
+        ticks::forget_instance(self.config);
     }
 }

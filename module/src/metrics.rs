@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use seawall_policy::environment::{MetricFamily, MetricKind};
+use seawall_policy::environment::{MetricFamily, MetricId, MetricKind};
 use seawall_policy::telemetry::families;
 
 use crate::abi::{self, Config, Filter, Kind};
@@ -47,10 +47,12 @@ impl Families {
                 abi::measure_by(stream, series.kind, id, &values, value.saturating_add(owed))
             }
             (Some(stream), _) => abi::measure_by(stream, series.kind, id, &values, value),
-            (None, _) => {
+            (None, Kind::Counter) => {
                 series.owed.fetch_add(value, Ordering::AcqRel);
                 true
             }
+            // What is shown now is shown anew with a stream; a value of a histogram is lost.
+            (None, Kind::Gauge | Kind::Histogram) => true,
         }
     }
 }
@@ -58,6 +60,8 @@ impl Families {
 /// One series of a family.
 #[derive(Debug)]
 pub(crate) struct Series {
+    /// Its number among those of the process.
+    pub(crate) id: MetricId,
     family: usize,
     kind: Kind,
     values: Vec<String>,
@@ -88,23 +92,20 @@ pub(crate) fn series(family: &'static MetricFamily, values: &[&str]) -> Option<A
         .iter()
         .position(|known| std::ptr::eq(*known, family))?;
     let mut all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
-    let found = all
-        .get_or_insert_default()
-        .entry(family.series(values))
-        .or_insert_with(|| {
-            Arc::new(Series {
-                family: number,
-                kind: kind(family.kind),
-                // Values beyond the labels are none of the family's.
-                values: values
-                    .iter()
-                    .take(family.labels.len())
-                    .map(ToString::to_string)
-                    .collect(),
-                count: AtomicU64::new(0),
-                owed: AtomicU64::new(0),
-            })
-        });
+    let all = all.get_or_insert_default();
+    let id = MetricId(u32::try_from(all.len()).ok()?);
+    let found = all.entry(family.series(values)).or_insert_with(|| {
+        // Values beyond the labels are none of the family's.
+        let values = values.iter().take(family.labels.len());
+        Arc::new(Series {
+            id,
+            family: number,
+            kind: kind(family.kind),
+            values: values.map(ToString::to_string).collect(),
+            count: AtomicU64::new(0),
+            owed: AtomicU64::new(0),
+        })
+    });
     Some(Arc::clone(found))
 }
 

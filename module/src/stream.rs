@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use seawall_policy::environment::effects::{Action, Effect, Effects};
 use seawall_policy::environment::facts::ResponsePhase;
-
 use seawall_policy::stream::Stream;
 use seawall_policy::worker::Worker;
 
@@ -18,7 +17,7 @@ use crate::effects::apply;
 use crate::environment::Module;
 use crate::facts::{AtBody, AtRequest, AtResponse, AtTrailers};
 use crate::headers::Headers;
-use crate::thread::{AfterTick, Place, Thread};
+use crate::thread::{AfterTick, StreamKey, Thread};
 use crate::{attempts, threads, ticks};
 
 /// One stream.
@@ -26,7 +25,7 @@ use crate::{attempts, threads, ticks};
 pub(crate) struct HttpStream {
     configuration: Arc<Configuration>,
     thread: Arc<Thread>,
-    place: Place,
+    key: StreamKey,
     filter: Filter,
     /// The response's headers, where Envoy cannot be asked for them later.
     response: RefCell<Option<Headers>>,
@@ -38,11 +37,11 @@ impl HttpStream {
     /// A stream that begins on this thread.
     pub(crate) fn new(configuration: &Arc<Configuration>, filter: Filter) -> Self {
         let thread = threads::here();
-        let place = thread.lock().begin(filter);
+        let key = thread.lock().begin(filter);
         Self {
             configuration: Arc::clone(configuration),
             thread,
-            place,
+            key,
             filter,
             response: RefCell::default(),
             is_over: Cell::new(false),
@@ -62,7 +61,7 @@ impl HttpStream {
     pub(crate) fn request_ended(&self) {
         self.thread
             .lock()
-            .event(&self.configuration, self.place, |core, worker| {
+            .event(&self.configuration, self.key, |core, worker| {
                 core.request_ended(worker);
             });
     }
@@ -88,7 +87,7 @@ impl HttpStream {
     ) -> Action {
         let (mut effects, mut out) = (Vec::new(), Effects::NONE);
         let mut inside = self.thread.lock();
-        let mut action = inside.event(&self.configuration, self.place, |core, worker| {
+        let mut action = inside.event(&self.configuration, self.key, |core, worker| {
             event(core, worker, &mut out)
         });
         loop {
@@ -98,7 +97,7 @@ impl HttpStream {
             if !replies {
                 break;
             }
-            action = inside.event(&self.configuration, self.place, |core, worker| {
+            action = inside.event(&self.configuration, self.key, |core, worker| {
                 replied(core, worker, &mut out)
             });
         }
@@ -121,7 +120,7 @@ impl HttpStream {
         let chunk = (abi::passing_size(self.filter), end_of_stream);
         self.thread
             .lock()
-            .event(&self.configuration, self.place, |core, worker| {
+            .event(&self.configuration, self.key, |core, worker| {
                 core.response_body::<Module>(worker, &facts, &body, chunk);
             });
     }
@@ -131,7 +130,7 @@ impl HttpStream {
         let facts = AtTrailers(self.later());
         self.thread
             .lock()
-            .event(&self.configuration, self.place, |core, worker| {
+            .event(&self.configuration, self.key, |core, worker| {
                 core.response_trailers(worker, &facts);
             });
     }
@@ -141,7 +140,7 @@ impl HttpStream {
         let facts = self.later();
         self.thread
             .lock()
-            .event(&self.configuration, self.place, |core, worker| {
+            .event(&self.configuration, self.key, |core, worker| {
                 core.log(worker, &facts);
             });
     }
@@ -159,7 +158,7 @@ impl HttpStream {
         let (facts, mut out) = (self.later(), Effects::NONE);
         self.thread
             .lock()
-            .event(&self.configuration, self.place, |core, worker| {
+            .event(&self.configuration, self.key, |core, worker| {
                 core.done(worker, &facts, &mut out);
             });
         self.apply(out.take());
@@ -190,8 +189,8 @@ impl Drop for Gone<'_> {
         stream.is_over.set(true);
         attempts::forget(stream.filter);
         let mut inside = stream.thread.lock();
-        inside.end(stream.place);
-        // A tick that this one was woken for is another's now.
+        inside.end(stream.key);
+        // It may have been woken for a tick: another stream does that. In this hook no other stream may be spoken to.
         inside.wake_a_stream();
     }
 }

@@ -39,7 +39,7 @@ pub(crate) struct Inside {
     filters: Streams,
     streams: Slab<(u32, Stream<Headers>)>,
     contexts: u32,
-    /// Whether its tick is due: the next event of the thread does it.
+    /// Whether its tick is due: the stream that was woken for it does it.
     tick_due: bool,
 }
 
@@ -88,10 +88,10 @@ impl Held {
 // and nothing hands one out. So whoever holds the lock has all of them.
 unsafe impl Send for Inside {}
 
-/// A stream by its place in its thread.
+/// What finds a stream in its thread: where it stands, and its number, since another may stand there later.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Place {
-    key: usize,
+pub(crate) struct StreamKey {
+    slot: usize,
     context: u32,
 }
 
@@ -119,7 +119,7 @@ impl Thread {
 impl Inside {
     fn new() -> Self {
         Self {
-            vm: Rc::new(Vm::whose_positions_write()),
+            vm: Rc::new(Vm::without_handover()),
             workers: Vec::new(),
             filters: Streams::default(),
             streams: Slab::new(),
@@ -129,18 +129,18 @@ impl Inside {
     }
 
     /// A stream begins.
-    pub(crate) fn begin(&mut self, filter: Filter) -> Place {
+    pub(crate) fn begin(&mut self, filter: Filter) -> StreamKey {
         self.contexts = self.contexts.wrapping_add(1);
         let context = self.contexts;
         self.filters.borrow_mut().insert(context, filter);
-        let key = self.streams.insert((context, Stream::new(context)));
-        Place { key, context }
+        let slot = self.streams.insert((context, Stream::new(context)));
+        StreamKey { slot, context }
     }
 
     /// A stream is gone.
-    pub(crate) fn end(&mut self, place: Place) {
-        self.filters.borrow_mut().remove(&place.context);
-        drop(self.streams.try_remove(place.key));
+    pub(crate) fn end(&mut self, key: StreamKey) {
+        self.filters.borrow_mut().remove(&key.context);
+        drop(self.streams.try_remove(key.slot));
     }
 
     /// Whether a stream is still there.
@@ -152,12 +152,12 @@ impl Inside {
     pub(crate) fn event<T>(
         &mut self,
         configuration: &Arc<Configuration>,
-        place: Place,
+        key: StreamKey,
         run: impl FnOnce(&mut Stream<Headers>, &mut Worker<Module>) -> T,
     ) -> Option<T> {
         let at = self.worker(configuration);
-        let (context, stream) = self.streams.get_mut(place.key)?;
-        if *context != place.context {
+        let (context, stream) = self.streams.get_mut(key.slot)?;
+        if *context != key.context {
             return None;
         }
         let worker = &mut self.workers.get_mut(at)?.worker;
@@ -195,7 +195,7 @@ impl Inside {
         }
     }
 
-    /// Wakes a stream for a tick that is due: not one that is being destroyed, in whose hook nothing else may be done. `false` if there is none.
+    /// Wakes a stream for a tick that is due. Whether there is any stream.
     pub(crate) fn wake_a_stream(&self) -> bool {
         let filters = self.filters.borrow();
         // The youngest, mostly. A map that was large once is slow to search.

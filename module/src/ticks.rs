@@ -30,10 +30,10 @@ type Caller = (Arc<Thread>, Number, u32);
 static UNSENT: Mutex<Vec<(Arc<Thread>, Number, HealthCheck)>> = Mutex::new(Vec::new());
 static SENT: Mutex<Option<HashMap<(usize, u64), Caller>>> = Mutex::new(None);
 
-/// Held while Envoy sends a request for a place, and while a place goes.
+/// Held while Envoy sends a request for an instance, and while an instance goes.
 static SENDING: Mutex<()> = Mutex::new(());
 
-/// While this is held no request is being sent, and no place goes.
+/// While this is held no request is being sent, and no instance goes.
 pub(crate) fn no_sending() -> MutexGuard<'static, ()> {
     lock(&SENDING)
 }
@@ -103,7 +103,7 @@ fn send_queued() {
     for (thread, number, check) in unsent {
         let sending = no_sending();
         let sent = configuration::by_number(number)
-            .and_then(|found| found.with_place(|config| send(config, &check)));
+            .and_then(|found| found.with_instance(|config| send(config, &check)));
         drop(sending);
         let caller = (Arc::clone(&thread), number, check.call);
         let mut waiting = lock(&SENT);
@@ -139,8 +139,8 @@ pub(crate) fn answered(config: Config, id: u64, status: Option<&[u8]>) {
     }
 }
 
-/// A place goes: Envoy drops its requests and says nothing.
-pub(crate) fn forget_place(config: Config) {
+/// An instance goes: Envoy drops its requests and says nothing.
+pub(crate) fn forget_instance(config: Config) {
     let address = config.address();
     let mut sent = lock(&SENT);
     let dropped = sent

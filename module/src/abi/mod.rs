@@ -175,7 +175,7 @@ pub(crate) fn send_response(
     headers: &[(&[u8], &[u8])],
     body: &[u8],
     details: &str,
-) -> bool {
+) {
     let mut lines = lines(headers);
     // SAFETY: as the file says.
     unsafe {
@@ -188,7 +188,6 @@ pub(crate) fn send_response(
             ModuleBuffer::of(details.as_bytes()),
         );
     }
-    true
 }
 
 /// How many bytes of the response's body pass in this hook.
@@ -339,12 +338,11 @@ pub(crate) fn clear_route(filter: Filter) {
 }
 
 /// Lets a request that waits go on. Envoy calls the module again before this returns.
-pub(crate) fn resume(filter: Filter) -> bool {
+pub(crate) fn resume(filter: Filter) {
     // SAFETY: as the file says.
     unsafe {
         raw::envoy_dynamic_module_callback_http_filter_continue_decoding(filter.0.as_ptr());
     }
-    true
 }
 
 /// Calls the module on this stream's own thread, soon, unless the stream has gone by then. The caller holds the lock that the stream's

@@ -98,10 +98,10 @@ function users() {
   for (const lane of shed) {
     section.append(table(`By priority, the most important first: “${lane.lane}”`, head, lane.answers_by_priority.map((of) => row(of.priority, of.answers))));
   }
+  if (!shed.length) section.append(make("p", { class: "empty" }, "No request of the trace named a priority, so nobody was preferred."));
   for (const lane of lanes.filter((lane) => (lane.answers_by_zone || []).length)) {
     section.append(table(`By zone: “${lane.lane}”`, head, lane.answers_by_zone.map((of) => row(of.zone, of.answers))));
   }
-  if (!shed.length) section.append(make("p", { class: "empty" }, "No request of the trace named a priority, so nobody was preferred."));
 }
 
 /// Every figure: what it is called, its unit, how it is read from a lane, and what it means.

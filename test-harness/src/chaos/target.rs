@@ -93,7 +93,7 @@ pub fn play_on(
         }
     }
     let real = all(&playable, target, &progress)?;
-    let interrupted = real.interrupted;
+    let mut interrupted = real.interrupted;
     let mut rows = real.rows;
     let mut pairs = Vec::new();
     for simulated in simulation.rows {
@@ -110,10 +110,19 @@ pub fn play_on(
             .iter()
             .filter(|stage| stage.experiment().name() == pair.experiment);
         let again: Vec<&Stage<'_>> = again.copied().collect();
-        if let Some(row) = all(&again, target, &progress)?.rows.pop() {
+        let mut again = all(&again, target, &progress)?;
+        interrupted.append(&mut again.interrupted);
+        if let Some(row) = again.rows.pop() {
             pair.played_again(row);
         }
     }
+    for stopped in simulation.interrupted {
+        if !interrupted.iter().any(|(name, _)| *name == stopped.0) {
+            interrupted.push(stopped);
+        }
+    }
+    // What was stopped in one of its runs has no verdict.
+    pairs.retain(|pair| !interrupted.iter().any(|(name, _)| *name == pair.experiment));
     Ok(Pairs::of(target.name(), pairs, interrupted))
 }
 

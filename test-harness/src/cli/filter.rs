@@ -31,34 +31,29 @@ impl Filter {
 
     /// It, compiled.
     pub(super) fn module(&self) -> anyhow::Result<Module> {
+        Ok(self.module_and_bytes()?.0)
+    }
+
+    /// It, compiled, and the bytes that it was compiled from.
+    pub(super) fn module_and_bytes(&self) -> anyhow::Result<(Module, Vec<u8>)> {
         self.load(Path::new(BUILT), BUILT_IN)
     }
 
-    /// It, compiled, and its bytes.
-    pub(super) fn module_and_bytes(&self) -> anyhow::Result<(Module, Vec<u8>)> {
-        let module = self.module()?;
-        let bytes = match &self.wasm {
-            Some(named) => std::fs::read(named),
-            None if Path::new(BUILT).is_file() => std::fs::read(BUILT),
-            None => Ok(BUILT_IN.to_vec()),
-        };
-        Ok((module, bytes.context("the filter")?))
-    }
-
-    fn load(&self, built: &Path, built_in: &[u8]) -> anyhow::Result<Module> {
+    fn load(&self, built: &Path, built_in: &[u8]) -> anyhow::Result<(Module, Vec<u8>)> {
         if let Some(named) = &self.wasm {
-            return Module::from_file(named)
+            return read(named)
                 .context("the filter (--wasm or SEAWALL_WASM; make wasm builds one)");
         }
         if built.is_file() {
-            return Module::from_file(built).context("the filter (make wasm builds it)");
+            return read(built).context("the filter (make wasm builds it)");
         }
         anyhow::ensure!(
             !built_in.is_empty(),
             "there is no filter: this program was built before dist/seawall.wasm was, and has none in it; \
              name one with --wasm FILE or SEAWALL_WASM, or run `make wasm harness`"
         );
-        Module::from_bytes(built_in).context("the filter in this program")
+        let module = Module::from_bytes(built_in).context("the filter in this program")?;
+        Ok((module, built_in.to_vec()))
     }
 
     /// As an argument of a command that does the same again; empty if nothing was named.
@@ -68,6 +63,13 @@ impl Filter {
             format!(" --wasm {}", quoted(&named.to_string_lossy()))
         })
     }
+}
+
+fn read(file: &Path) -> anyhow::Result<(Module, Vec<u8>)> {
+    let name = || file.display().to_string();
+    let bytes = std::fs::read(file).with_context(name)?;
+    let module = Module::from_bytes(&bytes).with_context(name)?;
+    Ok((module, bytes))
 }
 
 #[cfg(test)]

@@ -25,8 +25,15 @@ impl Wanted {
     /// What is wrong, given all texts among which one is looked for.
     fn wrong(&self, what: &str, found: &[&str]) -> Option<String> {
         let rule = self.rule();
-        let fits = found.iter().any(|text| rule.fits(text));
-        if fits != rule.absent {
+        let regex = match rule.regex.as_deref().map(finds).transpose() {
+            Ok(regex) => regex,
+            Err(error) => return Some(format!("{what}: {error}")),
+        };
+        let fits = |text: &&str| {
+            let exact = rule.exact.as_ref().is_none_or(|exact| exact == text);
+            exact && regex.as_ref().is_none_or(|one| one.is_valid(&json!(text)))
+        };
+        if found.iter().any(fits) != rule.absent {
             return None;
         }
         let told = match found {
@@ -39,12 +46,6 @@ impl Wanted {
 }
 
 impl WantedRule {
-    fn fits(&self, text: &str) -> bool {
-        let exact = self.exact.as_ref().is_none_or(|exact| exact == text);
-        let regex = self.regex.as_ref();
-        exact && regex.is_none_or(|regex| finds(regex).is_ok_and(|one| one.is_valid(&json!(text))))
-    }
-
     fn words(&self) -> String {
         let none = if self.absent { "none" } else { "one" };
         match (&self.exact, &self.regex) {

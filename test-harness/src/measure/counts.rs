@@ -18,6 +18,18 @@ pub enum ClientOutcome {
     Failed,
 }
 
+impl ClientOutcome {
+    /// What a response is to its user, by its status and the filter's headers: `x-seawall-degraded` and `x-seawall-reason`.
+    pub fn of(status: u32, degraded: bool, reason: Option<&str>) -> Self {
+        match (degraded, reason) {
+            (true, _) => Self::Degraded,
+            (false, Some(_)) => Self::Refused,
+            (false, None) if status >= 500 => Self::Failed,
+            (false, None) => Self::Good,
+        }
+    }
+}
+
 /// Whether an answer of the filter with this reason was given before the upstream was asked.
 pub fn is_refusal(reason: &str) -> bool {
     Reason::ALL.iter().any(|known| known.name() == reason)

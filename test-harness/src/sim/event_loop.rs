@@ -255,7 +255,8 @@ impl<'a> Run<'a> {
 
     /// The Envoy that a user's request comes to.
     pub(super) fn envoy_of(&self, call: &ClientRequest) -> usize {
-        call.client.unwrap_or(call.origin) % self.lane.edge()
+        let client = self.sessions.keeps_connection(call.client);
+        client.unwrap_or(call.origin) % self.lane.edge()
     }
 
     /// Whether requests of the trace are on their way, or more will come.

@@ -25,8 +25,7 @@ impl Limits {
     /// What the configuration of these Envoys has.
     pub(super) fn of(envoys: &[&dyn Filter]) -> Self {
         let configuration = envoys.first().map(|filter| filter.configuration());
-        let value = configuration.and_then(|text| serde_json::from_slice(&text).ok());
-        let routing = value.and_then(|value| seawall_config::from_value(&value).ok());
+        let routing = configuration.and_then(|text| seawall_config::parse(&text).ok());
         let policies = routing.map(|routing| routing.policies).unwrap_or_default();
         let limited = policies.into_iter().filter(|policy| {
             let bulkhead = policy.bulkhead.as_ref();

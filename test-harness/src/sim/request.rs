@@ -33,7 +33,7 @@ impl Run<'_> {
             Some(caller) => caller.envoy,
             None => self.envoy_of(call),
         };
-        let client = call.client;
+        let client = self.sessions.keeps_connection(call.client);
         // A client that keeps its connection stays with its worker.
         let seed = match client {
             Some(client) => Seed::of(self.scenario.seed, format_args!("client {client} worker")),
@@ -63,13 +63,7 @@ impl Run<'_> {
             return;
         };
         let worker = seed.start().random_range(0..process.workers());
-        let known = match client {
-            Some(client) => {
-                let address = format!("10.1.{}.{}:50000", client / 250 % 250, client % 250);
-                Rc::new(properties(&self.services.get(service).name, address))
-            }
-            None => self.known(service, origin % CLIENTS),
-        };
+        let known = self.known(service, client.unwrap_or(origin % CLIENTS));
         let stream = process.open(worker, known);
         flight.stream = Some(stream);
         let is_all = self.services.get(service).like.body.request == 0;
@@ -89,7 +83,7 @@ impl Run<'_> {
             self.known.clear();
         }
         let known = self.known.entry((service, client)).or_insert_with(|| {
-            let address = format!("10.1.0.{client}:50000");
+            let address = format!("10.1.{}.{}:50000", client / 250 % 250, client % 250);
             Rc::new(properties(&self.services.get(service).name, address))
         });
         Rc::clone(known)
@@ -308,15 +302,8 @@ impl Run<'_> {
         if let Some(reason) = &reason {
             self.measure.refused(now - START, reason);
         }
-        if value(headers, "x-seawall-degraded").is_some() {
-            ClientOutcome::Degraded
-        } else if reason.is_some() {
-            ClientOutcome::Refused
-        } else if status >= 500 {
-            ClientOutcome::Failed
-        } else {
-            ClientOutcome::Good
-        }
+        let degraded = value(headers, "x-seawall-degraded").is_some();
+        ClientOutcome::of(status, degraded, reason.as_deref())
     }
 }
 

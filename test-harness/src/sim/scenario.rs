@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::fate::Fate;
 use super::service::{Service, in_turn};
-use super::wire::{Delivery, Wire};
+use super::wire::{Delivery, Wire, held};
 use super::{Clients, Environment, START};
 use crate::fault::{Direction, Fault, Kind};
 use crate::random::chance;
@@ -194,8 +194,7 @@ impl Scenario {
         let toxics = self.toxics(now, Direction::Downstream, at);
         let slow = toxics.filter(|fault| fault.kind == Kind::SlowClose);
         slow.fold(now, |seen, fault| {
-            let ends = START.saturating_add(fault.end());
-            seen.saturating_add(fault.by).min(ends.max(seen))
+            held(seen, fault.by, START.saturating_add(fault.end()))
         })
     }
 

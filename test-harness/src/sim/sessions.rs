@@ -17,7 +17,7 @@ pub(super) struct Sessions {
     clients: Clients,
     /// Closed clients that think, with when they ask next.
     ready: BinaryHeap<Reverse<(u64, usize)>>,
-    /// The host of a service that a client reached last.
+    /// The host of a service that a client's last attempt was sent to.
     hosts: BTreeMap<(usize, usize), usize>,
 }
 
@@ -66,12 +66,17 @@ impl Sessions {
         }
     }
 
+    /// The client of a request, if it keeps its connection.
+    pub(super) fn keeps_connection(&self, client: Option<usize>) -> Option<usize> {
+        client.filter(|_| self.clients.keeps != Keeps::Nothing)
+    }
+
     /// The client of a request, if it goes back to the host of its last one.
     pub(super) fn keeps_host(&self, client: Option<usize>) -> Option<usize> {
         client.filter(|_| self.clients.keeps == Keeps::Host)
     }
 
-    /// The host of a service that a client reached last.
+    /// The host of a service that a client's last attempt was sent to, whether it answered or not.
     pub(super) fn host(&self, client: usize, service: usize) -> Option<usize> {
         self.hosts.get(&(client, service)).copied()
     }

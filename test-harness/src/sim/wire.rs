@@ -188,7 +188,7 @@ impl Wire {
 }
 
 /// Later by so much, but not later than the fault's end.
-fn held(at: u64, by: u64, ends: u64) -> u64 {
+pub(super) fn held(at: u64, by: u64, ends: u64) -> u64 {
     at.saturating_add(by).min(ends.max(at))
 }
 

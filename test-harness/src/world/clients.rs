@@ -42,7 +42,7 @@ pub enum KeepsSpec {
     Nothing,
     /// Its connection: the Envoy, its worker, the client's address.
     Connection,
-    /// That, and the host of each service that it reached last, as with a cookie.
+    /// That, and the host of each service that its last attempt was sent to, whether it answered or not, as with a cookie.
     Host,
 }
 

@@ -13,7 +13,13 @@ mod targets;
 
 use std::path::{Path, PathBuf};
 
-use seawall_harness::chaos::Experiment;
+use seawall_harness::chaos::{Experiment, Suite};
+
+/// Plays experiments in the simulation to their end.
+fn simulated(experiments: &[Experiment]) -> Suite {
+    let goes_on = || true;
+    Suite::run(experiments, shipped::module(), goes_on).expect("all can be played")
+}
 
 fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/experiments")

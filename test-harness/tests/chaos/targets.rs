@@ -7,7 +7,7 @@ use seawall_harness::chaos::{
 };
 use seawall_harness::measure::Measure;
 
-use crate::{all, shipped};
+use crate::{all, shipped, simulated};
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -24,6 +24,8 @@ struct Mirror {
     played: AtomicUsize,
     /// When somebody stops it.
     stopped: Option<u64>,
+    /// How many lanes were played to their end by then.
+    before: usize,
 }
 
 impl Target for Mirror {
@@ -56,7 +58,7 @@ impl Target for Mirror {
         };
         let course = Course {
             platform: self.name(),
-            interrupted: self.stopped,
+            interrupted: self.stopped.filter(|_| number >= self.before),
             late_ms: self.late_ms,
             ..Course::simulated()
         };
@@ -72,7 +74,7 @@ fn some() -> Vec<Experiment> {
 
 fn pairs(target: &Mirror) -> Pairs {
     let experiments = some();
-    let simulation = Suite::run(&experiments, shipped::module(), || true).unwrap();
+    let simulation = simulated(&experiments);
     play_on(&experiments, shipped::module(), simulation, target, || {}).unwrap()
 }
 
@@ -156,6 +158,32 @@ fn what_somebody_stopped_has_a_journal_as_far_as_it_came_and_was_rolled_back() {
         );
         assert_eq!(journal.duration, 25.0, "{name}");
     }
+}
+
+#[test]
+fn what_somebody_stopped_while_it_was_played_once_more_has_no_verdict() {
+    let pairs = pairs(&Mirror {
+        without: LANES,
+        late_ms: Some(101),
+        stopped: Some(20 * SECOND),
+        before: LANES,
+        ..Mirror::default()
+    });
+    assert_eq!((pairs.played, pairs.interrupted.len()), (0, 2));
+}
+
+#[test]
+fn a_simulation_that_somebody_stopped_is_told_of_though_the_target_plays_none_of_it() {
+    let mut experiments = some();
+    experiments.retain(|one| one.name() == "kill-instance");
+    let simulation = Suite::run(&experiments, shipped::module(), || false).unwrap();
+    let mirror = Mirror {
+        cannot: "kill-instance",
+        ..Mirror::default()
+    };
+    let pairs = play_on(&experiments, shipped::module(), simulation, &mirror, || {}).unwrap();
+    let told: Vec<_> = pairs.interrupted.iter().map(|(name, _)| name).collect();
+    assert_eq!(told, ["kill-instance"]);
 }
 
 #[test]

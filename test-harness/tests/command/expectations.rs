@@ -67,6 +67,16 @@ fn what_was_expected_is_told_by_the_exit_code_as_text_as_json_and_as_junit() {
         "{junit}"
     );
 
+    let mut refused = arguments;
+    refused[2] = "bad";
+    assert_eq!(place.run(&refused).0, 1);
+    let junit = std::fs::read_to_string(place.path().join("junit.xml")).unwrap();
+    assert!(
+        junit.contains("tests=\"1\"") && junit.contains("failures=\"1\""),
+        "a module that does not start has no requests: {junit}"
+    );
+    assert!(junit.contains("refused its configuration"), "{junit}");
+
     for (wrong, told) in [
         (json!([{"expect": {"state": 200}}]), "unknown field `state`"),
         (

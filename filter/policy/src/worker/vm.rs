@@ -36,7 +36,7 @@ pub struct Vm {
 
 impl Vm {
     /// A VM in a body where an attempt can read only at its start what its request wrote: each request writes, and none is kept.
-    pub fn whose_positions_write() -> Self {
+    pub fn without_handover() -> Self {
         Self {
             handover: Handover::written(),
             ..Self::default()

@@ -144,7 +144,7 @@ mod tests {
             assert!(lua_of(&rows, row).is_some(), "{}", row.name);
             assert!(!row.sees.is_empty(), "{}", row.name);
             let policy = row.policy.as_ref().map(|name| policies.contains_key(name));
-            let wanted = (row.stands == Stands::Seawall).then_some(true);
+            let wanted = row.is_seawall().then_some(true);
             assert_eq!(policy, wanted, "{}", row.name);
             assert!(
                 !rows[..at].iter().any(|other| other.name == row.name),

@@ -48,30 +48,36 @@ impl Drop for Share<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
 
     use super::*;
 
     #[test]
     fn no_more_than_there_is_is_taken_at_the_same_time() {
-        let (gate, now, most) = (Gate::new(10), AtomicUsize::new(0), AtomicUsize::new(0));
+        let gate = &Gate::new(10);
+        let first = gate.enter(7);
+        let (entered, told) = channel();
         std::thread::scope(|scope| {
-            for size in [3, 7, 4, 50, 6, 1, 9, 2] {
-                let (gate, now, most) = (&gate, &now, &most);
-                scope.spawn(move || {
-                    let size = size.min(10);
-                    let share = gate.enter(size);
-                    most.fetch_max(
-                        now.fetch_add(size, Ordering::SeqCst) + size,
-                        Ordering::SeqCst,
-                    );
-                    std::thread::yield_now();
-                    now.fetch_sub(size, Ordering::SeqCst);
-                    drop(share);
-                });
-            }
+            scope.spawn(move || {
+                let _share = gate.enter(4);
+                entered.send(()).expect("somebody waits");
+            });
+            let early = told.recv_timeout(Duration::from_millis(50));
+            assert!(early.is_err(), "7 and 4 are more than 10");
+            drop(first);
+            let entered = told.recv_timeout(Duration::from_secs(10));
+            assert!(entered.is_ok(), "4 are free");
         });
-        assert!((7..=10).contains(&most.load(Ordering::SeqCst)));
+        assert_eq!(*gate.taken.lock().unwrap(), 0);
+    }
+
+    #[test]
+    fn what_is_more_than_there_is_takes_all() {
+        let gate = Gate::new(10);
+        let all = gate.enter(50);
+        assert_eq!(*gate.taken.lock().unwrap(), 10);
+        drop(all);
         assert_eq!(*gate.taken.lock().unwrap(), 0);
     }
 }

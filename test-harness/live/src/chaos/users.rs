@@ -129,11 +129,7 @@ impl Users {
                 }
             });
         }
-        match (value("x-seawall-degraded"), reason) {
-            (Some(_), _) => ClientOutcome::Degraded,
-            (None, Some(_)) => ClientOutcome::Refused,
-            (None, None) if status >= 500 => ClientOutcome::Failed,
-            (None, None) => ClientOutcome::Good,
-        }
+        let degraded = value("x-seawall-degraded").is_some();
+        ClientOutcome::of(status.into(), degraded, reason)
     }
 }

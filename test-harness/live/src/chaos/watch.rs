@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use anyhow::Context;
 use seawall_harness::fault::Fault;
 use seawall_harness::measure::Transition;
 
@@ -45,7 +46,7 @@ impl Watch {
     /// Looks, and writes down what is new.
     ///
     /// # Errors
-    /// If Envoy does not answer.
+    /// If Envoy does not answer, or has no such counter.
     pub(super) async fn look(&mut self, envoy: &Envoy, recorder: &Recorder) -> anyhow::Result<()> {
         let text = envoy.admin("/stats?filter=upstream_rq_").await?;
         let now = recorder.now();
@@ -54,12 +55,12 @@ impl Watch {
                 .lines()
                 .filter_map(|line| line.strip_prefix(&self.cluster));
             let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
-            value
-                .and_then(|value| value.parse::<u64>().ok())
-                .unwrap_or(0)
+            let value = value.and_then(|value| value.parse::<u64>().ok());
+            value.with_context(|| format!("Envoy shows no {}{name}", self.cluster))
         };
-        let attempts = ATTEMPTS.map(of).iter().sum::<u64>();
-        let (active, new) = (of(ACTIVE), attempts.saturating_sub(self.attempts));
+        let [sent, unconnected] = ATTEMPTS;
+        let attempts = of(sent)? + of(unconnected)?;
+        let (active, new) = (of(ACTIVE)?, attempts.saturating_sub(self.attempts));
         let span = now.saturating_sub(self.looked);
         recorder.with(|measure| {
             // They came at some time since the last look: evenly spread.

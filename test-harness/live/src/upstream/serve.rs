@@ -20,6 +20,8 @@ use crate::listen::{self, bind};
 
 /// After so long an address is bound again that was not free.
 const AGAIN: Duration = Duration::from_millis(10);
+/// A connection of our own that waits longer found no place.
+const FILLS: Duration = Duration::from_millis(100);
 
 /// What the knobs make of whoever wants a connection.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -95,11 +97,11 @@ pub(super) async fn run(listener: TcpListener, address: SocketAddr, shared: Arc<
 }
 
 /// A socket that listens and accepts nobody, with as many connections as may wait: Linux drops what asks for another one, as if it were
-/// lost on the way.
-async fn full(address: SocketAddr) -> std::io::Result<(TcpListener, TcpStream)> {
+/// lost on the way. Where somebody else took the only place first, it is as full.
+async fn full(address: SocketAddr) -> std::io::Result<(TcpListener, Option<TcpStream>)> {
     let listener = listen::backlog(address, 0)?;
-    let waits = TcpStream::connect(address).await?;
-    Ok((listener, waits))
+    let waits = tokio::time::timeout(FILLS, TcpStream::connect(address)).await;
+    Ok((listener, waits.ok().transpose()?))
 }
 
 /// One connection, cut when the upstream goes down.

@@ -98,7 +98,7 @@ impl Expectations {
         }
     }
 
-    /// As JUnit's XML: each request with expectations is a test. A module that did not start failed all of them.
+    /// As JUnit's XML: the start of the module is a test, and each request with expectations is one. After a start that failed there are no requests.
     ///
     /// # Errors
     /// If it cannot be written.

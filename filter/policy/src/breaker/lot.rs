@@ -42,6 +42,8 @@ impl Breaker {
         }
         settled.changed |= closed.window.add_good(lot.count, now);
         closed.verdicts = closed.verdicts.wrapping_add(lot.count);
+        // They were answered, and all are admitted.
+        self.trips = 0;
         let cause = closed.due(settings, geometry, now);
         let made = cause.map(|cause| self.take(settings, cause, moment.draw, None));
         settled.made.extend(made);

@@ -16,6 +16,7 @@ mod hosts;
 mod lot;
 mod own_probe;
 mod packed;
+mod ramp;
 mod rules;
 mod settings;
 mod starvation;
@@ -46,7 +47,7 @@ use crate::outcome::Outcome;
 use crate::ratio::Share;
 use crate::shared::leases::{Lease, LocalLease};
 use crate::time::{Span, Timestamp};
-use rules::{host_clock, open_time, ramp_share};
+use rules::{host_clock, open_time};
 use state::CountedAt;
 
 /// How many VMs may hold permits of one generation at the same time; a further one is refused.
@@ -82,13 +83,7 @@ impl Breaker {
 
     /// Whether every request gets in now, as it stands.
     pub fn admits_all_at(&self, settings: &Settings, now: Timestamp) -> bool {
-        match &self.state {
-            State::Closed(closed) => {
-                let now = now.max(self.last);
-                ramp_share(closed.ramp_from, settings.ramp, now) == Share::ALL
-            }
-            State::Open { .. } | State::HalfOpen(_) => false,
-        }
+        self.ramp(settings, now.max(self.last)) == Share::ALL
     }
 
     /// Whether a closed breaker saw failures of late, so that the hosts of further answers are worth knowing.
@@ -143,18 +138,17 @@ impl Breaker {
     ) -> (Admission, Transitions) {
         let made = self.advance(settings, moment);
         let (now, generation) = (self.last, self.generation);
+        let ramp = self.ramp(settings, now);
         let refused = |refusal, retry_after| Admission::Refused {
             refusal,
             retry_after,
         };
         let admitted = |probe| Admission::Admitted(Permit { generation, probe });
         let admission = match &mut self.state {
-            State::Closed(closed) => {
-                match ramp_share(closed.ramp_from, settings.ramp, now).samples(ramp_draw) {
-                    true => admitted(None),
-                    false => refused(Refusal::Ramp, RETRY_SOON),
-                }
-            }
+            State::Closed(_) => match ramp.samples(ramp_draw) {
+                true => admitted(None),
+                false => refused(Refusal::Ramp, RETRY_SOON),
+            },
             State::Open { until } => refused(Refusal::Open, until.since(now)),
             State::HalfOpen(probing) => match probing.ask(settings, asker, instance, now) {
                 true => admitted(Some(instance)),
@@ -180,6 +174,9 @@ impl Breaker {
         }
         let (now, geometry) = (self.last, self.geometry);
         let counts = verdict.outcome.counts();
+        if counts && self.is_on_trial(settings) {
+            self.tried(verdict.is_answer());
+        }
         let (cause, at) = match &mut self.state {
             State::Closed(closed) => {
                 let entry = closed.count(geometry, now, verdict);
@@ -246,6 +243,10 @@ impl Breaker {
             return settled;
         }
         let (now, geometry) = (self.last, self.geometry);
+        if word == LastWord::Answered && self.is_on_trial(settings) {
+            self.tried(true);
+            settled.changed = true;
+        }
         let cause = match (&mut self.state, counted.at, word) {
             (State::Closed(closed), CountedAt::Closed(entry), word) => {
                 let changed = closed.last_word(geometry, now, entry, word);
@@ -366,7 +367,9 @@ impl Breaker {
         match cause {
             Cause::ProbesGood { .. } | Cause::OwnProbes { .. } => {
                 let ramp_from = (settings.ramp > Span::ZERO).then_some(now);
-                self.trips = 0;
+                if !matches!(cause, Cause::OwnProbes { .. }) {
+                    self.trips = 0;
+                }
                 let closed = State::Closed(Box::new(Closed::new(self.geometry, ramp_from)));
                 self.enter(closed, now, cause)
             }

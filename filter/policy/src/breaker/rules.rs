@@ -1,12 +1,9 @@
-//! The arithmetic of the breaker: when it trips, how long it stays open, what it lets in after closing.
+//! The arithmetic of the breaker: when it trips, and how long it stays open.
 
 use super::{OpenTime, Thresholds};
 use crate::breaker::window::{Counts, Geometry, SLICES};
 use crate::ratio::Share;
 use crate::time::{Span, Timestamp};
-
-/// The share admitted at the beginning of a ramp.
-const RAMP_FLOOR: Share = Share::percent(10);
 
 /// Whether one failed probe opens the breaker again: where failures in a row are what trips it, and not their rate, and
 /// where no rate is on at all.
@@ -41,22 +38,6 @@ pub(super) fn open_time(
         .share(u64::from(open.jitter.as_basis_points()), 10_000)
         .share(u64::from(draw), u64::from(u32::MAX));
     length.plus(jitter)
-}
-
-/// The share that a closed breaker admits at `now`.
-pub(super) fn ramp_share(from: Option<Timestamp>, ramp: Span, now: Timestamp) -> Share {
-    let Some(from) = from else {
-        return Share::ALL;
-    };
-    let elapsed = now.since(from);
-    if elapsed >= ramp {
-        return Share::ALL;
-    }
-    let floor = u64::from(RAMP_FLOOR.as_basis_points());
-    let growth = Span::nanos(10_000_u64.saturating_sub(floor))
-        .share(elapsed.as_nanos(), ramp.as_nanos())
-        .as_nanos();
-    Share::basis_points(u16::try_from(floor.saturating_add(growth)).unwrap_or(u16::MAX))
 }
 
 /// The tick of host tracking, and how many ticks are remembered.

@@ -22,7 +22,7 @@ pub struct Breaker {
     pub geometry: Geometry,
     /// Counts the transitions.
     pub generation: u64,
-    /// Trips since it was last closed.
+    /// Trips since it was last closed, and since a request was answered where own probes closed it.
     pub trips: u32,
     /// The time of the last step that was kept.
     pub last: Timestamp,

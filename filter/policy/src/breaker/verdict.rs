@@ -20,6 +20,17 @@ pub struct Verdict {
     pub silent: bool,
 }
 
+impl Verdict {
+    /// Whether the upstream answered the request, and well, however late.
+    pub(super) fn is_answer(&self) -> bool {
+        match self.outcome {
+            Outcome::Success => true,
+            Outcome::Slow => !self.silent,
+            _ => false,
+        }
+    }
+}
+
 /// What became of a request after its verdict was counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LastWord {

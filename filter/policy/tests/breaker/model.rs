@@ -61,6 +61,19 @@ fn closed(ramp_from: Option<u64>) -> State {
     }
 }
 
+/// Of ten thousand. Where own probes closed it and no request was answered since, the ramp begins when permits would have lapsed.
+fn admitted_share(settings: &Settings, ramp_from: Option<u64>, trips: u32, now: u64) -> u128 {
+    let ramp = settings.ramp.as_nanos();
+    let trial = match trips {
+        0 => 0,
+        _ => settings.half_open.wait.as_nanos(),
+    };
+    match ramp_from.map(|from| now.saturating_sub(from + trial)) {
+        Some(elapsed) if elapsed < ramp => 1_000 + u128::from(elapsed) * 9_000 / u128::from(ramp),
+        _ => 10_000,
+    }
+}
+
 fn reached(threshold: Share, part: usize, whole: usize) -> bool {
     threshold > Share::NONE
         && whole > 0
@@ -128,13 +141,7 @@ impl Model {
         let used = self.used();
         match &mut self.state {
             State::Closed { ramp_from, .. } => {
-                let ramp = self.settings.ramp.as_nanos();
-                let elapsed = ramp_from.map_or(ramp, |from| (now - from).min(ramp));
-                let share = if elapsed >= ramp {
-                    10_000
-                } else {
-                    1_000 + u128::from(elapsed) * 9_000 / u128::from(ramp)
-                };
+                let share = admitted_share(&self.settings, *ramp_from, self.trips, now);
                 match (u128::from(ramp_draw) * 10_000) >> 32 < share {
                     true => Told::Admitted {
                         generation,
@@ -185,9 +192,20 @@ impl Model {
         let now = self.now;
         let room = self.used() < self.settings.half_open.permits as usize;
         match &mut self.state {
-            State::Closed { seen, .. } => {
+            State::Closed {
+                seen, ramp_from, ..
+            } => {
                 if !end.outcome.counts() {
                     return None;
+                }
+                // Here nobody is silent: what is no failure is an answer.
+                if self.trips > 0
+                    && admitted_share(&self.settings, *ramp_from, self.trips, now) < 10_000
+                {
+                    *ramp_from = Some(now);
+                    if end.outcome != Outcome::Failure {
+                        self.trips = 0;
+                    }
                 }
                 seen.push(Seen {
                     at: now,
@@ -318,7 +336,9 @@ impl Model {
     }
 
     fn close(&mut self, why: Why) -> Made {
-        self.trips = 0;
+        if why != Why::OwnProbes {
+            self.trips = 0;
+        }
         let now = self.now;
         let ramp_from = (self.settings.ramp.as_nanos() > 0).then_some(now);
         self.change(closed(ramp_from), why, now, None)

@@ -75,7 +75,10 @@ async fn work(mut request: Request<Incoming>, shared: Arc<Shared>) -> Result<Res
         }
     }
     let place = shared.places().acquire_owned().await;
-    let knobs = shared.knobs.borrow().clone();
+    let mut knobs = shared.knobs.borrow().clone();
+    if knobs.well_path.as_deref() == Some(request.uri().path()) {
+        knobs = Knobs::default();
+    }
     if knobs.hang || knobs.blackhole {
         let mut changes = shared.knobs.subscribe();
         let well = |knobs: &Knobs| !knobs.hang && !knobs.blackhole;

@@ -51,6 +51,8 @@ pub struct Knobs {
     pub cold_start: Option<ColdStart>,
     /// Answers so many at the same time; the others wait.
     pub capacity: Option<usize>,
+    /// A path that is answered well whatever the others are, as a health check is that says nothing of the traffic.
+    pub well_path: Option<String>,
     /// Works on, and lets wait, also what nobody waits for any more, as most programs do.
     pub stubborn: bool,
     /// A `retry-after` header on failed answers, in seconds.
@@ -130,6 +132,7 @@ impl Default for Knobs {
             speed: 100,
             cold_start: None,
             capacity: None,
+            well_path: None,
             stubborn: false,
             retry_after: None,
             answer_headers: Vec::new(),

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use seawall_live::load::Kind;
+use seawall_live::clock;
+use seawall_live::load::{Client, Kind};
 use seawall_live::upstream::Knobs;
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
-use crate::support::{Stand, alone, assert_no_trap, policy, until};
+use crate::support::{Stand, alone, assert_no_trap, beside_others, policy, until};
 
 const CONNECTIONS: usize = 20;
 const HEALTH: &str = "/healthz";
@@ -92,5 +94,62 @@ async fn an_upstream_that_is_down_or_hangs_is_asked_on_and_stays_open() -> anyho
         assert_eq!(stand.envoy.sum(&trouble).await?, 0);
         assert_no_trap(&stand.envoy);
     }
+    Ok(())
+}
+
+/// Clients that leave a hanging upstream after a moment: no verdict, and so nothing that half-open could decide by.
+async fn leave_early(stand: &Stand) {
+    let client = Client::new(stand.address, 2, Duration::from_millis(400));
+    client.run("/", 4.0, Duration::from_millis(500)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_the_health_check_alone_answers_a_tenth_is_admitted_and_it_opens_again()
+-> anyhow::Result<()> {
+    let _turn = beside_others().await;
+    let stand = Stand::start(policy(json!({
+        "consecutive": 7,
+        "slow_call": {"over": "500ms"},
+        "ramp": "5s",
+        "open": {"for": "1s", "up_to": "60s", "jitter": 0},
+        "half_open": {"permits": 2, "wait": "20s"},
+        "probe": {"path": HEALTH, "every": "1s", "timeout": "500ms"}
+    })))
+    .await?;
+    stand.upstream.set(Knobs::failing(1.0));
+    let client = stand.client(CONNECTIONS);
+    client.run("/", 300.0, Duration::from_millis(300)).await;
+    assert_eq!(stand.transitions(), ["closed -> open"]);
+    stand.upstream.set(Knobs {
+        well_path: Some(HEALTH.to_owned()),
+        ..Knobs::hanging()
+    });
+    let last = || stand.transitions().pop().unwrap_or_default();
+    let begin = clock::now();
+    while last() != "half_open -> closed" {
+        leave_early(&stand).await;
+        let late = begin.elapsed() > Duration::from_secs(60);
+        anyhow::ensure!(!late, "{:#?}", stand.transitions());
+    }
+
+    // Those who come now wait for longer than a call may take.
+    stand.upstream.reset_stats();
+    let begin = clock::now();
+    let mut asked = 0_u64;
+    let mut waiting = JoinSet::new();
+    let mut turns = tokio::time::interval(Duration::from_millis(20));
+    while last() == "half_open -> closed" {
+        turns.tick().await;
+        asked += 1;
+        let client = Client::new(stand.address, 1, Duration::from_secs(4));
+        waiting.spawn(async move { client.get(0, "/").await });
+        anyhow::ensure!(begin.elapsed() < Duration::from_secs(30), "it stays closed");
+    }
+    let arrivals = stand.upstream.snapshot().arrivals.into_iter();
+    let admitted = arrivals.filter(|arrival| arrival.path == "/").count() as u64;
+    println!("{admitted} of {asked} were admitted, until {}", last());
+    assert_eq!(last(), "closed -> open");
+    assert!(admitted * 100 <= asked * 16 + 500, "{admitted} of {asked}");
+    assert_no_trap(&stand.envoy);
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! Half-open without verdicts: own probes begin the ramp, and a counter says so.
 
+use std::collections::VecDeque;
+
 use super::*;
 
 #[test]
@@ -30,11 +32,152 @@ fn three_good_own_probes_in_a_row_begin_the_ramp_where_no_verdict_comes() {
             .collect::<Vec<_>>(),
         [(Phase::Closed, Cause::OwnProbes { good: 3 })]
     );
-    let State::Closed(closed) = &stage.breaker.state else {
-        panic!("{:?}", stage.breaker);
+    assert_eq!(
+        stage.breaker.ramp(&settings, at(31_000).now),
+        Share::percent(10),
+        "never closed at once"
+    );
+}
+
+/// On trial since 31 s.
+fn on_trial() -> Stage {
+    let mut stage = Stage::new(settings());
+    let settings = stage.settings;
+    stage.breaker.advance(&settings, at(10_000));
+    let generation = stage.breaker.generation;
+    for _ in 0..3 {
+        stage
+            .breaker
+            .probed(&settings, at(31_000), generation, true);
+    }
+    assert_eq!(stage.breaker.phase(), Phase::Closed);
+    assert!(stage.breaker.trips > 0);
+    stage
+}
+
+fn verdict(outcome: Outcome, silent: bool) -> Verdict {
+    Verdict {
+        outcome,
+        host: 0,
+        retry_after: None,
+        peer: 0,
+        silent,
+    }
+}
+
+/// The share in percent at so many milliseconds.
+fn share(stage: &Stage, millis: u64) -> u16 {
+    let share = stage.breaker.ramp(&stage.settings, at(millis).now);
+    share.as_basis_points() / 100
+}
+
+#[test]
+fn on_trial_a_tenth_is_admitted_until_a_request_is_answered() {
+    for (outcome, silent, answered) in [
+        (Outcome::Success, false, true),
+        (Outcome::Slow, false, true),
+        (Outcome::Slow, true, false),
+        (Outcome::Failure, false, false),
+    ] {
+        let mut stage = on_trial();
+        let settings = stage.settings;
+        let generation = stage.breaker.generation;
+        let permit = Permit {
+            generation,
+            probe: None,
+        };
+        assert_eq!(share(&stage, 40_000), 10);
+        let verdict = verdict(outcome, silent);
+        let settled = stage.breaker.settle(&settings, at(40_000), permit, verdict);
+        let half = settings.ramp.as_millis() / 2;
+        assert_eq!(share(&stage, 40_000), 10);
+        let expected = if answered { 55 } else { 10 };
+        assert_eq!(share(&stage, 40_000 + half), expected, "{outcome:?}");
+        assert_eq!(stage.breaker.trips == 0, answered, "{outcome:?}");
+        if silent {
+            let counted = settled.counted.expect("counted");
+            stage
+                .breaker
+                .settle_late(&settings, at(45_000), counted, LastWord::Answered);
+            assert_eq!(share(&stage, 45_000 + half), 55, "its answer came late");
+        }
+    }
+}
+
+#[test]
+fn a_trial_without_any_verdict_ends_by_its_time() {
+    let stage = on_trial();
+    let wait = stage.settings.half_open.wait.as_millis();
+    let ramp = stage.settings.ramp.as_millis();
+    assert_eq!(share(&stage, 31_000 + wait), 10);
+    assert_eq!(share(&stage, 31_000 + wait + ramp / 2), 55);
+    assert_eq!(share(&stage, 31_000 + wait + ramp), 100);
+}
+
+#[test]
+fn behind_its_ramp_no_verdict_begins_a_trial_anew() {
+    let mut stage = on_trial();
+    let settings = stage.settings;
+    let after = 31_000 + settings.half_open.wait.as_millis() + settings.ramp.as_millis();
+    let permit = Permit {
+        generation: stage.breaker.generation,
+        probe: None,
     };
-    let share = ramp_share(closed.ramp_from, settings.ramp, at(31_000).now);
-    assert_eq!(share, Share::percent(10), "never closed at once");
+    let silent = verdict(Outcome::Slow, true);
+    stage.breaker.settle(&settings, at(after), permit, silent);
+    assert_eq!(share(&stage, after), 100);
+    assert!(stage.breaker.trips > 0, "the next open time is longer");
+    let lot = Lot {
+        generation: stage.breaker.generation,
+        count: 3,
+    };
+    stage.breaker.settle_lot(&settings, at(after + 1), lot);
+    assert_eq!(stage.breaker.trips, 0);
+}
+
+#[test]
+fn an_upstream_whose_health_check_alone_answers_gets_a_tenth_and_opens_again() {
+    const SILENT_AFTER: u64 = 4_000;
+    const CLIENTS_WAIT: u64 = 15_000;
+    for each_ms in [200, 100, 50, 10] {
+        let mut stage = on_trial();
+        let settings = stage.settings;
+        let generation = stage.breaker.generation;
+        let mut waiting = VecDeque::new();
+        let mut silent = VecDeque::new();
+        let (mut asked, mut admitted) = (0_u32, 0_u32);
+        let mut now = 31_000;
+        while stage.breaker.phase() == Phase::Closed {
+            now += each_ms;
+            asked += 1;
+            let draw = asked.wrapping_mul(0x9e37_79b9);
+            let asker = whole(asked);
+            let (told, _) = stage.breaker.admit(&settings, at(now), 1, draw, asker);
+            if let Admission::Admitted(permit) = told {
+                admitted += 1;
+                waiting.push_back((now, permit));
+            }
+            while let Some((_, permit)) =
+                waiting.pop_front_if(|(since, _)| *since + SILENT_AFTER <= now)
+            {
+                let slow = verdict(Outcome::Slow, true);
+                let settled = stage.breaker.settle(&settings, at(now), permit, slow);
+                silent.extend(settled.counted.map(|counted| (now, counted)));
+            }
+            while let Some((_, counted)) =
+                silent.pop_front_if(|(since, _)| *since + CLIENTS_WAIT - SILENT_AFTER <= now)
+            {
+                let word = LastWord::Unanswered;
+                stage.breaker.settle_late(&settings, at(now), counted, word);
+            }
+            assert!(now < 400_000, "each {each_ms} ms: it never opened again");
+        }
+        assert!(stage.breaker.generation > generation);
+        assert!(
+            admitted * 100 <= asked * 13 + 300,
+            "each {each_ms} ms: {admitted} of {asked}"
+        );
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! How many requests are in flight.
 
+mod dead_vm;
 mod partitions;
 mod slots;
 mod unfinished;

@@ -8,11 +8,12 @@
 //! that is in use.
 //!
 //! **Values may be chosen by an attacker.** The hash has a key that is random in each process ([`crate::shared::process_key`]), so
-//! that nobody can choose values that take the partitions of a certain other one. Half of the partitions, which are asked for first,
-//! stay for [`KEEP`] whose they were though nothing is in flight: a flood cannot take them between two requests of one
-//! value. In the rest, a value has at most a quarter of the slots, so that one alone never fills it; requests without
-//! the header are a value like any other. What remains: who holds requests of hundreds of values at the same time keeps
-//! new values out, for as long as those requests last and no longer.
+//! that nobody can choose values that take the partitions of a certain other one. Half of the partitions are *kept*: they
+//! stay for [`KEEP`] whose they were though nothing is in flight. A value moves into one of them once a request of its own has ended.
+//! Newcomers share the other half, and what nobody ever had. So whoever asks at least once in that time is not locked out by any number of
+//! values that hold what they take. In the rest, a value has at most a quarter of the slots, so that one alone never fills it; requests
+//! without the header are a value like any other. What remains: who holds requests of hundreds of values at the same time
+//! keeps other newcomers out, for as long as those requests last and no longer.
 //!
 //! **What is not exact:** a value may hold slots in more than one partition for as long as requests last that came before it
 //! moved, if one of its candidates became idle between the looks of two VMs, or if it was in the rest before. Each partition
@@ -34,7 +35,7 @@ pub const VALUES: u32 = 100;
 /// The most that can be asked for: each partition is a key in shared data, and one bit in an index ([`super::rounds`]).
 pub const VALUES_MAX: u32 = 1_000;
 /// So long a partition of the half that is kept stays whose it was.
-pub const KEEP: Span = Span::secs(1);
+pub const KEEP: Span = Span::secs(30);
 /// How many partitions a value may use.
 const CHOICES: u32 = 8;
 /// Into so many parts those who share the rest are divided: a value is in one of them, and two are in the same one by
@@ -248,7 +249,8 @@ pub fn take_in(
     steps::acquire(store, &slot.key(prefix), &asked)
 }
 
-/// The partition that is the tag's, else the first one that is idle, and rather one that is kept.
+/// The partition that is the tag's: a kept one, or one that it moves to now. Else one that is idle, and rather one that is not kept; of
+/// several the one that was idle for longest, so that two newcomers do not take the same one from each other.
 fn choose(
     store: &impl SharedState,
     prefix: &Key<InFlightSlots>,
@@ -257,25 +259,41 @@ fn choose(
     dead: &[u64],
     now: Timestamp,
 ) -> Option<u32> {
-    let (mut kept, mut idle) = (None, None);
-    for choice in 0..CHOICES {
+    let (mut kept, mut never_used, mut idle) = (None, None, None);
+    let of_half = |half| (0..CHOICES).filter(move |choice| choice % 2 == half);
+    for choice in of_half(1).chain(of_half(0)) {
         let number = candidate(tag, choice, count);
-        let slot = Partition::Own(number);
-        let Some(mut places) = peek(store, &slot.key(prefix)) else {
+        let keeps = Partition::Own(number).keeps();
+        let Some(mut places) = peek(store, &Partition::Own(number).key(prefix)) else {
             continue;
         };
         places.leases.expire(dead);
+        let is_kept = keeps > Span::ZERO;
         if places.tag == tag {
-            return Some(number);
+            let stays = is_kept || places.in_flight() > 0;
+            let to = kept.filter(|_| !stays).map(|(_, number)| number);
+            return to.or(Some(number));
         }
-        if places.is_anybodys(slot.keeps(), now) {
-            match slot.keeps() {
-                Span::ZERO => idle = idle.or(Some(number)),
-                _ => kept = kept.or(Some(number)),
+        if places.is_anybodys(keeps, now) {
+            let found = (places.last, number);
+            if !is_kept {
+                earlier(&mut idle, found);
+                continue;
+            }
+            earlier(&mut kept, found);
+            if places.tag == 0 {
+                earlier(&mut never_used, found);
             }
         }
     }
-    kept.or(idle)
+    idle.or(never_used).map(|(_, number)| number)
+}
+
+/// Keeps the one that was idle for longer.
+fn earlier(best: &mut Option<(Timestamp, u32)>, found: (Timestamp, u32)) {
+    if best.is_none_or(|(last, _)| found.0 < last) {
+        *best = Some(found);
+    }
 }
 
 impl InFlightSlots {

@@ -114,8 +114,12 @@ async fn a_flood_of_tenants_takes_nothing_from_one_that_is_there_and_ends_with_i
         }
     };
     let holds = stream("there".to_owned()).await?;
-    let (there, steady) = (of("there"), of("steady"));
-    assert_eq!(steady.get(0, "/").await.1, Kind::Good);
+    let (there, steady, rare) = (of("there"), of("steady"), of("rare"));
+    // Who has had a request that ended has a partition of its own from the next one on.
+    for _ in 0..2 {
+        assert_eq!(steady.get(0, "/").await.1, Kind::Good);
+        assert_eq!(rare.get(0, "/").await.1, Kind::Good);
+    }
     let mut attackers = Vec::new();
     let mut seen = Vec::new();
     for number in 0..400 {
@@ -134,6 +138,9 @@ async fn a_flood_of_tenants_takes_nothing_from_one_that_is_there_and_ends_with_i
     for _ in 0..10 {
         seen.push((there.get(0, "/").await.1, steady.get(0, "/").await.1));
     }
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(rare.get(0, "/").await.1, Kind::Good, "ten seconds later");
+    assert_eq!(of("new").get(0, "/").await.1, Kind::Refused);
     assert!(
         seen.iter().all(|(there, _)| *there == Kind::Good),
         "{seen:?}"
@@ -242,7 +249,7 @@ async fn a_thousand_authorities_with_a_thousand_slots_each_make_nobody_wait() ->
     let slots = Stand::start(policy).await?;
     let none = Stand::start(loaded(json!({}))).await?;
     let mut rises = Vec::new();
-    // Both at the same time, so that what else the machine does falls on both; and once more where it fell on one. The
+    // Both at the same time, so that what else the machine does falls on both; and three times, since it may fall on one. The
     // streams end with the limit of their route, after 15 seconds.
     for _ in 0..3 {
         let held = (hold(&slots, STREAMS).await?, hold(&none, STREAMS).await?);
@@ -263,7 +270,9 @@ async fn a_thousand_authorities_with_a_thousand_slots_each_make_nobody_wait() ->
         })
         .await?;
     }
-    assert!(rises.iter().any(|rise| *rise <= 5.0), "{rises:?}");
+    rises.sort_by(f64::total_cmp);
+    let median = rises[rises.len() / 2];
+    assert!(median <= 5.0, "{rises:?}");
     assert_no_trap(&slots.envoy);
     Ok(())
 }

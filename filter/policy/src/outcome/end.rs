@@ -1,6 +1,6 @@
 //! What the end of a stream says about the upstream: the flags' class, whose limit it was, how far the request had come.
 
-use super::blame::{Class, class_of};
+use super::blame::{AfterHeaders, Class, class_of, row_of};
 use super::exchange::GRACE;
 use super::pool::PoolWait;
 use super::{Ignored, Outcome, Rules, flag};
@@ -198,28 +198,32 @@ impl Rules {
         flowing: bool,
         request: &RequestTiming,
     ) -> Afterwards {
-        let class = class_of(flags);
-        if tunnel && class.is_some() {
+        let Some(row) = row_of(flags) else {
+            return Afterwards::Stands(None);
+        };
+        if tunnel {
             return Afterwards::Stands(Some(Ignored::TunnelEnd));
         }
-        match class {
-            // It may be quiet for as long as nothing happens.
-            Some(Class::Limit) if request.exempt => Afterwards::Stands(Some(Ignored::TunnelEnd)),
-            Some(Class::Limit) => match request.limit_passed_on() {
-                Some(why) => Afterwards::Stands(Some(why)),
-                None if self.failure_flags & flag::UPSTREAM_TIMEOUT == 0 => {
-                    Afterwards::Stands(None)
+        match row.after {
+            AfterHeaders::Stands => Afterwards::Stands(None),
+            AfterHeaders::Stalled | AfterHeaders::Idle => {
+                // It may be quiet for as long as nothing happens.
+                if request.exempt {
+                    return Afterwards::Stands(Some(Ignored::TunnelEnd));
                 }
-                None => Afterwards::AskOthers {
-                    limit: flags & flag::STREAM_IDLE == 0,
-                },
-            },
-            Some(Class::Broken) if flags & self.failure_flags == 0 => Afterwards::Stands(None),
-            Some(Class::Broken) if flowing => Afterwards::Failed,
-            Some(Class::Broken) => Afterwards::AskOthers { limit: false },
-            Some(Class::Client | Class::Envoy | Class::OtherFilter | Class::Connect) | None => {
-                Afterwards::Stands(None)
+                match request.limit_passed_on() {
+                    Some(why) => Afterwards::Stands(Some(why)),
+                    None if self.failure_flags & flag::UPSTREAM_TIMEOUT == 0 => {
+                        Afterwards::Stands(None)
+                    }
+                    None => Afterwards::AskOthers {
+                        limit: row.after == AfterHeaders::Stalled,
+                    },
+                }
             }
+            AfterHeaders::Cut if flags & self.failure_flags == 0 => Afterwards::Stands(None),
+            AfterHeaders::Cut if flowing => Afterwards::Failed,
+            AfterHeaders::Cut => Afterwards::AskOthers { limit: false },
         }
     }
 

@@ -7,8 +7,17 @@
 //! `timeout.adaptive`. It is a *failure* only if an operator's limit (of the policy or the route) ended it. What a client or a
 //! caller ended sooner is no evidence. Tunnels, event streams and long polls are exempt. No single peer decides for all.
 //!
-//! [`blame::ROWS`] has a row for each of Envoy's response flags with the side that it blames; [`end`] says what follows
-//! before and after the response's headers; [`exchange`] says when a verdict is due; [`pool`] asks other requests whether one
+//! One table says which side each fact blames: the upstream, the path to it, the client, Envoy, another filter, ourselves.
+//!
+//! * [`blame::ROWS`] has a row for each of Envoy's response flags. One column says what the flag means before the response's
+//!   headers, another what it means after them.
+//! * [`blame::DETAILS`] has what Envoy says by its code details alone.
+//! * [`blame::OWN`] has our own local replies. None of them moves a breaker.
+//!
+//! The direction of the listener decides whether the breaker counts a request (`breaker.inbound`). It changes no verdict.
+//!
+//! [`end`] reads the table, and says what follows from whose limit passed and how far the request had come. [`exchange`] says
+//! when a verdict is due. Where a fact fits two sides, others are asked: [`pool`] asks other requests whether one
 //! waits for a connection because of the upstream; [`stall`] asks them whether a response stands still because of its
 //! upstream or because of its reader; [`broken_stream`] asks other peers whether a stream broke for what its client sent.
 //!
@@ -144,8 +153,6 @@ pub mod flag {
     pub const UPSTREAM_OVERFLOW: u64 = 0x80;
     /// The client went away.
     pub const CLIENT_GONE: u64 = 0x4000;
-    /// Nothing was said on the stream for as long as it may be idle.
-    pub const STREAM_IDLE: u64 = 0x1_0000;
     /// Upstream protocol error.
     pub const UPSTREAM_PROTOCOL: u64 = 0x80_0000;
     /// The cluster does not exist.

@@ -1,6 +1,6 @@
 mod evidence;
 
-use super::blame::{Class, ROWS, Side};
+use super::blame::{AfterHeaders, Class, ROWS, Side};
 use super::end::{Afterwards, Judgement, RequestTiming, TimeLimits};
 use super::pool::PoolWait;
 use super::*;
@@ -166,14 +166,11 @@ fn each_flag_blames_its_side_after_the_headers() {
     let rules = Rules::default();
     for row in &ROWS {
         let ended = |flowing| rules.judge_afterwards(row.bit, false, flowing, &after(20_000));
-        let expected = match row.class {
-            // What was idle may be a quiet watch.
-            Some(Class::Limit) => {
-                let limit = row.name != "SI";
-                [Afterwards::AskOthers { limit }; 2]
-            }
-            Some(Class::Broken) => [Afterwards::Failed, Afterwards::AskOthers { limit: false }],
-            _ => [Afterwards::Stands(None); 2],
+        let expected = match row.after {
+            AfterHeaders::Stalled => [Afterwards::AskOthers { limit: true }; 2],
+            AfterHeaders::Idle => [Afterwards::AskOthers { limit: false }; 2],
+            AfterHeaders::Cut => [Afterwards::Failed, Afterwards::AskOthers { limit: false }],
+            AfterHeaders::Stands => [Afterwards::Stands(None); 2],
         };
         assert_eq!([ended(true), ended(false)], expected, "{}", row.name);
         let tunnel = rules.judge_afterwards(row.bit, true, true, &after(20_000));

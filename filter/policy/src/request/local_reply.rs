@@ -271,3 +271,55 @@ pub(crate) fn deadline_exceeded(policy: &str, out: &mut Effects) {
     reply.grpc_status = Some(GRPC_DEADLINE_EXCEEDED);
     out.reply(reply);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::environment::effects::Effect;
+    use crate::outcome::blame::{OWN, OwnOutcome, own_reply};
+
+    /// The code details of each reply that is made here.
+    fn all_details() -> Vec<String> {
+        let refusals = Reason::ALL.map(|reason| LocalReplyCause::Refused {
+            reason,
+            retry_after: Span::ZERO,
+        });
+        let causes = refusals.into_iter().chain([LocalReplyCause::Failed]);
+        let mut all: Vec<String> = causes.map(LocalReplyCause::details).collect();
+        let mut replies = vec![no_failover_of_clients(), misrouted()];
+        for denial in [Denial::Budget, Denial::Breaker, Denial::Deadline] {
+            replies.push(retry_refused(AttemptFailure::Reset, denial));
+        }
+        let mut out = Effects::default();
+        deadline_exceeded("p", &mut out);
+        replies.extend(out.take().into_iter().filter_map(|effect| match effect {
+            Effect::Reply(reply) => Some(reply),
+            _ => None,
+        }));
+        all.extend(replies.into_iter().map(|reply| reply.details.into_owned()));
+        all
+    }
+
+    #[test]
+    fn each_reply_has_its_row_in_the_table_of_blame() {
+        let all = all_details();
+        for details in &all {
+            assert!(own_reply(details).is_some(), "{details} has no row");
+        }
+        for row in OWN {
+            let mut made = all.iter().filter_map(|details| own_reply(details));
+            let made = made.any(|found| found.details == row.details);
+            // The state page is made in a file of its own.
+            assert!(made || row.details == "seawall_page", "{}", row.details);
+        }
+    }
+
+    #[test]
+    fn what_is_refused_is_not_sent_and_counts_nothing() {
+        for reason in Reason::ALL {
+            let row = own_reply(&format!("seawall_{}", reason.name()));
+            let outcome = row.map(|row| row.outcome);
+            assert_eq!(outcome, Some(OwnOutcome::Unsent), "{}", reason.name());
+        }
+    }
+}

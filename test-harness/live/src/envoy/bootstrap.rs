@@ -35,6 +35,8 @@ pub struct Listener {
 pub struct Route {
     /// Paths that begin so.
     pub prefix: String,
+    /// CONNECT requests, which have no path, in the place of those paths.
+    pub connect: bool,
     /// Go to this cluster.
     pub cluster: String,
     /// The policy its metadata names.
@@ -227,8 +229,11 @@ fn access_log(body: Body) -> Value {
 fn route(route: &Route) -> Value {
     let mut action = json!({"cluster": route.cluster, "timeout": "15s"});
     extend(&mut action, &route.action);
-    let mut whole =
-        json!({"match": {"prefix": route.prefix}, "route": action, "name": route.prefix});
+    let matches = match route.connect {
+        true => json!({"connect_matcher": {}}),
+        false => json!({"prefix": route.prefix}),
+    };
+    let mut whole = json!({"match": matches, "route": action, "name": route.prefix});
     if !route.filters.is_null() {
         whole["typed_per_filter_config"] = route.filters.clone();
     }

@@ -17,7 +17,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use crate::support::{Stand, beside_others, until};
+use crate::support::{Stand, beside_others, frames, until};
 
 /// The length of the default window.
 const WINDOW: Duration = Duration::from_secs(10);
@@ -211,16 +211,8 @@ async fn slow_readers_open_nothing() -> anyhow::Result<()> {
 /// An HTTP/2 connection with a window of no bytes, and ten requests on it.
 async fn shut_streams(address: SocketAddr) -> anyhow::Result<TcpStream> {
     let mut stream = TcpStream::connect(address).await?;
-    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
-    // SETTINGS with INITIAL_WINDOW_SIZE = 0.
-    bytes.extend([0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0]);
-    for number in 0..10_u32 {
-        // :method GET, :scheme http, :path / by HPACK's static table; :authority as a literal.
-        let headers = [0x82, 0x86, 0x84, 0x41, 0x01, b'a'];
-        bytes.extend([0, 0, headers.len() as u8, 1, 5]);
-        bytes.extend((2 * number + 1).to_be_bytes());
-        bytes.extend(headers);
-    }
+    let mut bytes = frames::preface(true);
+    bytes.extend((0..10).flat_map(frames::get));
     stream.write_all(&bytes).await?;
     Ok(stream)
 }

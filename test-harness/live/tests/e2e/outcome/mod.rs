@@ -3,4 +3,6 @@
 mod blame;
 mod evidence;
 mod flags;
+mod goaway;
 mod one_peer;
+mod tunnels;

@@ -2,6 +2,7 @@
 
 pub(crate) mod chain;
 pub(crate) mod dynamic;
+pub(crate) mod frames;
 pub(crate) mod processes;
 pub(crate) mod trial;
 pub(crate) mod unruly;

@@ -1,7 +1,9 @@
 //! The table of who is to blame, row by row, on a real Envoy: for each response flag and each phase a request that ends so,
-//! what Envoy logs of it, and what the filter counts for its upstream.
+//! what Envoy logs of it, and what the filter counts for its upstream. All of them come by an outbound and by an inbound
+//! listener. [`own`] does the same for our own local replies.
 
 mod cases;
+mod own;
 mod stand;
 mod wire;
 
@@ -15,12 +17,12 @@ use seawall_live::clock;
 use seawall_live::envoy::Envoy;
 use seawall_live::pool::{Pool, Protocol};
 use seawall_live::upstream::Upstream;
-use seawall_policy::outcome::blame::ROWS;
+use seawall_policy::outcome::blame::{AfterHeaders, ROWS, Row, Side};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use crate::support::{anywhere, assert_no_trap, beside_others};
-use cases::{Case, Does, NEVER, Phase};
+use cases::{Case, Does, NEVER, Phase, Verdict};
 use wire::Signals;
 
 /// Until the last request has ended: the limits of the cases are two seconds at most.
@@ -60,9 +62,60 @@ fn each_row_has_a_way_to_it_in_both_phases_or_a_reason_why_not() {
     );
 }
 
+/// Whether this is what a request counts that ends with the flag of this row alone.
+fn is_of_row(row: &Row, phase: Phase, verdict: Verdict) -> bool {
+    match (phase, row.after, row.side) {
+        (Phase::Before, _, Side::Client) => {
+            matches!(verdict, ("ignored", Some("client_gone" | "unfinished")))
+        }
+        // What an upstream may answer to a request that is not complete is no failure of it.
+        (Phase::Before, _, Side::Upstream) => {
+            matches!(verdict, ("failure", None) | ("ignored", Some("unfinished")))
+        }
+        // No connection, or no address of a host.
+        (Phase::Before, _, Side::Path) => {
+            matches!(verdict, ("failure", None) | ("ignored", Some("envoy")))
+        }
+        (Phase::Before, _, Side::Envoy) => verdict == ("ignored", Some("envoy")),
+        (Phase::Before, _, Side::OtherFilter) => verdict == ("ignored", Some("other_filter")),
+        // Our own replies have no flag.
+        (Phase::Before, _, Side::Ourselves) => false,
+        (Phase::After, AfterHeaders::Stands, _) => verdict == ("success", None),
+        // No other request is there to tell.
+        (Phase::After, AfterHeaders::Stalled | AfterHeaders::Idle, _) => {
+            verdict == ("success", Some("stalled_after_headers"))
+        }
+        (Phase::After, AfterHeaders::Cut, _) => verdict == ("failure", None),
+    }
+}
+
+#[test]
+fn each_case_is_judged_as_its_row_says() {
+    // Envoy sets no flag for some rows. Where it sets two, the other row may say more.
+    let cases = cases::all().into_iter();
+    let mut alone = cases.filter(|case| [case.row, "-"].contains(&case.flags));
+    assert!(alone.all(|case| {
+        let row = ROWS.iter().find(|row| row.name == case.row);
+        let agrees = row.is_some_and(|row| is_of_row(row, case.phase, case.verdict));
+        println!("{} {:?} {:?}: {agrees}", case.row, case.phase, case.verdict);
+        agrees
+    }));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_flag_of_a_real_envoy_blames_the_side_that_its_row_says() -> anyhow::Result<()> {
     let _turn = beside_others().await;
+    assert_each_flag("OUTBOUND").await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn by_an_inbound_listener_each_flag_blames_the_same_side() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
+    assert_each_flag("INBOUND").await
+}
+
+/// Plays all cases by listeners of this direction.
+async fn assert_each_flag(direction: &'static str) -> anyhow::Result<()> {
     let files = tempfile::tempdir()?;
     let (_closed, closed) = stand::closed_port()?;
     let mut servers = JoinSet::new();
@@ -82,8 +135,10 @@ async fn each_flag_of_a_real_envoy_blames_the_side_that_its_row_says() -> anyhow
         played.push(one);
     }
     let well = Upstream::start("well", anywhere()).await?;
-    let envoy = stand::start(&played, closed, well.address(), files.path()).await?;
+    let hosts = (closed, well.address());
+    let envoy = stand::start(&played, hosts, direction, files.path()).await?;
     envoy.admin_post("/healthcheck/fail").await?;
+    stand::use_token_up(&envoy).await?;
 
     let open = ask_all(&played, &envoy).await?;
     let logged = all_logged(&played, &envoy, files.path()).await?;
@@ -94,7 +149,7 @@ async fn each_flag_of_a_real_envoy_blames_the_side_that_its_row_says() -> anyhow
         .iter()
         .filter_map(|one| complaint(&one.case, &logged, &counted))
         .collect();
-    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(wrong.is_empty(), "{direction}: {wrong:#?}");
     assert_no_trap(&envoy);
     Ok(())
 }

@@ -4,8 +4,10 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use hyper::Method;
 use seawall_live::envoy::bootstrap::{Cluster, Listener, Route, bootstrap};
 use seawall_live::envoy::{Envoy, filter};
+use seawall_live::pool::{Pool, Protocol};
 use serde_json::{Value, json};
 
 use super::Played;
@@ -17,17 +19,19 @@ pub(super) const EDGE: &str = "edge";
 pub(super) const UNCONFIGURED: &str = "unconfigured";
 /// A cluster that answers well.
 pub(super) const WELL: &str = "well";
+/// The path of a request that takes the only token of the local limit.
+const TOKEN: &str = "/token/";
 
 /// The file that holds the pressure.
 const PRESSURE: &str = "pressure";
 const TYPES: &str = "type.googleapis.com";
 
 /// Starts it. One worker, so that what was counted before a request is known where that request is. `closed` is a port
-/// where nobody listens; `files` is a directory of the test.
+/// where nobody listens; `direction` is that of both listeners; `files` is a directory of the test.
 pub(super) async fn start(
     played: &[Arc<Played>],
-    closed: SocketAddr,
-    well: SocketAddr,
+    (closed, well): (SocketAddr, SocketAddr),
+    direction: &'static str,
     files: &Path,
 ) -> anyhow::Result<Envoy> {
     let mut routes = vec![route(WELL, json!({}))];
@@ -43,10 +47,16 @@ pub(super) async fn start(
         }
         clusters.push(cluster);
     }
+    // By default a breaker leaves inbound requests alone.
+    let policy = match direction {
+        "INBOUND" => json!({"breaker": {"inbound": true}}),
+        _ => json!({}),
+    };
     let listener = |name: &str| Listener {
         name: name.to_owned(),
-        policy: Some(json!({"version": 1, "policies": {"default": {}}})),
+        policy: Some(json!({"version": 1, "policies": {"default": policy}})),
         routes: routes.clone(),
+        direction: Some(direction),
         ..Listener::default()
     };
     let listeners = [listener(EDGE), listener(UNCONFIGURED)];
@@ -69,6 +79,17 @@ pub(super) async fn start(
         extend_manager(manager, more, played);
     }
     Envoy::start(&whole, 1).await
+}
+
+/// Takes the only token of the local limit: what asks after this is refused. Behind the limit nobody listens.
+pub(super) async fn use_token_up(envoy: &Envoy) -> anyhow::Result<()> {
+    let pool = Pool::new(envoy.listener(EDGE)?, Protocol::Http1);
+    let answer = pool.send(&Method::GET, TOKEN, &[]).await?;
+    anyhow::ensure!(
+        answer.status == 503,
+        "it did not pass the limit: {answer:?}"
+    );
+    Ok(())
 }
 
 fn route(name: &str, action: Value) -> Route {
@@ -162,6 +183,10 @@ fn extend_manager(manager: &mut Value, more: Vec<Value>, played: &[Arc<Played>])
     }
     let missing = json!({"cluster": "missing"});
     routes.push(json!({"match": {"prefix": "/missing"}, "route": missing}));
+    routes.push(json!({
+        "match": {"prefix": TOKEN}, "route": {"cluster": "dead"},
+        "typed_per_filter_config": {"local_limit": on}
+    }));
 }
 
 fn other(name: &str, kind: &str, config: Value) -> Value {
@@ -248,11 +273,12 @@ fn behind(closed: SocketAddr) -> Vec<Value> {
             "fault.v3.HTTPFault",
             json!({"abort": {"http_status": 503, "percentage": always}}),
         ),
+        // Envoy 1.36 takes no bucket without a token.
         other(
             "local_limit",
             "local_ratelimit.v3.LocalRateLimit",
             json!({
-                "stat_prefix": "local_limit", "token_bucket": {"max_tokens": 0, "fill_interval": "60s"},
+                "stat_prefix": "local_limit", "token_bucket": {"max_tokens": 1, "fill_interval": "3600s"},
                 "filter_enabled": {"default_value": always}, "filter_enforced": {"default_value": always}
             }),
         ),

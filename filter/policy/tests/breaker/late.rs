@@ -1,5 +1,7 @@
 //! Failures told late open the breaker as failures told at once do.
 
+mod interleaved;
+
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRng, TestRunner};
 use seawall_policy::admission::{self, Settlement};
@@ -166,7 +168,7 @@ fn counts(breaker: &Breaker, now: Timestamp) -> Option<Counts> {
     }
 }
 
-/// Eight workers; each request is counted well, and some fail before the slice is over, in any order, between each other's
+/// At one instant: each request is counted well, and some fail before the slice is over, in any order, between each other's
 /// loads and swaps.
 #[test]
 fn failures_told_late_by_workers_that_come_in_between_trip_like_those_told_at_once() {

@@ -1,3 +1,3 @@
 # one place more than there are
 # file: filter/policy/src/concurrency/steps.rs
-s/if in_flight >= room \{/if in_flight > room {/
+s/if used >= room \{/if used > room {/

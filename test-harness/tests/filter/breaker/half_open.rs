@@ -7,10 +7,15 @@ use seawall_harness::abi::stream::headers;
 use seawall_harness::abi::upstreams::{Answers, Cluster, HttpCall, HttpOutcome, HttpResponse};
 use seawall_harness::process::{Flow, Process, StreamId};
 
-use crate::support::{ask, end, process, properties, traps};
+use crate::support::{ask, end, process, properties, traps, trip};
 
 const MILLI: u64 = 1_000_000;
 const DEFAULT: &str = r#"{"version":1,"policies":{"default":{}}}"#;
+
+/// Open for a second, and then two probes.
+const TWO_PROBES: &str = r#"{"version":1,"policies":{"default":{"breaker":{
+    "minimum_calls":5,"consecutive":0,"slow_call":{"rate":0},"ramp":"0s","hosts":{"grace":"0s"},
+    "open":{"for":"1s","up_to":"1s","jitter":0},"half_open":{"permits":2}}}}}"#;
 
 /// Time passes, with its ticks.
 fn pass(process: &Process, millis: u64) {
@@ -214,4 +219,137 @@ fn own_probes_begin_the_ramp_where_no_verdict_comes() {
             "ramp {ramp}"
         );
     }
+}
+
+/// Half-open since a second, so that requests with a body get permits.
+fn half_open() -> Process {
+    let process = process(2, TWO_PROBES);
+    trip(&process);
+    pass(&process, 2_200);
+    process
+}
+
+/// A gRPC probe whose message is complete.
+fn ask_grpc(process: &Process, worker: usize) -> StreamId {
+    let stream = process.open(worker, properties());
+    let request = [
+        (":method", "POST"),
+        (":path", "/pay.Charges/Create"),
+        ("content-type", "application/grpc"),
+        ("x-request-id", "r"),
+    ];
+    let flow = process.request_headers(stream, headers(&request), false);
+    assert_eq!(flow, Flow::Continue, "it has a permit");
+    process.request_body(stream, b"\0\0\0\0\0", true);
+    process.set_property(stream, "response\0code_details", b"via_upstream".to_vec());
+    stream
+}
+
+/// Headers that say nothing of how it will end.
+fn begin_grpc(process: &Process, stream: StreamId) {
+    let response = headers(&[(":status", "200"), ("content-type", "application/grpc")]);
+    process.response_headers(stream, response, false);
+}
+
+/// The trailers, with this status.
+fn end_grpc(process: &Process, stream: StreamId, status: &str) {
+    process.response_trailers(stream, headers(&[("grpc-status", status)]));
+    process.close(stream);
+}
+
+/// How often half-open closed it, and how often it opened it again.
+fn decided(process: &Process) -> [u64; 2] {
+    ["closed", "open"].map(|to| metric(process, &format!("from=half_open..to={to}")))
+}
+
+#[test]
+fn trailers_within_a_second_judge_a_grpc_probe_as_headers_do() {
+    for in_trailers in [true, false] {
+        for (statuses, fails) in [
+            (["0", "0"], false),
+            (["0", "14"], true),
+            (["14", "0"], true),
+            (["14", "14"], true),
+        ] {
+            let process = half_open();
+            let probes = [0, 1].map(|worker| ask_grpc(&process, worker));
+            if in_trailers {
+                for probe in probes {
+                    begin_grpc(&process, probe);
+                }
+                pass(&process, 900);
+                assert_eq!(decided(&process), [0, 0], "nothing is counted yet");
+            }
+            for (probe, status) in probes.into_iter().zip(statuses) {
+                if in_trailers {
+                    end_grpc(&process, probe, status);
+                } else {
+                    let response = [
+                        (":status", "200"),
+                        ("content-type", "application/grpc"),
+                        ("grpc-status", status),
+                    ];
+                    process.response_headers(probe, headers(&response), true);
+                    process.close(probe);
+                }
+            }
+            assert_eq!(ask(&process, 0).is_none(), fails, "{statuses:?}");
+            pass(&process, 500);
+            let expected = [u64::from(!fails), u64::from(fails)];
+            assert_eq!(decided(&process), expected, "{statuses:?}");
+            assert_eq!(traps(&process), Vec::<String>::new());
+        }
+    }
+}
+
+/// A probe whose headers came a second ago counts as good. A failure in its trailers then takes that back, as long as half-open is
+/// not over.
+#[test]
+fn a_grpc_probe_that_fails_later_than_a_second_is_taken_back_while_others_are_out() {
+    let outcome = |process: &Process, outcome: &str| {
+        let labels = format!("policy=default..upstream=upstream..outcome={outcome}");
+        metric(process, &format!("seawall_outcomes..{labels}"))
+    };
+    for (status, fails) in [("0", false), ("14", true)] {
+        let process = half_open();
+        let first = ask_grpc(&process, 0);
+        begin_grpc(&process, first);
+        pass(&process, 2_000);
+        assert_eq!(outcome(&process, "success"), 1, "a tick has counted it");
+        end_grpc(&process, first, status);
+        assert_eq!(decided(&process), [0, 0]);
+        let second = ask_grpc(&process, 1);
+        begin_grpc(&process, second);
+        end_grpc(&process, second, "0");
+        assert_eq!(ask(&process, 0).is_none(), fails, "{status}");
+        pass(&process, 500);
+        let expected = [u64::from(!fails), u64::from(fails)];
+        assert_eq!(decided(&process), expected, "{status}");
+        assert_eq!(traps(&process), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn grpc_probes_that_fail_after_they_closed_the_breaker_change_only_metrics() {
+    let process = half_open();
+    let probes = [0, 1].map(|worker| ask_grpc(&process, worker));
+    for probe in probes {
+        begin_grpc(&process, probe);
+    }
+    pass(&process, 2_000);
+    assert_eq!(decided(&process), [1, 0]);
+    let failures = "seawall_outcomes..policy=default..upstream=upstream..outcome=failure";
+    let before = metric(&process, failures);
+    for probe in probes {
+        end_grpc(&process, probe, "14");
+    }
+    for _ in 0..20 {
+        let good = ask(&process, 1).expect("it stays closed");
+        end(&process, good, "200");
+    }
+    pass(&process, 500);
+    assert_eq!(metric(&process, failures), before + 2);
+    assert_eq!(decided(&process), [1, 0]);
+    assert_eq!(metric(&process, "from=closed..to=open"), 1, "at first");
+    assert_eq!(traps(&process), Vec::<String>::new());
 }

@@ -1,8 +1,17 @@
-//! Refusals end: pollers that abort, upload or hang do not keep an upstream refused that is well again.
+//! Refusals end: pollers that abort, upload or hang do not keep an upstream refused that is well again. Neither do WebSockets
+//! or slow uploads, though nothing else asks.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::Bytes;
+use hyper::Request;
+use hyper::body::{Body, Frame};
+use hyper::client::conn::http2::{SendRequest, handshake};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use seawall_live::clock;
 use seawall_live::load::{Client, Kind, count};
 use seawall_live::upstream::Knobs;
@@ -10,8 +19,9 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
+use tokio::time::Sleep;
 
-use crate::support::{Stand, assert_no_trap, beside_others};
+use crate::support::{Stand, assert_no_trap, beside_others, policy, until};
 
 /// The default ramp, and a little.
 const RAMP: Duration = Duration::from_millis(10_500);
@@ -136,5 +146,146 @@ async fn clients_that_abort_complete_requests_keep_no_post_out() -> anyhow::Resu
         assert_eq!(post(stand.address).await?, 200);
     }
     assert_no_trap(&stand.envoy);
+    Ok(())
+}
+
+/// A breaker that is open, before an upstream that is well by now; it needs so many probes.
+async fn opened(permits: usize) -> anyhow::Result<Stand> {
+    const MINIMUM_CALLS: usize = 20;
+    let breaker = policy(json!({
+        "minimum_calls": MINIMUM_CALLS,
+        "open": {"for": "2s", "up_to": "2s", "jitter": 0},
+        "half_open": {"permits": permits, "wait": "20s"}
+    }));
+    let stand = Stand::with(breaker, json!({"timeout": "0s"}), json!({})).await?;
+    stand.upstream.set(Knobs::failing(1.0));
+    let client = stand.client(1);
+    for _ in 0..MINIMUM_CALLS {
+        client.get(0, "/").await;
+    }
+    assert_eq!(stand.transitions(), ["closed -> open"]);
+    stand.upstream.set(Knobs::default());
+    Ok(stand)
+}
+
+/// Closed at the first try, and everybody gets in.
+async fn assert_taken_back(stand: &Stand) {
+    assert_eq!(
+        stand.transitions(),
+        ["closed -> open", "open -> half_open", "half_open -> closed"]
+    );
+    assert_eq!(stand.client(1).get(0, "/").await, (200, Kind::Good));
+    assert_no_trap(&stand.envoy);
+}
+
+fn is_closed(stand: &Stand) -> bool {
+    let last = stand.transitions().pop();
+    last.as_deref() == Some("half_open -> closed")
+}
+
+/// An open WebSocket; nothing where it is refused.
+async fn websocket(address: SocketAddr) -> anyhow::Result<Option<TcpStream>> {
+    let mut socket = TcpStream::connect(address).await?;
+    let request =
+        b"GET /ws HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
+    socket.write_all(request).await?;
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(socket.read_u8().await?);
+    }
+    Ok(head.starts_with(b"HTTP/1.1 101 ").then_some(socket))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upstream_that_websockets_alone_ask_is_taken_back_while_they_stay_open()
+-> anyhow::Result<()> {
+    const PERMITS: usize = 3;
+    let _turn = beside_others().await;
+    let stand = opened(PERMITS).await?;
+    let mut sockets = Vec::new();
+    until("closed again", async || {
+        if let Ok(Some(socket)) = websocket(stand.address).await {
+            sockets.push(socket);
+        }
+        is_closed(&stand)
+    })
+    .await?;
+    // Each gave its permit back with its 101.
+    assert!(sockets.len() >= PERMITS, "{}", sockets.len());
+    for socket in &mut sockets {
+        socket.write_all(b"ping").await?;
+        let mut back = [0; 4];
+        socket.read_exact(&mut back).await?;
+        assert_eq!(&back, b"ping");
+    }
+    assert_taken_back(&stand).await;
+    Ok(())
+}
+
+/// The body of an upload, of which nothing comes for longer than a permit may be held for it.
+struct SlowBody {
+    comes: Pin<Box<Sleep>>,
+    body: Option<Bytes>,
+}
+
+impl SlowBody {
+    fn new() -> Self {
+        const LATE: Duration = Duration::from_secs(3);
+        Self {
+            comes: Box::pin(tokio::time::sleep(LATE)),
+            body: Some(Bytes::from_static(b"at last")),
+        }
+    }
+}
+
+impl Body for SlowBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if self.body.is_some() {
+            ready!(self.comes.as_mut().poll(context));
+        }
+        let body = self.body.take();
+        Poll::Ready(body.map(|body| Ok(Frame::data(body))))
+    }
+}
+
+/// A slow upload; the status of the response, which comes at once where it is refused.
+async fn upload(peer: &mut SendRequest<SlowBody>) -> anyhow::Result<u16> {
+    peer.ready().await?;
+    let request = Request::post("http://a/upload").body(SlowBody::new())?;
+    let response = peer.send_request(request).await?;
+    Ok(response.status().as_u16())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upstream_that_gets_only_slow_uploads_of_one_connection_is_taken_back_by_one_permit()
+-> anyhow::Result<()> {
+    let _turn = beside_others().await;
+    let stand = opened(1).await?;
+    // Over HTTP/2 a connection outlives the refusal of an unfinished request.
+    let stream = TokioIo::new(TcpStream::connect(stand.address).await?);
+    let (mut peer, connection) = handshake(TokioExecutor::new(), stream).await?;
+    tokio::spawn(connection);
+    let mut statuses = Vec::new();
+    until("closed again", async || {
+        statuses.push(upload(&mut peer).await.unwrap_or(0));
+        is_closed(&stand)
+    })
+    .await?;
+    let (last, refused) = statuses.split_last().expect("an upload");
+    assert_eq!(*last, 200, "{statuses:?}");
+    assert!(
+        refused.iter().all(|status| *status == 503),
+        "each on the same connection: {statuses:?}"
+    );
+    // The permit was taken back after a second. The response counted all the same.
+    let lapsed = ["wasmcustom.seawall_ignored", "reason=unfinished"];
+    assert_eq!(stand.envoy.wait_for(&lapsed, 1).await?, 1);
+    assert_taken_back(&stand).await;
     Ok(())
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use seawall_live::envoy::body::Body;
 use seawall_live::envoy::bootstrap::{Cluster, Listener, Route, bootstrap};
 use seawall_live::envoy::{Envoy, filter, validate};
+use seawall_live::listen;
 use seawall_live::load::Client;
 use seawall_live::upstream::Upstream;
 use serde_json::{Value, json};
@@ -86,9 +87,7 @@ async fn a_running_envoy_keeps_what_it_has_when_the_new_one_is_bad() -> anyhow::
         ..Cluster::default()
     };
     let wasm = filter()?;
-    let port = std::net::TcpListener::bind(anywhere())?
-        .local_addr()?
-        .port();
+    let port = listen::reserved()?.port();
     let with = |policy: Value| {
         let mut whole = bootstrap(&wasm, &[listener(policy)], std::slice::from_ref(&cluster));
         whole["static_resources"]["listeners"][0]["address"]["socket_address"]["port_value"] =

@@ -17,14 +17,21 @@ use crate::support::{
 
 /// A listener that is replaced drains for so long, in seconds: the load outlives it several times.
 const DRAIN: &[&str] = &["--drain-time-s", "2", "--parent-shutdown-time-s", "4"];
-const LOAD: Duration = Duration::from_secs(9);
 const BETWEEN: Duration = Duration::from_millis(900);
-/// Longer than the load: whatever closes the breaker before was not its time.
-const OPEN: &str = "14s";
+/// The breaker stays open for so much longer than the load: whatever closes it before was not its time.
+const LONGER: Duration = Duration::from_secs(5);
+
+/// So long is the load: what `SEAWALL_LOAD_SECONDS` says, 9 s where it says nothing.
+fn load_time() -> Duration {
+    let said = std::env::var("SEAWALL_LOAD_SECONDS").ok();
+    let seconds = said.and_then(|said| said.parse().ok());
+    Duration::from_secs(seconds.unwrap_or(9))
+}
 
 /// A policy whose breaker, once open, outlives the load.
 fn lasting(more: Value) -> Value {
-    let mut breaker = json!({"open": {"for": OPEN, "up_to": OPEN, "jitter": 0}});
+    let open = format!("{}s", (load_time() + LONGER).as_secs());
+    let mut breaker = json!({"open": {"for": open, "up_to": open, "jitter": 0}});
     if let (Some(breaker), Some(more)) = (breaker.as_object_mut(), more.as_object()) {
         breaker.extend(more.clone());
     }
@@ -49,7 +56,7 @@ async fn load(
 ) -> anyhow::Result<[(Vec<Sample>, u64); 2]> {
     let drive = |client: Client, path: &'static str, per_second: f64| {
         tokio::spawn(async move {
-            let samples = client.run(path, per_second, LOAD).await;
+            let samples = client.run(path, per_second, load_time()).await;
             (samples, client.repeated())
         })
     };
@@ -116,6 +123,67 @@ async fn change_policies(what: &str, ground: &Ground) -> anyhow::Result<Envoy> {
     Ok(envoy)
 }
 
+/// The `number`th of a storm: other thresholds, limits with room, many policies, and each fifth one that is refused.
+fn of_a_storm(number: u64) -> Value {
+    let limits = json!({"bulkhead": {"max_concurrent": 300 + number}, "retries": {"attempts": 2}});
+    let mut whole = match number % 5 {
+        0 => lasting(json!({"failure_rate": 30 + number % 50})),
+        1 => lasting(json!({"window": {"calls": 100 + number}})),
+        2 => return json!({"version": 1, "policies": {"default": {"brekaer": {}}}}),
+        _ => lasting(json!({"window": {"over": format!("{}s", 5 + number % 40)}})),
+    };
+    if number % 5 == 3
+        && let Some(policy) = whole["policies"]["default"].as_object_mut()
+    {
+        policy.extend(limits.as_object().cloned().unwrap_or_default());
+    }
+    if number % 5 == 4 {
+        for other in 0..50 {
+            whole["policies"][format!("of-{other}")] =
+                json!({"breaker": {"failure_rate": 1 + other}});
+        }
+    }
+    whole
+}
+
+/// Publishes a policy each 25 ms for as long as the load runs, good ones and bad ones.
+async fn storm(what: &str, discovery: Discovery) -> anyhow::Result<()> {
+    const EVERY: Duration = Duration::from_millis(25);
+    const UPDATES: u64 = 300;
+    let ground = Ground::new(discovery).await?;
+    let envoy = ground.envoy(&lasting(json!({})), DRAIN).await?;
+    ground.trip().await?;
+    let before = updates(&envoy).await?;
+    let seen = load(&ground, async || {
+        let mut turns = tokio::time::interval(EVERY);
+        for number in 0..UPDATES {
+            turns.tick().await;
+            ground.publish(&of_a_storm(number))?;
+        }
+        Ok(())
+    })
+    .await?;
+    let taken = updates(&envoy).await? - before;
+    let refused = envoy.sum(&["lds.update_rejected"]).await?
+        + envoy.sum(&["http_filter.seawall.config_fail"]).await?;
+    println!("{what}: of {UPDATES} updates Envoy took {taken}, and refused some {refused} times");
+    // Envoy reads a file anew only once it is done with what it read before.
+    assert!(taken >= 30 && refused >= 5, "{taken} {refused}");
+    assert_unharmed(what, &ground, &envoy, seen).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_storm_of_good_and_bad_policies_in_listeners_harms_no_request() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
+    storm("LDS, a storm", Discovery::Listener).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_storm_of_good_and_bad_policies_by_themselves_harms_no_request() -> anyhow::Result<()> {
+    let _turn = beside_others().await;
+    storm("ECDS, a storm", Discovery::Extension).await
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_request_fails_while_filter_chains_are_replaced_and_an_open_breaker_stays_open()
 -> anyhow::Result<()> {
@@ -164,8 +232,10 @@ async fn change_modules(what: &str, discovery: Discovery) -> anyhow::Result<()> 
     let versions = [other, ground.version("third")?];
     let created = ["wasm.envoy.wasm.runtime.v8.created"];
     let before = envoy.sum(&created).await?;
+    // There and back, again and again where the load is long.
+    let changes = load_time().as_secs() as usize / 5;
     let seen = load(&ground, async || {
-        for wasm in &versions {
+        for wasm in versions.iter().cycle().take(changes.max(2)) {
             tokio::time::sleep(2 * BETWEEN).await;
             ground.publish_module(wasm, &lasting(json!({})))?;
         }

@@ -1,5 +1,7 @@
 //! Bytes that no well-behaved client sends: no trap, and traffic passes.
 
+mod rapid_reset;
+
 use std::time::Duration;
 
 use seawall_live::load::Kind;

@@ -1,5 +1,6 @@
 //! `seawall chaos`: experiments in the simulation or on a real Envoy, in one go, or step by step.
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -116,7 +117,7 @@ fn take(step: &Step) -> anyhow::Result<ExitCode> {
             (true, None) => anyhow::bail!("{}: it has no control", file.display()),
         };
         let stage = Stage::so_far(&experiment, &module, session.timeline)?;
-        let measure = stage.play(&against, || {})?;
+        let (measure, _) = stage.play(&against, || ControlFlow::Continue(()))?;
         let Some(answer) = stage.probe(&measure, step) else {
             return Ok(ExitCode::SUCCESS);
         };

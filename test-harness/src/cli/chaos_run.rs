@@ -1,6 +1,7 @@
 //! `seawall chaos run`: whole experiments, in the simulation and on a real Envoy.
 
 use std::ffi::OsString;
+use std::ops::ControlFlow;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -150,7 +151,10 @@ impl Run {
         })?;
         let simulation = simulated(&experiments, &module, &stop)?;
         let bar = progress::seconds(lane_seconds(&experiments, &module, &target));
-        let pairs = play_on(&experiments, &module, simulation, &target, || bar.inc(1));
+        let pairs = play_on(&experiments, &module, simulation, &target, || {
+            bar.inc(1);
+            goes_on(&stop)
+        });
         bar.finish_and_clear();
         let pairs = pairs?;
         let rows = pairs.experiments.iter().filter_map(|one| one.real.as_ref());
@@ -237,6 +241,14 @@ fn interrupted() -> anyhow::Result<Arc<AtomicBool>> {
     Ok(stop)
 }
 
+/// Until somebody stops it.
+fn goes_on(stop: &AtomicBool) -> ControlFlow<()> {
+    match stop.load(Ordering::Relaxed) {
+        true => ControlFlow::Break(()),
+        false => ControlFlow::Continue(()),
+    }
+}
+
 fn simulated(
     experiments: &[Experiment],
     module: &crate::module::Module,
@@ -244,10 +256,7 @@ fn simulated(
 ) -> anyhow::Result<Suite> {
     let lanes = experiments.iter().map(|one| one.controls().len() + 2);
     let bar = progress::lanes(lanes.sum::<usize>() as u64);
-    let suite = Suite::run(experiments, module, || {
-        bar.inc(1);
-        !stop.load(Ordering::Relaxed)
-    })?;
+    let suite = Suite::run(experiments, module, || bar.inc(1), || goes_on(stop))?;
     bar.finish_and_clear();
     Ok(suite)
 }

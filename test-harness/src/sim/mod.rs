@@ -35,7 +35,7 @@ use crate::trace::Request;
 
 pub use clients::{Clients, Keeps, Tokens};
 pub use core::Core;
-pub use event_loop::play;
+pub use event_loop::{play, play_while};
 pub use filter::Filter;
 pub use lane::{Lane, Sidecar};
 pub use pool::{Native, Outliers};

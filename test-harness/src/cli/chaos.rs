@@ -24,7 +24,7 @@ use crate::chaos::{Session, Stage, Step};
   seawall chaos run examples/experiments/error-burst.yaml --on envoy
   seawall chaos list examples/experiments
   seawall chaos random --seed 1 --storms 1000
-  chaos run examples/experiments/kill-all.yaml
+  chaos run --rollback-strategy always examples/experiments/kill-all.yaml
 
 The last one is Chaos Toolkit's own program, which calls probe, fault, load, wait, heal and end for each step.
 docs/chaos.md says how an experiment is written.")]

@@ -12,7 +12,7 @@ use anyhow::Context;
 use clap::{Args, Parser, ValueEnum};
 
 use super::filter::Filter;
-use super::outputs::store;
+use super::outputs::{documents, store};
 use super::stdout::say;
 use super::{FAILED, INTERRUPTED, ended, progress};
 use crate::chaos::{Experiment, Journal, Row, Suite, Target, junit, lane_seconds, play_on, table};
@@ -30,7 +30,7 @@ const BEFORE: usize = 3;
 than in the simulation; 2 bad usage or input; 130 it was interrupted."
 )]
 pub(super) struct Run {
-    /// Experiments, YAML or JSON.
+    /// Experiments, YAML or JSON, or directories of them.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Where they are played. On envoy: in the simulation first, then in real time on real Envoys, and the verdicts are compared.
@@ -104,10 +104,20 @@ impl Run {
     }
 
     fn experiments(&self) -> anyhow::Result<Vec<Experiment>> {
+        let files = documents(&self.files)?;
         anyhow::ensure!(
-            self.journal.is_none() || self.files.len() == 1,
+            self.journal.is_none() || files.len() == 1,
             "--journal is of one experiment, and there are {}: --out DIR writes that of each",
-            self.files.len()
+            files.len()
+        );
+        anyhow::ensure!(
+            !files.is_empty(),
+            "{}: there is no experiment in it: expected files that end with .yaml, .yml or .json",
+            self.files
+                .iter()
+                .map(|file| file.display().to_string())
+                .collect::<Vec<_>>()
+                .join(", ")
         );
         let read = |file: &PathBuf| {
             let experiment = read(file)?;
@@ -116,7 +126,7 @@ impl Run {
                 None => experiment,
             })
         };
-        self.files.iter().map(read).collect()
+        files.iter().map(read).collect()
     }
 
     fn simulate(&self) -> anyhow::Result<ExitCode> {

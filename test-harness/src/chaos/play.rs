@@ -10,7 +10,7 @@ use super::healing::Healing;
 use super::journal::Journal;
 use super::step::Step;
 use super::timeline::Timeline;
-use crate::lanes::Setting;
+use crate::lanes::{Means, Other, Setting};
 use crate::measure::Measure;
 use crate::module::{HostError, Module};
 use crate::report::Judged;
@@ -190,7 +190,10 @@ impl<'a> Stage<'a> {
                 play_while(&self.scenario, requests, &lane, progress)
             }
             Against::Other(other) => {
-                let lane = setting.other(*other);
+                let lane = match other {
+                    Other::Envoy => setting.own_means(&ours.means()),
+                    other => setting.other(*other),
+                };
                 play_while(&self.scenario, requests, &lane, progress)
             }
         };
@@ -216,6 +219,11 @@ impl<'a> Stage<'a> {
             fault: self.trouble(),
         };
         Some(ask.answer(measure, window))
+    }
+
+    /// What the policy says that Envoy can do by itself too.
+    pub fn means(&self) -> Means {
+        self.experiment.extension.means()
     }
 
     /// When something is wrong.

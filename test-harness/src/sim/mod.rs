@@ -38,7 +38,7 @@ pub use core::Core;
 pub use event_loop::{play, play_while};
 pub use filter::Filter;
 pub use lane::{Lane, Sidecar};
-pub use pool::{Native, Outliers};
+pub use pool::{Native, Outliers, RetryBudget};
 pub use queue::Queue;
 pub use scenario::{CLUSTER, RecordedOutage, Scenario};
 pub use service::{Body, Cache, Call, ColdStart, Network, Pauses, Service, ServiceTime};

@@ -62,7 +62,7 @@ pub(super) async fn lane(
         &envoys.wasm
     };
     let route_timeout = Duration::from_nanos(stage.experiment().route_timeout());
-    let bootstrap = lane::of(wasm, against, plan, route_timeout, hosts)?;
+    let bootstrap = lane::of(wasm, against, plan, route_timeout, &stage.means(), hosts)?;
     let envoy = {
         let _turn = envoys.starting.lock().await;
         // Others may have started meanwhile for as long as somebody has wanted all to stop.

@@ -1,5 +1,7 @@
 //! Each experiment that ships holds with its policy, and fails without Seawall or with Seawall badly set.
 
+use seawall_harness::chaos::Against;
+
 use crate::{all, simulated};
 
 /// What must be there.
@@ -67,6 +69,16 @@ fn every_experiment_passes_with_seawall_and_fails_in_its_controls() {
         .map(|row| row.experiment.as_str())
         .collect();
     assert_eq!(held, ["bad-deploy", "kill-instance"]);
+}
+
+#[test]
+fn each_experiment_has_a_control_with_seawall_in_the_path_that_is_only_badly_set() {
+    for experiment in all() {
+        let controls = experiment.controls().iter();
+        let badly_set = controls.filter(|control| matches!(control.against, Against::Seawall(_)));
+        let name = experiment.name();
+        assert!(badly_set.count() > 0, "{name} has none");
+    }
 }
 
 #[test]

@@ -32,7 +32,7 @@ scripts/oci.py make dist/seawall.wasm "$version" "$out/oci"
 scripts/oci.py check dist/seawall.wasm "$out/oci"
 scripts/sbom.py "$out/seawall.cdx.json"
 cp docs/*.schema.json "$out/schemas/"
-cp -r examples/prometheus examples/grafana examples/runbooks examples/istio examples/envoy-gateway examples/autoscaling envoy "$out/"
+cp -r examples/prometheus examples/grafana examples/runbooks examples/experiments examples/istio examples/envoy-gateway examples/autoscaling envoy "$out/"
 sums=$(cd "$out" && find . -type f -print0 | sort -z | xargs -0 sha256sum)
 printf '%s\n' "$sums" >"$out/SHA256SUMS"
 echo "dist: $out, version $version, $(find "$out" -type f | wc -l) files, $(du -sh "$out" | cut -f 1)"

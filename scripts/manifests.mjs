@@ -25,6 +25,7 @@ const kinds = {
   "networking.istio.io/v1 DestinationRule": "@kubernetes-models/istio/networking.istio.io/v1",
   "networking.istio.io/v1 VirtualService": "@kubernetes-models/istio/networking.istio.io/v1",
   "keda.sh/v1alpha1 ScaledObject": "@kubernetes-models/keda/keda.sh/v1alpha1",
+  "batch/v1 CronJob": "kubernetes-models/batch/v1",
   "autoscaling/v2 HorizontalPodAutoscaler": "kubernetes-models/autoscaling/v2",
 };
 const besideWasm = ["match", "phase", "priority", "selector", "targetRefs"];
@@ -91,6 +92,8 @@ const mistakes = [
   ["applyOn", change("EnvoyFilter", (document) => (document.spec.configPatches[0].applyOn = "BOOTSTRAP"))],
   ["maxEjection", change("DestinationRule", (document) => (document.spec.trafficPolicy.outlierDetection.maxEjection = 5))],
   ["targets", change("HorizontalPodAutoscaler", (document) => (document.spec.targets = []))],
+  ["backofLimit", change("CronJob", (document) => (document.spec.jobTemplate.spec.backofLimit = 0))],
+  ["FORBID", change("CronJob", (document) => (document.spec.concurrencyPolicy = "FORBID"))],
   ["trigger", change("ScaledObject", (document) => (document.spec.triggers[0].query = "up"))],
 ];
 const seen = await check(mistakes);

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Chaos Toolkit itself, from PyPI: it validates every experiment, runs one, and finds that another one deviates without Seawall.
+# Chaos Toolkit itself, from PyPI: it validates every experiment, runs one, finds that another one deviates without Seawall, and rolls
+# back one that is interrupted.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -24,9 +25,12 @@ cargo build --quiet --workspace --release --locked --bins
 PATH=$PWD/target/release:$PATH
 export PATH
 export SEAWALL_WASM=$PWD/dist/seawall.wasm
+toolkit=("$tools/bin/chaos" --no-version-check --no-log-file --settings "$work/settings.yaml")
 chaos() {
-    "$tools/bin/chaos" --no-version-check --no-log-file --settings "$work/settings.yaml" "$@"
+    "${toolkit[@]}" "$@"
 }
+# By itself it rolls nothing back that failed or was interrupted.
+run=(run --rollback-strategy always)
 
 count=0
 for file in examples/experiments/*.yaml; do
@@ -42,7 +46,7 @@ echo "chaos: $count experiments are valid"
 ended() {
     python3 -c 'import json, sys; journal = json.load(open(sys.argv[1])); print(journal["status"], journal["deviated"])' "$1"
 }
-chaos run --journal-path "$work/journal.json" examples/experiments/error-burst.yaml >"$work/said" 2>&1 || {
+chaos "${run[@]}" --journal-path "$work/journal.json" examples/experiments/error-burst.yaml >"$work/said" 2>&1 || {
     cat "$work/said"
     exit 1
 }
@@ -53,7 +57,7 @@ chaos run --journal-path "$work/journal.json" examples/experiments/error-burst.y
 }
 echo "chaos: Chaos Toolkit ran error-burst, and nothing deviated"
 # The storm does not end by itself: without Seawall the hypothesis does not hold after it.
-if SEAWALL_CHAOS_CONTROL=1 chaos run --journal-path "$work/control.json" examples/experiments/retry-storm.yaml >"$work/said" 2>&1; then
+if SEAWALL_CHAOS_CONTROL=1 chaos "${run[@]}" --journal-path "$work/control.json" examples/experiments/retry-storm.yaml >"$work/said" 2>&1; then
     echo "chaos: the exit code of retry-storm without Seawall does not tell that it deviated"
     exit 1
 fi
@@ -63,3 +67,30 @@ fi
     exit 1
 }
 echo "chaos: Chaos Toolkit ran retry-storm without Seawall, and it deviated"
+
+# Whoever interrupts it with Ctrl-C leaves nothing wrong behind: the rollbacks run, and the session is over. Its probes take a while.
+session=$work/session.json
+sed "s#examples/experiments/error-burst.yaml#$work/long.yaml#; s/rate: 100,/rate: 5000,/" examples/experiments/error-burst.yaml >"$work/long.yaml"
+SEAWALL_CHAOS_SESSION=$session env --default-signal=INT "${toolkit[@]}" "${run[@]}" --journal-path "$work/interrupted.json" \
+    "$work/long.yaml" >"$work/said" 2>&1 &
+toolkit_id=$!
+until grep -q -s errors "$session"; do
+    kill -0 "$toolkit_id" 2>"$work/ended" || {
+        cat "$work/said"
+        echo "chaos: the experiment ended before it could be interrupted"
+        exit 1
+    }
+    sleep 0.05
+done
+kill -INT "$toolkit_id"
+wait "$toolkit_id" || true
+rolled_back() {
+    python3 -c 'import json, sys; print(*[done["status"] for done in json.load(open(sys.argv[1]))["rollbacks"]])' "$1"
+}
+[ "$(ended "$work/interrupted.json")" = "interrupted False" ] && [ "$(rolled_back "$work/interrupted.json")" = succeeded ] &&
+    [ ! -e "$session" ] || {
+    cat "$work/said"
+    echo "chaos: interrupted: $(ended "$work/interrupted.json"), rollbacks: $(rolled_back "$work/interrupted.json"), $(ls "$work")"
+    exit 1
+}
+echo "chaos: Chaos Toolkit was interrupted, and rolled back"

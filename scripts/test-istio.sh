@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The manifests for Istio, Envoy Gateway and autoscaling: seawall check reads them, they have the published types of their kinds,
+# The manifests for Istio, Envoy Gateway, autoscaling and scheduled drills: seawall check reads them, they have the published types of their kinds,
 # and a real Envoy takes what they make of it.
 #
 # Not run on a real Istio or Envoy Gateway. ISTIO_CRDS names a directory with Istio's own CRDs, as manifests/charts/base/files of a
@@ -37,7 +37,8 @@ for plugin in $istio/wasmplugin.yaml $istio/trafficextension.yaml; do
     if grep -q ': warning: ' <<<"$said"; then exit 1; fi
 done
 target/release/seawall check $istio/trafficextension-*.yaml $gateway/envoyextensionpolicy.yaml $gateway/envoypatchpolicy.yaml $gateway/module.yaml
-node scripts/manifests.mjs "$tools" $istio/*.yaml examples/autoscaling/hpa.yaml examples/autoscaling/scaledobject.yaml
+node scripts/manifests.mjs "$tools" $istio/*.yaml examples/autoscaling/hpa.yaml examples/autoscaling/scaledobject.yaml \
+    examples/experiments/kubernetes/cronjob.yaml
 "$python" scripts/manifests.py "$envoy"
 if [ -n "${ISTIO_CRDS:-}" ]; then
     cargo test --workspace --release --locked --test istio -- --ignored

@@ -105,6 +105,7 @@ fn rule(document: &Value) -> Result<Baseline, BaselineError> {
             requests: limit("/connectionPool/http/http2MaxRequests")?,
             retries: retries.map(|most| u32::try_from(most).unwrap_or(u32::MAX)),
             outliers: outliers(policy, &count)?,
+            ..Native::default()
         },
         left_out: left_out.chain(strange).collect(),
     })

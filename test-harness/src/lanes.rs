@@ -1,11 +1,13 @@
 //! The lanes in which a trace is played: with the filter, and with what one would have without it.
 
 use clap::ValueEnum;
+use seawall_policy::fallback::{Cause, Fallback, Kind};
+use seawall_policy::policy::Policy;
 
 use crate::module::{HostError, Module};
 use crate::process::{Process, ProcessOptions};
 use crate::router::{RetryOn, Route};
-use crate::sim::{Filter, Lane, Native, Outliers, START};
+use crate::sim::{Filter, Lane, Native, Outliers, RetryBudget, START};
 use crate::world::World;
 
 /// Retries of clients and routes that know no budget.
@@ -86,6 +88,16 @@ impl Setting<'_> {
         }
     }
 
+    /// Envoy's own means as well as they can be set for what a policy wants: its total time as the route's timeout, a retry budget, and an
+    /// answer that stands in for what fails or lasts too long.
+    pub fn own_means(&self, means: &Means) -> Lane<'static> {
+        let mut lane = self.other(Other::Envoy);
+        lane.route.timeout = Some(means.route_timeout(self.route_timeout));
+        lane.native.retry_budget = Some(RetryBudget::DEFAULT);
+        lane.stands_in = means.stands_in;
+        lane
+    }
+
     /// A lane with something else than the filter.
     pub fn other(&self, other: Other) -> Lane<'static> {
         let bare = self.bare();
@@ -109,6 +121,7 @@ impl Setting<'_> {
                     pending: Some(ENVOY_LIMIT),
                     requests: Some(ENVOY_LIMIT),
                     retries: Some(3),
+                    retry_budget: None,
                     outliers: Some(Outliers {
                         most: 50.0,
                         ..Outliers::DEFAULT
@@ -117,6 +130,35 @@ impl Setting<'_> {
                 ..bare
             },
         }
+    }
+}
+
+/// What a policy says that Envoy can do by itself too.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Means {
+    /// The route's timeout: `timeout.total`, in nanoseconds.
+    pub total: Option<u64>,
+    /// The status of what stands in for failures and time-outs: the first static rung for them.
+    pub stands_in: Option<u16>,
+}
+
+impl Means {
+    /// Those of a policy.
+    pub fn of(policy: &Policy) -> Self {
+        let mut answers = policy.fallback.answers(Cause::Failure, Kind::Plain);
+        let stands_in = answers.find_map(|answer| match answer {
+            Fallback::Static(fixed) => Some(fixed.status),
+            Fallback::Cluster(_) | Fallback::Stale(_) => None,
+        });
+        Self {
+            total: policy.time.total.map(|total| total.as_nanos()),
+            stands_in,
+        }
+    }
+
+    /// The limit of a route that has this one by itself, in nanoseconds.
+    pub fn route_timeout(&self, own: u64) -> u64 {
+        self.total.map_or(own, |total| total.min(own))
     }
 }
 

@@ -8,9 +8,10 @@ use serde_json::Value;
 
 use super::workload::Workload;
 use crate::document::{DocumentError, of_file, wrong};
-use crate::lanes::Other;
+use crate::lanes::{Means, Other};
 use crate::report::Criterion;
 use crate::router::ROUTE_TIMEOUT;
+use crate::sim::CLUSTER;
 use crate::world::{Time, World};
 
 /// The name under which it stands in `extensions`.
@@ -82,6 +83,12 @@ pub(super) struct Extension {
 }
 
 impl Extension {
+    /// What the policy says that Envoy can do by itself too.
+    pub(super) fn means(&self) -> Means {
+        let (selected, _) = self.routing.select(CLUSTER, None);
+        selected.map_or_else(Means::default, |(policy, _)| Means::of(policy))
+    }
+
     /// Reads it. Files that it names stand beside the experiment, in this directory.
     pub(super) fn read(value: &Value, place: &Path) -> Result<Self, DocumentError> {
         let at = |key: &str| format!("extensions.{NAME}.{key}");

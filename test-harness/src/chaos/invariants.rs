@@ -1,5 +1,7 @@
 //! What must hold in every storm, whatever it is made of.
 
+use std::ops::ControlFlow;
+
 use seawall_policy::route::Routing;
 use serde::Serialize;
 use serde_json::Value;
@@ -113,7 +115,7 @@ impl Tried {
         module: &Module,
     ) -> Result<Option<Broken>, StormError> {
         let stage = Stage::new(experiment, module)?;
-        let played = stage.run(&experiment.seawall(), || {})?;
+        let played = stage.run(&experiment.seawall(), || ControlFlow::Continue(()))?;
         let measure = played.measure;
         // A queue that is still long is no healthy upstream.
         let over = stage.trouble().map_or(experiment.warm_up(), |(_, end)| end);

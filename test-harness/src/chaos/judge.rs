@@ -102,6 +102,7 @@ impl Stage<'_> {
             duration: stopped as f64 / 1e9,
         };
         Verdict {
+            stopped: course.interrupted.is_some(),
             passed: goes_on && missed.is_empty() && healing.met,
             journal,
             missed,

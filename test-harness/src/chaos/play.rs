@@ -1,5 +1,7 @@
 //! An experiment as it is played: its steps make a timeline, and a lane is played through it.
 
+use std::ops::ControlFlow;
+
 use super::ask::{Answer, Window};
 use super::course::Course;
 use super::document::Experiment;
@@ -8,11 +10,11 @@ use super::healing::Healing;
 use super::journal::Journal;
 use super::step::Step;
 use super::timeline::Timeline;
-use crate::lanes::Setting;
+use crate::lanes::{Means, Other, Setting};
 use crate::measure::Measure;
 use crate::module::{HostError, Module};
 use crate::report::Judged;
-use crate::sim::{Scenario, play};
+use crate::sim::{Scenario, play_while};
 use crate::trace::Request;
 
 /// Why a lane cannot be played.
@@ -62,6 +64,8 @@ pub struct Verdict {
     pub healing: Healing,
     /// How late the latest request was sent, in milliseconds; nothing on a virtual clock.
     pub late_ms: Option<u64>,
+    /// Whether somebody stopped it before its end.
+    pub stopped: bool,
     /// Whether the hypothesis held all along, and the system recovered in time.
     pub passed: bool,
 }
@@ -148,21 +152,29 @@ impl<'a> Stage<'a> {
         &self.scenario
     }
 
-    /// Plays a lane and judges it.
+    /// Plays a lane and judges it. `progress` is told of each request, and says whether to go on.
     ///
     /// # Errors
     /// If the filter does not start.
-    pub fn run(&self, against: &Against, progress: impl FnMut()) -> Result<Played, PlayError> {
-        let measure = self.play(against, progress)?;
-        let verdict = self.judge(&measure, &Course::simulated());
+    pub fn run(
+        &self,
+        against: &Against,
+        progress: impl FnMut() -> ControlFlow<()>,
+    ) -> Result<Played, PlayError> {
+        let (measure, course) = self.play(against, progress)?;
+        let verdict = self.judge(&measure, &course);
         Ok(Played { measure, verdict })
     }
 
-    /// Plays a lane.
+    /// Plays a lane. `progress` is told of each request, and says whether to go on.
     ///
     /// # Errors
     /// If the filter does not start.
-    pub fn play(&self, against: &Against, progress: impl FnMut()) -> Result<Measure, PlayError> {
+    pub fn play(
+        &self,
+        against: &Against,
+        progress: impl FnMut() -> ControlFlow<()>,
+    ) -> Result<(Measure, Course), PlayError> {
         let ours = &self.experiment.extension;
         let setting = Setting {
             module: self.module,
@@ -170,19 +182,26 @@ impl<'a> Stage<'a> {
             seed: ours.seed,
             route_timeout: ours.route_timeout,
         };
-        Ok(match against {
+        let requests = self.trace.iter().cloned();
+        let (measure, interrupted) = match against {
             Against::Seawall(configuration) => {
                 let envoys = setting.processes(configuration)?;
                 let lane = setting.filtered(&envoys);
-                play(&self.scenario, self.trace.iter().cloned(), &lane, progress)
+                play_while(&self.scenario, requests, &lane, progress)
             }
-            Against::Other(other) => play(
-                &self.scenario,
-                self.trace.iter().cloned(),
-                &setting.other(*other),
-                progress,
-            ),
-        })
+            Against::Other(other) => {
+                let lane = match other {
+                    Other::Envoy => setting.own_means(&ours.means()),
+                    other => setting.other(*other),
+                };
+                play_while(&self.scenario, requests, &lane, progress)
+            }
+        };
+        let course = Course {
+            interrupted,
+            ..Course::simulated()
+        };
+        Ok((measure, course))
     }
 
     /// What a probe says at the timeline's clock.
@@ -200,6 +219,11 @@ impl<'a> Stage<'a> {
             fault: self.trouble(),
         };
         Some(ask.answer(measure, window))
+    }
+
+    /// What the policy says that Envoy can do by itself too.
+    pub fn means(&self) -> Means {
+        self.experiment.extension.means()
     }
 
     /// When something is wrong.

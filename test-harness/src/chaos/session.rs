@@ -39,12 +39,15 @@ impl Session {
         Ok(Self { file, timeline })
     }
 
-    /// Keeps it for the next step.
+    /// Keeps it for the next step. Whoever interrupts that leaves the file as it was, or as it is to be.
     ///
     /// # Errors
     /// If its file cannot be written.
     pub fn keep(&self) -> std::io::Result<()> {
-        fs::write(&self.file, serde_json::to_string(&self.timeline)?)
+        let mut next = self.file.clone().into_os_string();
+        next.push(format!(".{}", std::process::id()));
+        fs::write(&next, serde_json::to_string(&self.timeline)?)?;
+        fs::rename(next, &self.file)
     }
 
     /// It is over.

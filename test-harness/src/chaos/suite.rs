@@ -1,5 +1,7 @@
 //! Many experiments: a row for each, with its controls and Envoy's own means beside it, and what they say together.
 
+use std::ops::ControlFlow;
+
 use serde::Serialize;
 
 use super::course::Course;
@@ -138,14 +140,15 @@ impl Row {
 }
 
 impl Suite {
-    /// Plays experiments, each in all its lanes. `progress` is told of each lane that was played, and says whether to go on.
+    /// Plays experiments, each in all its lanes. `begins` is told of each lane; `progress` of each request, and says whether to go on.
     ///
     /// # Errors
     /// If a workload cannot be made, or the filter does not start.
     pub fn run(
         experiments: &[Experiment],
         module: &Module,
-        progress: impl Fn() -> bool + Sync,
+        begins: impl Fn() + Sync,
+        progress: impl Fn() -> ControlFlow<()> + Sync,
     ) -> Result<Self, PlayError> {
         let stages = experiments
             .iter()
@@ -159,8 +162,11 @@ impl Suite {
         }));
         let played = parallel::each(pieces.len(), cores(), |number| {
             let piece = &pieces[number];
-            let played = progress().then(|| stages[piece.stage].run(&piece.against, || {}));
-            played.transpose()
+            if progress().is_break() {
+                return Ok(None);
+            }
+            begins();
+            stages[piece.stage].run(&piece.against, &progress).map(Some)
         });
         let played = played.ok_or(PlayError::Died)?;
         let played = played.into_iter().collect::<Result<Vec<_>, _>>()?;
@@ -187,10 +193,9 @@ impl Suite {
         }
         let (mut rows, mut interrupted) = (Vec::new(), Vec::new());
         for (stage, lanes) in stages.iter().zip(lanes) {
-            let stopped = lanes.iter().any(|(_, played)| {
-                let status = played.as_ref().map(|played| played.verdict.journal.status);
-                status.is_none_or(|status| status == Status::Interrupted)
-            });
+            let stopped = lanes
+                .iter()
+                .any(|(_, played)| played.as_ref().is_none_or(|played| played.verdict.stopped));
             if stopped {
                 // What is tried is Seawall; the controls are no part of the journal.
                 let first = lanes.into_iter().next().and_then(|(_, played)| played);

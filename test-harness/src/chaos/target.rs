@@ -1,5 +1,8 @@
 //! Where else than in the simulation experiments can be played: whoever can do it is a [`Target`].
 
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::course::Course;
 use super::document::Experiment;
 use super::extension::Against;
@@ -27,7 +30,7 @@ pub trait Target: Sync {
     /// How many lanes it plays side by side, at most.
     fn at_once(&self) -> usize;
 
-    /// Plays a lane. `progress` is told of each second. A lane that somebody stopped is told of too, as far as it came; nothing
+    /// Plays a lane. `progress` is told of each second, and says whether to go on. A lane that somebody stopped is told of too, as far as it came; nothing
     /// is told of one that was not begun.
     ///
     /// # Errors
@@ -36,7 +39,7 @@ pub trait Target: Sync {
         &self,
         stage: &Stage<'_>,
         against: &Against,
-        progress: &dyn Fn(),
+        progress: &dyn Fn() -> ControlFlow<()>,
     ) -> anyhow::Result<Option<(Measure, Course)>>;
 }
 
@@ -70,8 +73,8 @@ pub fn lane_seconds(experiments: &[Experiment], module: &Module, target: &dyn Ta
     seconds.sum()
 }
 
-/// Plays experiments that were played in the simulation on a target too, and compares. `progress` is told of each second of each lane.
-/// Where the verdict is another one and the machine had too much else to do meanwhile, an experiment is played once more, and that counts.
+/// Plays experiments that were played in the simulation on a target too, and compares. `progress` is told of each second of each lane,
+/// and says whether to go on; once it does not, no other lane begins. Where the verdict is another one and the machine had too much else to do meanwhile, an experiment is played once more, and that counts.
 ///
 /// # Errors
 /// If a workload cannot be made, or a lane cannot be played.
@@ -80,8 +83,14 @@ pub fn play_on(
     module: &Module,
     simulation: Suite,
     target: &dyn Target,
-    progress: impl Fn() + Sync,
+    progress: impl Fn() -> ControlFlow<()> + Sync,
 ) -> Result<Pairs, TargetError> {
+    let stopped = AtomicBool::new(false);
+    let progress = || {
+        let flow = progress();
+        stopped.fetch_or(flow.is_break(), Ordering::Relaxed);
+        flow
+    };
     let stages = experiments.iter().map(|one| Stage::new(one, module));
     let stages = stages.collect::<Result<Vec<_>, _>>()?;
     let mut left_out = Vec::new();
@@ -92,7 +101,7 @@ pub fn play_on(
             Err(why) => left_out.push((stage.experiment().name(), why)),
         }
     }
-    let real = all(&playable, target, &progress)?;
+    let real = all(&playable, target, &progress, &stopped)?;
     let mut interrupted = real.interrupted;
     let mut rows = real.rows;
     let mut pairs = Vec::new();
@@ -110,7 +119,7 @@ pub fn play_on(
             .iter()
             .filter(|stage| stage.experiment().name() == pair.experiment);
         let again: Vec<&Stage<'_>> = again.copied().collect();
-        let mut again = all(&again, target, &progress)?;
+        let mut again = all(&again, target, &progress, &stopped)?;
         interrupted.append(&mut again.interrupted);
         if let Some(row) = again.rows.pop() {
             pair.played_again(row);
@@ -126,11 +135,12 @@ pub fn play_on(
     Ok(Pairs::of(target.name(), pairs, interrupted))
 }
 
-/// Plays all lanes of these experiments on a target.
+/// Plays all lanes of these experiments on a target. Once somebody has stopped it, no other one begins.
 fn all(
     stages: &[&Stage<'_>],
     target: &dyn Target,
-    progress: &(impl Fn() + Sync),
+    progress: &(impl Fn() -> ControlFlow<()> + Sync),
+    stopped: &AtomicBool,
 ) -> Result<Suite, TargetError> {
     let subjects: Vec<&Experiment> = stages.iter().map(|stage| stage.experiment()).collect();
     let pieces = pieces(&subjects);
@@ -146,6 +156,9 @@ fn all(
         let number = order[turn];
         let piece = &pieces[number];
         let stage = stages[piece.stage];
+        if stopped.load(Ordering::Relaxed) {
+            return Ok((number, None));
+        }
         let played = target.play(stage, &piece.against, progress);
         let played = played.map_err(|error| TargetError::Lane {
             experiment: stage.experiment().name(),

@@ -1,5 +1,6 @@
 //! `seawall chaos`: experiments in the simulation or on a real Envoy, in one go, or step by step.
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -23,7 +24,7 @@ use crate::chaos::{Session, Stage, Step};
   seawall chaos run examples/experiments/error-burst.yaml --on envoy
   seawall chaos list examples/experiments
   seawall chaos random --seed 1 --storms 1000
-  chaos run examples/experiments/kill-all.yaml
+  chaos run --rollback-strategy always examples/experiments/kill-all.yaml
 
 The last one is Chaos Toolkit's own program, which calls probe, fault, load, wait, heal and end for each step.
 docs/chaos.md says how an experiment is written.")]
@@ -116,7 +117,7 @@ fn take(step: &Step) -> anyhow::Result<ExitCode> {
             (true, None) => anyhow::bail!("{}: it has no control", file.display()),
         };
         let stage = Stage::so_far(&experiment, &module, session.timeline)?;
-        let measure = stage.play(&against, || {})?;
+        let (measure, _) = stage.play(&against, || ControlFlow::Continue(()))?;
         let Some(answer) = stage.probe(&measure, step) else {
             return Ok(ExitCode::SUCCESS);
         };

@@ -1,6 +1,7 @@
 //! `seawall chaos run`: whole experiments, in the simulation and on a real Envoy.
 
 use std::ffi::OsString;
+use std::ops::ControlFlow;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -11,7 +12,7 @@ use anyhow::Context;
 use clap::{Args, Parser, ValueEnum};
 
 use super::filter::Filter;
-use super::outputs::store;
+use super::outputs::{documents, store};
 use super::stdout::say;
 use super::{FAILED, INTERRUPTED, ended, progress};
 use crate::chaos::{Experiment, Journal, Row, Suite, Target, junit, lane_seconds, play_on, table};
@@ -29,7 +30,7 @@ const BEFORE: usize = 3;
 than in the simulation; 2 bad usage or input; 130 it was interrupted."
 )]
 pub(super) struct Run {
-    /// Experiments, YAML or JSON.
+    /// Experiments, YAML or JSON, or directories of them.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Where they are played. On envoy: in the simulation first, then in real time on real Envoys, and the verdicts are compared.
@@ -103,10 +104,20 @@ impl Run {
     }
 
     fn experiments(&self) -> anyhow::Result<Vec<Experiment>> {
+        let files = documents(&self.files)?;
         anyhow::ensure!(
-            self.journal.is_none() || self.files.len() == 1,
+            self.journal.is_none() || files.len() == 1,
             "--journal is of one experiment, and there are {}: --out DIR writes that of each",
-            self.files.len()
+            files.len()
+        );
+        anyhow::ensure!(
+            !files.is_empty(),
+            "{}: there is no experiment in it: expected files that end with .yaml, .yml or .json",
+            self.files
+                .iter()
+                .map(|file| file.display().to_string())
+                .collect::<Vec<_>>()
+                .join(", ")
         );
         let read = |file: &PathBuf| {
             let experiment = read(file)?;
@@ -115,7 +126,7 @@ impl Run {
                 None => experiment,
             })
         };
-        self.files.iter().map(read).collect()
+        files.iter().map(read).collect()
     }
 
     fn simulate(&self) -> anyhow::Result<ExitCode> {
@@ -150,7 +161,10 @@ impl Run {
         })?;
         let simulation = simulated(&experiments, &module, &stop)?;
         let bar = progress::seconds(lane_seconds(&experiments, &module, &target));
-        let pairs = play_on(&experiments, &module, simulation, &target, || bar.inc(1));
+        let pairs = play_on(&experiments, &module, simulation, &target, || {
+            bar.inc(1);
+            goes_on(&stop)
+        });
         bar.finish_and_clear();
         let pairs = pairs?;
         let rows = pairs.experiments.iter().filter_map(|one| one.real.as_ref());
@@ -237,6 +251,14 @@ fn interrupted() -> anyhow::Result<Arc<AtomicBool>> {
     Ok(stop)
 }
 
+/// Until somebody stops it.
+fn goes_on(stop: &AtomicBool) -> ControlFlow<()> {
+    match stop.load(Ordering::Relaxed) {
+        true => ControlFlow::Break(()),
+        false => ControlFlow::Continue(()),
+    }
+}
+
 fn simulated(
     experiments: &[Experiment],
     module: &crate::module::Module,
@@ -244,10 +266,7 @@ fn simulated(
 ) -> anyhow::Result<Suite> {
     let lanes = experiments.iter().map(|one| one.controls().len() + 2);
     let bar = progress::lanes(lanes.sum::<usize>() as u64);
-    let suite = Suite::run(experiments, module, || {
-        bar.inc(1);
-        !stop.load(Ordering::Relaxed)
-    })?;
+    let suite = Suite::run(experiments, module, || bar.inc(1), || goes_on(stop))?;
     bar.finish_and_clear();
     Ok(suite)
 }

@@ -139,9 +139,9 @@ impl Run {
         });
         let answers = answers.transpose()?;
         let module = self.filter.module()?;
-        let events = Events::new(answers.is_none())?;
+        let mut events = Events::new(answers.is_none())?;
         let bar = progress::lanes(1);
-        let happened = play(&scenario, &module, || {})?;
+        let happened = play(&scenario, &module, || events.goes_on())?;
         bar.finish_and_clear();
         let head = self.head(&scenario, answers.as_ref());
         let paced = self.pace == Pacing::Paced;

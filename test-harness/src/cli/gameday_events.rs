@@ -5,6 +5,7 @@
 )]
 
 use std::collections::VecDeque;
+use std::ops::ControlFlow;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
@@ -75,6 +76,17 @@ impl Events {
             Event::Line(line) => self.early.push_back(line),
             Event::NoMore => self.no_more = true,
             Event::Stop => self.stop = true,
+        }
+    }
+
+    /// Until somebody ends it; it waits for nothing.
+    pub(super) fn goes_on(&mut self) -> ControlFlow<()> {
+        while let Ok(event) = self.receive.try_recv() {
+            self.take(event);
+        }
+        match self.stop {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
         }
     }
 

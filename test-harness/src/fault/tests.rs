@@ -99,6 +99,52 @@ fn a_fault_is_read_and_a_wrong_one_says_how() {
 }
 
 #[test]
+fn kinds_and_attributes_are_read_under_the_names_that_toxiproxy_has_for_them_too() {
+    for (theirs, ours) in [
+        ("timeout,at=1s,for=1s", "hang,at=1s,for=1s"),
+        ("reset_peer,at=1s,for=1s", "reset,at=1s,for=1s"),
+        (
+            "latency,at=1s,for=1s,latency=2s,jitter=500ms",
+            "latency,at=1s,for=1s,by=2s,jitter=500ms",
+        ),
+        (
+            "slow_close,at=1s,for=1s,delay=2s",
+            "slow_close,at=1s,for=1s,by=2s",
+        ),
+        (
+            "reset_peer,at=1s,for=1s,toxicity=0.25",
+            "reset,at=1s,for=1s,share=25",
+        ),
+        ("errors,at=1s,for=1s,toxicity=1", "errors,at=1s,for=1s"),
+        (
+            "bandwidth,at=1s,for=1s,rate=64,stream=upstream,toxicity=0.5",
+            "bandwidth,at=1s,for=1s,rate=64,stream=upstream,share=50",
+        ),
+    ] {
+        let (read, expected) = (theirs.parse::<Fault>(), ours.parse::<Fault>().unwrap());
+        assert_eq!(read.as_ref(), Ok(&expected), "{theirs}");
+        // It is written under its name here.
+        assert_eq!(expected.to_string().parse(), read);
+    }
+    for (text, why) in [
+        ("errors,at=1s,for=1s,toxicity=50", "from 0 to 1"),
+        ("errors,at=1s,for=1s,toxicity=x", "from 0 to 1"),
+        ("errors,at=1s,for=1s,toxicity=0", "hits nothing"),
+        (
+            "errors,at=1s,for=1s,toxicity=0.5,share=50",
+            "share= is given twice",
+        ),
+        (
+            "latency,at=1s,for=1s,by=1s,latency=1s",
+            "by= is given twice",
+        ),
+    ] {
+        let told = text.parse::<Fault>().unwrap_err();
+        assert!(told.contains(why), "{text}: {told}");
+    }
+}
+
+#[test]
 fn a_fault_is_in_its_zones_alone() {
     let fault = |text: &str| -> Fault { format!("{text},at=0s,for=1s").parse().unwrap() };
     let (a, b, c) = (Some("a"), Some("b"), Some("c"));

@@ -8,7 +8,8 @@ use seawall_policy::time::{Span, parse_duration};
 use super::{Direction, Fault, Kind, Toxic};
 
 const HOW: &str = "write KIND,at=TIME,for=TIME[,share=PERCENT][,by=TIME][,jitter=TIME][,left=PERCENT][,attempts=COUNT]\
-                   [,service=NAME][,hosts=FIRST-LAST][,zone=NAME][,from=ZONE], where KIND is errors, refuse, hang, reset, refuse_stream, reset_stream, latency, \
+                   [,service=NAME][,hosts=FIRST-LAST][,zone=NAME][,from=ZONE] \
+                   (toxicity= from 0 to 1 is a share too, latency= and delay= are by), where KIND is errors, refuse, hang (or timeout), reset (or reset_peer), refuse_stream, reset_stream, latency, \
                    not_found, slow, crash, blackhole, garbage, kill_vm, corrupt_state, clock or, with zone=NAME, partition; or bandwidth with rate=KB/S, slow_close, \
                    slicer with average_size=BYTES[,size_variation=BYTES], or limit_data with bytes=BYTES, each with [,stream=upstream]";
 
@@ -35,8 +36,10 @@ const KINDS: [(&str, Kind); 20] = [
     ("limit_data", Kind::LimitData),
 ];
 
-/// The names that Toxiproxy has for what has another name here.
-const ALSO: [(&str, &str); 1] = [("delay", "by")];
+/// The attributes that Toxiproxy has for what has another name here.
+const ALSO: [(&str, &str); 3] = [("delay", "by"), ("latency", "by"), ("toxicity", "share")];
+/// The same of kinds. Toxiproxy's `timeout` closes a connection in the end where its own attribute says so; here it is never closed.
+const ALSO_KINDS: [(&str, Kind); 2] = [("timeout", Kind::Hang), ("reset_peer", Kind::Reset)];
 
 impl fmt::Display for Fault {
     /// As it is read.
@@ -216,7 +219,8 @@ impl FromStr for Fault {
     fn from_str(text: &str) -> Result<Self, String> {
         let mut parts = text.split(',');
         let name = parts.next().unwrap_or_default();
-        let kind = KINDS.iter().find(|(known, _)| *known == name);
+        let mut kinds = KINDS.iter().chain(&ALSO_KINDS);
+        let kind = kinds.find(|(known, _)| *known == name);
         let (_, kind) = *kind.ok_or_else(|| format!("\"{name}\" is no kind of fault: {HOW}"))?;
         let mut line = Line::default();
         let mut given = Vec::new();
@@ -225,12 +229,15 @@ impl FromStr for Fault {
                 .split_once('=')
                 .ok_or_else(|| format!("\"{part}\": {HOW}"))?;
             let also = ALSO.iter().find(|(theirs, _)| *theirs == key);
-            let key = also.map_or(key, |(_, ours)| ours);
+            let (key, written) = (also.map_or(key, |(_, ours)| ours), key);
             if given.contains(&key) {
                 return Err(format!("{key}= is given twice: {HOW}"));
             }
             given.push(key);
-            line.take(key, value)?;
+            match written {
+                "toxicity" => line.share = Some(toxicity(value)?),
+                _ => line.take(key, value)?,
+            }
         }
         if line.length.is_some_and(|length| length.as_nanos() == 0) {
             return Err("for=0s hits nothing: expected a time above 0".to_owned());
@@ -307,6 +314,17 @@ fn name(kind: Kind) -> &'static str {
     let mut all = KINDS.iter();
     all.find(|(_, known)| *known == kind)
         .map_or("", |(name, _)| name)
+}
+
+/// A share as Toxiproxy writes it, in percent.
+fn toxicity(text: &str) -> Result<f64, String> {
+    let share = text
+        .parse()
+        .ok()
+        .filter(|share| (0.0..=1.0).contains(share));
+    let share: f64 =
+        share.ok_or_else(|| format!("toxicity={text}: expected a number from 0 to 1"))?;
+    Ok(100.0 * share)
 }
 
 /// A whole number of at least so much.

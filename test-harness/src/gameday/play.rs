@@ -1,5 +1,7 @@
 //! A scenario on the virtual clock: what happens in each of its phases.
 
+use std::ops::ControlFlow;
+
 use serde::{Deserialize, Serialize};
 
 use super::scenario::Scenario;
@@ -54,18 +56,22 @@ pub struct Happened {
     pub holds: Vec<Held>,
 }
 
-/// Plays a scenario: what happens in each phase.
+/// Plays a scenario: what happens in each phase. `progress` is told of each request, and says whether to go on; of what was stopped
+/// nothing is told.
 ///
 /// # Errors
 /// If its workload cannot be made, or the filter does not start.
 pub fn play(
     scenario: &Scenario,
     module: &Module,
-    progress: impl FnMut(),
+    progress: impl FnMut() -> ControlFlow<()>,
 ) -> Result<Vec<Happened>, PlayError> {
     let experiment = &scenario.experiment;
     let stage = Stage::new(experiment, module)?;
-    let measure = stage.play(&experiment.seawall(), progress)?;
+    let (measure, course) = stage.play(&experiment.seawall(), progress)?;
+    if course.interrupted.is_some() {
+        return Ok(Vec::new());
+    }
     let mut phases = Vec::new();
     for phase in &scenario.phases {
         let window = Window {

@@ -46,7 +46,8 @@ pub struct Head {
     pub reproduce: String,
 }
 
-/// Leads a team through a scenario that was played. What was asked before an interruption is in the record.
+/// Leads a team through a scenario that was played. What was asked before an interruption is in the record: nothing, where the
+/// simulation was stopped.
 pub fn walk(
     scenario: &Scenario,
     happened: Vec<Happened>,
@@ -54,7 +55,10 @@ pub fn walk(
     head: Head,
 ) -> Record {
     let mut phases = Vec::new();
-    let mut status = Status::Finished;
+    let mut status = match happened.len() < scenario.phases.len() {
+        true => Status::Interrupted,
+        false => Status::Finished,
+    };
     for (number, (phase, happened)) in scenario.phases.iter().zip(happened).enumerate() {
         if !team.begin(number, phase, &happened) {
             status = Status::Interrupted;

@@ -31,6 +31,11 @@ impl Retries {
         Self { active: 0, max }
     }
 
+    /// From now on at most so many at a time.
+    pub fn allow(&mut self, max: u32) {
+        self.max = Some(max);
+    }
+
     fn take(&mut self) -> bool {
         let free = self.max.is_none_or(|max| self.active < max);
         self.active += u32::from(free);

@@ -1,6 +1,7 @@
 //! One run: events in the order of their time, until nothing is left to happen.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::ControlFlow;
 use std::rc::Rc;
 
 use rand::RngExt;
@@ -43,6 +44,20 @@ pub fn play<R: Into<Rc<Request>>>(
     lane: &Lane<'_>,
     mut progress: impl FnMut(),
 ) -> Measure {
+    let goes_on = || {
+        progress();
+        ControlFlow::Continue(())
+    };
+    play_while(scenario, trace, lane, goes_on).0
+}
+
+/// The same, as long as `progress` says so. What was measured, and when it was stopped, in nanoseconds since the trace began.
+pub fn play_while<R: Into<Rc<Request>>>(
+    scenario: &Scenario,
+    trace: impl IntoIterator<Item = R>,
+    lane: &Lane<'_>,
+    mut progress: impl FnMut() -> ControlFlow<()>,
+) -> (Measure, Option<u64>) {
     let mut requests = trace.into_iter().map(Into::into);
     run(scenario, Arrivals::of(&mut requests), lane, &mut progress)
 }
@@ -51,8 +66,8 @@ fn run<'a>(
     scenario: &'a Scenario,
     arrivals: Arrivals<'a>,
     lane: &'a Lane<'a>,
-    progress: &mut dyn FnMut(),
-) -> Measure {
+    progress: &mut dyn FnMut() -> ControlFlow<()>,
+) -> (Measure, Option<u64>) {
     let mut run = Run {
         scenario,
         arrivals,
@@ -103,7 +118,9 @@ fn run<'a>(
         let is_open = run.is_open();
         let first = request.filter(|at| due.is_none_or(|due| *at <= due));
         let now = if let Some(now) = first {
-            progress();
+            if progress().is_break() {
+                return (run.measure, Some(now - START));
+            }
             run.active = now;
             run.client_request(now);
             now
@@ -119,7 +136,7 @@ fn run<'a>(
             run.level(now);
         }
     }
-    run.measure
+    (run.measure, None)
 }
 
 /// Envoys do not tick together; the first one ticks from the start of the trace.

@@ -24,6 +24,8 @@ pub struct Lane<'a> {
     pub route: Route,
     /// Limits and outlier detection of each cluster in each Envoy.
     pub native: Native,
+    /// The status of what stands in for an answer of 500 or more without the filter, whoever gave it, as `custom_response` has it.
+    pub stands_in: Option<u16>,
     /// Those of clusters that have their own.
     pub native_of: BTreeMap<String, Native>,
 }
@@ -51,6 +53,7 @@ impl Default for Lane<'_> {
                 retries: Some(3),
                 ..Native::default()
             },
+            stands_in: None,
             native_of: BTreeMap::new(),
         }
     }

@@ -35,10 +35,10 @@ use crate::trace::Request;
 
 pub use clients::{Clients, Keeps, Tokens};
 pub use core::Core;
-pub use event_loop::play;
+pub use event_loop::{play, play_while};
 pub use filter::Filter;
 pub use lane::{Lane, Sidecar};
-pub use pool::{Native, Outliers};
+pub use pool::{Native, Outliers, RetryBudget};
 pub use queue::Queue;
 pub use scenario::{CLUSTER, RecordedOutage, Scenario};
 pub use service::{Body, Cache, Call, ColdStart, Network, Pauses, Service, ServiceTime};

@@ -20,8 +20,27 @@ pub struct Native {
     pub requests: Option<usize>,
     /// `max_retries`: retries at a time.
     pub retries: Option<u32>,
+    /// `retry_budget`, in the place of `max_retries`.
+    pub retry_budget: Option<RetryBudget>,
     /// `outlier_detection`.
     pub outliers: Option<Outliers>,
+}
+
+/// A retry budget: retries at a time by how many requests are in flight or wait for a connection.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RetryBudget {
+    /// `budget_percent`: so many percent of them.
+    pub percent: f64,
+    /// `min_retry_concurrency`: and so many at least.
+    pub least: u32,
+}
+
+impl RetryBudget {
+    /// What Envoy does where the field is there and says nothing.
+    pub const DEFAULT: Self = Self {
+        percent: 20.0,
+        least: 3,
+    };
 }
 
 /// Outlier detection: a host that fails so often in a row gets nothing for a while.
@@ -67,8 +86,7 @@ pub(super) enum Place {
 /// What one Envoy knows of one cluster.
 #[derive(Debug)]
 pub(super) struct Pool {
-    /// Retries that are on their way.
-    pub(super) retries: Retries,
+    retries: Retries,
     active: usize,
     waiting: VecDeque<(Key, u32)>,
     hosts: Vec<Ejection>,
@@ -90,6 +108,16 @@ impl Pool {
             waiting: VecDeque::new(),
             hosts: Vec::new(),
         }
+    }
+
+    /// Retries that are on their way, and how many there may be now.
+    pub(super) fn retries(&mut self, native: &Native) -> &mut Retries {
+        if let Some(budget) = native.retry_budget {
+            let all = (self.active + self.waiting.len()) as f64;
+            let share = (budget.percent * all / 100.0) as u32;
+            self.retries.allow(share.max(budget.least));
+        }
+        &mut self.retries
     }
 
     /// An attempt asks for a place.
@@ -185,6 +213,23 @@ mod tests {
             client_try: 1,
         };
         (key, 1)
+    }
+
+    #[test]
+    fn a_retry_budget_is_a_share_of_what_is_in_flight_and_waits_and_never_less_than_its_floor() {
+        let native = Native {
+            connections: Some(50),
+            retry_budget: Some(RetryBudget::DEFAULT),
+            ..Native::default()
+        };
+        let mut pool = Pool::new(Retries::limited(native.retries));
+        for (requests, retries) in [(0, 3), (15, 3), (20, 4), (49, 9), (50, 10), (100, 20)] {
+            while pool.active + pool.waiting.len() < requests {
+                pool.enter(&native, attempt(pool.active + pool.waiting.len()));
+            }
+            let expected = Retries::limited(Some(retries));
+            assert_eq!(*pool.retries(&native), expected, "{requests} requests");
+        }
     }
 
     #[test]

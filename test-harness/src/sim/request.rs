@@ -188,7 +188,9 @@ impl Run<'_> {
         let Some(mut machine) = flight.machine.take() else {
             return;
         };
-        let steps = tell(&mut machine, &mut self.pool(place).retries);
+        let lane = self.lane;
+        let native = lane.native(&self.services.get(place.1).name);
+        let steps = tell(&mut machine, self.pool(place).retries(native));
         if let Some(flight) = self.in_flight.get_mut(&key) {
             flight.machine = Some(machine);
         }
@@ -250,7 +252,10 @@ impl Run<'_> {
     ) -> ClientOutcome {
         let process = self.process(now, flight.envoy);
         let Some((process, stream)) = process.zip(flight.stream) else {
-            return self.outcome_of(now, &answer.headers, u32::from(answer.status));
+            return match self.lane.stands_in.filter(|_| answer.status >= 500) {
+                Some(status) => ClientOutcome::of(u32::from(status), true, None),
+                None => self.outcome_of(now, &answer.headers, u32::from(answer.status)),
+            };
         };
         tell(process, stream, flight, &answer);
         let status = u32::from(answer.status);
@@ -268,7 +273,9 @@ impl Run<'_> {
         let mut flight = self.remove(key)?;
         let place = (flight.envoy, flight.service);
         if let Some(machine) = flight.machine.as_mut() {
-            machine.abandon(&mut self.pool(place).retries);
+            let lane = self.lane;
+            let native = lane.native(&self.services.get(place.1).name);
+            machine.abandon(self.pool(place).retries(native));
         }
         let mut streams = Vec::new();
         for (number, attempt) in &flight.attempts {

@@ -5,7 +5,7 @@ use std::path::Path;
 use seawall_harness::chaos::{Experiment, Stage, Status};
 use serde_json::{Value, json};
 
-use crate::shipped;
+use crate::{on, shipped};
 
 fn step(kind: &str, name: &str, arguments: &[&str]) -> Value {
     let mut words = vec!["chaos"];
@@ -117,7 +117,7 @@ fn a_wrong_file_says_where_and_what_would_be_right() {
 fn judged(document: Value) -> seawall_harness::chaos::Verdict {
     let experiment = read(document).unwrap();
     let stage = Stage::new(&experiment, shipped::module()).unwrap();
-    let played = stage.run(&experiment.seawall(), || {}).unwrap();
+    let played = stage.run(&experiment.seawall(), on).unwrap();
     played.verdict
 }
 

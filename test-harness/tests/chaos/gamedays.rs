@@ -8,7 +8,7 @@ use seawall_harness::gameday::{
     Team, last_verified, play, verify, walk,
 };
 
-use crate::shipped;
+use crate::{on, shipped, stopped};
 
 fn examples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples")
@@ -28,7 +28,7 @@ fn database_down() -> (Scenario, Vec<Happened>) {
     static PLAYED: OnceLock<(Scenario, Vec<Happened>)> = OnceLock::new();
     let played = PLAYED.get_or_init(|| {
         let scenario = scenario("database-down");
-        let happened = play(&scenario, shipped::module(), || {}).expect("it can be played");
+        let happened = play(&scenario, shipped::module(), on).expect("it can be played");
         (scenario, happened)
     });
     played.clone()
@@ -84,7 +84,7 @@ fn the_scenario_of_the_documentation_can_be_played_and_holds() {
     let (_, text) = docs.split_once("```yaml\n").expect("a scenario");
     let (text, _) = text.split_once("```").expect("its end");
     let scenario = Scenario::read(text, &gamedays().join("docs.yaml")).unwrap();
-    let happened = play(&scenario, shipped::module(), || {}).unwrap();
+    let happened = play(&scenario, shipped::module(), on).unwrap();
     let opened = |happened: &Happened| {
         let mut made = happened.transitions.iter();
         made.any(|made| made.line.contains("closed -> open"))
@@ -99,7 +99,7 @@ fn every_phase_is_as_its_scenario_says() {
     let module = shipped::module();
     let played = seawall_harness::parallel::each(SHIPPED.len(), 2, |number| {
         let scenario = scenario(SHIPPED[number]);
-        let happened = play(&scenario, module, || {}).expect("it can be played");
+        let happened = play(&scenario, module, on).expect("it can be played");
         (scenario, happened)
     });
     for (scenario, happened) in played.expect("all were played") {
@@ -218,6 +218,22 @@ fn an_interrupted_game_day_has_a_record_that_says_so_and_a_hint_costs_half() {
     assert!(!record.passed && record.phases.len() == 2);
     assert_eq!(record.score.points, 0.5);
     assert!(record.markdown().contains("| status | interrupted |"));
+}
+
+#[test]
+fn a_game_day_that_is_interrupted_while_it_is_simulated_has_a_record_without_phases() {
+    let scenario = scenario("database-down");
+    let mut requests = 0;
+    let happened = play(&scenario, shipped::module(), || {
+        requests += 1;
+        match requests < 1_000 {
+            true => on(),
+            false => stopped(),
+        }
+    });
+    let record = walk(&scenario, happened.unwrap(), &mut Leaves(0), head());
+    assert_eq!((requests, record.status), (1_000, Status::Interrupted));
+    assert!(!record.passed && record.phases.is_empty());
 }
 
 /// The shipped scenario with a text in another's place, as if it stood beside it.

@@ -4,6 +4,7 @@
 mod document;
 mod gameday_command;
 mod gamedays;
+mod interrupts;
 #[path = "../shipped/mod.rs"]
 mod shipped;
 mod shipped_experiments;
@@ -11,14 +12,24 @@ mod steps;
 mod storms;
 mod targets;
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use seawall_harness::chaos::{Experiment, Suite};
 
 /// Plays experiments in the simulation to their end.
 fn simulated(experiments: &[Experiment]) -> Suite {
-    let goes_on = || true;
-    Suite::run(experiments, shipped::module(), goes_on).expect("all can be played")
+    Suite::run(experiments, shipped::module(), || {}, on).expect("all can be played")
+}
+
+/// Nobody stops it.
+fn on() -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
+
+/// Somebody has stopped it.
+fn stopped() -> ControlFlow<()> {
+    ControlFlow::Break(())
 }
 
 fn directory() -> PathBuf {

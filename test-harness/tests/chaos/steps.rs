@@ -168,3 +168,35 @@ fn on_envoy_another_program_plays_that_stands_beside_this_one() {
         ("a.yaml --on envoy --seed 7", Some(1))
     );
 }
+
+#[test]
+fn the_command_of_the_cron_job_plays_a_mounted_config_map_without_a_shell() {
+    let file = directory().join("kubernetes/cronjob.yaml");
+    let text = std::fs::read_to_string(file).unwrap();
+    let job: Value = serde_saphyr::from_str(&text).unwrap();
+    let pod = &job["spec"]["jobTemplate"]["spec"]["template"]["spec"];
+    let container = &pod["containers"][0];
+    let command = container["command"].as_array().unwrap().iter();
+    let command: Vec<&str> = command.map(|word| word.as_str().unwrap()).collect();
+    let mounted = container["volumeMounts"][0]["mountPath"].as_str().unwrap();
+    assert_eq!((command[0], command.last()), ("/seawall", Some(&mounted)));
+    // As Kubernetes mounts a ConfigMap: a directory of that time, a link to it, and a link for each file.
+    let place = tempfile::tempdir().unwrap();
+    let of_today = place.path().join("..2026_01_31");
+    std::fs::create_dir(&of_today).unwrap();
+    std::os::unix::fs::symlink(&of_today, place.path().join("..data")).unwrap();
+    for name in ["kill-instance.yaml", "README.md"] {
+        std::fs::copy(directory().join(name), of_today.join(name)).unwrap();
+        std::os::unix::fs::symlink(of_today.join(name), place.path().join(name)).unwrap();
+    }
+    let here = place.path().to_str().unwrap();
+    let arguments: Vec<&str> = command[1..]
+        .iter()
+        .map(|word| if *word == mounted { here } else { word })
+        .collect();
+    let said = seawall(place.path(), &arguments);
+    let text = String::from_utf8_lossy(&said.stdout);
+    let errors = String::from_utf8_lossy(&said.stderr);
+    assert_eq!(said.status.code(), Some(0), "{errors}");
+    assert!(text.contains("(1 of 1)"), "{text}");
+}

@@ -1,5 +1,6 @@
 //! Other targets than the simulation: verdicts are compared, what cannot be played is told, and what somebody stopped has a journal.
 
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use seawall_harness::chaos::{
@@ -7,7 +8,7 @@ use seawall_harness::chaos::{
 };
 use seawall_harness::measure::Measure;
 
-use crate::{all, shipped, simulated};
+use crate::{all, on, shipped, simulated, stopped};
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -48,7 +49,7 @@ impl Target for Mirror {
         &self,
         stage: &Stage<'_>,
         against: &Against,
-        _: &dyn Fn(),
+        progress: &dyn Fn() -> ControlFlow<()>,
     ) -> anyhow::Result<Option<(Measure, Course)>> {
         let bare = stage.experiment().controls().first();
         let number = self.played.fetch_add(1, Ordering::Relaxed);
@@ -56,13 +57,15 @@ impl Target for Mirror {
             Some(control) => &control.against,
             None => against,
         };
+        let (measure, course) = stage.play(against, progress)?;
+        let stopped = self.stopped.filter(|_| number >= self.before);
         let course = Course {
             platform: self.name(),
-            interrupted: self.stopped.filter(|_| number >= self.before),
+            interrupted: stopped.or(course.interrupted),
             late_ms: self.late_ms,
-            ..Course::simulated()
+            ..course
         };
-        Ok(Some((stage.play(against, || {})?, course)))
+        Ok(Some((measure, course)))
     }
 }
 
@@ -75,7 +78,7 @@ fn some() -> Vec<Experiment> {
 fn pairs(target: &Mirror) -> Pairs {
     let experiments = some();
     let simulation = simulated(&experiments);
-    play_on(&experiments, shipped::module(), simulation, target, || {}).unwrap()
+    play_on(&experiments, shipped::module(), simulation, target, on).unwrap()
 }
 
 #[test]
@@ -173,22 +176,43 @@ fn what_somebody_stopped_while_it_was_played_once_more_has_no_verdict() {
 }
 
 #[test]
+fn once_somebody_stops_it_no_other_lane_begins_also_of_those_that_are_played_once_more() {
+    let mirror = Mirror {
+        without: LANES,
+        late_ms: Some(101),
+        ..Mirror::default()
+    };
+    let experiments = some();
+    let progress = || match mirror.played.load(Ordering::Relaxed) > LANES {
+        true => ControlFlow::Break(()),
+        false => ControlFlow::Continue(()),
+    };
+    let simulation = simulated(&experiments);
+    let module = shipped::module();
+    let pairs = play_on(&experiments, module, simulation, &mirror, progress).unwrap();
+    assert_eq!((pairs.played, pairs.interrupted.len()), (0, 2));
+    let begun = mirror.played.load(Ordering::Relaxed) - LANES;
+    let at_once = mirror.at_once();
+    assert!((1..=at_once).contains(&begun), "{begun} lanes began");
+}
+
+#[test]
 fn a_simulation_that_somebody_stopped_is_told_of_though_the_target_plays_none_of_it() {
     let mut experiments = some();
     experiments.retain(|one| one.name() == "kill-instance");
-    let simulation = Suite::run(&experiments, shipped::module(), || false).unwrap();
+    let simulation = Suite::run(&experiments, shipped::module(), || {}, stopped).unwrap();
     let mirror = Mirror {
         cannot: "kill-instance",
         ..Mirror::default()
     };
-    let pairs = play_on(&experiments, shipped::module(), simulation, &mirror, || {}).unwrap();
+    let pairs = play_on(&experiments, shipped::module(), simulation, &mirror, on).unwrap();
     let told: Vec<_> = pairs.interrupted.iter().map(|(name, _)| name).collect();
     assert_eq!(told, ["kill-instance"]);
 }
 
 #[test]
 fn what_was_never_begun_has_a_journal_that_says_so() {
-    let suite = Suite::run(&some(), shipped::module(), || false).unwrap();
+    let suite = Suite::run(&some(), shipped::module(), || {}, stopped).unwrap();
     assert!(suite.rows.is_empty());
     let status: Vec<_> = suite
         .interrupted

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use seawall_harness::chaos::Against;
-use seawall_harness::lanes::{ENVOY_LIMIT, NAIVE_RETRIES, Other};
+use seawall_harness::lanes::{ENVOY_LIMIT, Means, NAIVE_RETRIES, Other};
 use serde_json::{Value, json};
 
 use super::plan::Plan;
@@ -14,6 +14,7 @@ use crate::envoy::bootstrap::{Cluster, Listener, Route, bootstrap};
 
 /// The name of the listener.
 pub(super) const EDGE: &str = "edge";
+const CUSTOM_RESPONSE: &str = "envoy.filters.http.custom_response";
 /// Connections and requests of a cluster that is to have no limit.
 const NO_LIMIT: u32 = 1_000_000;
 
@@ -23,13 +24,18 @@ pub(super) fn of(
     against: &Against,
     plan: &Plan,
     route_timeout: Duration,
+    means: &Means,
     hosts: Vec<SocketAddr>,
 ) -> anyhow::Result<Value> {
     let policy = match against {
         Against::Seawall(policy) => Some(serde_json::from_slice(policy).context("the policy")?),
         Against::Other(_) => None,
     };
-    let timeout = json!(seconds(route_timeout));
+    let own = matches!(against, Against::Other(Other::Envoy));
+    let timeout = match own {
+        true => Duration::from_nanos(means.route_timeout(nanos(route_timeout))),
+        false => route_timeout,
+    };
     // In any lane a retry that is ordered waits as Envoy's own do.
     let retry_policy = match against {
         Against::Seawall(_) => json!({"retry_back_off": {"base_interval": "0.025s"}}),
@@ -49,10 +55,11 @@ pub(super) fn of(
             }]
         }),
     };
-    let mut action = json!({"timeout": timeout});
+    let mut action = json!({"timeout": seconds(timeout)});
     if !retry_policy.is_null() {
         action["retry_policy"] = retry_policy;
     }
+    let stands_in = means.stands_in.filter(|_| own);
     let listener = Listener {
         name: EDGE.to_owned(),
         upstream: policy.is_some(),
@@ -61,8 +68,13 @@ pub(super) fn of(
             prefix: "/".to_owned(),
             cluster: plan.cluster.clone(),
             action,
+            filters: stands_in.map_or(Value::Null, |status| json!({CUSTOM_RESPONSE: custom_response(status)})),
             ..Route::default()
         }],
+        filters: stands_in.map_or_else(Vec::new, |_| vec![json!({
+            "name": CUSTOM_RESPONSE,
+            "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.custom_response.v3.CustomResponse"}
+        })]),
         ..Listener::default()
     };
     let mut more = json!({
@@ -72,9 +84,10 @@ pub(super) fn of(
             "max_connections": NO_LIMIT, "max_pending_requests": NO_LIMIT, "max_requests": NO_LIMIT, "max_retries": NO_LIMIT
         }]}
     });
-    if matches!(against, Against::Other(Other::Envoy)) {
+    if own {
         more["circuit_breakers"] = json!({"thresholds": [{
-            "max_connections": ENVOY_LIMIT, "max_pending_requests": ENVOY_LIMIT, "max_requests": ENVOY_LIMIT, "max_retries": 3
+            "max_connections": ENVOY_LIMIT, "max_pending_requests": ENVOY_LIMIT, "max_requests": ENVOY_LIMIT,
+            "retry_budget": {"budget_percent": {"value": 20}, "min_retry_concurrency": 3}
         }]});
         more["outlier_detection"] = json!({"max_ejection_percent": 50});
     }
@@ -85,6 +98,39 @@ pub(super) fn of(
         http2: false,
     };
     Ok(bootstrap(wasm, &[listener], &[cluster]))
+}
+
+/// What stands in for every 5xx, whoever gave it.
+fn custom_response(status: u16) -> Value {
+    json!({
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.custom_response.v3.CustomResponse",
+        "custom_response_matcher": {"matcher_list": {"matchers": [{
+            "predicate": {"single_predicate": {
+                "input": {
+                    "name": "class",
+                    "typed_config": {
+                        "@type": "type.googleapis.com/envoy.type.matcher.v3.HttpResponseStatusCodeClassMatchInput"
+                    }
+                },
+                "value_match": {"exact": "5xx"}
+            }},
+            "on_match": {"action": {
+                "name": "static",
+                "typed_config": {
+                    "@type": "type.googleapis.com/envoy.extensions.http.custom_response.local_response_policy.v3.LocalResponsePolicy",
+                    "status_code": status,
+                    "response_headers_to_add": [{
+                        "header": {"key": "x-seawall-degraded", "value": "static"},
+                        "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"
+                    }]
+                }
+            }}
+        }]}}
+    })
+}
+
+fn nanos(length: Duration) -> u64 {
+    u64::try_from(length.as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn seconds(length: Duration) -> String {

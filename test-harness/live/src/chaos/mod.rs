@@ -15,9 +15,11 @@ mod users;
 mod watch;
 mod wire;
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use seawall_harness::chaos::{Against, Course, Stage, Target};
 use seawall_harness::cli::Settings;
@@ -31,6 +33,8 @@ use plan::Plan;
 
 /// Workers of each Envoy.
 pub(crate) const WORKERS: usize = 2;
+/// How often what waits looks whether somebody wants all to stop.
+const LOOKS: Duration = Duration::from_millis(50);
 
 /// Real Envoys, as a target of experiments.
 #[derive(Debug)]
@@ -75,6 +79,13 @@ impl Envoys {
     fn stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }
+
+    /// Waits until somebody wants all to stop.
+    async fn stopping(&self) {
+        while !self.stopped() {
+            tokio::time::sleep(LOOKS).await;
+        }
+    }
 }
 
 impl Target for Envoys {
@@ -94,7 +105,7 @@ impl Target for Envoys {
         &self,
         stage: &Stage<'_>,
         against: &Against,
-        progress: &dyn Fn(),
+        progress: &dyn Fn() -> ControlFlow<()>,
     ) -> anyhow::Result<Option<(Measure, Course)>> {
         let plan = Plan::of(stage).map_err(anyhow::Error::msg)?;
         let _place = self.gate.enter(plan.connections.of(stage, against));
@@ -110,7 +121,7 @@ impl Target for Envoys {
                 self.stop.store(true, Ordering::Relaxed);
                 Err(error)
             }
-            Ok(played) => Ok(Some(played)),
+            Ok(played) => Ok(played),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! One lane from its start to its end, in real time.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,14 +39,14 @@ impl Drop for Task {
 }
 
 /// Plays a lane. Whatever ends it, also an error or an interruption, ends all that was started for it: the rollback of
-/// everything that goes wrong.
+/// everything that goes wrong. Nothing comes of one that was stopped before its Envoy was ready.
 pub(super) async fn lane(
     envoys: &Envoys,
     stage: &Stage<'_>,
     plan: &Plan,
     against: &Against,
-    progress: &dyn Fn(),
-) -> anyhow::Result<(Measure, Course)> {
+    progress: &dyn Fn() -> ControlFlow<()>,
+) -> anyhow::Result<Option<(Measure, Course)>> {
     let mut upstreams = Vec::new();
     for door in plan.doors() {
         let name = format!("{}-{}-{}", plan.cluster, door.host, door.number);
@@ -61,10 +62,17 @@ pub(super) async fn lane(
         &envoys.wasm
     };
     let route_timeout = Duration::from_nanos(stage.experiment().route_timeout());
-    let bootstrap = lane::of(wasm, against, plan, route_timeout, hosts)?;
+    let bootstrap = lane::of(wasm, against, plan, route_timeout, &stage.means(), hosts)?;
     let envoy = {
         let _turn = envoys.starting.lock().await;
-        Envoy::start_with(&bootstrap, WORKERS, &LOG).await?
+        // Others may have started meanwhile for as long as somebody has wanted all to stop.
+        if envoys.stopped() {
+            return Ok(None);
+        }
+        tokio::select! {
+            started = Envoy::start_with(&bootstrap, WORKERS, &LOG) => started?,
+            () = envoys.stopping() => return Ok(None),
+        }
     };
     let address = envoy.listener(lane::EDGE)?;
     let recorder = Recorder::new(clock::now() + SOON);
@@ -89,14 +97,17 @@ pub(super) async fn lane(
         recorder.clone(),
     )));
     let mut watch = Watch::new(&plan.cluster, &faults, began);
-    let interrupted = follow(envoys, stage, &envoy, &recorder, &mut watch, progress).await?;
+    let mut interrupted = follow(envoys, stage, &envoy, &recorder, &mut watch, progress).await?;
     for upstream in upstreams.iter() {
         upstream.set(plan.well.clone());
     }
     if interrupted.is_none() {
         // Nobody waits longer for an answer than the route does.
-        let _ = tokio::time::timeout(route_timeout + Duration::from_secs(1), &mut users.0).await;
-        watch.look(&envoy, &recorder).await?;
+        let answered = tokio::time::timeout(route_timeout + Duration::from_secs(1), &mut users.0);
+        tokio::select! {
+            _ = answered => watch.look(&envoy, &recorder).await?,
+            () = envoys.stopping() => interrupted = Some(recorder.now().min(stage.timeline.clock)),
+        }
     }
     drop(users);
     let course = Course {
@@ -105,7 +116,7 @@ pub(super) async fn lane(
         interrupted,
         late_ms: Some(recorder.late_ms()),
     };
-    Ok((recorder.take(), course))
+    Ok(Some((recorder.take(), course)))
 }
 
 /// Follows a lane until its end, or until it need not go on: the hypothesis did not hold before the method, a condition to abort was
@@ -116,7 +127,7 @@ async fn follow(
     envoy: &Envoy,
     recorder: &Recorder,
     watch: &mut Watch,
-    progress: &dyn Fn(),
+    progress: &dyn Fn() -> ControlFlow<()>,
 ) -> anyhow::Result<Option<u64>> {
     let end = stage.timeline.clock;
     let warm = stage.experiment().warm_up();
@@ -133,7 +144,9 @@ async fn follow(
         let now = recorder.now();
         while second + SECOND <= now.min(end) {
             second += SECOND;
-            progress();
+            if progress().is_break() {
+                return Ok(Some(recorder.now().min(end)));
+            }
         }
         if asked + WRITTEN > now {
             continue;

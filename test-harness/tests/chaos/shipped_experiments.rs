@@ -1,5 +1,7 @@
 //! Each experiment that ships holds with its policy, and fails without Seawall or with Seawall badly set.
 
+use seawall_harness::chaos::Summary;
+
 use crate::{all, simulated};
 
 /// What must be there.
@@ -58,6 +60,15 @@ fn every_experiment_passes_with_seawall_and_fails_in_its_controls() {
     assert_eq!(
         (suite.pass_rate, suite.automatic_recovery_rate),
         (100.0, 100.0)
+    );
+    assert!(suite.goals.iter().all(|goal| goal.met) && suite.passed());
+    let summary = Summary::of(&suite, "2026-01-31");
+    let count = SHIPPED.len();
+    let held = [Some(summary.seawall), summary.no_filter, summary.envoy];
+    let held = held.map(|of| of.map(|of| (of.experiments, of.passed)));
+    assert_eq!(
+        held,
+        [Some((count, count)), Some((count, 0)), Some((count, 1))]
     );
     // Whoever waits for users to notice is not judged by this: Envoy's own means hold in one, where a host dies.
     let held: Vec<&str> = suite

@@ -41,7 +41,8 @@ bench-envoy: setup module harness ## what a request costs in a real Envoy, 10 mi
 	@target/release/seawall-bench-envoy $(if $(QUICK),--quick) $(if $(UPDATE),--docs docs/performance.md)
 
 chaos: wasm harness ## all chaos experiments in the simulation: with Seawall, without it, with Envoy's own means
-	@target/release/seawall chaos run examples/experiments/*.yaml --out $(OUT)/chaos
+	@target/release/seawall chaos run examples/experiments/*.yaml --out $(OUT)/chaos \
+		--report $(OUT)/chaos/index.html --history $(OUT)/chaos/history.jsonl
 
 chaos-envoy: setup harness ## the same on real Envoys in real time, and whether their verdicts are the simulation's (ten minutes)
 	@target/release/seawall chaos run examples/experiments/*.yaml --on envoy --out $(OUT)/chaos-envoy

@@ -107,32 +107,61 @@ async function figures(page, what) {
   check(`${what}: no name became markup`, seen.markup === 0 && seen.ends === seen.scripts, `${seen.markup} elements, ${seen.ends} ends of ${seen.scripts} scripts`);
 }
 
-async function keyboard(page, what) {
+/// What the checks of charts look at in each kind of page.
+const REPLAY = { chart: "goodput", other: "upstream", told: "offered", unit: /\d\/s/, whole: "whole run", figures };
+const SUITE = { chart: "pass-rate", other: "blast", told: "Seawall", unit: /\d\u00a0%/, whole: "all runs", figures: suite };
+
+async function suite(page, what) {
+  const seen = await page.evaluate(() => {
+    const data = JSON.parse(document.getElementById("report").textContent);
+    const text = (selector) => document.querySelector(selector)?.textContent ?? "";
+    const rows = (selector) => document.querySelectorAll(`${selector} tbody tr`).length;
+    return {
+      data, first: document.querySelector("main > section")?.id, verdict: text("#verdict .strip"), goals: rows("#verdict"), missed: text("#verdict tbody"), experiments: rows("#experiments"), healing: rows("#healing"),
+      controls: rows("#misses"), figures: text("#figures"), trend: document.querySelectorAll("#charts canvas").length, hidden: document.querySelector("#trend").hidden, runs: rows("#trend > .scroll"), run: text("#run"),
+      links: [...document.querySelectorAll("#experiments a")].map((link) => link.getAttribute("href")),
+      markup: document.querySelectorAll("main img, main script, main iframe").length,
+      ends: document.documentElement.outerHTML.split("</script").length - 1, scripts: document.scripts.length,
+    };
+  });
+  const { suite, now, earlier, history, pages } = seen.data;
+  check(`${what}: the verdict comes first, and is that of the goals`, seen.first === "verdict" && seen.verdict.startsWith(suite.goals.every((goal) => goal.met) ? "Passed" : "Failed"), seen.verdict);
+  check(`${what}: every goal is told, with who misses it`, seen.goals === suite.goals.length && suite.goals.every((goal) => goal.missed.every((name) => seen.missed.includes(name))), seen.missed);
+  check(`${what}: every experiment is a row, and one of healing`, seen.experiments === suite.rows.length && seen.healing === suite.rows.length, `${seen.experiments} and ${seen.healing}`);
+  check(`${what}: every control is told`, seen.controls === suite.rows.flatMap((row) => row.controls).length, String(seen.controls));
+  check(`${what}: no filter and Envoy's own means stand beside`, ["Seawall", "Without a filter", "Envoy's own means"].every((name) => seen.figures.includes(name)), seen.figures);
+  check(`${what}: the trend is there where there is a history`, seen.hidden === !history && seen.trend === (earlier.length ? 6 : 0) && seen.runs === (history ? earlier.length + 1 : 0), `${seen.trend} charts, ${seen.runs} runs`);
+  check(`${what}: pages of experiments are linked where they are`, seen.links.length === (pages ? suite.rows.length : 0), seen.links.join(", "));
+  check(`${what}: seeds, digest and commands are there`, [now.wasm_sha256, seen.data.reproduce, ...suite.rows.flatMap((row) => [String(row.seed), row.reproduce])].every((part) => seen.run.includes(part)));
+  check(`${what}: no name became markup`, seen.markup === 0 && seen.ends === seen.scripts, `${seen.markup} elements, ${seen.ends} ends of ${seen.scripts} scripts`);
+}
+
+async function keyboard(page, what, kind) {
   const before = await status(page);
-  await page.focus("#chart-goodput .plot");
-  const at = () => page.$eval("#chart-goodput .plot", (plot) => [plot.getAttribute("aria-valuenow"), plot.getAttribute("aria-valuetext")]);
+  await page.focus(`#chart-${kind.chart} .plot`);
+  const at = () => page.$eval(`#chart-${kind.chart} .plot`, (plot) => [plot.getAttribute("aria-valuenow"), plot.getAttribute("aria-valuetext")]);
   await page.keyboard.press("ArrowRight");
   const [first] = await at();
   await page.keyboard.press("ArrowRight");
   const [second, text] = await at();
   check(`${what}: arrows move the crosshair`, Number(second) === Number(first) + 1, `${first} to ${second}`);
-  check(`${what}: it is told what stands there`, text.includes("offered") && /\d/.test(text), text);
-  const elsewhere = await page.$eval("#chart-upstream .readout", (list) => list.textContent);
-  check(`${what}: all charts show the same time`, /\d\/s/.test(elsewhere), elsewhere);
+  check(`${what}: it is told what stands there`, text.includes(kind.told) && /\d/.test(text), text);
+  const elsewhere = await page.$eval(`#chart-${kind.other} .readout`, (list) => list.textContent);
+  check(`${what}: all charts show the same time`, kind.unit.test(elsewhere), elsewhere);
   check(`${what}: all crosshairs stand at it`, await together(page));
-  const picture = await pixels(page, "upstream");
+  const picture = await pixels(page, kind.other);
   check(`${what}: something is drawn`, picture.colours > 4, String(picture.colours));
   await page.keyboard.press("+");
   await page.evaluate(() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn))));
   const near = await status(page);
-  check(`${what}: + zooms in`, near !== before && !near.includes("whole run"), near);
-  check(`${what}: all charts zoom`, (await pixels(page, "upstream")).sum !== picture.sum);
+  check(`${what}: + zooms in`, near !== before && !near.includes(kind.whole), near);
+  check(`${what}: all charts zoom`, (await pixels(page, kind.other)).sum !== picture.sum);
   await page.keyboard.press("+");
   const nearer = await status(page);
   await page.keyboard.press("-");
   check(`${what}: - zooms out`, nearer !== near && (await status(page)) !== nearer, await status(page));
   await page.keyboard.press("0");
-  check(`${what}: 0 shows the whole run`, (await status(page)).includes("whole run"), await status(page));
+  check(`${what}: 0 shows the whole`, (await status(page)).includes(kind.whole), await status(page));
 }
 
 /// Whether the crosshairs of all charts that are drawn stand at one place, within the plot.
@@ -142,30 +171,35 @@ async function together(page) {
   return places.length > 1 && new Set(places).size === 1 && /translate\([1-9]/.test(places[0]);
 }
 
-async function brush(page, what) {
-  const box = await (await page.$("#chart-goodput .u-over")).boundingBox();
+async function brush(page, what, kind) {
+  // Where the focus went, the page may still be on its way.
+  await page.$eval(`#chart-${kind.chart}`, (chart) => chart.scrollIntoView({ block: "center", behavior: "instant" }));
+  const box = await (await page.$(`#chart-${kind.chart} .u-over`)).boundingBox();
   await page.mouse.move(box.x + box.width * .3, box.y + 40);
   check(`${what}: crosshairs follow the mouse together`, await together(page));
   await page.mouse.move(box.x + box.width * .2, box.y + 40);
   await page.mouse.down();
   await page.mouse.move(box.x + box.width * .5, box.y + 50, { steps: 5 });
   await page.mouse.up();
-  check(`${what}: a brush zooms`, !(await status(page)).includes("whole run"), await status(page));
+  check(`${what}: a brush zooms`, !(await status(page)).includes(kind.whole), await status(page));
   const [from, to] = (await status(page)).match(/[\d.]+/g).map(Number);
   check(`${what}: to what was brushed`, from > 0 && to > from, `${from} to ${to}`);
   await page.mouse.click(box.x + box.width * .5, box.y + 40, { count: 2 });
-  check(`${what}: a double click shows the whole run`, (await status(page)).includes("whole run"), await status(page));
+  check(`${what}: a double click shows the whole`, (await status(page)).includes(kind.whole), await status(page));
   await page.click("#controls button:first-of-type");
-  check(`${what}: a button zooms in`, !(await status(page)).includes("whole run"));
+  check(`${what}: a button zooms in`, !(await status(page)).includes(kind.whole));
   await page.click("#controls button:last-of-type");
-  check(`${what}: a button shows the whole run`, (await status(page)).includes("whole run"));
+  check(`${what}: a button shows the whole`, (await status(page)).includes(kind.whole));
 }
 
-async function tables(page, what) {
-  await page.click("#chart-goodput .more > details:last-of-type > summary");
-  await page.waitForSelector("#chart-goodput tbody tr");
-  const rows = await page.$$eval("#chart-goodput tbody tr", (all) => all.length);
-  const slots = await page.evaluate(() => JSON.parse(document.getElementById("report").textContent).lanes[0].series.offered.length);
+async function tables(page, what, kind) {
+  await page.click(`#chart-${kind.chart} .more > details:last-of-type > summary`);
+  await page.waitForSelector(`#chart-${kind.chart} tbody tr`);
+  const rows = await page.$$eval(`#chart-${kind.chart} tbody tr`, (all) => all.length);
+  const slots = await page.evaluate(() => {
+    const data = JSON.parse(document.getElementById("report").textContent);
+    return data.lanes ? data.lanes[0].series.offered.length : data.earlier.length + 1;
+  });
   check(`${what}: the data behind a chart is a table`, rows >= slots, `${rows} rows of ${slots} slots`);
   await page.click("#figures tbody summary");
   const open = await page.$eval("#figures tbody details", (details) => details.open && details.textContent.length > 40);
@@ -184,17 +218,21 @@ async function narrow(file, what) {
 
 for (const file of rest) {
   const light = await open(file);
-  await figures(light.page, file);
-  await keyboard(light.page, file);
-  await brush(light.page, file);
-  await tables(light.page, file);
+  const kind = (await light.page.$("#experiments")) ? SUITE : REPLAY;
+  await kind.figures(light.page, file);
+  const charts = (await light.page.$(`#chart-${kind.chart}`)) !== null;
+  if (charts) {
+    await keyboard(light.page, file, kind);
+    await brush(light.page, file, kind);
+    await tables(light.page, file, kind);
+  }
   const paper = (page) => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
   const white = await paper(light.page);
   await accessible(light.page, `${file}, light`);
-  const day = await pixels(light.page, "goodput");
+  const day = charts && (await pixels(light.page, kind.chart));
   await light.page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: "dark" }]);
   await light.page.evaluate(() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn))));
-  check(`${file}: charts follow when it gets dark`, (await pixels(light.page, "goodput")).sum !== day.sum);
+  if (charts) check(`${file}: charts follow when it gets dark`, (await pixels(light.page, kind.chart)).sum !== day.sum);
   await quiet(light, file);
   await light.page.close();
   const dark = await open(file, { scheme: "dark" });

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Opens seawall's reports in a headless Chromium, over file:// and without a network: figures, keys, brush, light and dark,
+# Opens seawall's reports and the page of a suite in a headless Chromium, over file:// and without a network: figures, keys, brush, light and dark,
 # narrow, printed, and what axe-core finds. --screenshot makes docs/report.png of the first one, too.
 #
 # Needs node with npm, and a Chromium: one that is here (or CHROMIUM=FILE), or as root Debian's, which is installed.
@@ -113,7 +113,26 @@ grep -q 'u003cimg src=x onerror' "$work/hostile.html" || {
     exit 1
 }
 
+# A suite with a trend of twelve runs, one without, and one in which an experiment fails and has a hostile title.
+suite() {
+    "$seawall" chaos run "$@" --today 2026-01-31 >"$work/said" 2>&1 || [ $? = 1 ] || {
+        cat "$work/said"
+        exit 1
+    }
+}
+mkdir "$work/suite"
+experiments=(examples/experiments/{error-burst,kill-instance,overload-2x}.yaml)
+suite "${experiments[@]}" --report "$work/suite/alone.html" --history "$work/suite/runs.jsonl"
+run=$(cat "$work/suite/runs.jsonl")
+for number in {2..12}; do
+    day=$(printf '2026-01-%02d' "$number")
+    sed "s/2026-01-31/$day/; s/\"mttr_median_ms\":[0-9]*/\"mttr_median_ms\":${number}700/" <<<"$run"
+done >"$work/suite/runs.jsonl"
+suite "${experiments[@]}" --out "$work/suite" --report "$work/suite/trend.html" --history "$work/suite/runs.jsonl"
+sed "s|^title: .*|title: '$hostile'|; s/range: \[0, 0.2\]/range: [0, 0]/" examples/experiments/error-burst.yaml >"$work/it's <b>&.yaml"
+suite "$work/it's <b>&.yaml" --report "$work/suite/hostile.html"
+
 picture=()
 if [ "${1:-}" = --screenshot ]; then picture=(--screenshot docs/report.png); fi
 node scripts/report-page.mjs "$tools" "$(executable)" "${picture[@]}" "$work/outage.html" "$work/well.html" "$work/hostile.html" \
-    "$work/limits.html" "$work/tuned/report.html"
+    "$work/limits.html" "$work/tuned/report.html" "$work/suite/"{alone,trend,hostile}.html

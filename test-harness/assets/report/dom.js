@@ -1,9 +1,6 @@
 // Elements and numbers. Text goes into the page as text alone, so no name in a report can become markup.
 
 const report = JSON.parse(document.getElementById("report").textContent);
-const lanes = report.lanes;
-const first = lanes[0];
-const last = lanes[lanes.length - 1];
 
 /// An element: `make("p", {class: "soft"}, "text", otherElement)`.
 function make(name, attributes = {}, ...children) {
@@ -51,4 +48,34 @@ function table(caption, head, rows, more = {}) {
   const body = rows.map((row) => make("tr", {}, ...row.map(cell("th", "row"))));
   const attributes = { class: more.tall ? "scroll tall" : "scroll", tabindex: "0", role: "region", "aria-label": caption };
   return make("div", attributes, make("table", {}, make("caption", {}, caption), thead, make("tbody", {}, ...body)));
+}
+
+/// The verdict as a strip: `state` is met, missed or none.
+const strip = (state, word, more) => make("p", { class: `strip ${state}` }, make("strong", {}, word), make("span", { class: "wrap" }, more));
+
+/// Whether something was reached, as a cell of a table.
+const metWord = (met, [yes, no] = ["met", "missed"]) => make("span", { class: met ? "met-word" : "missed-word" }, met ? `✓\u00a0${yes}` : `✗\u00a0${no}`);
+
+/// A name that opens its definition.
+const defined = (name, means) => make("details", {}, make("summary", {}, name), make("p", {}, means));
+
+/// Facts of a run: each with its name.
+const facts = (all) => make("div", { class: "card" }, make("dl", { class: "grid" }, ...all.map(([label, value]) => make("div", {}, make("dt", {}, label), make("dd", { class: "wrap" }, value)))));
+
+/// What a run was made of, and how it is had again.
+function provenance(digest, command, more = "") {
+  return [
+    make("p", {}, "The filter, as SHA-256 of its .wasm:"),
+    make("pre", { class: "card" }, digest || "not known"),
+    make("p", {}, `The command that gives the same report again${more}:`),
+    make("pre", { class: "card", id: "command" }, command),
+  ];
+}
+
+/// Charts take the colours of the page, which change when it gets dark and on paper.
+function followColours(charts) {
+  const recolour = () => charts.forEach(({ uplot }) => uplot?.redraw(false, true));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolour);
+  addEventListener("beforeprint", () => { document.documentElement.dataset.theme = "light"; recolour(); });
+  addEventListener("afterprint", () => { delete document.documentElement.dataset.theme; recolour(); });
 }

@@ -3,7 +3,7 @@
 subject();
 verdict();
 tiles();
-chartsOverTime();
+drawCharts();
 users();
 figures();
 tradeOff();
@@ -11,7 +11,4 @@ changes();
 transitions();
 run();
 
-const recolour = () => charts.forEach(({ uplot }) => uplot?.redraw(false, true));
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolour);
-addEventListener("beforeprint", () => { document.documentElement.dataset.theme = "light"; recolour(); });
-addEventListener("afterprint", () => { delete document.documentElement.dataset.theme; recolour(); });
+followColours(charts);

@@ -1,5 +1,9 @@
 // What stands in words and tables: the verdict first, then figures, users, transitions, the run itself.
 
+const lanes = report.lanes;
+const first = lanes[0];
+const last = lanes[lanes.length - 1];
+
 /// How a colour and a dash stand for a lane: the last one, which is judged, has the second colour.
 function laneStyle(index) {
   const at = lanes.length === 1 ? 1 : index === 0 ? 0 : index === lanes.length - 1 ? 1 : index + 1;
@@ -37,13 +41,13 @@ function verdict() {
     met: ["Passed", `All ${criteria.length} criteria are met by “${last.lane}”.`],
     missed: ["Failed", `${missed} of ${criteria.length} criteria ${missed === 1 ? "is" : "are"} missed by “${last.lane}”.`],
   }[state];
-  section.append(make("p", { class: `strip ${state}` }, make("strong", {}, words[0]), make("span", { class: "wrap" }, words[1])));
+  section.append(strip(state, ...words));
   if (criteria.length) {
     const rows = criteria.map((judged) => [
       FIGURES[judged.figure].name,
       `${{ "<=": "≤", ">=": "≥" }[judged.operator] ?? judged.operator} ${shown(judged.target, judged.unit)}`,
       judged.value == null ? "no value" : shown(judged.value, judged.unit),
-      make("span", { class: judged.met ? "met-word" : "missed-word" }, judged.met ? "✓ met" : "✗ missed"),
+      metWord(judged.met),
     ]);
     section.append(table(`Criteria, judged on “${last.lane}”`, ["Figure", "Target", "Value", "Verdict"], rows));
   }
@@ -135,7 +139,7 @@ const FIGURES = {
 
 function figures() {
   const rows = Object.values(FIGURES).map((figure) => [
-    make("details", {}, make("summary", {}, figure.name), make("p", {}, figure.means)),
+    defined(figure.name, figure.means),
     ...lanes.map((lane) => {
       const value = figure.of(lane);
       return typeof value === "string" ? value : shown(value, figure.unit);
@@ -177,15 +181,10 @@ function transitions() {
 }
 
 function run() {
-  const item = (label, value) => make("div", {}, make("dt", {}, label), make("dd", { class: "wrap" }, value));
-  const facts = make("dl", { class: "grid" }, item("Seed", String(report.seed)), item("Workers", plain(report.workers)), item("Route's limit", shown(report.route_timeout_ms, "ms")), item("Recorded outcomes", report.recorded_outcomes ? "what failed in the log fails" : "no"));
   const more = [...report.faults.map(faultText), ...(report.outages || []).map(outageText)];
   byId("run").append(
-    make("div", { class: "card" }, facts),
+    facts([["Seed", String(report.seed)], ["Workers", plain(report.workers)], ["Route's limit", shown(report.route_timeout_ms, "ms")], ["Recorded outcomes", report.recorded_outcomes ? "what failed in the log fails" : "no"]]),
     make("p", {}, more.length ? `Faults and outages: ${more.slice(0, 20).join("; ")}${more.length > 20 ? ` and ${more.length - 20} more` : ""}.` : "Nothing went wrong."),
-    make("p", {}, "The filter, as SHA-256 of its .wasm:"),
-    make("pre", { class: "card" }, report.wasm_sha256 || "not known"),
-    make("p", {}, "The command that gives the same report again:"),
-    make("pre", { class: "card", id: "command" }, report.reproduce),
+    ...provenance(report.wasm_sha256, report.reproduce),
   );
 }

@@ -116,14 +116,28 @@ impl Healing {
         let last = measure.last_trouble_ms().unwrap_or(0).max(end);
         let well = measure.times(None).recovered;
         let admitted = well.then_some(last);
-        let met = closed.is_some_and(|closed| closed <= closed_by)
-            && admitted.is_some_and(|admitted| admitted <= admitted_by);
-        Self {
+        let healing = Self {
             closed_ms: closed.map(|closed| closed - end),
             closed_by_ms: closed_by - end,
             admitted_ms: admitted.map(|admitted| admitted - end),
             admitted_by_ms: admitted_by - end,
-            met,
+            met: false,
+        };
+        Self {
+            met: healing.closed_in_time() && healing.admitted_in_time(),
+            ..healing
         }
+    }
+
+    /// Whether the breakers were closed in time.
+    pub fn closed_in_time(&self) -> bool {
+        self.closed_ms
+            .is_some_and(|closed| closed <= self.closed_by_ms)
+    }
+
+    /// Whether all requests were admitted in time.
+    pub fn admitted_in_time(&self) -> bool {
+        self.admitted_ms
+            .is_some_and(|admitted| admitted <= self.admitted_by_ms)
     }
 }

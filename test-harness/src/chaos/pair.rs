@@ -7,7 +7,7 @@ use comfy_table::{CellAlignment, Table};
 use serde::Serialize;
 
 use super::journal::Journal;
-use super::suite::{Outcome, Row};
+use super::row::{Outcome, Row};
 use super::table::{controls, problems, seconds, verdict, xml};
 
 /// Where a request is sent later than this, the machine has too much else to do.

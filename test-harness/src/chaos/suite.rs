@@ -1,4 +1,4 @@
-//! Many experiments: a row for each, with its controls and Envoy's own means beside it, and what they say together.
+//! Many experiments: all their lanes are played, and what they say together.
 
 use std::ops::ControlFlow;
 
@@ -7,75 +7,15 @@ use serde::Serialize;
 use super::course::Course;
 use super::document::Experiment;
 use super::extension::Against;
-use super::healing::Healing;
+use super::goal::{Goal, Wanted};
 use super::journal::{Journal, Status};
+use super::overall::Overall;
 use super::play::{PlayError, Played, Stage};
+use super::row::{Row, row};
 use crate::lanes::Other;
-use crate::measure::{BlastRadius, Figures, Measure, lanes};
+use crate::measure::Measure;
 use crate::module::Module;
 use crate::parallel::{self, cores};
-use crate::report::{Report, VERSION};
-
-/// What became of the experiment in one lane.
-#[derive(Clone, Debug, Serialize)]
-pub struct Outcome {
-    /// The lane.
-    pub name: String,
-    /// Whether the hypothesis held all along, and it recovered in time.
-    pub passed: bool,
-    /// The probes that were out of their tolerance.
-    pub missed: Vec<String>,
-    /// Requests with a good or a degraded answer, in percent.
-    pub success_percent: f64,
-    /// From the last fault's end to the last request without a good answer; null where it did not recover.
-    pub time_to_recover_ms: Option<u64>,
-    /// From the first fault to the first request that was kept from the upstream; null where none was.
-    pub time_to_detect_ms: Option<u64>,
-    /// Attempts that reached the upstream for each request.
-    pub amplification: f64,
-    /// What was hit.
-    pub blast_radius: BlastRadius,
-    /// Degraded answers for each refusal or error; null where there was neither.
-    pub degraded_to_failed: Option<f64>,
-    /// Whether it was well at the end, by itself.
-    pub recovered: bool,
-}
-
-/// One experiment.
-#[derive(Clone, Debug, Serialize)]
-pub struct Row {
-    /// Its name: that of its file.
-    pub experiment: String,
-    /// What it is about.
-    pub title: String,
-    /// How it ended.
-    pub status: Status,
-    /// Whether a probe was out of its tolerance.
-    pub deviated: bool,
-    /// With Seawall.
-    pub seawall: Outcome,
-    /// How it healed.
-    pub healing: Healing,
-    /// What its hypothesis must fail against.
-    pub controls: Vec<Outcome>,
-    /// Controls that did not fail as they should, and which probes did not find them.
-    pub controls_held: Vec<String>,
-    /// With Envoy's own means; null where that was not played.
-    pub envoy: Option<Outcome>,
-    /// How late the latest request was sent, in milliseconds. There is no such figure on a virtual clock.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub sent_late_ms: Option<u64>,
-    /// Seed of all chance.
-    pub seed: u64,
-    /// The command that plays it again.
-    pub reproduce: String,
-    /// The journal.
-    #[serde(skip)]
-    pub journal: Journal,
-    /// The report of all its lanes.
-    #[serde(skip)]
-    pub report: Report,
-}
 
 /// All of them.
 #[derive(Clone, Debug, Serialize)]
@@ -96,6 +36,8 @@ pub struct Suite {
     pub passed_with_envoy: usize,
     /// Degraded answers for each refusal or error, over all; null where there was neither.
     pub degraded_to_failed: Option<f64>,
+    /// What must be reached, and whether it is.
+    pub goals: Vec<Goal>,
     /// Each of them.
     pub rows: Vec<Row>,
     /// Journals of experiments that were not played to their end, by their names.
@@ -130,13 +72,6 @@ pub(super) fn pieces(experiments: &[&Experiment]) -> Vec<Piece> {
         }));
     }
     pieces
-}
-
-impl Row {
-    /// Whether it passed, and its controls failed as they should.
-    pub fn passed(&self) -> bool {
-        self.seawall.passed && self.controls_held.is_empty()
-    }
 }
 
 impl Suite {
@@ -223,27 +158,21 @@ impl Suite {
     }
 
     fn of(rows: Vec<Row>) -> Self {
-        let count = |holds: &dyn Fn(&Row) -> bool| rows.iter().filter(|row| holds(row)).count();
-        let percent = |count: usize| 100.0 * count as f64 / rows.len().max(1) as f64;
-        let passed = count(&|row| row.seawall.passed);
-        let answers = rows.iter().filter_map(|row| row.report.lanes.last());
-        let (degraded, bad) = answers.fold((0, 0), |(degraded, bad), lane| {
-            let answers = lane.answers;
-            (
-                degraded + answers.degraded,
-                bad + answers.refused + answers.failed,
-            )
-        });
+        let goals = Wanted::ALL.map(|what| Goal::of(what, &rows));
+        let controls_failed = &goals[Wanted::ALL.len() - 1];
+        let overall = Overall::of(rows.iter().map(Row::with_seawall)).unwrap_or_default();
+        let own = rows.iter().filter_map(|row| row.envoy.as_ref());
         Self {
             interrupted: Vec::new(),
             version: 1,
             experiments: rows.len(),
-            passed,
-            pass_rate: percent(passed),
-            automatic_recovery_rate: percent(count(&|row| row.seawall.recovered)),
-            controls_failed_rate: percent(count(&|row| row.controls_held.is_empty())),
-            passed_with_envoy: count(&|row| row.envoy.as_ref().is_some_and(|own| own.passed)),
-            degraded_to_failed: (bad > 0).then(|| degraded as f64 / bad as f64),
+            passed: overall.passed,
+            pass_rate: overall.pass_rate,
+            automatic_recovery_rate: overall.automatic_recovery_rate,
+            controls_failed_rate: controls_failed.found_percent,
+            passed_with_envoy: own.filter(|own| own.passed).count(),
+            degraded_to_failed: overall.degraded_to_failed,
+            goals: goals.into(),
             rows,
         }
     }
@@ -251,92 +180,5 @@ impl Suite {
     /// Whether all passed, and all controls failed as they should.
     pub fn passed(&self) -> bool {
         self.rows.iter().all(Row::passed)
-    }
-}
-
-/// The row of an experiment whose lanes were played: Seawall's first, then the controls, then Envoy's where it was played.
-fn row(stage: &Stage<'_>, mut played: Vec<(String, Played)>, target: &str) -> Option<Row> {
-    let experiment = stage.experiment();
-    // Reports have the lane that is judged last.
-    played.rotate_left(1);
-    let verdicts: Vec<_> = played.iter().map(|(_, one)| one.verdict.clone()).collect();
-    let names: Vec<_> = played.iter().map(|(name, _)| name.clone()).collect();
-    let measured: Vec<(&str, Measure)> = names
-        .iter()
-        .map(String::as_str)
-        .zip(played.into_iter().map(|(_, one)| one.measure))
-        .collect();
-    let figures = lanes(measured, stage.trouble());
-    let reproduce = format!(
-        "seawall chaos run {} --seed {}{target}",
-        crate::report::words::quoted(&experiment.file.to_string_lossy()),
-        experiment.seed()
-    );
-    let mut outcomes: Vec<Outcome> = figures
-        .iter()
-        .zip(&verdicts)
-        .map(|(lane, verdict)| outcome(lane, verdict.passed, &verdict.missed))
-        .collect();
-    let seawall = outcomes.pop()?;
-    let own = outcomes.len() > experiment.controls().len();
-    let envoy = own.then(|| outcomes.pop()).flatten();
-    let verdict = verdicts.into_iter().next_back()?;
-    let mut held = Vec::new();
-    for (control, outcome) in experiment.controls().iter().zip(&outcomes) {
-        let missing: Vec<&str> = control
-            .fails
-            .iter()
-            .filter(|name| !outcome.missed.contains(name))
-            .map(String::as_str)
-            .collect();
-        if outcome.passed || !missing.is_empty() {
-            held.push(format!("{}: {}", control.name, missing.join(", ")));
-        }
-    }
-    let report = Report {
-        version: VERSION,
-        wasm_sha256: Some(stage.module().sha256().to_owned()),
-        reproduce: reproduce.clone(),
-        seed: experiment.seed(),
-        requests: stage.trace.len(),
-        length_ms: stage.timeline.clock / 1_000_000,
-        workers: experiment.extension.world.edge.workers,
-        route_timeout_ms: experiment.extension.route_timeout / 1_000_000,
-        faults: stage.scenario().faults.clone(),
-        criteria: verdict.criteria,
-        lanes: figures,
-        ..Report::default()
-    };
-    Some(Row {
-        experiment: experiment.name(),
-        title: experiment.title.clone(),
-        status: verdict.journal.status,
-        deviated: verdict.journal.deviated,
-        seawall,
-        healing: verdict.healing,
-        controls: outcomes,
-        controls_held: held,
-        envoy,
-        sent_late_ms: verdict.late_ms,
-        seed: experiment.seed(),
-        reproduce,
-        journal: verdict.journal,
-        report,
-    })
-}
-
-fn outcome(lane: &Figures, passed: bool, missed: &[String]) -> Outcome {
-    let answers = &lane.answers;
-    Outcome {
-        name: lane.lane.clone(),
-        passed,
-        missed: missed.to_vec(),
-        success_percent: 100.0 * answers.share(answers.good + answers.degraded),
-        time_to_recover_ms: lane.time_to_recover_ms.filter(|_| lane.recovered),
-        time_to_detect_ms: lane.time_to_detect_ms,
-        amplification: lane.amplification,
-        blast_radius: lane.blast_radius,
-        degraded_to_failed: lane.degraded_to_failed,
-        recovered: lane.recovered,
     }
 }

@@ -7,7 +7,8 @@ use comfy_table::{CellAlignment, Table};
 use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
 
 use super::healing::Healing;
-use super::suite::{Outcome, Row, Suite};
+use super::row::{Outcome, Row};
+use super::suite::Suite;
 
 /// The suite as a table.
 pub fn table(suite: &Suite) -> String {
@@ -17,6 +18,7 @@ pub fn table(suite: &Suite) -> String {
         "experiment",
         "verdict",
         "MTTR",
+        "closed, admitted (allowed)",
         "detected",
         "requests hit",
         "degraded : failed",
@@ -30,6 +32,7 @@ pub fn table(suite: &Suite) -> String {
             row.experiment.clone(),
             verdict(lane).to_owned(),
             seconds(lane.time_to_recover_ms),
+            healed_in_short(&row.healing),
             seconds(lane.time_to_detect_ms),
             format!("{:.1} %", 100.0 * lane.blast_radius.requests),
             lane.degraded_to_failed
@@ -39,7 +42,7 @@ pub fn table(suite: &Suite) -> String {
             row.envoy.as_ref().map_or_else(|| "-".to_owned(), own_means),
         ]);
     }
-    for column in [2, 3, 4, 5, 6] {
+    for column in [2, 3, 4, 5, 6, 7] {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
         }
@@ -51,16 +54,13 @@ pub fn table(suite: &Suite) -> String {
         }
         let _ = writeln!(text, "again: {}", row.reproduce);
     }
+    for goal in &suite.goals {
+        let _ = writeln!(text, "{}", goal.told());
+    }
     let _ = writeln!(
         text,
-        "pass rate {:.0} % ({} of {}), automatic recovery {:.0} %, controls that failed as they should {:.0} %; with Envoy's own means {} of {} held",
-        suite.pass_rate,
-        suite.passed,
-        suite.experiments,
-        suite.automatic_recovery_rate,
-        suite.controls_failed_rate,
-        suite.passed_with_envoy,
-        suite.experiments
+        "with Envoy's own means {} of {} held",
+        suite.passed_with_envoy, suite.experiments
     );
     text
 }
@@ -104,6 +104,24 @@ pub(super) fn problems(row: &Row) -> Vec<String> {
     problems
         .extend(held.map(|control| format!("its control did not fail as it should: {control}")));
     problems
+}
+
+/// When the last breaker was closed and when all were admitted, in seconds since the last fault, each with what is allowed.
+fn healed_in_short(healing: &Healing) -> String {
+    let part = |at: Option<u64>, allowed: u64| {
+        let at = at.map_or_else(|| "never".to_owned(), |at| tenths(at));
+        format!("{at} ({})", tenths(allowed))
+    };
+    format!(
+        "{}, {} s",
+        part(healing.closed_ms, healing.closed_by_ms),
+        part(healing.admitted_ms, healing.admitted_by_ms)
+    )
+}
+
+/// Milliseconds in seconds, with one digit.
+fn tenths(millis: u64) -> String {
+    format!("{:.1}", millis as f64 / 1_000.0)
 }
 
 /// What was asked of the healing, and what became of it.

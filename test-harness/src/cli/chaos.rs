@@ -21,6 +21,7 @@ use crate::chaos::{Session, Stage, Step};
 #[command(after_help = "Examples:
   seawall chaos run examples/experiments/*.yaml
   seawall chaos run examples/experiments/kill-all.yaml --out out --junit junit.xml
+  seawall chaos run examples/experiments/*.yaml --report suite.html --history suite.jsonl
   seawall chaos run examples/experiments/error-burst.yaml --on envoy
   seawall chaos list examples/experiments
   seawall chaos random --seed 1 --storms 1000

@@ -11,12 +11,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::Context;
 use clap::{Args, Parser, ValueEnum};
 
+use super::chaos_report::Reporting;
 use super::filter::Filter;
 use super::outputs::{documents, store};
 use super::stdout::say;
 use super::{FAILED, INTERRUPTED, ended, progress};
 use crate::chaos::{Experiment, Journal, Row, Suite, Target, junit, lane_seconds, play_on, table};
 use crate::report::html;
+use crate::report::words::quoted;
 
 /// The program that plays on a real Envoy. It stands beside this one.
 const ON_ENVOY: &str = "seawall-chaos-envoy";
@@ -54,6 +56,8 @@ pub(super) struct Run {
     /// Writes each experiment as a test, in JUnit's XML.
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
+    #[command(flatten)]
+    reporting: Reporting,
     #[command(flatten)]
     filter: Filter,
 }
@@ -96,6 +100,7 @@ impl Run {
         match self.on {
             Where::Sim => self.simulate(),
             Where::Envoy => {
+                self.reporting.only_simulated()?;
                 let beside = std::env::current_exe().context("where this program is")?;
                 let arguments = std::env::args_os().skip(BEFORE);
                 Err(start(&beside.with_file_name(ON_ENVOY), arguments))
@@ -131,12 +136,19 @@ impl Run {
 
     fn simulate(&self) -> anyhow::Result<ExitCode> {
         let experiments = self.experiments()?;
+        let history = self.reporting.history()?;
         let module = self.filter.module()?;
         let stop = interrupted()?;
         let suite = simulated(&experiments, &module, &stop)?;
         self.write(suite.rows.iter(), &suite.interrupted, &suite, || {
             junit(&suite)
         })?;
+        // Of a part of the experiments there is no verdict, and nothing that another run can be held against.
+        if suite.interrupted.is_empty() {
+            let out = self.out.as_deref();
+            self.reporting
+                .write(&suite, history.as_ref(), &self.command(), out)?;
+        }
         if !self.json {
             crate::stdout::text(&table(&suite));
         }
@@ -151,6 +163,7 @@ impl Run {
         &self,
         target: impl FnOnce(Settings) -> anyhow::Result<T>,
     ) -> anyhow::Result<ExitCode> {
+        self.reporting.only_simulated()?;
         let experiments = self.experiments()?;
         let (module, wasm) = self.filter.module_and_bytes()?;
         let stop = interrupted()?;
@@ -177,6 +190,20 @@ impl Run {
             experiments.len(),
             pairs.passed(),
         ))
+    }
+
+    /// The command that plays the same again.
+    fn command(&self) -> String {
+        let files = self.files.iter();
+        let files: Vec<String> = files
+            .map(|file| quoted(&file.to_string_lossy()).into_owned())
+            .collect();
+        let seed = self.seed.map(|seed| format!(" --seed {seed}"));
+        format!(
+            "seawall chaos run {}{}",
+            files.join(" "),
+            seed.unwrap_or_default()
+        )
     }
 
     fn write<'a>(

@@ -8,6 +8,7 @@ use anyhow::Context;
 use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 
+use super::day::Day;
 use super::filter::Filter;
 use super::gameday_events::Events;
 use super::gameday_team::{Pace, Terminal, show};
@@ -75,9 +76,8 @@ pub(super) struct Run {
     /// Writes into the runbook that it was verified, if the team passes.
     #[arg(long)]
     verified: bool,
-    /// The day, such as 2026-01-31. [default: today, in UTC]
-    #[arg(long, value_name = "DAY")]
-    today: Option<jiff::civil::Date>,
+    #[command(flatten)]
+    day: Day,
     /// Seed of all chance, in the place of the scenario's own.
     #[arg(long)]
     seed: Option<u64>,
@@ -173,11 +173,6 @@ impl Run {
         for (role, name) in &self.roles {
             roles.entry(role.clone()).or_default().push(name.clone());
         }
-        let today = || {
-            jiff::Timestamp::now()
-                .to_zoned(jiff::tz::TimeZone::UTC)
-                .date()
-        };
         let mut reproduce = format!(
             "seawall gameday run {} --seed {}",
             quoted(&self.file.to_string_lossy()),
@@ -187,7 +182,7 @@ impl Run {
             reproduce += &format!(" --answers {}", quoted(&file.to_string_lossy()));
         }
         Head {
-            day: self.today.unwrap_or_else(today).to_string(),
+            day: self.day.text(),
             roles,
             reproduce,
         }

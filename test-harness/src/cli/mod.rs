@@ -4,9 +4,11 @@
 
 mod bench;
 mod chaos;
+mod chaos_report;
 mod chaos_run;
 mod check;
 mod compare;
+mod day;
 mod explore;
 mod filter;
 mod gameday;

@@ -63,7 +63,7 @@ impl Counts {
     }
 
     /// Those that did not get the upstream's own answer.
-    pub(super) fn hit(&self) -> u64 {
+    pub(crate) fn hit(&self) -> u64 {
         self.all() - self.good
     }
 

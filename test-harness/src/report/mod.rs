@@ -5,6 +5,7 @@ mod criteria;
 mod figure;
 mod html;
 mod junit;
+pub(crate) mod page;
 mod terminal;
 mod trade_off;
 pub(crate) mod words;

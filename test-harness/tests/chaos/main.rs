@@ -10,6 +10,7 @@ mod shipped;
 mod shipped_experiments;
 mod steps;
 mod storms;
+mod suite_report;
 mod targets;
 
 use std::ops::ControlFlow;

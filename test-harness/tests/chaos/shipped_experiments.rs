@@ -1,6 +1,6 @@
 //! Each experiment that ships holds with its policy, and fails without Seawall or with Seawall badly set.
 
-use seawall_harness::chaos::Against;
+use seawall_harness::chaos::{Against, Summary};
 
 use crate::{all, simulated};
 
@@ -60,6 +60,15 @@ fn every_experiment_passes_with_seawall_and_fails_in_its_controls() {
     assert_eq!(
         (suite.pass_rate, suite.automatic_recovery_rate),
         (100.0, 100.0)
+    );
+    assert!(suite.goals.iter().all(|goal| goal.met) && suite.passed());
+    let summary = Summary::of(&suite, "2026-01-31");
+    let count = SHIPPED.len();
+    let held = [Some(summary.seawall), summary.no_filter, summary.envoy];
+    let held = held.map(|of| of.map(|of| (of.experiments, of.passed)));
+    assert_eq!(
+        held,
+        [Some((count, count)), Some((count, 0)), Some((count, 2))]
     );
     // With Envoy's own means, set for the same policy, two hold: where a host dies, and where a part of the answers are errors.
     let held: Vec<&str> = suite

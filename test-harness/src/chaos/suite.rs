@@ -8,7 +8,7 @@ use super::course::Course;
 use super::document::Experiment;
 use super::extension::Against;
 use super::goal::{Goal, Wanted};
-use super::journal::{Journal, Status};
+use super::journal::Journal;
 use super::overall::Overall;
 use super::play::{PlayError, Played, Stage};
 use super::row::{Row, row};

@@ -109,7 +109,7 @@ pub(super) fn problems(row: &Row) -> Vec<String> {
 /// When the last breaker was closed and when all were admitted, in seconds since the last fault, each with what is allowed.
 fn healed_in_short(healing: &Healing) -> String {
     let part = |at: Option<u64>, allowed: u64| {
-        let at = at.map_or_else(|| "never".to_owned(), |at| tenths(at));
+        let at = at.map_or_else(|| "never".to_owned(), tenths);
         format!("{at} ({})", tenths(allowed))
     };
     format!(

@@ -108,7 +108,10 @@ impl Checks {
         };
         let (old, new) = (&before.breaker, &after.breaker);
         if new.generation < old.generation || new.last < old.last {
-            return Err("the record went back in time".to_owned());
+            return Err(format!(
+                "the record went back in time: from {:?} in generation {} to {:?} in {}",
+                old.last, old.generation, new.last, new.generation
+            ));
         }
         let same = new.generation == old.generation;
         if same && new.phase() != old.phase() {

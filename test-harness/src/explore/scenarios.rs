@@ -1,7 +1,6 @@
 //! The scenarios that are there.
 
 mod epochs;
-mod half_open;
 mod slots;
 
 use super::scenario::{Forced, HostFault, Scenario, Step};
@@ -111,7 +110,7 @@ fn ticks(count: usize) -> Vec<Forced> {
 /// All scenarios, in the order in which they are explored.
 pub fn all() -> Vec<Scenario> {
     let mut all = [
-        half_open::all(),
+        half_open(),
         closed(),
         budgets(),
         epochs::all(),
@@ -128,6 +127,85 @@ pub fn all() -> Vec<Scenario> {
 /// One of them.
 pub fn named(name: &str) -> Option<Scenario> {
     all().into_iter().find(|scenario| scenario.name == name)
+}
+
+fn half_open() -> Vec<Scenario> {
+    let good = Step::Answer(200, false);
+    let bad = Step::Answer(503, false);
+    vec![
+        Scenario {
+            before: tripped(),
+            scripts: vec![vec![Step::Ask]; 3],
+            probes: Some(2),
+            ..scenario(
+                "permits",
+                "three workers ask for two permits",
+                breaker(3, 2),
+            )
+        },
+        Scenario {
+            before: unlisted(),
+            scripts: vec![vec![Step::Ask]; 3],
+            probes: Some(2),
+            ..scenario(
+                "unlisted",
+                "three workers list themselves and ask for two permits",
+                breaker(3, 2),
+            )
+        },
+        Scenario {
+            before: tripped(),
+            scripts: vec![vec![Step::Ask, good]; 3],
+            ..scenario(
+                "probes",
+                "three probes go and come back well",
+                breaker(3, 3),
+            )
+        },
+        Scenario {
+            before: tripped(),
+            scripts: vec![
+                vec![Step::Ask, bad],
+                vec![Step::Ask, good],
+                vec![Step::Ask, Step::Leave],
+            ],
+            ..scenario(
+                "failing-probe",
+                "of three probes one fails and one is left",
+                breaker(3, 2),
+            )
+        },
+        Scenario {
+            before: opened(),
+            scripts: vec![vec![Step::Ask], vec![Step::Tick], vec![Step::Ask, good]],
+            time: vec![SECOND],
+            ..scenario(
+                "open-time-ends",
+                "the open time ends while workers ask and tick",
+                breaker(3, 1),
+            )
+        },
+        Scenario {
+            before: tripped(),
+            scripts: vec![vec![Step::Ask]; 6],
+            preemptions: Some(3),
+            probes: Some(3),
+            ..scenario(
+                "six-workers",
+                "six workers ask for three permits",
+                breaker(6, 3),
+            )
+        },
+        Scenario {
+            before: tripped(),
+            scripts: vec![vec![Step::Ask, good, Step::Ask]; 3],
+            ..scenario(
+                "after-probes",
+                "probes, their verdicts, and who comes after",
+                breaker(3, 2),
+            )
+        },
+    ]
 }
 
 fn closed() -> Vec<Scenario> {

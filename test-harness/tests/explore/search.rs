@@ -50,18 +50,6 @@ fn a_broken_invariant_is_told_with_a_schedule_that_shows_it_again() {
 }
 
 #[test]
-fn a_third_probe_goes_where_a_permit_has_lapsed_and_none_without_time() {
-    let mut scenario = scenario("lapses");
-    scenario.probes = Some(2);
-    let broken = explored(&scenario).broken.map(|broken| broken.invariant);
-    assert_eq!(broken.as_deref(), Some("3 probes went where 2 could"));
-    scenario.time.clear();
-    let report = explored(&scenario);
-    let broken = report.broken.map(|broken| broken.invariant);
-    assert_eq!((broken, report.complete), (None, true));
-}
-
-#[test]
 fn the_same_search_finds_the_same() {
     let twice = [(); 2].map(|()| explored(&scenario("refunds")));
     let [one, other] =

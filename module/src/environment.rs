@@ -105,6 +105,10 @@ impl Module {
 }
 
 impl SharedState for Module {
+    fn clock(&self, _begun: Timestamp) -> Timestamp {
+        Timestamp::nanos(clock::monotonic())
+    }
+
     fn view<R: SharedRecord>(&self, key: &Key<R>) -> Result<Stored<R>, Undecided> {
         STATE.view(key)
     }

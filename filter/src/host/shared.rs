@@ -1,12 +1,17 @@
 //! Shared data as the policies know it.
 
 use seawall_policy::shared::store::{Found, HostError, SharedStore};
+use seawall_policy::time::Timestamp;
 
 use super::abi::{self, Status};
 use super::errors;
 use crate::body::Wasm;
 
 impl SharedStore for Wasm {
+    fn clock(&self, begun: Timestamp) -> Timestamp {
+        errors::found("clock_time_get", abi::monotonic_nanos()).map_or(begun, Timestamp::nanos)
+    }
+
     fn load(&self, key: &str) -> Result<Option<Found>, HostError> {
         match abi::shared_data(key) {
             Ok((bytes, cas)) => Ok(Some(Found { bytes, cas })),

@@ -8,6 +8,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
+use crate::time::Timestamp;
+
 /// How old at most what [`SharedState::view`] shows may be, in milliseconds: one tick. Both implementations show what stands now.
 pub const VIEW_AGE_MAX_MILLIS: u64 = 400;
 
@@ -168,6 +170,12 @@ impl<R, F: FnMut(&mut Stored<R>) -> Change> Step<R> for F {
 
 /// The state that all workers of a process share.
 pub trait SharedState {
+    /// The clock, read anew in a step of an event that began at `begun`. What others wrote may be later than that: a worker may stand still
+    /// between its clock and the record. `begun` where there is no other clock. It may be asked within a step.
+    fn clock(&self, begun: Timestamp) -> Timestamp {
+        begun
+    }
+
     /// What stands under `key`. It may be old, by [`VIEW_AGE_MAX_MILLIS`] at most: what is decided by it alone must bear that.
     ///
     /// # Errors

@@ -101,14 +101,17 @@ pub fn update(
     now: Timestamp,
     step: &mut dyn FnMut(&mut Record) -> Change,
 ) -> Result<Committed, Undecided> {
-    let latest = now.after(claim.ahead);
+    let damaged = |record: &Record, now: Timestamp| {
+        let forced = record.forced.as_ref();
+        record.is_ahead_of(now.after(claim.ahead))
+            || forced.is_some_and(|forced| forced.is_too_far_ahead(now))
+    };
     let (mut restarted, mut healed) = (None, false);
     let (mut begun, mut stores) = (false, false);
     let stands = state.update(key, |stored| {
-        let ahead = stored.record.take_if(|record| {
-            let forced = record.forced.as_ref();
-            record.is_ahead_of(latest) || forced.is_some_and(|forced| forced.is_too_far_ahead(now))
-        });
+        let ahead = stored
+            .record
+            .take_if(|record| damaged(record, now) && damaged(record, state.clock(now)));
         healed = stored.damaged || ahead.is_some();
         begun = stored.record.is_none();
         let record = stored.record.get_or_insert_with(|| Record::new(*claim));

@@ -4,4 +4,5 @@ mod configurations;
 mod pending;
 mod registry;
 mod rollout;
+mod stood_still;
 mod versions;

@@ -11,6 +11,24 @@ use std::collections::BTreeMap;
 static K: Key<InFlightSlots> = Key::test("k");
 const NOW: Timestamp = Timestamp::nanos(5);
 
+/// A request with this tag for one of so many slots.
+fn asks_for(tag: u64, places_max: u32, now: Timestamp) -> AcquireRequest<'static> {
+    AcquireRequest {
+        holding: LocalLease::default(),
+        priority: Priority::Critical,
+        bound: Bound {
+            places_max: Some(places_max),
+            limit: None,
+        },
+        tag: Some(tag),
+        load: None,
+        keep: Span::ZERO,
+        dead: &[],
+        ahead: Ahead::default(),
+        now,
+    }
+}
+
 /// One VM of a process with this key.
 struct Vm {
     store: Memory,
@@ -51,21 +69,7 @@ impl Vm {
         value: &str,
         places_max: u32,
     ) -> (Partition, Acquired, Vec<(Partition, SlotId)>) {
-        let bound = Bound {
-            places_max: Some(places_max),
-            limit: None,
-        };
-        let asked = AcquireRequest {
-            holding: LocalLease::default(),
-            priority: Priority::Critical,
-            bound,
-            tag: Some(self.tag(value)),
-            load: None,
-            keep: Span::ZERO,
-            dead: &[],
-            ahead: Ahead::default(),
-            now: self.now.get(),
-        };
+        let asked = asks_for(self.tag(value), places_max, self.now.get());
         let holding = |slot| LocalLease {
             instance: 7,
             quantity: self.held.borrow().get(&slot).copied().unwrap_or(0),
@@ -219,20 +223,9 @@ fn a_kept_partition_is_nobody_elses_for_its_time_and_then_that_of_who_has_been_t
     let both = [0, 1].map(|number| Partition::Own(number).key(&K));
     let choose = |value: &str| choose(&vm.store, &K, 2, vm.tag(value), &[], vm.now.get());
     let pass = |number: usize, value: &str| {
-        let bound = Bound {
-            places_max: Some(9),
-            limit: None,
-        };
         let asked = AcquireRequest {
-            holding: LocalLease::default(),
-            priority: Priority::Critical,
-            bound,
-            tag: Some(vm.tag(value)),
-            load: None,
             keep: Partition::Own(number as u32).keeps(),
-            dead: &[],
-            ahead: Ahead::default(),
-            now: vm.now.get(),
+            ..asks_for(vm.tag(value), 9, vm.now.get())
         };
         let (taken, _) = steps::acquire(&vm.store, &both[number], &asked);
         let place = taken.place().expect("a slot");
@@ -348,21 +341,7 @@ fn the_slot_of_a_value_whose_vm_died_is_anybodys() {
         let found = choose(&vm.store, &K, 2, asks, dead, NOW.after(KEEP));
         assert_eq!(found.is_some(), expected, "{dead:?}");
         if let (Some(slot), []) = (found, dead) {
-            let bound = Bound {
-                places_max: Some(9),
-                limit: None,
-            };
-            let asked = AcquireRequest {
-                holding: LocalLease::default(),
-                priority: Priority::Critical,
-                bound,
-                tag: Some(asks),
-                load: None,
-                keep: Span::ZERO,
-                dead,
-                ahead: Ahead::default(),
-                now: NOW,
-            };
+            let asked = asks_for(asks, 9, NOW);
             // Both partitions that there are.
             for slot in [slot, 1 - slot] {
                 let key = Partition::Own(slot).key(&K);
@@ -409,6 +388,37 @@ fn as_many_values_as_are_promised_a_slot_have_one() {
     }
     // One in 2,000 of 10,000.
     assert!(in_the_rest <= 15, "{in_the_rest}");
+}
+
+/// How many of so many values share the rest, where others have had the kept partitions and go on asking.
+fn in_the_rest_of_a_worn_process(newcomers: u32) -> u32 {
+    let mut in_the_rest = 0;
+    for process in 0..100 {
+        let vm = Vm::of(process);
+        let regulars: Vec<_> = (0..VALUES)
+            .map(|value| format!("regular {value}"))
+            .collect();
+        for _ in 0..3 {
+            regulars
+                .iter()
+                .for_each(|value| assert!(vm.pass(value, 10)));
+            vm.wait(Span::secs(1));
+        }
+        for value in 0..newcomers {
+            let (slot, _) = vm.take(&format!("new {value}"), 10);
+            in_the_rest += u32::from(slot == Partition::Rest);
+        }
+    }
+    in_the_rest
+}
+
+#[test]
+fn newcomers_beside_as_many_values_as_are_promised_a_slot_have_one_up_to_half_of_that() {
+    let half = in_the_rest_of_a_worn_process(VALUES / 2);
+    let all = in_the_rest_of_a_worn_process(VALUES);
+    println!("of 5,000: {half}, of 10,000: {all}");
+    assert!(half <= 100, "{half} of 5,000");
+    assert!(all <= 1_500, "{all} of 10,000");
 }
 
 #[test]

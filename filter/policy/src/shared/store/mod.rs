@@ -6,6 +6,7 @@
 use crate::shared::state::{
     Change, Key, SharedRecord, SharedState, Step, Stored, Undecided, Unreadable,
 };
+use crate::time::Timestamp;
 
 pub use crate::shared::state::HostError;
 
@@ -27,6 +28,11 @@ pub struct Found {
 
 /// The shared data of one process.
 pub trait SharedStore {
+    /// As [`SharedState::clock`].
+    fn clock(&self, begun: Timestamp) -> Timestamp {
+        begun
+    }
+
     /// What stands under `key`; an absent key is `None`.
     fn load(&self, key: &str) -> Result<Option<Found>, HostError>;
 
@@ -35,6 +41,10 @@ pub trait SharedStore {
 }
 
 impl<S: SharedStore> SharedState for S {
+    fn clock(&self, begun: Timestamp) -> Timestamp {
+        SharedStore::clock(self, begun)
+    }
+
     fn view<R: SharedRecord>(&self, key: &Key<R>) -> Result<Stored<R>, Undecided> {
         let found = self.load(key.as_str())?;
         read(&found.map_or_else(Vec::new, |found| found.bytes))

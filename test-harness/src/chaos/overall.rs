@@ -61,10 +61,7 @@ impl Overall {
         let detect = times(&|outcome| outcome.time_to_detect_ms);
         let mut answers = Counts::default();
         for (_, figures) in &lanes {
-            answers.good += figures.answers.good;
-            answers.degraded += figures.answers.degraded;
-            answers.refused += figures.answers.refused;
-            answers.failed += figures.answers.failed;
+            answers += figures.answers;
         }
         let bad = answers.refused + answers.failed;
         let (passed, recovered) = (

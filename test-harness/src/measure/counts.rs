@@ -1,5 +1,7 @@
 //! What users got, counted.
 
+use std::ops::AddAssign;
+
 use schemars::JsonSchema;
 use seawall_policy::admission::Reason;
 use serde::{Deserialize, Serialize};
@@ -50,6 +52,15 @@ pub struct Counts {
 
 /// Of what was hit a share of this much or more got no good answer.
 const HIT: f64 = 0.01;
+
+impl AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.good += other.good;
+        self.degraded += other.degraded;
+        self.refused += other.refused;
+        self.failed += other.failed;
+    }
+}
 
 impl Counts {
     /// All of them.

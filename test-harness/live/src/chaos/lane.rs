@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 
 use super::plan::Plan;
 use crate::envoy::bootstrap::{Cluster, Listener, Route, bootstrap};
+use crate::envoy::custom_response;
 
 /// The name of the listener.
 pub(super) const EDGE: &str = "edge";
-const CUSTOM_RESPONSE: &str = "envoy.filters.http.custom_response";
 /// Connections and requests of a cluster that is to have no limit.
 const NO_LIMIT: u32 = 1_000_000;
 
@@ -68,13 +68,13 @@ pub(super) fn of(
             prefix: "/".to_owned(),
             cluster: plan.cluster.clone(),
             action,
-            filters: stands_in.map_or(Value::Null, |status| json!({CUSTOM_RESPONSE: custom_response(status)})),
+            filters: stands_in.map_or(Value::Null, |status| {
+                let degraded = [("x-seawall-degraded", "static")];
+                json!({custom_response::NAME: custom_response::on_route(status, &degraded, None)})
+            }),
             ..Route::default()
         }],
-        filters: stands_in.map_or_else(Vec::new, |_| vec![json!({
-            "name": CUSTOM_RESPONSE,
-            "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.custom_response.v3.CustomResponse"}
-        })]),
+        filters: stands_in.map_or_else(Vec::new, |_| vec![custom_response::filter()]),
         ..Listener::default()
     };
     let mut more = json!({
@@ -98,35 +98,6 @@ pub(super) fn of(
         http2: false,
     };
     Ok(bootstrap(wasm, &[listener], &[cluster]))
-}
-
-/// What stands in for every 5xx, whoever gave it.
-fn custom_response(status: u16) -> Value {
-    json!({
-        "@type": "type.googleapis.com/envoy.extensions.filters.http.custom_response.v3.CustomResponse",
-        "custom_response_matcher": {"matcher_list": {"matchers": [{
-            "predicate": {"single_predicate": {
-                "input": {
-                    "name": "class",
-                    "typed_config": {
-                        "@type": "type.googleapis.com/envoy.type.matcher.v3.HttpResponseStatusCodeClassMatchInput"
-                    }
-                },
-                "value_match": {"exact": "5xx"}
-            }},
-            "on_match": {"action": {
-                "name": "static",
-                "typed_config": {
-                    "@type": "type.googleapis.com/envoy.extensions.http.custom_response.local_response_policy.v3.LocalResponsePolicy",
-                    "status_code": status,
-                    "response_headers_to_add": [{
-                        "header": {"key": "x-seawall-degraded", "value": "static"},
-                        "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"
-                    }]
-                }
-            }}
-        }]}}
-    })
 }
 
 fn nanos(length: Duration) -> u64 {

@@ -7,9 +7,8 @@
 use serde_json::{Value, json};
 
 use super::shared::{NOTHING, OPTIONAL, PARTS, TOTAL};
+use crate::envoy::custom_response;
 use crate::load::STANDS_IN;
-
-const CUSTOM_RESPONSE: &str = "envoy.filters.http.custom_response";
 
 /// The native lane of an Envoy.
 pub(super) struct Native {
@@ -49,10 +48,7 @@ impl Native {
             .iter()
             .map(|part| self.adaptive_concurrency(part))
             .collect();
-        filters.push(json!({
-            "name": CUSTOM_RESPONSE,
-            "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.custom_response.v3.CustomResponse"}
-        }));
+        filters.push(custom_response::filter());
         filters
     }
 
@@ -65,7 +61,7 @@ impl Native {
             });
         }
         if part == OPTIONAL {
-            filters[CUSTOM_RESPONSE] = stand_in();
+            filters[custom_response::NAME] = stand_in();
         }
         filters
     }
@@ -149,36 +145,8 @@ fn admission_control() -> Value {
     })
 }
 
-/// The same answer that stands on Seawall's ladder, for every 5xx, whoever made it.
+/// The same answer that stands on Seawall's ladder.
 fn stand_in() -> Value {
-    let header = |name: &str, value: &str| {
-        json!({
-            "header": {"key": name, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"
-        })
-    };
-    json!({
-        "@type": "type.googleapis.com/envoy.extensions.filters.http.custom_response.v3.CustomResponse",
-        "custom_response_matcher": {"matcher_list": {"matchers": [{
-            "predicate": {"single_predicate": {
-                "input": {
-                    "name": "class",
-                    "typed_config": {
-                        "@type": "type.googleapis.com/envoy.type.matcher.v3.HttpResponseStatusCodeClassMatchInput"
-                    }
-                },
-                "value_match": {"exact": "5xx"}
-            }},
-            "on_match": {"action": {
-                "name": "static",
-                "typed_config": {
-                    "@type": "type.googleapis.com/envoy.extensions.http.custom_response.local_response_policy.v3.LocalResponsePolicy",
-                    "status_code": 200,
-                    "body": {"inline_string": NOTHING},
-                    "response_headers_to_add": [
-                        header("content-type", "application/json"), header(STANDS_IN, "static")
-                    ]
-                }
-            }}
-        }]}}
-    })
+    let headers = [("content-type", "application/json"), (STANDS_IN, "static")];
+    custom_response::on_route(200, &headers, Some(NOTHING))
 }

@@ -2,6 +2,7 @@
 
 pub mod body;
 pub mod bootstrap;
+pub(crate) mod custom_response;
 
 use std::collections::BTreeMap;
 use std::fs::File;

@@ -68,10 +68,7 @@ impl Join for Most {
 
 impl Join for Counts {
     fn join(&mut self, other: Self) {
-        self.good += other.good;
-        self.degraded += other.degraded;
-        self.refused += other.refused;
-        self.failed += other.failed;
+        *self += other;
     }
 }
 

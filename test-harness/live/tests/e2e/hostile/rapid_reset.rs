@@ -13,6 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
+use crate::support::frames::Why;
 use crate::support::trial::{Plan, Trial};
 use crate::support::{beside_others, frames, transitions, until};
 
@@ -44,7 +45,8 @@ async fn attack(address: SocketAddr, seed: u64) -> u64 {
             opened += u64::from(BURST);
             let at_once = random.random::<bool>();
             let opens = burst.clone().flat_map(frames::get).collect::<Vec<u8>>();
-            let resets = burst.flat_map(frames::reset).collect::<Vec<u8>>();
+            let reset = |number| frames::reset(frames::stream(number), Why::Cancel);
+            let resets = burst.flat_map(reset).collect::<Vec<u8>>();
             written = match at_once {
                 true => to.write_all(&[opens, resets].concat()).await,
                 false => {

@@ -13,7 +13,15 @@ const ACK: u8 = 1;
 const END_HEADERS: u8 = 4;
 const END_STREAM_AND_HEADERS: u8 = 5;
 const NO_ERROR: u32 = 0;
-const CANCEL: u32 = 8;
+
+/// Why a stream is reset.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Why {
+    /// Its upstream broke.
+    InternalError = 2,
+    /// Its client gave it up.
+    Cancel = 8,
+}
 
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = (payload.len() as u32).to_be_bytes();
@@ -28,16 +36,29 @@ pub(crate) fn preface(shut: bool) -> Vec<u8> {
     [MAGIC.to_vec(), frame(SETTINGS, 0, 0, settings)].concat()
 }
 
+/// The stream of a connection's `number`th request, from 0.
+pub(crate) const fn stream(number: u32) -> u32 {
+    2 * number + 1
+}
+
 /// A whole GET of `/` on the `number`th stream.
 pub(crate) fn get(number: u32) -> Vec<u8> {
     // :method GET, :scheme http, :path / by HPACK's static table; :authority as a literal.
-    let headers = [0x82, 0x86, 0x84, 0x41, 0x01, b'a'];
-    frame(HEADERS, END_STREAM_AND_HEADERS, 2 * number + 1, &headers)
+    headers(stream(number), &[0x82, 0x86, 0x84, 0x41, 0x01, b'a'], true)
 }
 
-/// The client gives the `number`th stream up.
-pub(crate) fn reset(number: u32) -> Vec<u8> {
-    frame(RST_STREAM, 0, 2 * number + 1, &CANCEL.to_be_bytes())
+/// These fields, as HPACK has them; no body follows them where they are the `whole` of a request or response.
+pub(crate) fn headers(stream: u32, fields: &[u8], whole: bool) -> Vec<u8> {
+    let flags = match whole {
+        true => END_STREAM_AND_HEADERS,
+        false => END_HEADERS,
+    };
+    frame(HEADERS, flags, stream, fields)
+}
+
+/// One side gives a stream up.
+pub(crate) fn reset(stream: u32, why: Why) -> Vec<u8> {
+    frame(RST_STREAM, 0, stream, &(why as u32).to_be_bytes())
 }
 
 /// Takes what a client's connection begins with, and begins the upstream's side.
@@ -68,12 +89,8 @@ pub(crate) async fn next_request(connection: &mut TcpStream) -> std::io::Result<
 
 /// The headers of a response with status 200; no body follows them where they are the `whole` of it.
 pub(crate) fn ok(stream: u32, whole: bool) -> Vec<u8> {
-    let flags = match whole {
-        true => END_STREAM_AND_HEADERS,
-        false => END_HEADERS,
-    };
     // :status 200 by HPACK's static table.
-    frame(HEADERS, flags, stream, &[0x88])
+    headers(stream, &[0x88], whole)
 }
 
 /// A part of a body.

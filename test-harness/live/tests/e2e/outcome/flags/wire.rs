@@ -10,26 +10,15 @@ use tokio::sync::Notify;
 
 use super::Played;
 use super::cases::{Asks, Case, Does, Phase};
+use crate::support::frames::{self, Why};
 
 /// Nothing here takes longer unless Envoy does not do what it should.
 const PATIENCE: Duration = Duration::from_secs(15);
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const HEAD_END: &[u8] = b"\r\n\r\n";
 /// A whole response of `Does::Answers` ends so.
 const BODY: &[u8] = b"\r\n\r\nok";
 /// Larger than what Envoy takes from an upstream before its client reads.
 const LARGE: usize = 8 << 20;
-
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
-const INTERNAL_ERROR: [u8; 4] = [0, 0, 0, 2];
-const CANCEL: [u8; 4] = [0, 0, 0, 8];
-/// `:status: 200` in HPACK.
-const OK: &[u8] = &[0x88];
 
 /// What the two ends of one case tell each other.
 #[derive(Debug, Default)]
@@ -38,15 +27,6 @@ pub(super) struct Signals {
     pub(super) arrived: Notify,
     /// The head of the response reached the client.
     pub(super) answered: Notify,
-}
-
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap_or_default();
-    let mut bytes = length.to_be_bytes()[1..].to_vec();
-    bytes.extend([kind, flags]);
-    bytes.extend(stream.to_be_bytes());
-    bytes.extend(payload);
-    bytes
 }
 
 /// Serves as the case says, until the test ends.
@@ -96,30 +76,19 @@ async fn http1(mut stream: TcpStream, does: Does, signals: &Signals) -> std::io:
 }
 
 async fn http2(mut stream: TcpStream, does: Does, signals: &Signals) -> std::io::Result<()> {
-    let mut preface = [0; PREFACE.len()];
-    stream.read_exact(&mut preface).await?;
-    stream.write_all(&frame(SETTINGS, 0, 0, &[])).await?;
+    frames::accept(&mut stream).await?;
     loop {
-        let mut head = [0; 9];
-        stream.read_exact(&mut head).await?;
-        let [a, b, c, kind, _, id @ ..] = head;
-        let mut payload = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
-        stream.read_exact(&mut payload).await?;
-        if kind != HEADERS {
-            continue;
-        }
+        let id = frames::next_request(&mut stream).await?;
         signals.arrived.notify_one();
-        let id = u32::from_be_bytes(id);
         if does != Does::Resets {
-            let mut half = frame(HEADERS, END_HEADERS, id, OK);
-            half.extend(frame(DATA, 0, id, b"half"));
+            let half = [frames::ok(id, false), frames::data(id, b"half")].concat();
             stream.write_all(&half).await?;
             signals.answered.notified().await;
         }
         if does == Does::HalfCloses {
             return Ok(());
         }
-        let reset = frame(RST_STREAM, 0, id, &INTERNAL_ERROR);
+        let reset = frames::reset(id, Why::InternalError);
         stream.write_all(&reset).await?;
     }
 }
@@ -161,13 +130,11 @@ async fn exchange(
         "{method} /{name}/ HTTP/1.1\r\nhost: seawall.invalid\r\nx-case: {name}\r\n{more}\r\n"
     );
     match case.asks {
-        Asks::Resets | Asks::ReadsNothing => {
-            stream.write_all(&http2_request(name, END_STREAM)).await?
-        }
+        Asks::Resets | Asks::ReadsNothing => stream.write_all(&http2_request(name, true)).await?,
         Asks::UploadsMuch => {
-            let mut bytes = http2_request(name, 0);
+            let mut bytes = http2_request(name, false);
             for _ in 0..4 {
-                bytes.extend(frame(DATA, 0, 1, &[b'x'; 16_000]));
+                bytes.extend(frames::data(1, &[b'x'; 16_000]));
             }
             stream.write_all(&bytes).await?;
         }
@@ -195,7 +162,7 @@ async fn exchange(
     signals.answered.notify_one();
     match case.asks {
         Asks::Leaves => return Ok(None),
-        Asks::Resets => stream.write_all(&frame(RST_STREAM, 0, 1, &CANCEL)).await?,
+        Asks::Resets => stream.write_all(&frames::reset(1, Why::Cancel)).await?,
         Asks::BreaksOff => stream.write_all(b"nonsense\r\n").await?,
         _ => {}
     }
@@ -203,7 +170,7 @@ async fn exchange(
 }
 
 /// The preface and a GET on the first stream.
-fn http2_request(name: &str, flags: u8) -> Vec<u8> {
+fn http2_request(name: &str, whole: bool) -> Vec<u8> {
     // HPACK: `:method: GET` and `:scheme: http` from its table, the others as they stand.
     let mut fields = vec![0x82, 0x86];
     let mut field = |index: &[u8], value: &str| {
@@ -214,8 +181,5 @@ fn http2_request(name: &str, flags: u8) -> Vec<u8> {
     field(&[0x04], &format!("/{name}/"));
     field(&[0x01], "seawall.invalid");
     field(b"\x00\x06x-case", name);
-    let mut bytes = PREFACE.to_vec();
-    bytes.extend(frame(SETTINGS, 0, 0, &[]));
-    bytes.extend(frame(HEADERS, END_HEADERS | flags, 1, &fields));
-    bytes
+    [frames::preface(false), frames::headers(1, &fields, whole)].concat()
 }

@@ -45,7 +45,7 @@ work=$(mktemp -d)
 readonly work tree=$work/tree earlier=$work/earlier.wasm
 # shellcheck disable=SC2329  # trap calls it
 cleanup() {
-    git worktree remove --force "$tree" 2>/dev/null || true
+    if [ -e "$tree/.git" ]; then git worktree remove --force "$tree"; fi
     rm -rf "$work"
     git worktree prune
 }

@@ -83,14 +83,15 @@ until grep -q -s errors "$session"; do
     sleep 0.05
 done
 kill -INT "$toolkit_id"
-wait "$toolkit_id" || true
+status=0
+wait "$toolkit_id" || status=$?
 rolled_back() {
     python3 -c 'import json, sys; print(*[done["status"] for done in json.load(open(sys.argv[1]))["rollbacks"]])' "$1"
 }
-[ "$(ended "$work/interrupted.json")" = "interrupted False" ] && [ "$(rolled_back "$work/interrupted.json")" = succeeded ] &&
+[ "$status" = 1 ] && [ "$(ended "$work/interrupted.json")" = "interrupted False" ] && [ "$(rolled_back "$work/interrupted.json")" = succeeded ] &&
     [ ! -e "$session" ] || {
     cat "$work/said"
-    echo "chaos: interrupted: $(ended "$work/interrupted.json"), rollbacks: $(rolled_back "$work/interrupted.json"), $(ls "$work")"
+    echo "chaos: interrupted, exit code $status: $(ended "$work/interrupted.json"), rollbacks: $(rolled_back "$work/interrupted.json"), $(ls "$work")"
     exit 1
 }
 echo "chaos: Chaos Toolkit was interrupted, and rolled back"
